@@ -1,0 +1,82 @@
+"""Outputs that are either complete or not there: write to a temporary name, then rename."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ripe_lib.errors import OutputError
+
+
+def _checked_parent(path: Path) -> Path:
+    parent = path.parent
+    if not parent.is_dir():
+        raise OutputError(f"{path}: expected an existing folder {parent}, found none. Create it first.")
+    if not os.access(parent, os.W_OK):
+        raise OutputError(f"{path}: folder {parent} is not writable. Choose another output path.")
+    return parent
+
+
+@contextmanager
+def atomic_file(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` (same suffixes); rename it there on success, remove it on failure.
+
+    Raises
+    ------
+    OutputError
+        If the folder is missing or not writable, or the disk is full.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise OutputError(f"{path}: expected a file name, got a folder.")
+    parent = _checked_parent(path)
+    # The suffixes are kept because writers choose their format by them.
+    temporary = parent / f".{os.getpid()}-{os.urandom(3).hex()}.part.{path.name}"
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        if isinstance(error, OutputError) or not _is_write_failure(error):
+            raise
+        raise OutputError(f"{path}: could not be written ({error.strerror or error}). Nothing was left behind.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder that becomes ``path`` on success and vanishes on failure.
+
+    Raises
+    ------
+    OutputError
+        If ``path`` exists and ``overwrite`` is false, or it cannot be written.
+    """
+    path = Path(path)
+    if path.exists() and not overwrite and (path.is_file() or any(path.iterdir())):
+        raise OutputError(f"{path}: exists already and is not empty. Remove it or choose another name.")
+    parent = _checked_parent(path)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=parent))
+    temporary.chmod(0o755)
+    try:
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.rename(path)
+    except OSError as error:
+        if isinstance(error, OutputError) or not _is_write_failure(error):
+            raise
+        raise OutputError(f"{path}: could not be written ({error.strerror or error}). Nothing was left behind.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _is_write_failure(error: OSError) -> bool:
+    import errno
+
+    return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG, errno.EIO}

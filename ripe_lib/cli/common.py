@@ -1,0 +1,63 @@
+"""Arguments that mean the same in every command, and the progress bar."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def positive_int(text: str) -> int:
+    """Parse an integer of at least 1."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return value
+
+
+def add_run_arguments(parser: argparse.ArgumentParser, *, batch_size: int | None = 1024) -> None:
+    """Add ``--seed --batch-size --threads --quiet``."""
+    group = parser.add_argument_group("running")
+    group.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
+    group.add_argument(
+        "--batch-size", type=positive_int, default=batch_size, metavar="N", help="windows per network call"
+    )
+    group.add_argument("--threads", type=positive_int, default=None, metavar="N", help="CPU threads (default: all)")
+    group.add_argument("--quiet", action="store_true", help="no progress bar and no notes on stderr")
+
+
+def add_genome_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Add ``--fasta`` and ``--gtf``."""
+    parser.add_argument("--fasta", required=required, metavar="F", help="genome FASTA (plain or bgzip)")
+    parser.add_argument(
+        "--gtf", metavar="G", help="gene annotation GTF (plain or gz); without it region types are unknown (0.25)"
+    )
+
+
+def apply_threads(threads: int | None) -> None:
+    """Limit TensorFlow and BLAS to ``threads``; call before TensorFlow is imported."""
+    if threads is None:
+        return
+    for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+        os.environ[variable] = str(threads)
+    os.environ["TF_NUM_INTEROP_THREADS"] = "1"
+
+
+def progress(iterable: Iterable[T] | None = None, *, quiet: bool, **options: Any) -> Any:
+    """Wrap in a tqdm bar that shows only on a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(iterable, disable=quiet or not sys.stderr.isatty(), dynamic_ncols=True, **options)
+
+
+def note(message: str, *, quiet: bool) -> None:
+    """Write one remark to stderr."""
+    if not quiet:
+        sys.stderr.write(message + "\n")

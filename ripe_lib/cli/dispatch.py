@@ -1,0 +1,77 @@
+"""Parsing and error handling shared by ``ripe`` and ``ripe-train``."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+from ripe_lib._version import __version__
+from ripe_lib.errors import RipeError
+
+EXIT_DONE, EXIT_BUG, EXIT_USER = 0, 1, 2
+
+
+class _OneLineParser(argparse.ArgumentParser):
+    """argparse prints the whole usage before an error; users asked for one clear line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_USER, f"{self.prog}: error: {message}. See: {self.prog} --help\n")
+
+
+def run_command(program: str, description: str, commands: dict[str, tuple[str, str]], argv: list[str] | None) -> int:
+    """Run one subcommand of a program, importing only that subcommand's module.
+
+    Parameters
+    ----------
+    program, description : str
+        For the help text.
+    commands : dict
+        Command -> (module, one-line help). The module defines ``add_arguments(parser)`` and ``run(args)``, where
+        ``run`` returns ``None`` or an exit code and imports everything heavy inside.
+    argv : list of str or None
+        Arguments; ``None`` means ``sys.argv[1:]``.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    chosen = next((word for word in argv if not word.startswith("-")), None)
+    parser = _OneLineParser(prog=program, description=description)
+    parser.add_argument("--version", action="version", version=f"{program} {__version__}")
+    subparsers = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=_OneLineParser
+    )
+    for name, (module, text) in commands.items():
+        if name == chosen:
+            sub = subparsers.add_parser(
+                name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False
+            )
+            loaded = importlib.import_module(module)
+            loaded.add_arguments(sub)
+            sub.set_defaults(run=loaded.run)
+        else:
+            subparsers.add_parser(name, help=text)
+    args = parser.parse_args(argv)
+    try:
+        return args.run(args) or EXIT_DONE
+    except RipeError as error:
+        return _fail(program, args.command, str(error))
+    except BrokenPipeError:
+        # The reader (e.g. `head`) went away: not an error, and Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_DONE
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.ENOENT, errno.EISDIR}:
+            name = f"{error.filename}: " if error.filename else ""
+            return _fail(program, args.command, f"{name}{error.strerror}")
+        raise
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{program} {args.command}: interrupted\n")
+        return 130
+
+
+def _fail(program: str, command: str, message: str) -> int:
+    # One line, whatever a message from below contains.
+    sys.stderr.write(f"{program} {command}: error: {' '.join(message.split())}\n")
+    return EXIT_USER

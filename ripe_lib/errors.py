@@ -1,0 +1,75 @@
+"""Exceptions that a user can act on, and the wording helpers they share.
+
+Every message reads ``where: expected ..., got .... What to do.`` The commands print it as one line and
+exit with code 2; anything that is not a :class:`RipeError` is a bug and exits with code 1.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RipeError(Exception):
+    """Base of everything the user can fix; the message is one self-sufficient line."""
+
+
+class InputError(RipeError, ValueError):
+    """A file or value from the user is not what was expected."""
+
+
+class MissingFileError(RipeError, FileNotFoundError):
+    """A file the user named does not exist or cannot be read."""
+
+
+class UnknownNameError(RipeError, LookupError):
+    """A model, task, contig, gene or option name that does not exist."""
+
+
+class ShapeMismatchError(InputError):
+    """Arrays do not fit the model or each other; the message gives both shapes."""
+
+
+class WeightsError(RipeError):
+    """A weights file is missing, damaged, or of another architecture."""
+
+
+class MissingPackageError(RipeError, ImportError):
+    """An optional package is not installed; the message says what to install."""
+
+
+class OutputError(RipeError, OSError):
+    """The result could not be written (no such folder, disk full, not writable)."""
+
+
+def nearest_names(name: str, known: Iterable[str], n: int = 3) -> list[str]:
+    """Return up to ``n`` known names that look like ``name``, best first, ignoring case."""
+    by_folded: dict[str, str] = {}
+    for candidate in known:
+        by_folded.setdefault(candidate.casefold(), candidate)
+    close = difflib.get_close_matches(name.casefold(), by_folded, n=n, cutoff=0.4)
+    return [by_folded[folded] for folded in close]
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> UnknownNameError:
+    """Build the error for an unknown name, with its nearest neighbours.
+
+    Parameters
+    ----------
+    kind : str
+        What the name stands for, e.g. ``"task"``.
+    name : str
+        What was asked for.
+    known : iterable of str
+        The names that exist.
+    hint : str
+        A closing sentence, e.g. ``"List them with: ripe tasks DeepRiPe/clip31"``.
+    """
+    known = list(known)
+    close = nearest_names(name, known)
+    if close:
+        tail = "Did you mean " + " or ".join(repr(c) for c in close) + "?"
+    else:
+        shown = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
+        tail = f"Known: {shown}." if known else "There are none."
+    return UnknownNameError(f"unknown {kind} {name!r}. {tail}{' ' + hint if hint else ''}")

@@ -1,0 +1,1 @@
+"""The ``ripe-train`` command."""
