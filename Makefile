@@ -1,0 +1,50 @@
+# Each target creates or reuses .venv itself. PYTHON may be any CPython 3.10, 3.11 or 3.12.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+.PHONY: help install demo test test-slow check format bench clean
+
+help:
+	@echo "make demo       set up, then run the stock 'kipoi predict DeepRiPe/parclip_mid' on the example files"
+	@echo "make test       set up, then run the default tests (under 10 minutes on 2 cores)"
+	@echo "make test-slow  the slow tests"
+	@echo "make check      formatting, lint, types"
+	@echo "make bench      the benchmarks; results go to benchmarks/results"
+
+install: $(STAMP)
+
+$(STAMP): setup.py constraints.txt requirements-kipoi-plugins.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 12) else "Python 3.10, 3.11 or 3.12 is needed, this is %d.%d: make PYTHON=python3.11 ..." % v)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-kipoi-plugins.txt
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/python -m dataloaders.demo
+
+test: $(STAMP)
+	$(PYTEST) -m "not slow"
+
+test-slow: $(STAMP)
+	$(PYTEST) -m slow
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks.run_all
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
