@@ -1,0 +1,364 @@
+"""A long job as a list of chunks: resumable after a kill, and spread over processes or a dask cluster.
+
+Every chunk becomes one *part file* in a parts folder. A part is written under a temporary name and renamed when it
+is complete, so a file called ``part-...`` is always whole and is never computed again. The folder remembers a
+*fingerprint* of inputs and options: with another one its parts are thrown away and the job starts anew. The
+caller joins the parts, in order, and calls :func:`remove_parts`.
+
+The result does not depend on where the parts were computed: this process, local worker processes
+(``"processes:N"``) or a dask scheduler (its address). Workers write the parts themselves, so they must see the same
+files under the same paths; the parts of workers that die are computed again by others.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from ripe_lib._version import __version__
+from ripe_lib.errors import InputError, MissingFileError, MissingPackageError, OutputError, RipeError
+
+FORMAT = "deepripe-parts-1"
+MAX_DEATHS = 3  # of workers in a row without one finished part, before the job gives up
+CONNECT_SECONDS = 30
+
+T = TypeVar("T")
+Work = Callable[["Chunk", Path], None]
+Progress = Callable[[int, int], None]
+
+
+class Chunk(NamedTuple):
+    """One piece of a job: its place in the result and what to compute (picklable)."""
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
+    payload: Any
+
+
+class WorkerError(RipeError, RuntimeError):
+    """Workers died again and again, or cannot see the files."""
+
+
+def parts_directory(output: str | Path) -> Path:
+    """Return the folder beside ``output`` where its parts are kept until it is complete."""
+    output = Path(output)
+    return output.parent / f".{output.name}.parts"
+
+
+def fingerprint_of(options: Mapping[str, Any], files: Iterable[str | Path | None] = ()) -> str:
+    """Return a digest of options and input files (path, size, time of change) and of this package's version.
+
+    Parameters
+    ----------
+    options : mapping
+        Everything that changes the result; values that JSON knows, or whose ``repr`` is stable.
+    files : iterable of paths
+        Input files; ``None`` is skipped.
+    """
+    stamps = []
+    for file in files:
+        if file is None:
+            continue
+        path = Path(file).resolve()
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            raise MissingFileError(f"{file}: no such file.") from None
+        stamps.append([str(path), status.st_size, status.st_mtime_ns])
+    text = json.dumps([__version__, dict(options), stamps], sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def run_chunks(
+    chunks: Sequence[Chunk],
+    work: Work,
+    *,
+    parts_dir: str | Path,
+    fingerprint: str,
+    scheduler: str | None = None,
+    suffix: str = "",
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Compute the parts that are not there yet; return all part files in the order of the chunks.
+
+    Parameters
+    ----------
+    chunks : sequence of Chunk
+        The whole job; indices must be ``0 .. n-1`` in order.
+    work : callable
+        ``work(chunk, path)`` writes the part of one chunk to ``path``. With a scheduler it must be picklable (a
+        function or an instance of a class at the top level of a module); models and open files are best fetched
+        with :func:`load_once`.
+    parts_dir : path
+        Folder of the parts; created, or continued if it is of the same job. Its parent must exist.
+    fingerprint : str
+        Digest of everything that the result depends on, see :func:`fingerprint_of`.
+    scheduler : str, optional
+        ``None``: in this process; ``"processes:N"``: N local processes; otherwise the address of a
+        dask scheduler, e.g. ``"tcp://10.0.0.1:8786"``, or a path to its scheduler file (JSON).
+    suffix : str
+        Ending of the part files, for writers that choose a format by it.
+    progress : callable, optional
+        Called with (parts done, parts in all), first with what was found.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be used, or another process is working in it.
+    WorkerError
+        If workers die :data:`MAX_DEATHS` times without finishing a part, or do not see the folder.
+    RipeError
+        What ``work`` raised; finished parts stay and are used by the next run.
+    """
+    if any(chunk.index != place for place, chunk in enumerate(chunks)):
+        raise ValueError("chunk indices must be 0, 1, 2, ... in order")
+    folder = Path(parts_dir).absolute()  # workers may run in other folders
+    parts = [folder / f"part-{chunk.index:06d}{suffix}" for chunk in chunks]
+    total = len(chunks)
+    with _opened(folder, {"format": FORMAT, "fingerprint": fingerprint, "n_chunks": total, "suffix": suffix}):
+        missing = [chunk for chunk, part in zip(chunks, parts, strict=True) if not part.exists()]
+        done = total - len(missing)
+        if progress is not None:
+            progress(done, total)
+        for _ in _finished(missing, work, parts, scheduler, fingerprint):
+            done += 1
+            if progress is not None:
+                progress(done, total)
+    return parts
+
+
+def remove_parts(parts_dir: str | Path) -> None:
+    """Remove a parts folder that :func:`run_chunks` made; other files in it are left alone."""
+    folder = Path(parts_dir)
+    if _read_state(folder) is None:
+        return
+    _clear(folder)
+    (folder / "fingerprint.json").unlink(missing_ok=True)
+    (folder / "lock").unlink(missing_ok=True)
+    with suppress(OSError):  # somebody else's file is in it
+        folder.rmdir()
+
+
+_loaded: dict[Hashable, Any] = {}
+_loading = threading.Lock()
+
+
+def load_once(load: Callable[..., T], *arguments: Hashable) -> T:
+    """Return ``load(*arguments)``, computed once per process: for models and genomes in workers."""
+    key = (load, arguments)
+    with _loading:
+        if key not in _loaded:
+            _loaded[key] = load(*arguments)
+        return _loaded[key]
+
+
+# The folder
+
+
+def _read_state(folder: Path) -> dict[str, Any] | None:
+    try:
+        state = json.loads((folder / "fingerprint.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return state if isinstance(state, dict) and state.get("format") == FORMAT else None
+
+
+def _clear(folder: Path) -> None:
+    for pattern in ("part-*", ".part-*.tmp*"):
+        for file in folder.glob(pattern):
+            file.unlink()
+
+
+@contextmanager
+def _opened(folder: Path, state: dict[str, Any]) -> Iterator[None]:
+    if not folder.parent.is_dir():
+        raise OutputError(f"{folder}: expected an existing folder {folder.parent}, found none. Create it first.")
+    found = _read_state(folder)
+    if found is None and folder.exists() and any(child.name != "lock" for child in folder.iterdir()):
+        raise OutputError(f"{folder}: exists already and does not hold parts of a job. Remove or rename it.")
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(f"{folder}: another process is writing these parts. Wait for it or end it.") from None
+        if found != state:
+            _clear(folder)
+            fresh = folder / ".fingerprint.json.tmp"
+            fresh.write_text(json.dumps(state), encoding="utf-8")
+            os.replace(fresh, folder / "fingerprint.json")
+        for leftover in folder.glob(".part-*.tmp*"):
+            leftover.unlink()
+        yield
+
+
+# The places where parts are computed
+
+
+def _compute(work: Work, chunk: Chunk, part: Path) -> int:
+    """Write one part under a temporary name (same suffix) and rename it; runs in whatever process it is sent to."""
+    if not part.parent.is_dir():
+        raise WorkerError(
+            f"{part.parent}: this worker does not see the folder of the parts. Run workers where the "
+            "input and output files have the same paths."
+        )
+    temporary = part.with_name(f".{part.stem}.{os.getpid()}-{os.urandom(3).hex()}.tmp{part.suffix}")
+    try:
+        work(chunk, temporary)
+        os.replace(temporary, part)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return chunk.index
+
+
+def _finished(
+    chunks: list[Chunk], work: Work, parts: list[Path], scheduler: str | None, fingerprint: str
+) -> Iterator[int]:
+    if not chunks:
+        return
+    if scheduler is None:
+        for chunk in chunks:
+            yield _compute(work, chunk, parts[chunk.index])
+    elif scheduler.startswith("processes:"):
+        yield from _in_processes(chunks, work, parts, _process_count(scheduler))
+    else:
+        yield from _on_dask(chunks, work, parts, scheduler, fingerprint)
+
+
+def _process_count(scheduler: str) -> int:
+    text = scheduler.partition(":")[2]
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError(f"scheduler {scheduler!r}: expected 'processes:N' with N of at least 1, e.g. 'processes:4'.")
+    return int(text)
+
+
+def _share_cores(n_processes: int) -> None:
+    """Give each worker process its share of the cores; runs in the worker before TensorFlow is imported."""
+    share = str(max(1, len(os.sched_getaffinity(0)) // n_processes))
+    for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+        os.environ.setdefault(variable, share)
+
+
+def _in_processes(chunks: list[Chunk], work: Work, parts: list[Path], n_processes: int) -> Iterator[int]:
+    import multiprocessing
+    from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+    from concurrent.futures.process import BrokenProcessPool
+
+    context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
+    missing, deaths = chunks, 0
+    while missing:
+        reported: set[int] = set()
+        waiting = iter(missing)
+        pool = ProcessPoolExecutor(min(n_processes, len(missing)), context, _share_cores, (n_processes,))
+        try:
+            running = {pool.submit(_compute, work, c, parts[c.index]) for c in islice(waiting, 2 * n_processes)}
+            while running:
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    reported.add(future.result())
+                    yield future.result()
+                for chunk in islice(waiting, len(finished)):
+                    running.add(pool.submit(_compute, work, chunk, parts[chunk.index]))
+        except BrokenProcessPool:
+            # One dead worker ends the whole pool: start another for what is missing.
+            for chunk in missing:
+                if chunk.index not in reported and parts[chunk.index].exists():
+                    reported.add(chunk.index)
+                    yield chunk.index
+            deaths = 0 if reported else deaths + 1
+        finally:
+            pool.shutdown(cancel_futures=True)
+        missing = [chunk for chunk in missing if chunk.index not in reported]
+        if deaths >= MAX_DEATHS:
+            raise WorkerError(
+                f"{parts[0].parent}: {deaths} worker processes in a row died before they finished a part "
+                "(killed, or out of memory). Use fewer processes or smaller chunks; the same command resumes."
+            )
+
+
+def _on_dask(chunks: list[Chunk], work: Work, parts: list[Path], address: str, fingerprint: str) -> Iterator[int]:
+    try:
+        import distributed
+    except ImportError as error:
+        raise MissingPackageError(
+            "a dask scheduler needs the package distributed: pip install 'deepripe[dask]'"
+        ) from error
+
+    target = {"scheduler_file": address} if address.endswith(".json") else {"address": address}
+    try:
+        client = distributed.Client(**target, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"scheduler {address!r}: expected the address of a running dask scheduler ({error}). "
+            "Start one with: dask scheduler"
+        ) from error
+    with client, client.as_current():
+        _check_workers(client, address)
+        key = f"ripe-{fingerprint[:12]}-{os.urandom(4).hex()}"  # never the cached failure of another run
+        waiting = iter(chunks)
+
+        def submit(n: int) -> set[Any]:
+            return {
+                client.submit(_compute, work, c, parts[c.index], key=f"{key}-{c.index}", pure=False)
+                for c in islice(waiting, n)
+            }
+
+        running = submit(2 * max(2, sum(client.nthreads().values())))
+        idle = 0
+        while running:
+            try:
+                finished = distributed.wait(running, timeout=CONNECT_SECONDS, return_when="FIRST_COMPLETED").done
+            except (TimeoutError, distributed.TimeoutError):
+                idle = 0 if client.nthreads() else idle + 1
+                if idle >= MAX_DEATHS:
+                    raise _no_workers(address) from None
+                continue
+            for future in finished:
+                try:
+                    index = future.result()
+                except distributed.KilledWorker as error:
+                    raise WorkerError(
+                        f"scheduler {address!r}: several workers died on the same part "
+                        "(killed, or out of memory). Use smaller chunks; the same command resumes."
+                    ) from error
+                if not parts[index].exists():
+                    raise WorkerError(
+                        f"{parts[index]}: a worker wrote this file but it is not here. "
+                        "Run workers where the files have the same paths."
+                    )
+                yield index
+            running = (running - finished) | submit(len(finished))
+
+
+def _package_version() -> str:
+    return __version__
+
+
+def _check_workers(client: Any, address: str) -> None:
+    import distributed
+
+    try:
+        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+    except (TimeoutError, distributed.TimeoutError):
+        raise _no_workers(address) from None
+    try:
+        versions = client.run(_package_version)
+    except (ImportError, AttributeError) as error:
+        raise WorkerError(f"scheduler {address!r}: workers cannot import ripe_lib. Install deepripe there.") from error
+    for worker, version in versions.items():
+        if version != __version__:
+            raise WorkerError(
+                f"scheduler {address!r}: expected deepripe {__version__} on worker {worker}, got {version}. "
+                "Install the same version everywhere."
+            )
+
+
+def _no_workers(address: str) -> WorkerError:
+    return WorkerError(f"scheduler {address!r}: no workers are connected. Start some: dask worker {address}")
