@@ -1,0 +1,382 @@
+"""Accuracy of scores against labels: arrays in, numbers with their uncertainty out.
+
+Labels are 1 (positive), 0 (sure negative) and -1 (unknown: left out of that task). A value that cannot be computed is
+NaN and its row says why; nothing is dropped. Everything random comes from the generator that is passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ripe_lib.errors import InputError, ShapeMismatchError
+
+NEGATIVES = ("own", "other")
+_BOOTSTRAP_CELLS = 4_000_000  # resampled counts held at a time: 32 MB
+
+
+class Curve(NamedTuple):
+    """Points of a ROC (``x`` false, ``y`` true positive rate) or PR (``x`` recall, ``y`` precision) curve.
+
+    ``threshold`` has the same length; the point holds for scores ``>= threshold``.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    threshold: np.ndarray
+
+
+def check_labels_and_scores(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return both as 2-D arrays ``(N, T)``, labels int8 and scores float64, or say what is wrong with them.
+
+    Raises
+    ------
+    ShapeMismatchError
+        If the shapes differ.
+    InputError
+        If a label is not -1, 0 or 1, or a score is not finite.
+    """
+    labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
+    if labels.shape != scores.shape or labels.ndim not in (1, 2):
+        raise ShapeMismatchError(
+            f"metrics: expected labels and scores of one shape (N,) or (N, T), got {labels.shape} and {scores.shape}."
+        )
+    if labels.ndim == 1:
+        labels, scores = labels[:, None], scores[:, None]
+    if not np.isin(labels, (-1, 0, 1)).all():
+        bad = labels[~np.isin(labels, (-1, 0, 1))][0]
+        raise InputError(f"metrics: expected labels -1 (unknown), 0 or 1, got {bad!r}.")
+    if not np.isfinite(scores).all():
+        row, column = np.argwhere(~np.isfinite(scores))[0]
+        n_bad = int((~np.isfinite(scores)).sum())
+        raise InputError(
+            f"metrics: expected finite predictions, got {n_bad} that are not (first: window {row}, task {column}). "
+            "The weights or the inputs hold NaN; check both."
+        )
+    return labels.astype(np.int8), scores
+
+
+def with_negatives(labels: np.ndarray, negatives: str = "own") -> np.ndarray:
+    """Choose what counts as a negative; unknown stays unknown.
+
+    Parameters
+    ----------
+    labels : (N, T) int
+        1, 0 (sure negative), -1 (unknown).
+    negatives : str
+        ``"own"``: each task's sure negatives, as they are. ``"other"``: the sites of other tasks, that is rows that
+        are positive in another task and not in this one (the paper's multitask view).
+
+    Returns
+    -------
+    (N, T) int8
+        Labels to hand to :func:`task_metrics`.
+    """
+    labels = np.asarray(labels, dtype=np.int8)
+    if negatives == "own":
+        return labels
+    if negatives != "other":
+        raise InputError(f"expected negatives to be one of {NEGATIVES}, got {negatives!r}.")
+    positive = labels == 1
+    elsewhere = positive.any(axis=1, keepdims=True) & ~positive
+    return np.where(positive, 1, np.where(elsewhere, 0, -1)).astype(np.int8)
+
+
+class _Ranked:
+    """Rows of one task in falling order of score, equal scores in one group."""
+
+    def __init__(self, scores: np.ndarray):
+        self.order = np.argsort(-scores, kind="stable")
+        ranked = scores[self.order]
+        self.starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
+        self.thresholds = ranked[self.starts]
+
+    def group_sums(self, weights: np.ndarray) -> np.ndarray:
+        """(R, N) weights per row -> (R, G) per group of equal scores, best group first."""
+        return np.add.reduceat(weights[:, self.order], self.starts, axis=1)
+
+    def auroc_and_ap(self, positives: np.ndarray, negatives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(R, N) weights of positives and negatives -> (R,) AUROC and (R,) average precision."""
+        pos, neg = self.group_sums(positives), self.group_sums(negatives)
+        n_pos, n_neg = pos.sum(axis=1), neg.sum(axis=1)
+        true, false = np.cumsum(pos, axis=1), np.cumsum(neg, axis=1)
+        # A positive wins against all negatives ranked below its group and half of those inside it.
+        auroc = (pos * (n_neg[:, None] - false + 0.5 * neg)).sum(axis=1) / (n_pos * n_neg)
+        precision = true / np.maximum(true + false, np.finfo(float).tiny)
+        return auroc, (pos * precision).sum(axis=1) / n_pos
+
+
+def _undefined_reason(labels: np.ndarray) -> str:
+    n_pos, n_neg = int((labels == 1).sum()), int((labels == 0).sum())
+    if not n_pos and not n_neg:
+        return "no labelled window"
+    if not n_pos:
+        return "no positive"
+    return "" if n_neg else "no negative"
+
+
+def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Area under the ROC curve of one task: the share of (positive, negative) pairs in the right order, ties half.
+
+    Parameters
+    ----------
+    labels : (N,) int
+        1, 0, -1 (left out).
+    scores : (N,) float
+
+    Returns
+    -------
+    float
+        NaN when a class is missing. Equals ``sklearn.metrics.roc_auc_score``.
+    """
+    return _point_estimates(*check_labels_and_scores(labels, scores))[0]
+
+
+def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Average precision of one task: precision at each positive's rank, averaged (no interpolation).
+
+    Same arguments as :func:`auroc`. Equals ``sklearn.metrics.average_precision_score``, but for a missing class, where
+    it is NaN.
+    """
+    return _point_estimates(*check_labels_and_scores(labels, scores))[1]
+
+
+def _point_estimates(labels: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
+    known = labels[:, 0] >= 0
+    label, score = labels[known, 0], scores[known, 0]
+    if _undefined_reason(label):
+        return float("nan"), float("nan")
+    area, ap = _Ranked(score).auroc_and_ap((label == 1)[None].astype(float), (label == 0)[None].astype(float))
+    return float(area[0]), float(ap[0])
+
+
+def _resampled_counts(n: int, n_draws: int, generator: np.random.Generator) -> np.ndarray:
+    """(n_draws, n): how often each of n rows is drawn when n are drawn with replacement."""
+    drawn = generator.integers(0, n, size=(n_draws, n)) + n * np.arange(n_draws)[:, None]
+    return np.bincount(drawn.ravel(), minlength=n * n_draws).reshape(n_draws, n).astype(np.float64)
+
+
+def bootstrap(
+    labels: np.ndarray, scores: Sequence[np.ndarray], *, n_bootstrap: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Resample one task's windows, positives and negatives apart, the same draw for every score given.
+
+    Parameters
+    ----------
+    labels : (N,) int
+        1, 0, -1 (left out).
+    scores : sequence of (N,) float
+        Scores of one or several models on the same windows; paired differences come from the same draws.
+    n_bootstrap : int
+        Number of draws, R.
+    rng : Generator
+
+    Returns
+    -------
+    auroc, ap : (R, M) float64
+        One column per score. NaN when a class is missing.
+    """
+    labels = np.asarray(labels)
+    known = labels >= 0
+    label = labels[known]
+    n_models = len(scores)
+    if _undefined_reason(label):
+        empty = np.full((n_bootstrap, n_models), np.nan)
+        return empty, empty.copy()
+    ranked = [_Ranked(np.asarray(s, dtype=np.float64)[known]) for s in scores]
+    at_pos, at_neg = np.flatnonzero(label == 1), np.flatnonzero(label == 0)
+    rng_pos, rng_neg = rng.spawn(2)
+    step = max(1, _BOOTSTRAP_CELLS // len(label))
+    areas, aps = [], []
+    for first in range(0, n_bootstrap, step):
+        n_draws = min(step, n_bootstrap - first)
+        pos, neg = np.zeros((n_draws, len(label))), np.zeros((n_draws, len(label)))
+        pos[:, at_pos] = _resampled_counts(len(at_pos), n_draws, rng_pos)
+        neg[:, at_neg] = _resampled_counts(len(at_neg), n_draws, rng_neg)
+        results = [r.auroc_and_ap(pos, neg) for r in ranked]
+        areas.append(np.stack([a for a, _ in results], axis=1))
+        aps.append(np.stack([p for _, p in results], axis=1))
+    return np.concatenate(areas), np.concatenate(aps)
+
+
+def task_metrics(
+    labels: np.ndarray,
+    scores: np.ndarray,
+    *,
+    tasks: Sequence[str] | None = None,
+    n_bootstrap: int = 0,
+    rng: np.random.Generator | None = None,
+    confidence: float = 0.95,
+    prevalence: float | None = None,
+) -> pd.DataFrame:
+    """Measure every task on its labelled windows.
+
+    Parameters
+    ----------
+    labels : (N, T) int
+        1 positive, 0 negative, -1 unknown (left out of that task only).
+    scores : (N, T) float
+        Predictions, any monotone scale; the calibration error is computed only if all lie in [0, 1].
+    tasks : sequence of str, optional
+        Names of the columns; default ``task_0``, ``task_1``, ...
+    n_bootstrap : int
+        Draws of the stratified bootstrap; 0 gives no intervals (NaN).
+    rng : Generator, optional
+        Needed with ``n_bootstrap``.
+    confidence : float
+        Coverage of the percentile intervals.
+    prevalence : float, optional
+        Share of positives at which calibration is measured; default: as it is in the labels.
+
+    Returns
+    -------
+    DataFrame
+        One row per task: ``task n n_pos n_neg auroc auroc_low auroc_high ap ap_low ap_high ece reason``; ``reason`` is
+        empty or says why the numbers are NaN.
+    """
+    labels, scores = check_labels_and_scores(labels, scores)
+    names = list(tasks) if tasks is not None else [f"task_{i}" for i in range(labels.shape[1])]
+    if len(names) != labels.shape[1]:
+        raise ShapeMismatchError(f"metrics: expected {labels.shape[1]} task names, got {len(names)}.")
+    if n_bootstrap and rng is None:
+        raise InputError("metrics: expected rng (a numpy Generator) with n_bootstrap, got none.")
+    generators = rng.spawn(len(names)) if n_bootstrap and rng is not None else [None] * len(names)
+    are_probabilities = bool(scores.size) and scores.min() >= 0 and scores.max() <= 1
+    rows = []
+    for column, (name, generator) in enumerate(zip(names, generators, strict=True)):
+        known = labels[:, column] >= 0
+        label, score = labels[known, column], scores[known, column]
+        area, ap = _point_estimates(label[:, None], score[:, None])
+        reason = _undefined_reason(label)
+        row = {
+            "task": name,
+            "n": len(label),
+            "n_pos": int((label == 1).sum()),
+            "n_neg": int((label == 0).sum()),
+            "auroc": area,
+            "auroc_low": np.nan,
+            "auroc_high": np.nan,
+            "ap": ap,
+            "ap_low": np.nan,
+            "ap_high": np.nan,
+            "ece": np.nan,
+            "reason": reason,
+        }
+        if generator is not None and not reason:
+            drawn_auroc, drawn_ap = bootstrap(label, [score], n_bootstrap=n_bootstrap, rng=generator)
+            row["auroc_low"], row["auroc_high"] = interval(drawn_auroc[:, 0], confidence)
+            row["ap_low"], row["ap_high"] = interval(drawn_ap[:, 0], confidence)
+        if are_probabilities and not reason:
+            row["ece"] = calibration_error(label, score, prevalence=prevalence)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the percentile interval of bootstrap values."""
+    tail = 50 * (1 - confidence)
+    low, high = np.percentile(values, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def roc_curve(labels: np.ndarray, scores: np.ndarray) -> Curve:
+    """ROC curve of one task, from (0, 0) to (1, 1); one point per distinct score."""
+    true, false, thresholds = _cumulative(labels, scores)
+    return Curve(np.r_[0.0, false / max(false[-1], 1)], np.r_[0.0, true / max(true[-1], 1)], np.r_[np.inf, thresholds])
+
+
+def pr_curve(labels: np.ndarray, scores: np.ndarray) -> Curve:
+    """Precision against recall of one task, by rising recall, starting at (0, precision of the best group)."""
+    true, false, thresholds = _cumulative(labels, scores)
+    precision = true / (true + false)
+    return Curve(np.r_[0.0, true / max(true[-1], 1)], np.r_[precision[0], precision], np.r_[np.inf, thresholds])
+
+
+def _cumulative(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    checked, values = check_labels_and_scores(labels, scores)
+    known = checked[:, 0] >= 0
+    label, score = checked[known, 0], values[known, 0]
+    if not len(label):
+        raise InputError("metrics: expected at least one labelled window for a curve, got none.")
+    ranked = _Ranked(score)
+    true = np.cumsum(ranked.group_sums((label == 1)[None].astype(float))[0])
+    false = np.cumsum(ranked.group_sums((label == 0)[None].astype(float))[0])
+    return true, false, ranked.thresholds
+
+
+def prevalence_weights(labels: np.ndarray, prevalence: float | None) -> np.ndarray:
+    """Weights (sum 1) that give positives the share ``prevalence``; ``None`` weighs all rows alike."""
+    labels = np.asarray(labels)
+    if prevalence is None:
+        return np.full(len(labels), 1 / len(labels))
+    _check_prevalence(prevalence)
+    positive = labels == 1
+    return np.where(positive, prevalence / max(positive.sum(), 1), (1 - prevalence) / max((~positive).sum(), 1))
+
+
+def reliability_curve(
+    labels: np.ndarray, probabilities: np.ndarray, *, n_bins: int = 10, prevalence: float | None = None
+) -> pd.DataFrame:
+    """Observed share of positives against predicted probability, in bins of equal width.
+
+    Parameters
+    ----------
+    labels : (N,) int
+        1, 0, -1 (left out).
+    probabilities : (N,) float in [0, 1]
+    n_bins : int
+    prevalence : float, optional
+        Weigh the windows so that positives have this share; default: as they come.
+
+    Returns
+    -------
+    DataFrame
+        One row per bin: ``low high n weight predicted observed``; ``weight`` sums to 1, empty bins have NaN.
+    """
+    checked, values = check_labels_and_scores(labels, probabilities)
+    known = checked[:, 0] >= 0
+    label, p = checked[known, 0], values[known, 0]
+    if len(p) and (p.min() < 0 or p.max() > 1):
+        raise InputError(f"metrics: expected probabilities in [0, 1], got {p.min():.3g} to {p.max():.3g}.")
+    edges = np.linspace(0, 1, n_bins + 1)
+    which = np.clip(np.searchsorted(edges, p, side="right") - 1, 0, n_bins - 1)
+    weight = prevalence_weights(label, prevalence) if len(p) else np.zeros(0)
+    share = np.bincount(which, weight, n_bins)
+    divisor = np.where(share > 0, share, np.nan)
+    return pd.DataFrame(
+        {
+            "low": edges[:-1],
+            "high": edges[1:],
+            "n": np.bincount(which, minlength=n_bins),
+            "weight": share,
+            "predicted": np.bincount(which, weight * p, n_bins) / divisor,
+            "observed": np.bincount(which, weight * (label == 1), n_bins) / divisor,
+        }
+    )
+
+
+def calibration_error(
+    labels: np.ndarray, probabilities: np.ndarray, *, n_bins: int = 10, prevalence: float | None = None
+) -> float:
+    """Return the expected calibration error: mean |observed - predicted| over the bins of :func:`reliability_curve`."""
+    curve = reliability_curve(labels, probabilities, n_bins=n_bins, prevalence=prevalence)
+    if not curve["n"].sum():
+        return float("nan")
+    return float((curve["weight"] * (curve["observed"] - curve["predicted"]).abs()).sum())
+
+
+def shift_prevalence(probabilities: np.ndarray, *, source: float, target: float) -> np.ndarray:
+    """Translate probabilities calibrated at one share of positives to another (Bayes; odds times the prior ratio)."""
+    _check_prevalence(source)
+    _check_prevalence(target)
+    p = np.asarray(probabilities, dtype=np.float64)
+    up, down = p * (target / source), (1 - p) * ((1 - target) / (1 - source))
+    return up / (up + down)
+
+
+def _check_prevalence(value: float) -> None:
+    if not 0 < value < 1:
+        raise InputError(f"expected a prevalence between 0 and 1, got {value!r}.")
