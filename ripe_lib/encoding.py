@@ -54,7 +54,7 @@ BASE_TABLE[[ord("U"), ord("u")]] = BASES.index("T")
 REGION_TABLE = _table(REGION_LETTERS, "N", fold_case=True)
 
 # Row 4 is what "unknown" looks like to the network.
-_ONE_HOT = np.vstack([np.eye(4), np.full((1, 4), 0.25)]).astype(np.float32)
+ONE_HOT_ROWS = np.vstack([np.eye(4), np.full((1, 4), 0.25)]).astype(np.float32)
 _COMPLEMENT = np.array([3, 2, 1, 0, UNKNOWN], dtype=np.uint8)
 
 
@@ -111,7 +111,7 @@ def decode_region(codes: Codes) -> str:
 
 def one_hot(codes: Codes) -> OneHot:
     """Return float32 (..., 4) for codes (...); the unknown code gives 0.25 in each channel."""
-    return np.take(_ONE_HOT, codes, axis=0)
+    return np.take(ONE_HOT_ROWS, codes, axis=0)
 
 
 def codes_from_one_hot(array: OneHot) -> Codes:
