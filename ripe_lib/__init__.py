@@ -6,6 +6,8 @@ The public names below load on first use, so that ``import ripe_lib`` needs neit
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ripe_lib._version import __version__
@@ -55,6 +57,18 @@ __all__ = [
     "predict",
     "score_variants",
 ]
+
+
+class _Package(ModuleType):
+    """Keeps ``ripe_lib.predict`` the function: importing the submodule of that name would bind the module instead."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if _HOMES.get(name) == name and isinstance(value, ModuleType):
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

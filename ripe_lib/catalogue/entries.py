@@ -291,15 +291,17 @@ def with_measurements(
             raise unknown_name("task", name, names)
         if unexpected := sorted(set(values) - set(columns)):
             raise unknown_name("measurement", unexpected[0], columns)
-    updated = tuple(
-        replace(task, **{key: _measurement(key, value) for key, value in measured.get(task.task, {}).items()})
-        for task in tasks
-    )
+    updated = tuple(_measured_task(task, measured.get(task.task, {})) for task in tasks)
     means: dict[str, float | None] = {}
     for column in _MEASURED_FLOATS:
         known = [value for task in updated if (value := getattr(task, column)) is not None]
         means[column] = round(sum(known) / len(known), 4) if known else None
     return replace(entry, **{**means, **changes}), updated
+
+
+def _measured_task(task: TaskEntry, values: Mapping[str, Any]) -> TaskEntry:
+    changes: dict[str, Any] = {name: _measurement(name, value) for name, value in values.items()}
+    return replace(task, **changes)
 
 
 def _measurement(name: str, value: Any) -> int | float | None:
