@@ -7,7 +7,7 @@ NaN and its row says why; nothing is dropped. Everything random comes from the g
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,11 @@ import pandas as pd
 from ripe_lib.errors import InputError, ShapeMismatchError
 
 NEGATIVES = ("own", "other")
+METRIC_COLUMNS = [
+    *("task", "n", "n_pos", "n_neg"),
+    *("auroc", "auroc_low", "auroc_high", "ap", "ap_low", "ap_high"),
+    *("ece", "reason"),
+]
 _BOOTSTRAP_CELLS = 4_000_000  # resampled counts held at a time: 32 MB
 
 
@@ -202,6 +207,13 @@ def bootstrap(
     return np.concatenate(areas), np.concatenate(aps)
 
 
+class Draws(NamedTuple):
+    """Bootstrap draws of all tasks: ``auroc`` and ``ap`` (R, T), NaN in the columns of undefined tasks."""
+
+    auroc: np.ndarray
+    ap: np.ndarray
+
+
 def task_metrics(
     labels: np.ndarray,
     scores: np.ndarray,
@@ -237,6 +249,29 @@ def task_metrics(
         One row per task: ``task n n_pos n_neg auroc auroc_low auroc_high ap ap_low ap_high ece reason``; ``reason`` is
         empty or says why the numbers are NaN.
     """
+    table, _ = task_metrics_and_draws(
+        labels,
+        scores,
+        tasks=tasks,
+        n_bootstrap=n_bootstrap,
+        rng=rng,
+        confidence=confidence,
+        prevalence=prevalence,
+    )
+    return table
+
+
+def task_metrics_and_draws(
+    labels: np.ndarray,
+    scores: np.ndarray,
+    *,
+    tasks: Sequence[str] | None = None,
+    n_bootstrap: int = 0,
+    rng: np.random.Generator | None = None,
+    confidence: float = 0.95,
+    prevalence: float | None = None,
+) -> tuple[pd.DataFrame, Draws]:
+    """Do what :func:`task_metrics` does and return the bootstrap draws as well (for means over tasks)."""
     labels, scores = check_labels_and_scores(labels, scores)
     names = list(tasks) if tasks is not None else [f"task_{i}" for i in range(labels.shape[1])]
     if len(names) != labels.shape[1]:
@@ -245,34 +280,49 @@ def task_metrics(
         raise InputError("metrics: expected rng (a numpy Generator) with n_bootstrap, got none.")
     generators = rng.spawn(len(names)) if n_bootstrap and rng is not None else [None] * len(names)
     are_probabilities = bool(scores.size) and scores.min() >= 0 and scores.max() <= 1
+    draws = Draws(*(np.full((n_bootstrap, len(names)), np.nan) for _ in range(2)))
     rows = []
     for column, (name, generator) in enumerate(zip(names, generators, strict=True)):
         known = labels[:, column] >= 0
         label, score = labels[known, column], scores[known, column]
-        area, ap = _point_estimates(label[:, None], score[:, None])
-        reason = _undefined_reason(label)
-        row = {
-            "task": name,
-            "n": len(label),
-            "n_pos": int((label == 1).sum()),
-            "n_neg": int((label == 0).sum()),
-            "auroc": area,
-            "auroc_low": np.nan,
-            "auroc_high": np.nan,
-            "ap": ap,
-            "ap_low": np.nan,
-            "ap_high": np.nan,
-            "ece": np.nan,
-            "reason": reason,
-        }
-        if generator is not None and not reason:
-            drawn_auroc, drawn_ap = bootstrap(label, [score], n_bootstrap=n_bootstrap, rng=generator)
-            row["auroc_low"], row["auroc_high"] = interval(drawn_auroc[:, 0], confidence)
-            row["ap_low"], row["ap_high"] = interval(drawn_ap[:, 0], confidence)
-        if are_probabilities and not reason:
+        row: dict[str, Any] = dict.fromkeys(METRIC_COLUMNS, np.nan)
+        row.update(task=name, n=len(label), n_pos=int((label == 1).sum()), n_neg=int((label == 0).sum()))
+        row["reason"] = _undefined_reason(label)
+        row["auroc"], row["ap"] = _point_estimates(label[:, None], score[:, None])
+        if generator is not None and not row["reason"]:
+            area, ap = bootstrap(label, [score], n_bootstrap=n_bootstrap, rng=generator)
+            draws.auroc[:, column], draws.ap[:, column] = area[:, 0], ap[:, 0]
+            row["auroc_low"], row["auroc_high"] = interval(area[:, 0], confidence)
+            row["ap_low"], row["ap_high"] = interval(ap[:, 0], confidence)
+        if are_probabilities and not row["reason"]:
             row["ece"] = calibration_error(label, score, prevalence=prevalence)
         rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=METRIC_COLUMNS), draws
+
+
+def mean_metrics(table: pd.DataFrame, draws: Draws, *, confidence: float = 0.95) -> dict[str, float]:
+    """Average over the tasks that are defined, with the interval of the average.
+
+    Returns
+    -------
+    dict
+        ``n_tasks`` (defined), ``n_undefined``, ``auroc``, ``auroc_low``, ``auroc_high``, ``ap``, ``ap_low``,
+        ``ap_high``, ``auroc_median``, ``ap_median``, ``ece``. The interval holds the tasks fixed and resamples the
+        windows of each on its own.
+    """
+    defined = (table["reason"] == "").to_numpy()
+    mean: dict[str, float] = {"n_tasks": int(defined.sum()), "n_undefined": int((~defined).sum())}
+    for name, drawn in (("auroc", draws.auroc), ("ap", draws.ap)):
+        values = table[name].to_numpy(dtype=float)[defined]
+        mean[name] = float(values.mean()) if len(values) else np.nan
+        low, high = (
+            interval(drawn[:, defined].mean(axis=1), confidence) if len(values) and len(drawn) else (np.nan,) * 2
+        )
+        mean[f"{name}_low"], mean[f"{name}_high"] = low, high
+        mean[f"{name}_median"] = float(np.median(values)) if len(values) else np.nan
+    eces = table["ece"].to_numpy(dtype=float)[defined]
+    mean["ece"] = float(eces.mean()) if len(eces) else np.nan
+    return mean
 
 
 def interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:

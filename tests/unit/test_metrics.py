@@ -204,3 +204,20 @@ def test_wrong_input_is_named():
         metrics.reliability_curve(np.array([1, 0]), np.array([0.1, 1.2]))
     with pytest.raises(InputError, match="at least one labelled window"):
         metrics.roc_curve(np.array([-1]), np.array([0.1]))
+
+
+def test_mean_over_tasks_leaves_out_undefined_ones_and_says_how_many(rng):
+    labels = rng.integers(0, 2, (300, 3))
+    labels[:, 2] = 1
+    scores = 0.3 * labels + rng.random((300, 3)) * 0.7
+    table, draws = metrics.task_metrics_and_draws(labels, scores, n_bootstrap=200, rng=rng)
+    mean = metrics.mean_metrics(table, draws)
+    assert (mean["n_tasks"], mean["n_undefined"]) == (2, 1)
+    assert mean["auroc"] == pytest.approx(table["auroc"][:2].mean())
+    assert mean["ap_median"] == pytest.approx(table["ap"][:2].median())
+    # Averaging over independent tasks narrows the interval.
+    assert mean["auroc_low"] < mean["auroc"] < mean["auroc_high"]
+    assert mean["auroc_high"] - mean["auroc_low"] < (table["auroc_high"] - table["auroc_low"])[:2].mean()
+    nothing = metrics.mean_metrics(*metrics.task_metrics_and_draws(labels[:, 2:], scores[:, 2:]))
+    assert nothing["n_tasks"] == 0
+    assert np.isnan(nothing["auroc"])
