@@ -1,0 +1,89 @@
+"""Contig names that mean the same: ``chr1`` and ``1``, ``chrM`` and ``MT``.
+
+A name that exists is always taken as it is. Otherwise ``chr`` in front is added or dropped, which is safe. UCSC's
+``chrM`` and Ensembl's ``MT`` need care: hg19's ``chrM`` is an older sequence (16,571 nt) than the rCRS (16,569 nt)
+that GRCh37's ``MT`` and every GRCh38 file hold, so positions differ. They are matched only where the lengths can be
+believed to agree, that is unless
+
+- the contig at hand is 16,571 nt long (hg19's old ``chrM``), or
+- the genome is GRCh37/hg19, told by the length of chromosome 1 (249,250,621 nt), where nobody can know which of
+  the two a foreign name stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ripe_lib.errors import UnknownNameError, unknown_name
+
+OLD_MITOCHONDRION = 16_571
+GRCH37_CHROMOSOME_1 = 249_250_621
+
+
+def without_prefix(name: str) -> str:
+    """Drop a leading ``chr`` (any case): ``chr1`` -> ``1``."""
+    return name[3:] if name[:3].lower() == "chr" and len(name) > 3 else name
+
+
+def mitochondria_agree(lengths: Mapping[str, int]) -> bool:
+    """Whether ``chrM`` and ``MT`` may be matched in a genome with these contig lengths (see the module's text)."""
+    bare = {without_prefix(name): length for name, length in lengths.items()}
+    old = OLD_MITOCHONDRION in (bare.get("M"), bare.get("MT"))
+    return not old and bare.get("1") != GRCH37_CHROMOSOME_1
+
+
+class ContigNames:
+    """Find the contig that a name stands for.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The contigs that exist.
+    where : str
+        What holds them, for messages.
+    match_mitochondria : bool
+        Whether ``chrM`` and ``MT`` are one contig, see :func:`mitochondria_agree`.
+    """
+
+    def __init__(self, names: Mapping[str, int] | list[str], where: str, *, match_mitochondria: bool = True):
+        self.names = list(names)
+        self.where = where
+        self.match_mitochondria = match_mitochondria
+        self._found: dict[str, str | None] = {name: name for name in self.names}
+        self._by_bare: dict[str, list[str]] = {}
+        for name in self.names:
+            self._by_bare.setdefault(without_prefix(name), []).append(name)
+
+    def find(self, name: str) -> str | None:
+        """Return the contig for ``name``, or None if there is none."""
+        if name not in self._found:
+            self._found[name] = self._search(name)
+        return self._found[name]
+
+    def _search(self, name: str) -> str | None:
+        bare = without_prefix(name)
+        candidates = self._by_bare.get(bare, [])
+        if not candidates and self.match_mitochondria and bare in ("M", "MT"):
+            candidates = self._by_bare.get("MT" if bare == "M" else "M", [])
+        return candidates[0] if len(candidates) == 1 else None
+
+    def resolve(self, name: str) -> str:
+        """Return the contig for ``name``.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is none; the message shows names that look like it.
+        """
+        found = self.find(name)
+        if found is not None:
+            return found
+        bare = without_prefix(name)
+        if bare in ("M", "MT") and ("M" in self._by_bare or "MT" in self._by_bare):
+            mine = (self._by_bare.get("M") or self._by_bare["MT"])[0]
+            raise UnknownNameError(
+                f"{self.where}: expected contig {name!r}, got only {mine!r}. They are not matched in this assembly "
+                "(hg19's chrM has 16571 nt, MT of GRCh37 16569): rename it in one file if they are the same sequence."
+            )
+        error = unknown_name("contig", name, self.names, "Use the FASTA of the same assembly.")
+        raise UnknownNameError(f"{self.where}: {error}")

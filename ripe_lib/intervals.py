@@ -1,0 +1,338 @@
+"""Genomic intervals: BED files, data frames and tuples become one table; the owner of "0-based, half-open".
+
+An interval ``[start, end)`` counts from 0 and leaves its end out, as BED does. The table has the columns
+``chrom`` (str), ``start``, ``end`` (int64), ``name``, ``score`` (str, ``"."`` when absent) and ``strand``
+(``"+"``, ``"-"`` or ``"."``), in the order of the source.
+
+Read leniently: BED3 to BED6, anything with further columns (narrowPeak, BED12: the first six count), tabs or
+blanks, gzip or bgzip, CRLF, blank lines, ``#`` comments, ``track`` and ``browser`` lines, any order. Refused with
+file and line: text where a number belongs, negative starts, ``start >= end``, a strand that is not ``+ - .``.
+
+Files are read in blocks of a few MB by the C parser of pandas and checked as arrays; only a block in which
+something is wrong is read again line by line, to name the line.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import pandas as pd
+
+from ripe_lib.errors import InputError, MissingFileError
+
+COLUMNS = ["chrom", "start", "end", "name", "score", "strand"]
+STRANDS = ("+", "-", ".")
+_BLOCK_BYTES = 1 << 22
+_NOT_DATA = re.compile(rb"^(?:#|track[ \t\r\n]|browser[ \t\r\n]|[ \t\r]*$)", re.MULTILINE)
+_DTYPES = {"chrom": str, "start": np.int64, "end": np.int64, "name": str, "score": str, "strand": str}
+_HINT = "Intervals are 0-based, half-open."
+
+
+@overload
+def read_intervals(source: Any, *, chunk_size: None = None) -> pd.DataFrame: ...
+@overload
+def read_intervals(source: Any, *, chunk_size: int) -> Iterator[pd.DataFrame]: ...
+def read_intervals(source: Any, *, chunk_size: int | None = None) -> pd.DataFrame | Iterator[pd.DataFrame]:
+    """Read and check intervals.
+
+    Parameters
+    ----------
+    source : str, Path, DataFrame, or iterable of tuples
+        A BED-like file (plain, gzip or bgzip); a DataFrame with columns ``chrom start end`` and optionally
+        ``name score strand``; or tuples ``(chrom, start, end[, name[, score[, strand]]])``. A fourth item that is
+        ``+``, ``-`` or ``.`` in every tuple of four is taken as the strand.
+    chunk_size : int, optional
+        Return an iterator of DataFrames of this many rows (the last may be shorter) with flat memory.
+        The file is opened and its first rows are checked at once.
+
+    Returns
+    -------
+    DataFrame or iterator of DataFrame
+        Columns :data:`COLUMNS`, index 0..n-1; ``attrs["source"]`` is the file name, for :func:`where`.
+
+    Raises
+    ------
+    MissingFileError
+        If the file does not exist.
+    InputError
+        If it holds no interval, or one that is malformed (file and line are named).
+    """
+    if isinstance(source, str | Path):
+        blocks = _read_file(Path(source), str(source))
+        name: str | None = str(source)
+    else:
+        blocks = iter([_from_frame(source if isinstance(source, pd.DataFrame) else _from_tuples(source))])
+        name = getattr(source, "attrs", {}).get("source")
+    if chunk_size is not None and chunk_size < 1:
+        raise InputError(f"chunk_size: expected at least 1, got {chunk_size}.")
+    chunks = _rechunk(blocks, chunk_size, name)
+    first = next(chunks, None)
+    if first is None:
+        raise InputError(f"{name or 'intervals'}: expected at least one interval, got none.")
+    return first if chunk_size is None else chain([first], chunks)
+
+
+def where(intervals: pd.DataFrame, row: int) -> str:
+    """Say where a row came from, for messages: ``x.bed:17`` or ``interval 3 (chr1:10-60)``.
+
+    The line is found by reading the file again up to the first line with these coordinates; that happens only
+    when there is something to complain about, so nothing has to be carried along.
+    """
+    chrom, start, end = intervals["chrom"].iloc[row], intervals["start"].iloc[row], intervals["end"].iloc[row]
+    source = intervals.attrs.get("source")
+    if source is not None and Path(source).is_file():
+        line = _find_line(Path(source), chrom, int(start), int(end))
+        if line is not None:
+            return f"{source}:{line}"
+    return f"interval {row + 1} ({chrom}:{start}-{end})"
+
+
+# ------------------------------------------------------------------ files
+
+
+def _open(path: Path) -> io.BufferedIOBase:
+    if path.is_dir():
+        raise MissingFileError(f"{path}: expected a file, got a folder.")
+    try:
+        with path.open("rb") as handle:
+            compressed = handle.read(2) == b"\x1f\x8b"
+        return gzip.open(path, "rb") if compressed else path.open("rb")
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{path}: no such file. Check the path.") from error
+    except OSError as error:
+        raise MissingFileError(f"{path}: cannot be read ({error.strerror or error}).") from error
+
+
+def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[bytes]:
+    """Yield a text file (plain or gzip) in blocks of whole lines; a damaged gzip file is an :class:`InputError`."""
+    with _open(path) as handle:
+        rest = b""
+        while True:
+            try:
+                block = handle.read(block_bytes)
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise InputError(
+                    f"{path}: expected a complete gzip file, got a truncated or damaged one ({error}). "
+                    "Copy or compress it again."
+                ) from error
+            if not block:
+                break
+            cut = block.rfind(b"\n") + 1
+            if cut:
+                yield rest + block[:cut]
+                rest = block[cut:]
+            else:
+                rest += block
+        if rest:
+            yield rest
+
+
+def _read_file(path: Path, name: str) -> Iterator[pd.DataFrame]:
+    line = 1
+    separator: str | None = None
+    for block in read_blocks(path):
+        if line == 1:
+            block = block.removeprefix(b"\xef\xbb\xbf")
+        data = block
+        if _NOT_DATA.search(block):
+            data = b"\n".join(text for text in block.split(b"\n") if not _NOT_DATA.match(text))
+        if data:
+            if separator is None:
+                separator = "\t" if b"\t" in data.partition(b"\n")[0] else r"\s+"
+            frame = _parse_fast(data, separator)
+            yield _parse_slowly(block, separator, name, line) if frame is None else frame
+        line += block.count(b"\n")
+
+
+def _parse_fast(data: bytes, separator: str) -> pd.DataFrame | None:
+    """Parse a block without comments; None if anything in it needs a closer look."""
+    try:
+        frame = pd.read_csv(
+            io.BytesIO(data),
+            sep=separator,
+            header=None,
+            names=COLUMNS,
+            usecols=range(len(COLUMNS)),
+            index_col=False,
+            dtype=_DTYPES,  # type: ignore[arg-type]
+            na_filter=False,
+            quoting=3,
+            encoding="utf-8",
+            encoding_errors="replace",
+            engine="c",
+        )
+    except (ValueError, OverflowError, pd.errors.ParserError):
+        return None
+    for column in ("name", "score", "strand"):
+        frame[column] = frame[column].fillna(".").replace("", ".")
+    return frame if _first_bad_row(frame) is None else None
+
+
+def _first_bad_row(frame: pd.DataFrame) -> int | None:
+    start, end = frame["start"].to_numpy(), frame["end"].to_numpy()
+    bad = (start < 0) | (end <= start)
+    for column, is_good in (("strand", lambda x: x in STRANDS), ("chrom", bool)):
+        codes, values = pd.factorize(frame[column].to_numpy())
+        bad |= ~np.array([is_good(value) for value in values], dtype=bool)[codes]
+    return int(np.argmax(bad)) if bad.any() else None
+
+
+def _split(text: str, separator: str) -> list[str]:
+    text = text.rstrip("\r\n")
+    return text.split("\t") if separator == "\t" else text.split()
+
+
+def _parse_slowly(block: bytes, separator: str, name: str, first_line: int) -> pd.DataFrame:
+    """Parse a block line by line; the judge of what a line may look like."""
+    rows = []
+    for number, raw in enumerate(block.split(b"\n"), start=first_line):
+        if not _NOT_DATA.match(raw):
+            rows.append(_parse_line(_split(raw.decode("utf-8", "replace"), separator), f"{name}:{number}"))
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"start": np.int64, "end": np.int64})
+
+
+def _parse_line(fields: list[str], at: str) -> tuple[str, int, int, str, str, str]:
+    if len(fields) < 3:
+        raise InputError(
+            f"{at}: expected at least the columns chrom, start, end, got {len(fields)} column(s): {_short(fields)}. "
+            "Separate columns by tabs."
+        )
+    chrom, start, end = fields[0], _whole_number(fields[1], "start", at), _whole_number(fields[2], "end", at)
+    name, score, strand = (field or "." for field in (*fields[3:6], ".", ".", ".")[:3])
+    problem = _problem(chrom, start, end, strand)
+    if problem:
+        raise InputError(f"{at}: {problem}")
+    return chrom, start, end, name, score, strand
+
+
+def _whole_number(text: str, column: str, at: str) -> int:
+    if re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", text, re.ASCII):
+        return int(text)
+    hint = " If this is a header line, put # before it." if at.endswith(":1") else ""
+    raise InputError(f"{at}: expected a whole number as {column}, got {_short([text])}.{hint}")
+
+
+def _problem(chrom: Any, start: int, end: int, strand: Any) -> str | None:
+    if not chrom:
+        return "expected a contig name in the first column, got nothing."
+    if start < 0:
+        return f"expected start >= 0, got start={start}. {_HINT}"
+    if end <= start:
+        return f"expected end > start, got start={start} end={end}. {_HINT}"
+    if strand not in STRANDS:
+        return f"expected + - or . as strand (column 6), got {_short([str(strand)])}."
+    return None
+
+
+def _short(fields: list[str]) -> str:
+    text = " ".join(fields)
+    return repr(text if len(text) <= 40 else text[:37] + "...")
+
+
+def _find_line(path: Path, chrom: str, start: int, end: int) -> int | None:
+    pattern = re.compile(
+        rb"^" + re.escape(chrom.encode()) + rb"[\t ]+\+?0*" + b"%d" % start + rb"[\t ]+\+?0*" + b"%d" % end + rb"[\s]",
+        re.MULTILINE,
+    )
+    line = 1
+    try:
+        for block in read_blocks(path):
+            block = block if block.endswith(b"\n") else block + b"\n"
+            match = pattern.search(block)
+            if match:
+                return line + block.count(b"\n", 0, match.start())
+            line += block.count(b"\n")
+    except (InputError, MissingFileError):
+        return None
+    return None
+
+
+# ------------------------------------------------------------------ objects
+
+
+def _from_tuples(source: Iterable[Any]) -> pd.DataFrame:
+    try:
+        rows = [tuple(row) for row in source]
+    except TypeError as error:
+        raise InputError(
+            f"intervals: expected a BED file, a DataFrame or a list of (chrom, start, end, ...) tuples, "
+            f"got {type(source).__name__}."
+        ) from error
+    if rows and all(len(row) == 4 and row[3] in STRANDS for row in rows):
+        rows = [(*row[:3], ".", ".", row[3]) for row in rows]
+    for i, row in enumerate(rows):
+        if not len(row) >= 3:
+            raise InputError(f"interval {i + 1}: expected (chrom, start, end[, name, score, strand]), got {row!r}.")
+    filled = [(*row[:6], *(".",) * (6 - len(row))) for row in rows]
+    return pd.DataFrame(filled, columns=COLUMNS, dtype=object)
+
+
+def _from_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    missing = [column for column in COLUMNS[:3] if column not in frame.columns]
+    if missing:
+        raise InputError(
+            f"intervals: expected columns chrom, start, end [name, score, strand], got {', '.join(map(str, frame.columns))}."
+        )
+    columns: dict[str, Any] = {"chrom": _text(frame["chrom"], "")}
+    for column in ("start", "end"):
+        columns[column] = _whole_numbers(frame[column], column)
+    for column in COLUMNS[3:]:
+        columns[column] = _text(frame[column], ".") if column in frame.columns else "."
+    checked = pd.DataFrame(columns, columns=COLUMNS, index=pd.RangeIndex(len(frame)))
+    row = _first_bad_row(checked) if len(checked) else None
+    if row is not None:
+        chrom, start, end, _, _, strand = checked.iloc[row]
+        raise InputError(f"interval {row + 1} ({chrom}:{start}-{end}): {_problem(chrom, start, end, strand)}")
+    return checked
+
+
+def _text(column: pd.Series, missing: str) -> np.ndarray:
+    values = column.to_numpy(dtype=object)
+    codes, levels = pd.factorize(values)
+    names = np.array([*(str(level) or missing for level in levels), missing], dtype=object)
+    return names[codes]
+
+
+def _whole_numbers(column: pd.Series, name: str) -> np.ndarray:
+    values = column.to_numpy()
+    if values.dtype.kind in "iu":
+        return values.astype(np.int64)
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    bad = ~(np.isfinite(numbers) & (numbers == np.floor(numbers)))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InputError(f"interval {row + 1}: expected a whole number as {name}, got {values[row]!r}.")
+    return numbers.astype(np.int64)
+
+
+def _rechunk(blocks: Iterator[pd.DataFrame], size: int | None, source: str | None) -> Iterator[pd.DataFrame]:
+    """Yield tables of exactly ``size`` rows (all rows in one table if None)."""
+    waiting: list[pd.DataFrame] = []
+    n_waiting = 0
+    for block in blocks:
+        waiting.append(block)
+        n_waiting += len(block)
+        if size is None or n_waiting < size:
+            continue
+        joined = pd.concat(waiting, ignore_index=True) if len(waiting) > 1 else block
+        n_ready = n_waiting - n_waiting % size
+        for first in range(0, n_ready, size):
+            yield _labelled(joined.iloc[first : first + size], source)
+        waiting, n_waiting = [joined.iloc[n_ready:]], n_waiting - n_ready
+    if n_waiting:
+        yield _labelled(pd.concat(waiting, ignore_index=True), source)
+
+
+def _labelled(frame: pd.DataFrame, source: str | None) -> pd.DataFrame:
+    frame = frame.reset_index(drop=True)
+    if source is not None:
+        frame.attrs["source"] = source
+    return frame
