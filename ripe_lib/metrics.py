@@ -64,7 +64,9 @@ def check_labels_and_scores(labels: np.ndarray, scores: np.ndarray) -> tuple[np.
     return labels.astype(np.int8), scores
 
 
-def with_negatives(labels: np.ndarray, negatives: str = "own") -> np.ndarray:
+def with_negatives(
+    labels: np.ndarray, negatives: str = "own", *, bound_elsewhere: np.ndarray | None = None
+) -> np.ndarray:
     """Choose what counts as a negative; unknown stays unknown.
 
     Parameters
@@ -73,7 +75,9 @@ def with_negatives(labels: np.ndarray, negatives: str = "own") -> np.ndarray:
         1, 0 (sure negative), -1 (unknown).
     negatives : str
         ``"own"``: each task's sure negatives, as they are. ``"other"``: the sites of other tasks, that is rows that
-        are positive in another task and not in this one (the paper's multitask view).
+        are positive elsewhere and not in this task (the paper's multitask view).
+    bound_elsewhere : (N, T) bool, optional
+        For ``"other"``: rows that are sites of others. Default: positive in any other column.
 
     Returns
     -------
@@ -86,8 +90,9 @@ def with_negatives(labels: np.ndarray, negatives: str = "own") -> np.ndarray:
     if negatives != "other":
         raise InputError(f"expected negatives to be one of {NEGATIVES}, got {negatives!r}.")
     positive = labels == 1
-    elsewhere = positive.any(axis=1, keepdims=True) & ~positive
-    return np.where(positive, 1, np.where(elsewhere, 0, -1)).astype(np.int8)
+    if bound_elsewhere is None:
+        bound_elsewhere = positive.any(axis=1, keepdims=True) & ~positive
+    return np.where(positive, 1, np.where(bound_elsewhere, 0, -1)).astype(np.int8)
 
 
 class _Ranked:
