@@ -1,0 +1,346 @@
+"""VCF and BCF: records in, annotated records out; lines are kept as they are written.
+
+Text is read line by line, not through htslib: only the first five columns matter here, a line must come out as it
+went in, and htslib (cyvcf2 0.31) ends the process on an empty line and prints to stderr about undeclared names.
+BCF goes through cyvcf2, which turns its records into lines.
+
+Positions are 1-based as in the file (``pos``); 0 is the telomere of the VCF specification.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ripe_lib.errors import InputError, MissingFileError
+
+BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
+_CODING = ("utf-8", "surrogateescape")  # any bytes come out as they went in
+_MAX_POS = 2**40
+
+
+class Block(NamedTuple):
+    """A run of lines of a VCF, to be read alone: picklable."""
+
+    first_line: int  # 1-based line of the file (BCF: of records)
+    n_lines: int
+    offset: int
+
+
+class VcfRecords(NamedTuple):
+    """Records as columns; ``alt`` is the whole ALT column, ``lines`` the records without line end."""
+
+    chrom: list[str]
+    pos: NDArray[np.int64]
+    id: list[str]
+    ref: list[str]
+    alt: list[str]
+    lines: list[str]
+
+    def __len__(self) -> int:
+        return len(self.chrom)
+
+
+class VcfFile:
+    """A VCF (plain, gzip, bgzip), a BCF, or ``-`` for standard input, which is copied to a temporary file first.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file. What is in it decides, not its name.
+
+    Attributes
+    ----------
+    name : str
+        For messages.
+    header : list of str
+        ``##`` lines and the ``#CHROM`` line, without line ends.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    InputError
+        If it has no VCF header, or is a bgzip file whose end is missing.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.name = "standard input" if str(path) == "-" else str(path)
+        self._copy: IO[bytes] | None = None
+        self.path = self._seekable(path)
+        self._stream: Any = None
+        self._at: int | None = None  # offset where the open stream stands, if known
+        self.kind = self._kind()
+        self.header = self._read_header()
+
+    def _seekable(self, path: str | Path) -> Path:
+        if str(path) == "-":
+            return self._spooled(sys.stdin.buffer)
+        path = Path(path)
+        if not path.exists():
+            raise MissingFileError(f"{path}: no such file. Give a VCF, VCF.gz or BCF, or - for standard input.")
+        if path.is_dir():
+            raise InputError(f"{path}: expected a VCF or BCF file, got a folder.")
+        if stat.S_ISREG(path.stat().st_mode):
+            return path
+        with path.open("rb") as pipe:  # e.g. <(bcftools view ...)
+            return self._spooled(pipe)
+
+    def _spooled(self, source: IO[bytes]) -> Path:
+        self._copy = tempfile.NamedTemporaryFile(prefix="ripe-", suffix=".vcf")  # noqa: SIM115 (closed in close)
+        shutil.copyfileobj(source, self._copy, 1 << 20)
+        self._copy.flush()
+        return Path(self._copy.name)
+
+    def _kind(self) -> str:
+        with self.path.open("rb") as file:
+            start = file.read(18)
+            if start[:2] != b"\x1f\x8b":
+                return "bcf" if start[:3] == b"BCF" else "text"
+            if start[12:14] != b"BC":
+                return "gzip"
+            file.seek(max(0, self.path.stat().st_size - len(BGZF_END)))
+            if file.read() != BGZF_END:
+                raise InputError(
+                    f"{self.name}: expected a complete bgzip file, but its end is missing (truncated download or "
+                    "copy?). Get the file again."
+                )
+        with gzip.open(self.path) as unpacked:
+            return "bcf" if unpacked.read(3) == b"BCF" else "bgzip"
+
+    def _open(self) -> Any:
+        if self.kind == "text":
+            return self.path.open("rb")
+        if self.kind == "gzip":
+            return gzip.open(self.path)
+        if self.kind == "bgzip":
+            import pysam
+
+            pysam.set_verbosity(0)  # htslib would print its own lines about damage before ours
+            open_bgzf: Any = pysam.BGZFile  # its stub asks for an index
+            return open_bgzf(str(self.path), "rb")
+        return _BcfStream(self.path, self.name)
+
+    def _read_header(self) -> list[str]:
+        self._stream = self._open()
+        if self.kind == "bcf":
+            header = self._stream.header
+        else:
+            header = []
+            for raw in self._checked(iter(self._stream.readline, b"")):
+                line = raw.rstrip(b"\r\n").decode(*_CODING)
+                if not line.startswith("#"):
+                    raise self._no_header(len(header) + 1, line)
+                header.append(line)
+                if line.startswith("#CHROM"):
+                    break
+        if not header or tuple(header[-1].split("\t")[:5]) != COLUMNS[:5]:
+            raise self._no_header(max(1, len(header)), header[-1] if header else "an empty file")
+        self._at = self._body = self._stream.tell()
+        return header
+
+    def _no_header(self, line: int, got: str) -> InputError:
+        shown = got if len(got) <= 60 else got[:57] + "..."
+        return InputError(
+            f"{self.name}:{line}: expected a VCF header that ends with a tab-separated '#CHROM POS ID REF ALT ...' "
+            f"line, got {shown!r}. Is this a VCF? A lost header can be restored with: bcftools reheader"
+        )
+
+    def _checked(self, lines: Iterator[bytes]) -> Iterator[bytes]:
+        """Pass lines on; damage of the compressed file becomes one clear line."""
+        try:
+            yield from lines
+        except (OSError, EOFError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
+            raise InputError(
+                f"{self.name}: the compressed file is damaged or truncated ({error or 'unexpected end'}). "
+                "Get the file again."
+            ) from error
+
+    def blocks(self, n_lines: int) -> list[Block]:
+        """Cut the file into runs of ``n_lines`` lines; reads it once, to its end."""
+        self._seek(self._body)
+        found = []
+        line = len(self.header) + 1
+        while True:
+            offset = self._stream.tell()
+            n = sum(1 for _ in self._checked(islice(self._stream, n_lines)))
+            if n:
+                found.append(Block(line, n, offset))
+            if n < n_lines:
+                self._at = None
+                return found
+            line += n
+
+    def read(self, block: Block) -> VcfRecords:
+        """Read one block; blocks in the order of the file need no seeking."""
+        self._seek(block.offset)
+        lines = list(self._checked(islice(self._stream, block.n_lines)))
+        self._at = self._stream.tell()
+        return self._parsed(lines, block.first_line)
+
+    def records(self, n_lines: int) -> Iterator[VcfRecords]:
+        """Read the whole file from its start, ``n_lines`` lines at a time."""
+        block = Block(len(self.header) + 1, n_lines, self._body)
+        while True:
+            self._seek(block.offset)
+            lines = list(self._checked(islice(self._stream, n_lines)))
+            self._at = self._stream.tell()
+            if lines:
+                yield self._parsed(lines, block.first_line)
+            if len(lines) < n_lines:
+                return
+            block = Block(block.first_line + n_lines, n_lines, self._at)
+
+    def _seek(self, offset: int) -> None:
+        if self._at != offset:
+            self._stream.seek(offset)
+        self._at = None
+
+    def _parsed(self, raw_lines: list[bytes], first_line: int) -> VcfRecords:
+        chrom, pos, identifier, ref, alt, lines = [], [], [], [], [], []
+        for number, raw in enumerate(raw_lines):
+            line = raw.decode(*_CODING).rstrip("\r\n")
+            if not line or line[0] == "#":
+                continue
+            fields = line.split("\t", 5)
+            try:
+                position = int(fields[1])
+                alternatives = fields[4]
+            except (ValueError, IndexError):
+                raise self._bad_line(first_line + number, line) from None
+            if not -1 < position < _MAX_POS:
+                raise self._bad_line(first_line + number, line)
+            chrom.append(fields[0])
+            pos.append(position)
+            identifier.append(fields[2])
+            ref.append(fields[3])
+            alt.append(alternatives)
+            lines.append(line)
+        return VcfRecords(chrom, np.array(pos, dtype=np.int64), identifier, ref, alt, lines)
+
+    def _bad_line(self, number: int, line: str) -> InputError:
+        fields = line.split("\t")
+        if len(fields) < 5:
+            what = f"expected at least 5 tab-separated columns (CHROM POS ID REF ALT), got {len(fields)}"
+        else:
+            what = f"expected a whole number as POS, got {fields[1]!r}"
+        return InputError(f"{self.name}:{number}: {what}. Check the file with: bcftools view")
+
+    def close(self) -> None:
+        """Close the file and remove the copy of standard input."""
+        if self._stream is not None:
+            with suppress(OSError):  # damage that was reported already
+                self._stream.close()
+        if self._copy is not None:
+            self._copy.close()
+
+    def __enter__(self) -> VcfFile:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class _BcfStream:
+    """Lines of a BCF with the interface of a file; offsets are record numbers."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self._name = name
+        self._reopen()
+
+    def _reopen(self) -> None:
+        import cyvcf2
+
+        try:
+            self._reader = cyvcf2.VCF(os.fspath(self._path))
+        except Exception as error:  # cyvcf2 raises bare Exception
+            raise InputError(f"{self._name}: expected a BCF file ({error}). Get the file again.") from error
+        self.header = self._reader.raw_header.rstrip("\n").split("\n")
+        self._number = 0
+
+    def tell(self) -> int:
+        return self._number
+
+    def seek(self, number: int) -> None:
+        if number < self._number:
+            self.close()
+            self._reopen()
+        self._number += sum(1 for _ in islice(self._reader, number - self._number))
+
+    def __iter__(self) -> _BcfStream:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            record = next(self._reader)
+        except StopIteration:
+            raise
+        except Exception as error:  # cyvcf2 raises bare Exception
+            raise InputError(f"{self._name}: record {self._number + 1} cannot be read ({error}).") from error
+        self._number += 1
+        return str(record).encode(*_CODING)
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+def info_key(name: str) -> str:
+    """Return a valid INFO key for a name: ``DeepRiPe/clip31`` -> ``DeepRiPe_clip31``."""
+    key = re.sub(r"[^0-9A-Za-z_.]", "_", name)
+    return key if re.match(r"[A-Za-z_]", key) else "_" + key
+
+
+def escape(text: str) -> str:
+    """Percent-encode what separates things in an INFO value (VCF 4.3, and the ``|`` and ``&`` used here)."""
+    return re.sub(r"[%:;=,|&\s]", lambda match: f"%{ord(match[0]):02X}", text)
+
+
+def annotated_header(header: Sequence[str], infos: Sequence[tuple[str, str]], *, more: Sequence[str] = ()) -> list[str]:
+    """Return a header with INFO fields (``Number=.,Type=String``) added or replaced, and ``##`` lines ``more``.
+
+    Parameters
+    ----------
+    header : list of str
+        As in :attr:`VcfFile.header`.
+    infos : list of (key, description)
+        New fields.
+    """
+    replaced = tuple(f"##INFO=<ID={key}," for key, _ in infos)
+    lines = [line for line in header[:-1] if not line.startswith(replaced)]
+    if not lines or not lines[0].startswith("##fileformat"):
+        lines.insert(0, "##fileformat=VCFv4.2")
+    for key, description in infos:
+        quoted = description.replace("\\", "\\\\").replace('"', '\\"')
+        lines.append(f'##INFO=<ID={key},Number=.,Type=String,Description="{quoted}">')
+    columns = header[-1].split("\t")
+    return [*lines, *more, "\t".join(columns + list(COLUMNS[len(columns) :]))]
+
+
+def annotated_line(line: str, values: Sequence[tuple[str, str]]) -> str:
+    """Return a record line with INFO keys set; a key that was there is replaced, all else stays as it is."""
+    fields = line.split("\t", 8)
+    fields += ["."] * (8 - len(fields))
+    if not values:
+        return "\t".join(fields)
+    kept = fields[7]
+    keys = tuple(key + "=" for key, _ in values)
+    if any(key in kept for key in keys):
+        kept = ";".join(entry for entry in kept.split(";") if not entry.startswith(keys))
+    new = ";".join(f"{key}={value}" for key, value in values)
+    fields[7] = new if kept in {".", ""} else f"{kept};{new}"
+    return "\t".join(fields)
