@@ -215,9 +215,7 @@ def _build_index(path: Path, compressed: bool) -> str:
             pyfaidx.Faidx(str(link)).close()
         except (pyfaidx.FastaIndexingError, ValueError, OSError, EOFError, zlib.error) as error:
             reason = str(error).replace(str(link), path.name).rstrip(".")
-            if not reason.startswith(
-                "Duplicate"
-            ):  # our own reader of the index says which, and says it for old ones too
+            if not reason.startswith("Duplicate"):  # _parse_index says that, for ready-made indexes too
                 raise InputError(f"{path}: expected a valid FASTA file: {reason}. Download it again.") from error
         return Path(f"{link}.fai").read_text(encoding="utf-8")
 

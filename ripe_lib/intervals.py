@@ -279,7 +279,8 @@ def _from_frame(frame: pd.DataFrame) -> pd.DataFrame:
     missing = [column for column in COLUMNS[:3] if column not in frame.columns]
     if missing:
         raise InputError(
-            f"intervals: expected columns chrom, start, end [name, score, strand], got {', '.join(map(str, frame.columns))}."
+            "intervals: expected columns chrom, start, end [name, score, strand], "
+            f"got {', '.join(map(str, frame.columns))}."
         )
     columns: dict[str, Any] = {"chrom": _text(frame["chrom"], "")}
     for column in ("start", "end"):
