@@ -1,0 +1,148 @@
+"""Training batches: shuffled, augmented codes. Everything random depends on (seed, epoch) alone.
+
+Rows leave as bytes and become one-hot arrays inside the graph, so a batch costs 1/16 of the memory traffic and a
+data set larger than memory is read through its memory map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ripe_lib.dataset import Dataset
+from ripe_lib.encoding import UNKNOWN, Codes
+from ripe_lib.errors import InputError
+from training.sites import KNOWN_BASES
+
+# Rows drawn, read and augmented at once; a multiple of usual batch sizes is not needed.
+BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class AugmentOptions:
+    """What is changed at random in every epoch. All chances are independent of the row's source and labels.
+
+    Attributes
+    ----------
+    jitter : int
+        Windows are shifted by up to this many nt either way, at most the data set's margin.
+    flank_mask : float
+        Chance that everything outside the central 101 nt becomes unknown, so that models work with and without
+        real flanks. Applied before the shift: a masked site with flanks looks exactly like a 101-nt window.
+    region_dropout : float
+        Chance that the whole region track becomes unknown (no GTF).
+    region_flank_mask : float or None
+        Chance that the region track is cut to the central 101 nt; default as ``flank_mask``, in the same rows.
+    """
+
+    jitter: int = 0
+    flank_mask: float = 0.0
+    region_dropout: float = 0.0
+    region_flank_mask: float | None = None
+
+    def __post_init__(self) -> None:
+        chances = [self.flank_mask, self.region_dropout, self.region_flank_mask or 0.0]
+        if self.jitter < 0 or min(chances) < 0 or max(chances) > 1:
+            raise InputError(f"augment: expected jitter >= 0 and chances from 0 to 1, got {vars(self)}.")
+
+
+def augment_rng(seed: int, epoch: int) -> np.random.Generator:
+    """Return the generator of an epoch (order, then augmentation, drawn in this order)."""
+    return np.random.default_rng(np.random.SeedSequence([seed, epoch, 0xB47C]))
+
+
+def mask_flanks(codes: Codes, rows: NDArray[np.bool_]) -> Codes:
+    """Return codes (n, W) where rows with ``rows`` true keep only their central 101 positions."""
+    first = codes.shape[1] // 2 - KNOWN_BASES // 2 - 1
+    masked = codes.copy()
+    masked[rows, :first] = UNKNOWN
+    masked[rows, first + KNOWN_BASES :] = UNKNOWN
+    return masked
+
+
+def cut_windows(codes: Codes, length: int, margin: int, shift: NDArray[np.int64]) -> Codes:
+    """Return windows (n, length) of codes (n, length + 2 margin), row i moved right by ``shift[i]`` nt (RNA sense)."""
+    if not shift.any():
+        return codes[:, margin : margin + length]
+    windows = np.lib.stride_tricks.sliding_window_view(codes, length, axis=1)
+    return windows[np.arange(len(codes)), margin + shift]
+
+
+def augment(
+    seq: Codes, region: Codes, dataset: Dataset, options: AugmentOptions, rng: np.random.Generator
+) -> tuple[Codes, Codes]:
+    """Return augmented windows (n, L) and (n, R) of rows with margins; five draws per row, used or not."""
+    n = len(seq)
+    shift = rng.integers(-options.jitter, options.jitter, size=n, endpoint=True, dtype=np.int64)
+    flanks, dropout = rng.random(n), rng.random(n)
+    if options.flank_mask:
+        seq = mask_flanks(seq, flanks < options.flank_mask)
+    region_chance = options.flank_mask if options.region_flank_mask is None else options.region_flank_mask
+    if region_chance:
+        region = mask_flanks(region, flanks < region_chance)
+    seq = cut_windows(seq, dataset.sequence_length, dataset.margin, shift)
+    region = cut_windows(region, dataset.region_length, dataset.margin, shift)
+    if options.region_dropout:
+        region = region.copy()
+        region[dropout < options.region_dropout] = UNKNOWN
+    return seq, region
+
+
+class EpochBatches:
+    """The batches of one epoch.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    rows : int64 (n,)
+        Training rows; a row given twice is drawn twice.
+    codes : uint8 (N, T)
+        Label codes of all rows of the data set (:func:`training.losses.label_codes`).
+    batch_size : int
+        The last, smaller batch is kept.
+    options : AugmentOptions
+    seed : int
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        rows: NDArray[np.int64],
+        codes: NDArray[np.uint8],
+        batch_size: int,
+        options: AugmentOptions,
+        seed: int,
+    ) -> None:
+        if options.jitter > dataset.margin:
+            raise InputError(
+                f"augment: jitter {options.jitter} is larger than the margin of {dataset.path} ({dataset.margin}). "
+                "Prepare the data set with a larger margin."
+            )
+        self.dataset, self.rows, self.codes = dataset, rows, codes
+        self.batch_size, self.options, self.seed = batch_size, options, seed
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Codes, Codes, NDArray[np.uint8]]]:
+        """Yield (seq (B, L), region (B, R), label codes (B, T)), uint8, of epoch number ``epoch``."""
+        rng = augment_rng(self.seed, epoch)
+        order = rng.permutation(self.rows)
+        block = max(1, BLOCK // self.batch_size) * self.batch_size
+        for first in range(0, len(order), block):
+            drawn = order[first : first + block]
+            # Ascending rows: a memory map on disk is read forwards.
+            ascending = np.argsort(drawn, kind="stable")
+            back = np.empty_like(ascending)
+            back[ascending] = np.arange(len(drawn))
+            sorted_rows = drawn[ascending]
+            seq = self.dataset.seq_codes(sorted_rows)[back]
+            region = self.dataset.region_codes(sorted_rows)[back]
+            seq, region = augment(seq, region, self.dataset, self.options, rng)
+            labels = self.codes[drawn]
+            for start in range(0, len(drawn), self.batch_size):
+                part = slice(start, start + self.batch_size)
+                yield seq[part], region[part], labels[part]

@@ -1,0 +1,46 @@
+"""``ripe-train fit CONFIG``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ripe_lib.cli.common import positive_int
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument("config", metavar="CONFIG", help="YAML file with a section 'fit'; see training/configs")
+    parser.add_argument("--data", metavar="H5", help="data set (default: 'data' of the config, or prepare's output)")
+    parser.add_argument("--run", metavar="DIR", dest="run_directory", help="run directory (default: the config's)")
+    parser.add_argument("--members", type=positive_int, default=1, metavar="N", help="train N networks, seeds apart")
+    parser.add_argument("--seed", type=int, help="seed (default: that of the config)")
+    parser.add_argument("--epochs", type=positive_int, metavar="N", help="epochs (default: those of the config)")
+    parser.add_argument("--batch-size", type=positive_int, metavar="N", help="rows per step (default: the config's)")
+    parser.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads (default: all)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no notes on stderr")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train on a data set; an unfinished run is taken up where it stopped."""
+    from dataclasses import replace
+
+    from ripe_lib.cli.common import apply_threads, note
+
+    apply_threads(args.threads)
+    from training.fit import fit_members, read_config
+
+    config = read_config(args.config)
+    changes = {
+        name: getattr(args, name) for name in ("seed", "epochs", "batch_size") if getattr(args, name) is not None
+    }
+    if args.data is not None:
+        changes["data"] = Path(args.data)
+    if args.run_directory is not None:
+        changes["run"] = Path(args.run_directory)
+    runs = fit_members(
+        replace(config, **changes), args.members, quiet=args.quiet, note=lambda line: note(line, quiet=args.quiet)
+    )
+    for path in runs:
+        sys.stdout.write(f"{path}\n")

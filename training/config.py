@@ -1,0 +1,183 @@
+"""YAML configs: read with line numbers, unknown keys refused with the nearest name, types checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import types
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from ripe_lib.errors import InputError, MissingFileError, nearest_names
+
+T = TypeVar("T")
+
+SECTIONS = ("prepare", "fit", "publish", "study")
+
+
+class Mapping(dict[str, Any]):
+    """A YAML mapping that knows the lines of its keys."""
+
+    lines: dict[str, int]
+    where: str
+
+    def at(self, key: str | None = None) -> str:
+        """Return ``file:line`` of a key."""
+        line = self.lines.get(key) if key is not None else None
+        return f"{self.where}:{line}" if line is not None else self.where
+
+
+class _Loader(yaml.SafeLoader):
+    file_name = ""
+
+
+def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> Mapping:
+    mapping = Mapping()
+    mapping.lines, mapping.where = {}, loader.file_name
+    for key_node, value_node in node.value:
+        key = str(loader.construct_object(key_node, deep=True))
+        line = key_node.start_mark.line + 1
+        if key in mapping:
+            raise InputError(f"{loader.file_name}:{line}: key {key!r} was given already in line {mapping.lines[key]}.")
+        mapping[key] = loader.construct_object(value_node, deep=True)
+        mapping.lines[key] = line
+    return mapping
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
+
+
+def read_yaml(path: str | Path) -> Mapping:
+    """Read a config file.
+
+    Raises
+    ------
+    MissingFileError, InputError
+        If it is missing or not a YAML mapping; the message names the line.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such config file.")
+    loader = _Loader(path.read_text(encoding="utf-8"))
+    loader.file_name = str(path)
+    try:
+        data = loader.get_single_data()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark is not None else ""
+        raise InputError(f"{path}{line}: not YAML ({getattr(error, 'problem', None) or error}).") from error
+    finally:
+        loader.dispose()
+    if not isinstance(data, Mapping):
+        raise InputError(f"{path}: expected keys and values, got {type(data).__name__}.")
+    return data
+
+
+def build(kind: type[T], mapping: Any, where: str = "config") -> T:
+    """Fill a dataclass from a mapping, checking keys and types, nested dataclasses included.
+
+    Raises
+    ------
+    InputError
+        Naming file and line: an unknown key (with the nearest name), a missing one, or a value of another type.
+    """
+    if not isinstance(mapping, dict):
+        raise InputError(f"{where}: expected keys and values, got {mapping!r}.")
+    hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for key, value in mapping.items():
+        place = mapping.at(key) if isinstance(mapping, Mapping) else where
+        if key not in fields:
+            close = nearest_names(key, fields, n=1)
+            tail = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(fields)}."
+            raise InputError(f"{place}: unknown key {key!r}. {tail}")
+        values[key] = _convert(hints[key], value, f"{place}: {key}")
+    for name, entry in fields.items():
+        if name not in values and entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING:
+            place = mapping.at() if isinstance(mapping, Mapping) else where
+            raise InputError(f"{place}: key {name!r} is missing.")
+    return kind(**values)
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in arguments:
+            return None
+        inner = [a for a in arguments if a is not type(None)]
+        for candidate in inner[:-1]:
+            try:
+                return _convert(candidate, value, where)
+            except InputError:
+                continue
+        return _convert(inner[-1], value, where)
+    if dataclasses.is_dataclass(hint):
+        return build(typing.cast(type, hint), value, where)
+    if origin in (tuple, list):
+        if not isinstance(value, list | tuple):
+            value = [value] if isinstance(value, str) else value
+        if not isinstance(value, list | tuple):
+            raise InputError(f"{where}: expected a list, got {value!r}.")
+        return origin(_convert(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if origin is dict or hint is dict:
+        if not isinstance(value, dict):
+            raise InputError(f"{where}: expected keys and values, got {value!r}.")
+        return dict(value)
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if hint is float and isinstance(value, str):  # YAML reads 1e-3 as text
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if hint is Path and isinstance(value, str):
+        return _expanded(value, where)
+    if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    raise InputError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {value!r}.")
+
+
+def _expanded(text: str, where: str) -> Path:
+    path = os.path.expandvars(Path(text).expanduser())
+    if unset := re.search(r"\$\{?(\w+)", path):
+        raise InputError(f"{where}: environment variable {unset[1]} is not set. Set it or write the path out.")
+    return Path(path)
+
+
+def section(path: str | Path, name: str) -> Mapping:
+    """Return one section of a config file with the sections :data:`SECTIONS`, one per command.
+
+    Raises
+    ------
+    InputError
+        If there is another section or this one is missing.
+    """
+    sections = read_yaml(path)
+    for key in sections:
+        if key not in SECTIONS:
+            close = nearest_names(key, SECTIONS, n=1)
+            tail = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(SECTIONS)}."
+            raise InputError(f"{sections.at(key)}: unknown section {key!r}. {tail}")
+    if not isinstance(sections.get(name), Mapping):
+        raise InputError(f"{path}: expected a section {name!r} with keys and values, found none.")
+    return sections[name]
+
+
+def plain(value: Any) -> Any:
+    """Return a config (dataclasses, paths, tuples) as plain YAML and JSON values."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return value

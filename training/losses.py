@@ -1,0 +1,186 @@
+"""The training loss: multitask binary cross-entropy with one weight per label element.
+
+Labels reach the loss as small integers, one per row and task, and become targets and weights inside the graph:
+
+====  ============================================================  ===========================
+code  meaning                                                       weight
+====  ============================================================  ===========================
+0     surely not bound                                              ``negative[t]``
+1     bound                                                         ``positive[t]``
+2     unknown, in a source that has a table of the task             ``unknown``, target 0
+3     masked                                                        0: no loss and no gradient
+====  ============================================================  ===========================
+
+Weightings (``loss_weighting``):
+
+* ``none``: positives 1.
+* ``per_task`` (paper): positives of task t cost ``max(1, ln(0.5 N_t / n_t))``, N_t known labels, n_t of them positive.
+* ``legacy_first_positive``: what the authors' software did. The same numbers, N all rows, went into Keras'
+  ``class_weight``, which on a multi-hot label takes argmax: each ROW is weighted by its first positive task, a row
+  without any by task 0.
+
+The loss of a batch is the sum over elements divided by (rows x the mean weight of a training row), so that without
+weights and masks it equals Keras' mean binary cross-entropy, whatever the masking.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ripe_lib.errors import InputError, unknown_name
+
+WEIGHTINGS = ("none", "per_task", "legacy_first_positive")
+NEGATIVE, POSITIVE, SOFT_UNKNOWN, MASKED = range(4)
+EPSILON = 1e-7  # probabilities are clipped to [EPSILON, 1 - EPSILON], as Keras does
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """What counts how much.
+
+    Attributes
+    ----------
+    weighting : str
+        One of :data:`WEIGHTINGS`.
+    unknown_weight : float
+        Weight of "unknown" as a negative, where the row's source has a table of the task. 0 masks it.
+    negative_weight : float or str
+        Weight of sure negatives; ``"balanced"`` gives each task's negatives the total weight of its positives.
+    task_balance : bool
+        Scale each task so that its sure labels have the same total weight as the others'.
+    """
+
+    weighting: str = "none"
+    unknown_weight: float = 0.0
+    negative_weight: float | str = 1.0
+    task_balance: bool = False
+
+    def __post_init__(self) -> None:
+        if self.weighting not in WEIGHTINGS:
+            raise unknown_name("loss weighting", self.weighting, WEIGHTINGS)
+        if isinstance(self.negative_weight, str) and self.negative_weight != "balanced":
+            raise InputError(f"loss: expected negative_weight a number or 'balanced', got {self.negative_weight!r}.")
+        numbers = [self.unknown_weight, *([] if isinstance(self.negative_weight, str) else [self.negative_weight])]
+        if min(numbers) < 0:
+            raise InputError(f"loss: expected weights of at least 0, got {min(numbers)}.")
+
+
+@dataclass(frozen=True)
+class ElementWeights:
+    """Weights by label code and task.
+
+    Attributes
+    ----------
+    table : float32 (4, T)
+        Row = label code.
+    first_positive : float32 (T,) or None
+        Row weights of ``legacy_first_positive``.
+    row_mean : float
+        Mean total weight of a training row; the loss is divided by it.
+    """
+
+    table: NDArray[np.float32]
+    first_positive: NDArray[np.float32] | None
+    row_mean: float
+
+
+def label_codes(
+    labels: NDArray[np.int8], source: NDArray[np.uint8], source_has_task: NDArray[np.bool_], *, soft_unknown: bool
+) -> NDArray[np.uint8]:
+    """Return codes (N, T) uint8 for the loss.
+
+    Parameters
+    ----------
+    labels : int8 (N, T)
+        1, 0, -1.
+    source : uint8 (N,)
+    source_has_task : bool (S, T)
+        An unknown label is code 2 only where this is true: across sources it stays masked, or the network would
+        learn a source's padding instead of binding.
+    soft_unknown : bool
+        Whether unknown labels count at all.
+    """
+    codes = np.full(labels.shape, MASKED, dtype=np.uint8)
+    if soft_unknown:
+        codes[source_has_task[source]] = SOFT_UNKNOWN
+    codes[labels == 0] = NEGATIVE
+    codes[labels == 1] = POSITIVE
+    return codes
+
+
+def class_weights(n_known: NDArray[Any], n_positive: NDArray[Any]) -> NDArray[np.float64]:
+    """Return ``max(1, ln(0.5 N / n))`` per task (paper's software; 1 where there is no positive)."""
+    with np.errstate(divide="ignore"):
+        return np.maximum(1.0, np.log(0.5 * np.asarray(n_known) / np.maximum(n_positive, 1)))
+
+
+def element_weights(codes: NDArray[np.uint8], options: LossOptions) -> ElementWeights:
+    """Return the weights for training rows with label codes (N, T)."""
+    n_tasks = codes.shape[1]
+    n_positive = (codes == POSITIVE).sum(axis=0)
+    n_negative = (codes == NEGATIVE).sum(axis=0)
+    table = np.zeros((4, n_tasks))
+    table[POSITIVE] = 1.0
+    if options.weighting == "per_task":
+        table[POSITIVE] = class_weights((codes != MASKED).sum(axis=0), n_positive)
+    if options.negative_weight == "balanced":
+        table[NEGATIVE] = table[POSITIVE] * n_positive / np.maximum(n_negative, 1)
+    else:
+        table[NEGATIVE] = float(options.negative_weight)
+    table[SOFT_UNKNOWN] = options.unknown_weight
+    if options.task_balance:
+        total = table[POSITIVE] * n_positive + table[NEGATIVE] * n_negative
+        table *= np.where(total > 0, total.mean() / np.maximum(total, 1e-12), 1.0)
+    first_positive = None
+    if options.weighting == "legacy_first_positive":
+        first_positive = class_weights(np.full(n_tasks, len(codes)), n_positive).astype(np.float32)
+    weights = ElementWeights(table.astype(np.float32), first_positive, 1.0)
+    mean = float(np.mean([weights_of(part, weights).sum(axis=1).mean() for part in _blocks(codes)]))
+    return ElementWeights(weights.table, first_positive, mean if mean > 0 else 1.0)
+
+
+def _blocks(codes: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    # Equal blocks, so that the mean of their means is the mean.
+    return [codes] if len(codes) < 2_000_000 else np.array_split(codes, len(codes) // 1_000_000)
+
+
+def weights_of(codes: NDArray[np.uint8], weights: ElementWeights) -> NDArray[np.float32]:
+    """Return the weight of every element (N, T)."""
+    values = np.take_along_axis(weights.table, np.minimum(codes, MASKED).astype(np.intp), axis=0)
+    if weights.first_positive is not None:
+        values = values * weights.first_positive[(codes == POSITIVE).argmax(axis=1)][:, None]
+    return values
+
+
+def numpy_loss(probabilities: NDArray[np.floating], codes: NDArray[np.uint8], weights: ElementWeights) -> float:
+    """Return the loss of rows in double precision: the judge of :func:`make_loss`, and the validation loss."""
+    p = np.clip(np.asarray(probabilities, dtype=np.float64), EPSILON, 1 - EPSILON)
+    cross_entropy = -np.where(codes == POSITIVE, np.log(p), np.log1p(-p))
+    return float((weights_of(codes, weights) * cross_entropy).sum() / (len(codes) * weights.row_mean))
+
+
+def make_loss(weights: ElementWeights) -> Any:
+    """Return the Keras loss ``f(codes (B, T), probabilities (B, T)) -> (B,)`` for these weights."""
+    import keras
+
+    ops = keras.ops
+    # (T, 4) and an inner product with the one-hot code: a gather along tasks is slower and no clearer.
+    table = ops.convert_to_tensor(weights.table.T, dtype="float32")
+    scale = 1.0 / weights.row_mean
+    first = None if weights.first_positive is None else ops.convert_to_tensor(weights.first_positive)
+
+    def masked_binary_crossentropy(codes: Any, probabilities: Any) -> Any:
+        codes = ops.cast(codes, "int32")
+        positive = ops.cast(ops.equal(codes, POSITIVE), "float32")
+        weight = ops.sum(ops.one_hot(codes, 4, dtype="float32") * table[None], axis=-1)
+        if first is not None:
+            weight = weight * ops.take(first, ops.argmax(positive, axis=-1))[:, None]
+        p = ops.clip(probabilities, EPSILON, 1.0 - EPSILON)
+        cross_entropy = -(positive * ops.log(p) + (1.0 - positive) * ops.log(1.0 - p))
+        return ops.sum(weight * cross_entropy, axis=-1) * scale
+
+    return masked_binary_crossentropy
