@@ -6,38 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ripe_lib.alleles import KINDS, REASONS, canonical_alleles, trim
-from ripe_lib.encoding import BASES, UNKNOWN, encode_sequence
-from ripe_lib.errors import UnknownNameError
+from ripe_lib.encoding import BASES
 from ripe_lib.vcf import VcfRecords
-
-
-class ToyGenome:
-    """A genome in memory, the slow obvious way."""
-
-    def __init__(self, **contigs):
-        self.sequences = contigs
-        self.contigs = {name: len(s) for name, s in contigs.items()}
-
-    def resolve(self, name):
-        if name not in self.contigs:
-            raise UnknownNameError(name)
-        return name
-
-    def fetch(self, chroms, starts, length, minus):
-        rows = []
-        for chrom, start, reverse in zip(chroms, starts, minus, strict=True):
-            assert not reverse
-            letters = [
-                self.sequences[chrom][p] if 0 <= p < self.contigs[chrom] else "N" for p in range(start, start + length)
-            ]
-            rows.append(encode_sequence("".join(letters)))
-        return np.array(rows, dtype=np.uint8).reshape(len(rows), length)
-
-
-def records(*rows):
-    chrom, pos, ref, alt = zip(*rows, strict=True)
-    blank = ["."] * len(rows)
-    return VcfRecords(list(chrom), np.array(pos, dtype=np.int64), blank, list(ref), list(alt), blank)
+from tests.support.toy_genome import ToyGenome, records
 
 
 def changes(found):
@@ -198,7 +169,3 @@ def test_trim_keeps_the_change(old, new):
     assert before + short_old + after == old
     assert before + short_new + after == new
     assert not (short_old and short_new) or (short_old[0] != short_new[0] and short_old[-1] != short_new[-1])
-
-
-def test_unknown_code_is_what_the_tests_think():
-    assert UNKNOWN == 4

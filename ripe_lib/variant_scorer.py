@@ -1,0 +1,186 @@
+"""Logits of reference and alternative alleles, with as little computing as is exact.
+
+Reference windows that several alleles share are computed once; models with equal windows share the arrays. For
+substitutions of one base only what can change is recomputed (:mod:`ripe_lib.incremental`), indels and longer
+substitutions get a pass of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ripe_lib.encoding import Codes, complement
+from ripe_lib.models import Model
+from ripe_lib.predict import logit_model, predict_codes
+from ripe_lib.variant_windows import (
+    Sites,
+    alternative_region,
+    alternative_sequence,
+    reference_codes,
+    substituted_position,
+)
+
+if TYPE_CHECKING:
+    from ripe_lib.annotation import Annotation
+    from ripe_lib.genome import Genome
+
+Logits = NDArray[np.float32]
+_SITES_AT_A_TIME = 2048
+
+
+class AlleleScorer:
+    """Computes logits of both alleles at sites.
+
+    Parameters
+    ----------
+    models : list of Model
+    genome : Genome
+    annotation : Annotation or None
+        None: region types are unknown.
+    fast : bool
+        False runs every window through the whole network: slow, obvious, and what the fast way is tested against.
+    batch_size : int
+        Windows per network call.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Model],
+        genome: Genome,
+        annotation: Annotation | None,
+        *,
+        fast: bool = True,
+        batch_size: int = 1024,
+    ) -> None:
+        self.models = list(models)
+        self.genome = genome
+        self.annotation = annotation
+        self.fast = fast
+        self.batch_size = batch_size
+
+    def logits(
+        self,
+        sites: Sites,
+        substituted: NDArray[np.bool_],
+        identical: NDArray[np.bool_],
+        shifts: Iterable[int] = (0,),
+        *,
+        with_region: bool = True,
+    ) -> list[tuple[Logits, Logits]]:
+        """Return per model the logits (K, n, T) of reference and alternative for K shifts.
+
+        Parameters
+        ----------
+        sites : Sites
+            n changes.
+        substituted, identical : bool (n,)
+            Changes of exactly one base into another, and changes of nothing.
+        shifts : iterable of int
+            Window starts, in nt after the normal one.
+        with_region : bool
+            Use the region types of the annotation, if there is one and the model takes them.
+        """
+        shifts = list(shifts)
+        n = len(sites.start)
+        results = [
+            tuple(np.empty((len(shifts), n, len(model.tasks)), dtype=np.float32) for _ in range(2))
+            for model in self.models
+        ]
+        for rows, first, inverse in _grouped(sites):
+            part = sites.take(rows)
+            for k, shift in enumerate(shifts):
+                windows = _Windows(self, part, first, shift)
+                for model, (ref, alt) in zip(self.models, results, strict=True):
+                    region = with_region and self.annotation is not None and model.spec.has_region
+                    ref_logits, alt_logits = self._full(
+                        model, windows, region, inverse, substituted[rows], identical[rows]
+                    )
+                    ref[k, rows], alt[k, rows] = ref_logits[inverse], alt_logits
+        return [(ref, alt) for ref, alt in results]
+
+    def _full(
+        self,
+        model: Model,
+        windows: _Windows,
+        region: bool,
+        inverse: NDArray[np.intp],
+        substituted: NDArray[np.bool_],
+        identical: NDArray[np.bool_],
+    ) -> tuple[Logits, Logits]:
+        """Two passes of the whole network: (unique sites, T) and (rows, T)."""
+        spec = model.spec
+        network = _logits_as_model(model)
+        ref_region = windows.reference_region(spec.region_length) if region else None
+        ref = predict_codes(network, windows.reference(spec.sequence_length), ref_region, batch_size=self.batch_size)
+        alt = ref[inverse]
+        changed = np.flatnonzero(~identical)
+        alt_seq, alt_region = windows.alternative(changed, spec.sequence_length, spec.region_length if region else 0)
+        alt[changed] = predict_codes(network, alt_seq, alt_region, batch_size=self.batch_size)
+        return ref, alt
+
+
+class _Windows:
+    """Code windows of some sites at one shift, made once per length and shared by the models."""
+
+    def __init__(self, scorer: AlleleScorer, sites: Sites, first: NDArray[np.intp], shift: int) -> None:
+        self._genome, self._annotation = scorer.genome, scorer.annotation
+        self._sites, self._first, self._shift = sites, first, shift
+        self._made: dict[tuple[str, int], Codes] = {}
+
+    def reference(self, length: int) -> Codes:
+        key = ("seq", length)
+        if key not in self._made:
+            sites = self._sites.take(self._first)
+            self._made[key] = reference_codes(self._genome.fetch, sites, length, self._shift)
+        return self._made[key]
+
+    def reference_region(self, length: int) -> Codes:
+        key = ("region", length)
+        if key not in self._made and self._annotation is not None:
+            sites = self._sites.take(self._first)
+            self._made[key] = reference_codes(self._annotation.region_codes, sites, length, self._shift)
+        return self._made[key]
+
+    def alternative(self, rows: NDArray[np.intp], length: int, region_length: int) -> tuple[Codes, Codes | None]:
+        """Return sequence and region windows of the alternative allele; no region for length 0."""
+        sites = self._sites.take(rows)
+        seq = alternative_sequence(self._genome, sites, length, self._shift)
+        if not region_length or self._annotation is None:
+            return seq, None
+        return seq, alternative_region(self._annotation, sites, region_length, self._shift)
+
+    def substitutions(self, rows: NDArray[np.intp], length: int) -> tuple[NDArray[np.int64], Codes]:
+        """Return position (in RNA sense) and new base of substitutions."""
+        sites = self._sites.take(rows)
+        new = sites.inserted[:, 0]
+        return substituted_position(length, sites.minus, self._shift), np.where(sites.minus, complement(new), new)
+
+
+def _grouped(sites: Sites) -> Iterable[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]]:
+    """Cut rows into groups of few unique places; yield rows, first row of each place, and each row's place.
+
+    Places are (contig, start, strand); indices of the second and third are within the group.
+    """
+    if not len(sites.start):
+        return
+    import pandas as pd
+
+    contig = pd.factorize(sites.contig)[0]
+    key = (contig << 42) + (sites.start << 1) + sites.minus
+    place = pd.factorize(key)[0]  # in order of appearance, so neighbours stay together
+    order = np.argsort(place, kind="stable")
+    bounds = np.searchsorted(place[order], np.arange(0, place.max() + 1, _SITES_AT_A_TIME))
+    for rows in np.split(order, bounds[1:]):
+        _, first, inverse = np.unique(place[rows], return_index=True, return_inverse=True)
+        yield rows, first, inverse
+
+
+def _logits_as_model(model: Model) -> Model:
+    """Return the model without its sigmoid, as a model of its own."""
+    if "logits_as_model" not in model.cache:
+        model.cache["logits_as_model"] = Model(model.spec, logit_model(model), model.directory)
+    return model.cache["logits_as_model"]
