@@ -1,0 +1,155 @@
+"""Kipoi's interpretation plugin (kipoi-interpret 0.1.2) on DeepRiPe models.
+
+:func:`register_if_installed` runs when a DeepRiPe model is loaded:
+
+* ``feature_importance(model, dataloader, "intgrad" | "deeplift", {...})`` work on our models. The plugin's own
+  ``intgrad`` is not implemented and its ``deeplift`` takes Keras 2 Sequential models only; for every other model these
+  stay what they are.
+* Four slips in the plugin's own methods that raise on every model and every Python that Kipoi installs on are mended:
+  ``collections.Mapping`` (gone since Python 3.10), ``Saliency.score`` (passes itself twice, and ``abs`` of a dict),
+  ``Mutation.is_compatible`` (called without an instance).
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ripe_lib.errors import InputError, MissingPackageError
+
+METHODS = ("intgrad", "deeplift")
+
+
+def register_if_installed() -> bool:
+    """Register our methods if kipoi-interpret is there; returns whether it is. Calling it again changes nothing."""
+    if importlib.util.find_spec("kipoi_interpret") is None:
+        return False
+    from kipoi_interpret.importance_scores import referencebased
+
+    if not getattr(referencebased.METHODS["intgrad"], "serves_deepripe", False):
+        _mend_stock_methods()
+        for name, ours in (("intgrad", _intgrad_scores), ("deeplift", _deeplift_scores)):
+            referencebased.METHODS[name] = _with_ours(name, referencebased.METHODS[name], ours)
+    return True
+
+
+def require() -> None:
+    """Raise if kipoi-interpret is not installed, saying how to install it."""
+    if not register_if_installed():
+        raise MissingPackageError(
+            "kipoi-interpret is not installed. Install it with: pip install --no-deps kipoi-interpret==0.1.2"
+        )
+
+
+def _is_ours(model: Any) -> bool:
+    from dataloaders.model import DeepRipeModel
+
+    return isinstance(model, DeepRipeModel)
+
+
+def _with_ours(name: str, stock: Any, scores: Any) -> type:
+    """Return a method class that serves DeepRiPe models and leaves the others to the plugin's own class."""
+    from kipoi_interpret.importance_scores.base import ImportanceScore
+
+    class DeepRipeScore(ImportanceScore):
+        serves_deepripe = True
+
+        def __new__(cls, model: Any, *arguments: Any, **options: Any) -> Any:
+            # An instance of another class is returned as it is, without our __init__.
+            return super().__new__(cls) if _is_ours(model) else stock(model, *arguments, **options)
+
+        def __init__(self, model: Any, task: str | int | None = None, **options: Any) -> None:
+            self.model = model
+            self.task = _task_name(model, name, task, options)
+            self.options = options
+
+        @classmethod
+        def is_compatible(cls, model: Any, *arguments: Any, **options: Any) -> bool:
+            return True if _is_ours(model) else stock.is_compatible(model, *arguments, **options)
+
+        def score(self, input_batch: Any, input_ref: Any = None) -> Any:
+            """Return attributions in the container and shapes of ``input_batch``."""
+            return scores(self.model, input_batch, input_ref, self.task, self.options)
+
+    DeepRipeScore.__name__ = DeepRipeScore.__qualname__ = f"DeepRipe{stock.__name__}"
+    DeepRipeScore.__doc__ = f"``{name}`` for DeepRiPe models; {stock.__name__} of kipoi-interpret for others."
+    return DeepRipeScore
+
+
+def _task_name(model: Any, method: str, task: str | int | None, options: dict[str, Any]) -> str:
+    """Settle which task is explained: ``task``, or the plugin's ``filter_idx`` / ``task_idx`` (name or index)."""
+    for alias in ("filter_idx", "task_idx"):
+        if task is None:
+            task = options.pop(alias, None)
+        else:
+            options.pop(alias, None)
+    if task is None and len(model.tasks) == 1:
+        return model.tasks[0]
+    if task is None:
+        raise InputError(f"{method}: expected task=..., a name or index, got none. The tasks are: {model.tasks}")
+    if isinstance(task, str):
+        return model.tasks[model.ripe_model.spec.task_index(task)]
+    if not 0 <= task < len(model.tasks):
+        raise InputError(f"{method}: expected a task index from 0 to {len(model.tasks) - 1}, got {task}.")
+    return model.tasks[task]
+
+
+def _windows(model: Any, batch: Any) -> dict[str, Any]:
+    from ripe_lib.predict import checked_windows
+
+    seq, region = checked_windows(model.ripe_model, batch)
+    return {"seq": seq} if region is None else {"seq": seq, "region": region}
+
+
+def _intgrad_scores(model: Any, batch: Any, reference: Any, task: str, options: dict[str, Any]) -> Any:
+    from ripe_lib import integrated_gradients
+
+    if reference is not None:
+        options = {**options, "baseline": _windows(model, reference)}
+    maps = integrated_gradients(model.ripe_model, _windows(model, batch), task=task, **options)
+    return _in_container(model, batch, maps)
+
+
+def _deeplift_scores(model: Any, batch: Any, reference: Any, task: str, options: dict[str, Any]) -> Any:
+    from ripe_lib.deeplift_bridge import deeplift_scores
+
+    if reference is not None:
+        options = {**options, "baseline": _windows(model, reference)}
+    return _in_container(model, batch, deeplift_scores(model.ripe_model, _windows(model, batch), task, **options))
+
+
+def _in_container(model: Any, batch: Any, maps: Any) -> Any:
+    from dataloaders.model import like_input
+
+    return like_input(batch, [one for one in (maps.seq, maps.region) if one is not None])
+
+
+# --- the plugin's own methods -------------------------------------------------------------------------------------
+
+
+def _mend_stock_methods() -> None:
+    from kipoi_interpret import utils
+    from kipoi_interpret.importance_scores import gradient, ism
+
+    if not hasattr(utils.collections, "Mapping"):
+        utils.collections = collections.abc
+    gradient.Saliency.score = _saliency_score
+    ism.Mutation.is_compatible = classmethod(lambda cls, model: True)
+
+
+def _saliency_score(self: Any, input_batch: Any) -> Any:
+    from kipoi_interpret.importance_scores.gradient import Gradient
+
+    return _absolute(Gradient.score(self, input_batch))
+
+
+def _absolute(values: Any) -> Any:
+    if isinstance(values, Mapping):
+        return {name: _absolute(one) for name, one in values.items()}
+    if isinstance(values, list):
+        return [_absolute(one) for one in values]
+    return np.abs(values)

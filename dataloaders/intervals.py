@@ -1,0 +1,297 @@
+"""Genomic intervals as Kipoi samples, over :mod:`ripe_lib.windows`.
+
+The two classes are Kipoi datasets whose batches are made whole: ``batch_iter`` reads, encodes and stacks a batch as
+arrays, so that ``num_workers=0`` is the fast way already. Their docstrings are the YAML that Kipoi reads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from kipoi.data import Dataset, kipoi_dataloader
+from kipoi.metadata import GenomicRanges
+from kipoi_utils.external.torch.data import DataLoader
+
+from dataloaders import veff
+from ripe_lib.errors import InputError
+from ripe_lib.windows import WindowMaker, window_start
+
+EXAMPLE_FILES = Path(__file__).resolve().parent / "example_files"
+EXAMPLES = {"intervals_file": "intervals.bed", "fasta_file": "genome.fa", "gtf_file": "genes.gtf"}
+
+
+class _Lengths(NamedTuple):
+    sequence_length: int
+    region_length: int
+
+
+class _Intervals(Dataset):
+    """What both loaders share; Kipoi wants ``__init__`` and its YAML in each class."""
+
+    postprocessing = veff.dataloader_postprocessing()
+
+    def _open(self, intervals_file: str, fasta_file: str, gtf_file: str | None, lengths: _Lengths) -> None:
+        """Check everything at once: nothing about the intervals can fail after the first batch was written."""
+        for name, length in lengths._asdict().items():
+            if not isinstance(length, int | np.integer) or length < 0 or length % 2:
+                raise InputError(f"{name}: expected an even number, got {length!r}.")
+        self._lengths = lengths
+        # Absolute, because Kipoi changes the working directory now and then.
+        self._files = [None if name is None else os.fspath(Path(name).resolve()) for name in (fasta_file, gtf_file)]
+        self._maker = WindowMaker(lengths, fasta_file, gtf_file)
+        self._process = os.getpid()
+        self.intervals = self._maker.prepare(intervals_file)
+        names = self.intervals["name"].to_numpy(dtype=str)
+        unnamed = names == "."
+        if unnamed.any():
+            names = np.where(unnamed, np.arange(len(names)).astype(str), names)
+        self._names = names
+
+    @property
+    def maker(self) -> WindowMaker:
+        """The window maker; a worker process opens the files for itself."""
+        if self._process != os.getpid():
+            self._maker = WindowMaker(self._lengths, *self._files)
+            self._process = os.getpid()
+        return self._maker
+
+    def __len__(self) -> int:
+        return len(self.intervals)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return one sample, without the batch axis."""
+        row = int(index)
+        if not -len(self) <= row < len(self):
+            raise IndexError(f"sample {row} of {len(self)}")
+        row %= len(self)
+        batch = self.batch(slice(row, row + 1))
+        ranges = {key: value[0] for key, value in batch["metadata"]["ranges"].items()}
+        return {
+            "inputs": {name: array[0] for name, array in batch["inputs"].items()},
+            "metadata": {"ranges": GenomicRanges.from_dict(ranges)},
+        }
+
+    def batch(self, rows: Any) -> dict[str, Any]:
+        """Return the samples of some rows (slice or integer array) as one batch of arrays."""
+        windows = self.maker.windows(self.intervals.iloc[rows])
+        frame = windows.intervals
+        start = window_start(frame["start"].to_numpy(), frame["end"].to_numpy(), self._lengths.sequence_length)
+        ranges = GenomicRanges(
+            chr=frame["chrom"].to_numpy(dtype=str),
+            start=start,
+            end=start + self._lengths.sequence_length,
+            id=self._names[rows],
+            strand=frame["strand"].to_numpy(dtype=str),
+        )
+        return {"inputs": windows.inputs(), "metadata": {"ranges": ranges}}
+
+    def _batch_iterable(
+        self, batch_size: int = 32, shuffle: bool = False, num_workers: int = 0, drop_last: bool = False, **_: Any
+    ) -> Any:
+        """Return an iterable over batches that can be run through again; Kipoi's own classes call this."""
+        return _Batches(self, batch_size, shuffle=shuffle, drop_last=drop_last, num_workers=num_workers)
+
+    def batch_iter(
+        self, batch_size: int = 32, shuffle: bool = False, num_workers: int = 0, drop_last: bool = False, **_: Any
+    ) -> Any:
+        """Iterate over batches.
+
+        Parameters
+        ----------
+        batch_size : int
+            Samples per batch.
+        shuffle : bool
+            In another order each time, from the operating system's randomness.
+        num_workers : int
+            0 makes batches in this process, which is fast; more make whole batches in as many other processes.
+        drop_last : bool
+            Leave out a last batch that is not full.
+        """
+        return iter(self._batch_iterable(batch_size, shuffle, num_workers, drop_last))
+
+
+class _Batches:
+    """The batches of a dataset, by number; iterates as often as wanted."""
+
+    def __init__(self, dataset: _Intervals, batch_size: int, *, shuffle: bool, drop_last: bool, num_workers: int):
+        if batch_size < 1:
+            raise InputError(f"batch_size: expected at least 1, got {batch_size}.")
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.num_workers = num_workers
+        self.n_batches = len(dataset) // batch_size if drop_last else -(-len(dataset) // batch_size)
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        view = _BatchView(self.dataset, self.batch_size, self.n_batches, shuffle=self.shuffle)
+        if self.num_workers > 0:
+            return iter(DataLoader(view, batch_size=1, collate_fn=_only, num_workers=self.num_workers))
+        return _BatchIterator(view)
+
+
+class _BatchView:
+    """One pass over a dataset, whose items are whole batches."""
+
+    def __init__(self, dataset: _Intervals, batch_size: int, n_batches: int, *, shuffle: bool):
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.n_batches = n_batches
+        self.order = np.random.default_rng().permutation(len(dataset)) if shuffle else None
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        rows = slice(index * self.batch_size, (index + 1) * self.batch_size)
+        return self.dataset.batch(rows if self.order is None else self.order[rows])
+
+
+class _BatchIterator:
+    """An iterator that knows its length, so that Kipoi's progress bar shows how long it takes."""
+
+    def __init__(self, view: _BatchView):
+        self.view = view
+        self.next = 0
+
+    def __len__(self) -> int:
+        return len(self.view) - self.next
+
+    def __iter__(self) -> _BatchIterator:
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        if self.next >= len(self.view):
+            raise StopIteration
+        self.next += 1
+        return self.view[self.next - 1]
+
+
+def _only(batches: list[dict[str, Any]]) -> dict[str, Any]:
+    return batches[0]
+
+
+def _with_examples(loader: type) -> type:
+    """Give the arguments absolute example paths: Kipoi reads them from wherever the model's folder is."""
+    for name, file in EXAMPLES.items():
+        loader.args[name].example = str(EXAMPLE_FILES / file)  # type: ignore[attr-defined]
+    return loader
+
+
+@_with_examples
+@kipoi_dataloader()
+class RnaIntervals(_Intervals):
+    """
+    defined_as: dataloaders.RnaIntervals
+    info:
+      doc: >
+        Sequence and region-type windows of genomic intervals, in RNA sense. The windows are centred on the intervals;
+        unknown bases and positions off the contig are 0.25 in each channel, so are region types without information.
+      authors:
+        - name: DeepRiPe developers
+      license: MIT
+      version: "1"
+    args:
+      intervals_file:
+        doc: >
+          BED3, BED6 or more columns (narrowPeak), plain or gzip. The strand is column 6; where it is missing or '.',
+          that of the overlapping transcript in gtf_file, else plus.
+      fasta_file:
+        doc: >
+          Genome FASTA, plain or bgzip. Contigs match with and without 'chr'.
+      gtf_file:
+        doc: >
+          Gene annotation GTF (GENCODE or Ensembl), plain or gzip. Without it region types are unknown (0.25).
+      sequence_length:
+        type: int
+        doc: Length of the sequence window; set by the model.
+      region_length:
+        type: int
+        doc: Length of the region-type window; set by the model.
+    output_schema:
+      inputs:
+        seq:
+          shape: (None, 4)
+          doc: One-hot sequence, channels A C G T(U), 5' to 3'
+          special_type: DNASeq
+          associated_metadata: ranges
+        region:
+          shape: (None, 4)
+          doc: One-hot region types, channels intron, CDS, 3'UTR, 5'UTR, in the direction of the sequence
+      metadata:
+        ranges:
+          type: GenomicRanges
+          doc: The sequence window with its strand; id is the interval's name or row number
+    dependencies:
+      pip:
+        - kipoi>=0.8.6,<0.9
+        - numpy>=1.26,<2
+        - pandas>=2.0,<3
+        - pyfaidx>=0.8
+    """  # noqa: D205, D400 - this is YAML
+
+    def __init__(
+        self,
+        intervals_file: str,
+        fasta_file: str,
+        gtf_file: str | None = None,
+        sequence_length: int = 150,
+        region_length: int = 250,
+    ):
+        self._open(intervals_file, fasta_file, gtf_file, _Lengths(sequence_length, region_length))
+
+
+@_with_examples
+@kipoi_dataloader()
+class RnaSequences(_Intervals):
+    """
+    defined_as: dataloaders.RnaSequences
+    info:
+      doc: >
+        Sequence windows of genomic intervals in RNA sense, for models without region types. The windows are centred on
+        the intervals; unknown bases and positions off the contig are 0.25 in each channel.
+      authors:
+        - name: DeepRiPe developers
+      license: MIT
+      version: "1"
+    args:
+      intervals_file:
+        doc: >
+          BED3, BED6 or more columns (narrowPeak), plain or gzip. The strand is column 6; where it is missing or '.',
+          that of the overlapping transcript in gtf_file, else plus.
+      fasta_file:
+        doc: >
+          Genome FASTA, plain or bgzip. Contigs match with and without 'chr'.
+      gtf_file:
+        doc: >
+          Gene annotation GTF (GENCODE or Ensembl), plain or gzip; used for the strand of intervals without one.
+      sequence_length:
+        type: int
+        doc: Length of the sequence window; set by the model.
+    output_schema:
+      inputs:
+        seq:
+          shape: (None, 4)
+          doc: One-hot sequence, channels A C G T(U), 5' to 3'
+          special_type: DNASeq
+          associated_metadata: ranges
+      metadata:
+        ranges:
+          type: GenomicRanges
+          doc: The sequence window with its strand; id is the interval's name or row number
+    dependencies:
+      pip:
+        - kipoi>=0.8.6,<0.9
+        - numpy>=1.26,<2
+        - pandas>=2.0,<3
+        - pyfaidx>=0.8
+    """  # noqa: D205, D400 - this is YAML
+
+    def __init__(self, intervals_file: str, fasta_file: str, gtf_file: str | None = None, sequence_length: int = 150):
+        self._open(intervals_file, fasta_file, gtf_file, _Lengths(sequence_length, 0))

@@ -1,0 +1,90 @@
+"""What the kipoi-veff plugin (0.3.1) needs to run on today's Python, on our models.
+
+``python -m kipoi_veff score_variants`` and ``create_mutation_map`` still work in principle; nobody maintains them.
+Nothing here happens until kipoi-veff asks a DeepRiPe model for its ``postprocessing``; then :func:`repair` changes
+kipoi-veff's own modules (never NumPy, PyVCF or Kipoi), once:
+
+1. ``numpy.int`` and ``numpy.str`` are gone since NumPy 1.24; kipoi-veff's two modules that use them get a ``np`` that
+   still has them.
+2. PyVCF3's description of an INFO field has a seventh entry; kipoi-veff fills six.
+3. kipoi-veff hands the dataloader 150-nt intervals without strand around each variant. Near a contig's end they would
+   leave it, and their strand would be that of the whole stretch. For our models the interval is the variant's base,
+   which has the same window and the strand of the transcript the variant lies in; other models are not affected.
+
+It scores substitutions only, and of several alternatives the first: ``ripe score-variants`` does the rest.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+OLD_NUMPY_NAMES = {"int": int, "str": str, "bool": bool, "float": float, "object": object}
+SCORES = ("logit", "logit_ref", "logit_alt")
+
+
+class _NumpyWithOldNames(types.ModuleType):
+    """NumPy with the aliases that were removed in 1.24."""
+
+    def __init__(self) -> None:
+        super().__init__("numpy")
+        self.__dict__.update(OLD_NUMPY_NAMES)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+
+def dataloader_postprocessing() -> dict[str, Any]:
+    """Return what kipoi-veff asks a dataloader for: the argument that takes its intervals."""
+    return {"variant_effects": SimpleNamespace(bed_input=["intervals_file"])}
+
+
+def model_postprocessing() -> dict[str, Any]:
+    """Return what kipoi-veff asks a model for, repairing kipoi-veff if it is the one that asks."""
+    functions: list[Any] = []
+    if "kipoi_veff" in sys.modules:
+        repair()
+        functions = _scoring_functions()
+    # diff, ref and alt are always there. Averaging over both strands (use_rc) makes no sense for RNA.
+    return {"variant_effects": SimpleNamespace(seq_input=["seq"], use_rc=False, scoring_functions=functions)}
+
+
+def _scoring_functions() -> list[Any]:
+    from kipoi_veff.specs import VarEffectFuncType, VarEffectScoringFunctions
+
+    return [VarEffectScoringFunctions(name=name, type=VarEffectFuncType(name)) for name in SCORES]
+
+
+def repair() -> None:
+    """Make the loaded kipoi-veff run (see the module's description); calling it again changes nothing."""
+    from kipoi_veff.utils import dna_reshapers, generic, io, mutators
+
+    for module in (mutators, dna_reshapers):
+        if not isinstance(module.np, _NumpyWithOldNames):
+            module.np = _NumpyWithOldNames()
+    io.VcfWriter._generate_info_field = staticmethod(_info_field)
+    region_of = generic.SnvCenteredRg.__call__
+    if region_of.__module__ != __name__:
+
+        def narrow_region(self: Any, variant_record: Any) -> dict[str, list[Any]]:
+            from dataloaders.model import DeepRipeModel
+
+            if not isinstance(self.model_info_extractor.model, DeepRipeModel):
+                return region_of(self, variant_record)
+            # First and last base, counted from 1.
+            position = variant_record.POS
+            return {"chrom": [variant_record.CHROM], "start": [position], "end": [position]}
+
+        generic.SnvCenteredRg.__call__ = narrow_region
+
+
+def _info_field(name: str, number: Any, kind: str, description: str, source: Any, version: Any) -> Any:
+    import vcf
+
+    # PyVCF has six fields, PyVCF3 a seventh that is unused for INFO lines we add.
+    fields = (name, number, kind, description, source, version)
+    return vcf.parser._Info(*fields, *[None] * (len(vcf.parser._Info._fields) - len(fields)))
