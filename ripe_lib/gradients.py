@@ -1,0 +1,179 @@
+"""Gradients of outputs with respect to both inputs, averaged along a straight path: the engine of the attributions.
+
+One compiled call takes a few sites, all points of their paths and several tasks: the forward pass is shared by the
+tasks, the points are made and averaged inside the graph, so only the finished maps leave it.
+
+Axes: B sites, P path points, K tasks asked for, L sequence, R region track, 4 channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.models import Model
+from ripe_lib.predict import logit_model
+
+RULES = ("midpoint", "left", "trapezoid")
+OUTPUTS = ("probability", "logit")
+# Network evaluations per compiled call; larger calls were not faster (benchmarks/bench_attribution.py).
+DEFAULT_POINTS = 512
+# Tasks that share one forward pass; each adds its own backward pass to the graph.
+_TASKS_PER_CALL = 8
+
+Floats = NDArray[np.float32]
+
+
+class Inputs(NamedTuple):
+    """Ready arrays of one batch: ``seq`` (B, L, 4) and ``region`` (B, R, 4), None for a sequence-only model."""
+
+    seq: Floats
+    region: Floats | None
+
+
+def path_points(rule: str, n_steps: int) -> tuple[Floats, Floats]:
+    """Return positions and weights (P,) of a quadrature rule on [0, 1].
+
+    ``midpoint``: (s + 1/2) / n; ``left``: s / n (the published software); both P = n. ``trapezoid``: s / n for
+    s = 0..n with half weights at the ends, P = n + 1.
+
+    Raises
+    ------
+    UnknownNameError
+        For another rule.
+    InputError
+        If ``n_steps`` is not a whole number of at least 1.
+    """
+    if rule not in RULES:
+        raise unknown_name("integration rule", rule, RULES)
+    if isinstance(n_steps, bool) or not isinstance(n_steps, int | np.integer) or n_steps < 1:
+        raise InputError(f"n_steps: expected a whole number of at least 1, got {n_steps!r}.")
+    n = int(n_steps)
+    if rule == "trapezoid":
+        weights = np.full(n + 1, 1 / n)
+        weights[[0, -1]] /= 2
+        return (np.arange(n + 1) / n).astype(np.float32), weights.astype(np.float32)
+    shift = 0.5 if rule == "midpoint" else 0.0
+    return ((np.arange(n) + shift) / n).astype(np.float32), np.full(n, 1 / n, dtype=np.float32)
+
+
+def path_gradients(
+    model: Model,
+    inputs: Inputs,
+    baseline: Inputs,
+    task_indices: Sequence[int],
+    *,
+    points: Floats,
+    weights: Floats,
+    output: str = "probability",
+    batch_size: int = DEFAULT_POINTS,
+) -> tuple[Floats, Floats | None]:
+    """Return the weighted sum of gradients along the way from ``baseline`` to ``inputs``.
+
+    Parameters
+    ----------
+    model : Model
+    inputs : Inputs
+        End of the paths, B sites.
+    baseline : Inputs
+        Start, B sites or one for all.
+    task_indices : sequence of int
+        K output columns.
+    points, weights : float32 arrays (P,)
+        From :func:`path_points`; ``[1]`` and ``[1]`` give the plain gradient at ``inputs``.
+    output : str
+        ``"probability"`` or ``"logit"``.
+    batch_size : int
+        Network evaluations (sites x points) per call.
+
+    Returns
+    -------
+    seq : float32 array (B, K, L, 4)
+    region : float32 array (B, K, R, 4) or None
+        Units of the output per unit of input.
+    """
+    if output not in OUTPUTS:
+        raise unknown_name("output", output, OUTPUTS)
+    if batch_size < 1:
+        raise InputError(f"batch size: expected at least 1, got {batch_size}.")
+    n_sites, n_tasks = len(inputs.seq), len(task_indices)
+    seq = np.zeros((n_sites, n_tasks, *inputs.seq.shape[1:]), dtype=np.float32)
+    region = None
+    if inputs.region is not None:
+        region = np.zeros((n_sites, n_tasks, *inputs.region.shape[1:]), dtype=np.float32)
+    sites_per_call = max(1, batch_size // len(points))
+    for start in range(0, n_sites, sites_per_call):
+        sites = slice(start, start + sites_per_call)
+        arrays = [_rows(array, sites) for pair in zip(inputs, baseline, strict=True) for array in pair]
+        for first in range(0, n_tasks, _TASKS_PER_CALL):
+            tasks = slice(first, first + _TASKS_PER_CALL)
+            chosen = np.asarray(task_indices[tasks], dtype=np.int32)
+            call = _compiled(model, len(chosen), output)
+            for part in range(0, len(points), batch_size):
+                some = slice(part, part + batch_size)
+                maps = call(arrays, points[some], weights[some], chosen)
+                seq[sites, tasks] += maps[0]
+                if region is not None:
+                    region[sites, tasks] += maps[1]
+    return seq, region
+
+
+def _rows(array: Floats | None, sites: slice) -> Floats | None:
+    if array is None or len(array) == 1:
+        return array
+    return array[sites]
+
+
+def _compiled(model: Model, n_tasks: int, output: str) -> Callable[..., list[Floats]]:
+    key = f"path_gradients:{output}:{n_tasks}"
+    if key not in model.cache:
+        model.cache[key] = _compile(model, n_tasks, output)
+    return model.cache[key]
+
+
+def _compile(model: Model, n_tasks: int, output: str) -> Callable[..., list[Floats]]:
+    import tensorflow as tf
+
+    network = logit_model(model)
+    lengths = [model.spec.sequence_length, *([model.spec.region_length] if model.spec.has_region else [])]
+    windows = [tf.TensorSpec((None, length, 4), tf.float32) for length in lengths for _ in range(2)]
+    vectors = [tf.TensorSpec((None,), tf.float32)] * 2
+    tasks = tf.TensorSpec((n_tasks,), tf.int32)
+
+    def averaged(*arguments: Any) -> list[Any]:
+        *arrays, points, weights, task_indices = arguments
+        n_points = tf.shape(points)[0]
+        along = tf.reshape(points, (1, -1, 1, 1))
+        on_path = []
+        for end, start, length in zip(arrays[::2], arrays[1::2], lengths, strict=True):
+            here = start[:, tf.newaxis] + along * (end - start)[:, tf.newaxis]
+            on_path.append(tf.reshape(here, (-1, length, 4)))
+        # Only the inputs are watched: no gradient of the weights is computed.
+        with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
+            tape.watch(on_path)
+            value = tf.gather(network(on_path, training=False), task_indices, axis=1)
+            if output == "probability":
+                value = tf.sigmoid(value)
+            columns = tf.unstack(value, num=n_tasks, axis=1)
+        maps = []
+        for column in columns:
+            gradients = tape.gradient(column, on_path, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            maps.append(
+                [
+                    tf.einsum("bpld,p->bld", tf.reshape(gradient, (-1, n_points, length, 4)), weights)
+                    for gradient, length in zip(gradients, lengths, strict=True)
+                ]
+            )
+        return [tf.stack(per_input, axis=1) for per_input in zip(*maps, strict=True)]
+
+    compiled = tf.function(averaged, input_signature=[*windows, *vectors, tasks])
+
+    def call(arrays: list[Any], points: Floats, weights: Floats, task_indices: NDArray[np.int32]) -> list[Floats]:
+        tensors = [tf.constant(array) for array in arrays if array is not None]
+        return [t.numpy() for t in compiled(*tensors, tf.constant(points), tf.constant(weights), task_indices)]
+
+    return call
