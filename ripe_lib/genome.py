@@ -56,6 +56,7 @@ class Genome:
 
     def __init__(self, fasta_file: str | Path):
         self.path = Path(fasta_file)
+        self._absolute_path = self.path.absolute()
         compressed = _check_file(self.path)
         self._bytes = _BgzipBytes(self.path) if compressed else _PlainBytes(self.path)
         index = _load_index(self.path, compressed)
@@ -66,7 +67,7 @@ class Genome:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Open files do not travel to other processes; the path does.
-        return (type(self), (self.path,))
+        return (type(self), (self._absolute_path,))
 
     def __repr__(self) -> str:
         return f"Genome({str(self.path)!r}, {len(self.contigs)} contigs)"

@@ -31,7 +31,7 @@ from ripe_lib.errors import InputError, MissingFileError
 COLUMNS = ["chrom", "start", "end", "name", "score", "strand"]
 STRANDS = ("+", "-", ".")
 _BLOCK_BYTES = 1 << 22
-_NOT_DATA = re.compile(rb"^(?:#|track[ \t\r\n]|browser[ \t\r\n]|[ \t\r]*$)", re.MULTILINE)
+_NOT_DATA = re.compile(rb"^(?:#|(?:track|browser)(?:\s|$)|[ \t\r]*$)", re.MULTILINE)
 _DTYPES = {"chrom": str, "start": np.int64, "end": np.int64, "name": str, "score": str, "strand": str}
 _HINT = "Intervals are 0-based, half-open."
 
