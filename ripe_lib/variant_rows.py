@@ -66,15 +66,13 @@ class Rows:
         )
 
 
-def place_rows(
-    alleles: Alleles, annotation: Annotation | None, *, strand: str = "auto", intergenic: str = "skip"
-) -> Rows:
+def place_rows(alleles: Alleles, known: Genes | None, *, strand: str = "auto", intergenic: str = "skip") -> Rows:
     """Choose the strands of every allele.
 
     Parameters
     ----------
     alleles : Alleles
-    annotation : Annotation or None
+    known : Genes or None
         Gives the strands (``auto``), gene names and region types. A transcript counts if it overlaps a removed base,
         or, for an insertion, the base before which the new ones come.
     strand : str
@@ -82,15 +80,15 @@ def place_rows(
     intergenic : str
         What to do under ``auto`` where no transcript is: ``skip``, or the strands to score.
     """
-    for name, value, known in (("strand", strand, STRANDS), ("intergenic strand", intergenic, INTERGENIC)):
-        if value not in known:
-            raise unknown_name(name, value, known)
+    for name, value, choices in (("strand", strand, STRANDS), ("intergenic strand", intergenic, INTERGENIC)):
+        if value not in choices:
+            raise unknown_name(name, value, choices)
     usable = np.flatnonzero(alleles.status == OK)
     genes: dict[tuple[int, int], str] = {}
-    if annotation is None:
+    if known is None:
         on_strand = np.tile(_FORCED["+" if strand == "auto" else strand], (len(usable), 1))
     else:
-        overlapped, genes = _genes(alleles, usable, annotation)
+        overlapped, genes = known.overlapping(alleles, usable)
         on_strand = overlapped if strand == "auto" else np.tile(_FORCED[strand], (len(usable), 1))
         on_strand[~on_strand.any(axis=1)] = _FORCED[intergenic]
     local, minus = np.nonzero(on_strand)
@@ -103,8 +101,8 @@ def place_rows(
         [genes.get(key, "") for key in zip(local.tolist(), minus.tolist(), strict=True)], dtype=object
     )
     region_type = np.full(n, "", dtype=object)
-    if annotation is not None and n:
-        codes = annotation.region_codes(alleles.contig[allele], alleles.start[allele], 1, minus.astype(bool))
+    if known is not None and n:
+        codes = known.annotation.region_codes(alleles.contig[allele], alleles.start[allele], 1, minus.astype(bool))
         region_type = _REGION_NAMES[codes[:, 0]]
     reasons = alleles.status[unplaced]
     reasons[reasons == OK] = "intergenic"
@@ -118,18 +116,33 @@ def place_rows(
     )
 
 
-def _genes(
-    alleles: Alleles, usable: NDArray[np.int64], annotation: Annotation
-) -> tuple[NDArray[np.bool_], dict[tuple[int, int], str]]:
-    """Return which strands have a transcript (n, 2), and the gene names of (place in ``usable``, minus)."""
-    start = alleles.start[usable]
-    end = start + np.maximum(alleles.n_removed[usable], 1)
-    query, transcript = annotation.overlapping(alleles.contig[usable], start, end)
-    names = annotation.transcripts["gene_name"].to_numpy(dtype=object)
-    minus = (annotation.transcripts["strand"].to_numpy() == "-")[transcript].astype(int)
-    on_strand = np.zeros((len(usable), 2), dtype=bool)
-    on_strand[query, minus] = True
-    found: dict[tuple[int, int], set[str]] = {}
-    for key, name in zip(zip(query.tolist(), minus.tolist(), strict=True), names[transcript].tolist(), strict=True):
-        found.setdefault(key, set()).add(name)
-    return on_strand, {key: ",".join(sorted(group)) for key, group in found.items()}
+class Genes:
+    """Transcripts of an annotation, ready to be looked up for many chunks of alleles."""
+
+    def __init__(self, annotation: Annotation) -> None:
+        transcripts = annotation.transcripts
+        names = transcripts["gene_name"].to_numpy(dtype=object)
+        if "gene_id" in transcripts:
+            names = np.where(names == "", transcripts["gene_id"].to_numpy(dtype=object), names)
+        strand = transcripts["strand"].to_numpy(dtype=object)
+        self.annotation = annotation
+        self._names = names
+        self._minus = np.where(strand == "-", 1, np.where(strand == "+", 0, -1))
+
+    def overlapping(
+        self, alleles: Alleles, usable: NDArray[np.int64]
+    ) -> tuple[NDArray[np.bool_], dict[tuple[int, int], str]]:
+        """Return which strands have a transcript (n, 2), and the gene names of (place in ``usable``, minus)."""
+        start = alleles.start[usable]
+        end = start + np.maximum(alleles.n_removed[usable], 1)
+        query, transcript = self.annotation.overlapping(alleles.contig[usable], start, end)
+        stranded = self._minus[transcript] >= 0
+        query, transcript = query[stranded], transcript[stranded]
+        minus = self._minus[transcript]
+        on_strand = np.zeros((len(usable), 2), dtype=bool)
+        on_strand[query, minus] = True
+        found: dict[tuple[int, int], set[str]] = {}
+        keys = zip(query.tolist(), minus.tolist(), strict=True)
+        for key, name in zip(keys, self._names[transcript].tolist(), strict=True):
+            found.setdefault(key, set()).add(name)
+        return on_strand, {key: ",".join(sorted(group)) for key, group in found.items()}

@@ -42,7 +42,7 @@ class Sites(NamedTuple):
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.int64]) -> Sites:
         """Return some of the rows."""
-        return Sites(*(column[rows] for column in self))
+        return Sites(*[column[rows] for column in self])  # type: ignore[arg-type]
 
 
 def change_index(length: int, shift: int = 0) -> int:

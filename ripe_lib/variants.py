@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ripe_lib.alleles import IDENTICAL, OK, SNV, Alleles, canonical_alleles
 from ripe_lib.errors import InputError, unknown_name
 from ripe_lib.models import Model, load_model
-from ripe_lib.variant_rows import Rows, place_rows
+from ripe_lib.variant_rows import Genes, Rows, place_rows
 from ripe_lib.variant_scorer import AlleleScorer
 from ripe_lib.variant_summary import FIELDS, class_codes, class_names, load_background, percentiles
 from ripe_lib.vcf import VcfFile, VcfRecords
@@ -183,7 +183,7 @@ class VariantScorer:
             raise InputError(f"models: expected at least one and each once, got {names}.")
         self.models = list(models)
         self.genome = genome
-        self.annotation = annotation
+        self.genes = None if annotation is None else Genes(annotation)
         self.options = options
         self._longest = max(max(m.spec.sequence_length, m.spec.region_length) for m in models)
         self._scorer = AlleleScorer(self.models, genome, annotation, fast=options.fast, batch_size=options.batch_size)
@@ -194,7 +194,7 @@ class VariantScorer:
         """Return alleles and rows of a chunk, not scored yet."""
         alleles = canonical_alleles(records, self.genome, max_inserted=self._longest)
         options = self.options
-        return alleles, place_rows(alleles, self.annotation, strand=options.strand, intergenic=options.intergenic)
+        return alleles, place_rows(alleles, self.genes, strand=options.strand, intergenic=options.intergenic)
 
     def score(self, records: VcfRecords) -> ScoredVariants:
         """Score a chunk of records."""
@@ -306,7 +306,7 @@ def score_variants(
     given = [models] if isinstance(models, Model | str | Path) else list(models)
     loaded = [m if isinstance(m, Model) else load_model(m) for m in given]
     genome = Genome(fasta_file)
-    annotation = None if gtf_file is None else Annotation.load(gtf_file)
+    annotation = None if gtf_file is None else Annotation.load(gtf_file).for_genome(genome)
     vcf = VcfFile(vcf_file)
     check_assembly(vcf, genome, force=force)
     scorer = VariantScorer(loaded, genome, annotation, options)
