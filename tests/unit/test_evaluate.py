@@ -10,7 +10,7 @@ from ripe_lib.dataset import Dataset
 from ripe_lib.errors import InputError, ShapeMismatchError, UnknownNameError
 from ripe_lib.evaluate import Options, evaluate, proteins_of, score_dataset
 from ripe_lib.predict import predict, predict_codes
-from tests.support.toy_datasets import PLANTED, write_toy_dataset
+from tests.support.planted_datasets import PLANTED, write_planted_dataset
 from tests.support.toy_models import random_model
 
 FAST = Options(n_bootstrap=50)
@@ -18,7 +18,7 @@ FAST = Options(n_bootstrap=50)
 
 @pytest.fixture(scope="module")
 def toy_dataset(tmp_path_factory):
-    return Dataset(write_toy_dataset(tmp_path_factory.mktemp("data") / "toy.h5"))
+    return Dataset(write_planted_dataset(tmp_path_factory.mktemp("data") / "toy.h5"))
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_unknown_windows_are_never_own_negatives(scored):
 
 def test_sites_of_the_same_protein_are_not_other_proteins_sites(tmp_path):
     tasks = ("ELAVL1_PARCLIP", "ELAVL1_CLIPSEQ", "AGO1234_PARCLIP", "AGO2_CLIPSEQ", "QKI_PARCLIP")
-    data = Dataset(write_toy_dataset(tmp_path / "kin.h5", tasks, n_per_task=10))
+    data = Dataset(write_planted_dataset(tmp_path / "kin.h5", tasks, n_per_task=10))
     scored = score_dataset(random_model(tasks), data, split="all", options=FAST)
     positive = scored.labels == 1
     elavl, qki = scored.bound_elsewhere[:, 0], scored.bound_elsewhere[:, 4]
@@ -137,7 +137,7 @@ def test_kmers_of_the_best_positives_show_what_the_model_likes(scored):
 
 
 def test_undefined_tasks_stay_in_the_table(tmp_path, tiny_model):
-    path = write_toy_dataset(tmp_path / "toy.h5", n_per_task=12)
+    path = write_planted_dataset(tmp_path / "toy.h5", n_per_task=12)
     data = Dataset(path)
     data.labels[data.labels[:, 1] == 1, 1] = -1
     scored = score_dataset(tiny_model, data, split="all", options=FAST)
@@ -162,7 +162,7 @@ def test_wrong_input_is_one_clear_line(tmp_path, toy_dataset, tiny_model):
         evaluate(tiny_model, toy_dataset, region="gtf")
     with pytest.raises(InputError, match="at least one task"):
         evaluate(tiny_model, toy_dataset, tasks=[])
-    trained_only = write_toy_dataset(tmp_path / "train.h5", n_per_task=5, splits=(1, 0, 0))
+    trained_only = write_planted_dataset(tmp_path / "train.h5", n_per_task=5, splits=(1, 0, 0))
     with pytest.raises(InputError, match="expected rows in split 'test', got none"):
         evaluate(tiny_model, trained_only)
     with pytest.raises(InputError, match="expected negatives to be one of"):

@@ -1,0 +1,182 @@
+"""An evaluation as a folder: tables (CSV), pictures (PNG, SVG), and one self-contained HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from ripe_lib.atomic import atomic_directory
+from ripe_lib.errors import OutputError
+from ripe_lib.evaluation_plots import plot_curves, plot_kmers, plot_overview, plot_reliability, plot_scores
+from ripe_lib.figures import save_figure
+from ripe_lib.metrics import NEGATIVES, mean_metrics
+from ripe_lib.report import Report
+
+if TYPE_CHECKING:
+    from ripe_lib.evaluate import Evaluation
+
+FORMATS = ("png", "svg")
+N_KMERS_WRITTEN = 50
+
+
+def write_evaluation(
+    evaluation: Evaluation,
+    directory: str | Path,
+    *,
+    kmer_length: int = 6,
+    with_predictions: bool = False,
+    overwrite: bool = False,
+    step: Callable[[str], None] = lambda _: None,
+) -> Path:
+    """Write everything an evaluation shows; the folder appears complete or not at all.
+
+    Files: ``metrics.csv`` (one row per task and kind of negatives), ``summary.csv``, ``curves.csv.gz``,
+    ``reliability.csv``, ``score_histogram.csv``, ``kmers.csv``, ``figures/*.png`` and ``.svg``, ``report.html``, and
+    with ``with_predictions`` ``predictions.csv.gz``.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        From :func:`ripe_lib.evaluate.score_dataset`.
+    directory : path
+    kmer_length : int
+    with_predictions : bool
+        Also write labels and scores of every window.
+    overwrite : bool
+        Replace a folder that is there.
+    step : callable
+        Is given the name of what is made next.
+
+    Raises
+    ------
+    OutputError
+        If the folder exists and is not empty, or cannot be written.
+    """
+    check_output(directory, overwrite=overwrite)
+    with atomic_directory(directory, overwrite=overwrite) as folder:
+        step("tables")
+        tables, summaries = {}, {}
+        for negatives in NEGATIVES:
+            table, draws = evaluation.table_and_draws(negatives)
+            tables[negatives] = table
+            summaries[negatives] = mean_metrics(table, draws, confidence=evaluation.options.confidence)
+        metrics = pd.concat([t.assign(negatives=n) for n, t in tables.items()], ignore_index=True)
+        metrics = metrics[["task", "negatives", *(c for c in metrics.columns if c not in ("task", "negatives"))]]
+        metrics.to_csv(folder / "metrics.csv", index=False)
+        summary = pd.DataFrame([{"negatives": n, **s} for n, s in summaries.items()])
+        summary.to_csv(folder / "summary.csv", index=False)
+        pd.concat([evaluation.curves(n) for n in NEGATIVES], ignore_index=True).to_csv(
+            folder / "curves.csv.gz", index=False, compression={"method": "gzip", "mtime": 0}
+        )
+        evaluation.reliability().to_csv(folder / "reliability.csv", index=False)
+        evaluation.score_histogram().to_csv(folder / "score_histogram.csv", index=False)
+        step("k-mers")
+        kmers = {task: evaluation.top_and_bottom_kmers(task, k=kmer_length) for task in evaluation.tasks}
+        _kmer_table(kmers).to_csv(folder / "kmers.csv", index=False)
+        if with_predictions:
+            _predictions(evaluation).to_csv(
+                folder / "predictions.csv.gz", index=False, compression={"method": "gzip", "mtime": 0}
+            )
+        figures = {
+            "overview": plot_overview(tables, summaries),
+            "roc": plot_curves(evaluation, tables, "roc"),
+            "pr": plot_curves(evaluation, tables, "pr"),
+            "scores": plot_scores(evaluation),
+            "reliability": plot_reliability(evaluation, tables["own"]),
+            "kmers": plot_kmers(kmers),
+        }
+        (folder / "figures").mkdir()
+        for name, figure in figures.items():
+            step(f"figure {name}")
+            save_figure(figure, folder / "figures" / name, FORMATS)
+        step("report.html")
+        _page(evaluation, metrics, summary, _kmer_table(kmers), figures).write(folder / "report.html")
+    return Path(directory)
+
+
+def check_output(directory: str | Path, *, overwrite: bool = False) -> None:
+    """Refuse a folder that cannot be written, before any work is done.
+
+    Raises
+    ------
+    OutputError
+        As :func:`write_evaluation`.
+    """
+    path = Path(directory)
+    if path.exists() and not overwrite and (path.is_file() or any(path.iterdir())):
+        raise OutputError(f"{path}: exists already and is not empty. Choose another folder, or --force to replace it.")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: expected an existing folder {path.parent}, found none. Create it first.")
+
+
+def _kmer_table(kmers: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Commonest k-mers of the best and of the worst positives of every task."""
+    parts = []
+    for task, table in kmers.items():
+        worst = table.sort_values(["bottom_sites", "top_sites", "kmer"], ascending=[False, True, True])
+        kept = table.loc[sorted({*table.index[:N_KMERS_WRITTEN], *worst.index[:N_KMERS_WRITTEN]})]
+        parts.append(kept.assign(task=task))
+    joined = pd.concat(parts, ignore_index=True)
+    return joined[["task", *(c for c in joined.columns if c != "task")]]
+
+
+def _predictions(evaluation: Evaluation) -> pd.DataFrame:
+    columns = {}
+    for column, task in enumerate(evaluation.tasks):
+        columns[f"{task}.label"] = evaluation.labels[:, column]
+        columns[f"{task}.score"] = evaluation.scores[:, column]
+    sites = evaluation.intervals[["chrom", "start", "end", "strand"]]
+    return pd.concat([sites, pd.DataFrame(columns)], axis=1)
+
+
+def _page(
+    evaluation: Evaluation,
+    metrics: pd.DataFrame,
+    summary: pd.DataFrame,
+    kmers: pd.DataFrame,
+    figures: dict,
+) -> Report:
+    options = evaluation.options
+    name = Path(evaluation.dataset).name
+    page = Report(f"{evaluation.model} on {name}", f"split {evaluation.split}, {len(evaluation.scores):,} windows")
+    page.add_heading("Summary")
+    own = summary.iloc[0]
+    page.add_text(
+        f"Mean over {int(own['n_tasks'])} tasks, each experiment's positives against its own negatives: AUROC "
+        f"{own['auroc']:.3f}, average precision {own['ap']:.3f}, calibration error {own['ece']:.3f} at "
+        f"{options.prevalence:g} positives. "
+        + (f"{int(own['n_undefined'])} tasks are not defined here; the table says why. " if own["n_undefined"] else "")
+        + ("Region types were withheld (0.25 everywhere). " if evaluation.region == "none" else "")
+        + f"Intervals: {options.confidence:.0%} of {options.n_bootstrap} stratified bootstrap draws, "
+        + f"seed {options.seed}."
+        + "\n\n`own`: windows that the experiment itself lists as not bound; unknown windows are left out. `other`: "
+        "sites of other proteins that are no site of this one, the choice of the paper's multitask models."
+    )
+    page.add_table(summary, caption="Means over tasks", filterable=False)
+    page.add_figure(
+        figures["overview"], "AUROC and average precision per task with intervals; the dotted line is the mean."
+    )
+    page.add_heading("Tasks")
+    page.add_table(metrics, caption="Every task, both kinds of negatives", page_rows=100)
+    page.add_heading("Curves")
+    page.add_figure(figures["roc"], "ROC curves; the numbers are AUROC.")
+    page.add_figure(
+        figures["pr"], "Precision-recall curves; the numbers are average precision, dotted: share of positives."
+    )
+    page.add_heading("Scores and calibration")
+    page.add_figure(figures["scores"], "Distribution of predicted probabilities.")
+    page.add_figure(
+        figures["reliability"],
+        f"Reliability with windows weighted to {options.prevalence:g} positives; the larger a dot, the more windows.",
+    )
+    page.add_heading("k-mers")
+    page.add_text(
+        "Among the positives of each task: the k-mers of the tenth that scores highest against the tenth that scores "
+        "lowest, in the middle 50 nt; a site counts once per k-mer. p-values are Fisher's, uncorrected."
+    )
+    page.add_figure(figures["kmers"], "Commonest k-mers of the best-scoring positives, and their share in the worst.")
+    page.add_table(kmers, caption="k-mers of the best- and worst-scoring positives", page_rows=20)
+    return page
