@@ -135,7 +135,7 @@ def assign_splits(
     """
     n = len(cluster)
     if options.method == "random":
-        drawn = np.random.default_rng(seed).permutation(n) / max(n, 1)
+        drawn = (np.random.default_rng(seed).permutation(n) + 0.5) / max(n, 1)
         return np.select([drawn < options.test, drawn < options.test + options.valid], [TEST, VALID], TRAIN).astype(
             np.uint8
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,20 +53,34 @@ class SiteColumns:
     cluster: NDArray[np.int64]
 
 
-@contextmanager
-def _write_failures_named(path: Path) -> Iterator[None]:
-    # HDF5 wraps "no space left on device" into messages of its own, without the errno.
+def reserve(path: Path, n_bytes: int) -> None:
+    """Refuse to start writing a file the disk has no room for.
+
+    HDF5 finds out when it closes the file, and then reports it badly. The space is claimed for real (a quota or a file
+    size limit counts too) and given back at once.
+
+    Raises
+    ------
+    OutputError
+        With the size that is needed.
+    """
+    trial = path.parent / f".{path.name}.{os.getpid()}.part"
     try:
-        yield
+        descriptor = os.open(trial, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
     except OSError as error:
-        text = str(error)
-        if isinstance(error, OutputError) or not any(
-            w in text.lower() for w in ("no space", "file too large", "quota")
-        ):
-            raise
+        raise OutputError(f"{path}: could not be written ({error.strerror}). Choose another output path.") from error
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, n_bytes)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            return  # this file system cannot say
         raise OutputError(
-            f"{path}: could not be written (disk full or limit reached). Nothing was left behind."
+            f"{path}: could not be written, {n_bytes / 1e6:.1f} MB needed ({error.strerror}). Nothing was left behind."
         ) from error
+    finally:
+        os.close(descriptor)
+        trial.unlink()
 
 
 def write_dataset(
@@ -128,7 +143,9 @@ def write_dataset(
         "source_has_task": source_has_task.astype(bool),
     }
     digest = hashlib.sha256()
-    with _write_failures_named(path), atomic_file(path) as temporary, h5py.File(temporary, "w") as handle:
+    width = sequence_length + region_length + 4 * margin
+    reserve(path, n * width + columns.labels.nbytes + sum(v.nbytes for v in small.values()) + 65_536)
+    with atomic_file(path) as temporary, h5py.File(temporary, "w") as handle:
         handle.attrs["format"] = FORMAT
         handle.attrs["tasks"] = json.dumps(tasks)
         handle.attrs["sources"] = json.dumps(sources)

@@ -1,73 +1,99 @@
-"""Small prepared data sets with known content."""
+"""Small prepared data sets with known content, and small tables in the formats of clip31 and rbp24."""
+
+import gzip
 
 import numpy as np
 
-from ripe_lib.encoding import encode_sequence
+from ripe_lib.encoding import UNKNOWN, decode_sequence, encode_sequence
+from training.splits import SplitOptions
+from training.store import SiteColumns, write_dataset
 
-PLANTED = {"QKI_PARCLIP": "ACTAAC", "PUM2_PARCLIP": "TGTATA", "ELAVL1_PARCLIP": "TTTTTT"}
+TINY_SIZES = {
+    "filters": 12,
+    "kernel": 8,
+    "left_pool": (10, 10),
+    "right_pool": (40, 40),
+    "merged_filters": 12,
+    "merged_kernel": 3,
+    "merged_pool": (4, 4),
+    "hidden": 16,
+    "dropout": 0.1,
+}
+MOTIFS = {"PUM_TOY": "TGTAAATA", "QKI_TOY": "ACTAACGG"}
 
 
-def write_toy_dataset(
-    path,
-    tasks=tuple(PLANTED),
-    *,
-    n_per_task=60,
-    n_negative=4,
-    splits=(0.6, 0.2, 0.2),
-    margin=20,
-    sequence_length=150,
-    region_length=250,
-    unknown=True,
-    seed=3,
-):
-    """Write sites that hold their task's word near the middle, and negatives that do not; returns the path.
+def random_codes(rng, n, width):
+    return rng.integers(0, 4, (n, width), dtype=np.uint8)
 
-    A row belongs to one task: 1 or 0 there, elsewhere -1 (or 0 with ``unknown=False``). Every tenth site of a task is
-    a site of the next task as well. Positives lie in 3'UTRs more often (60 %) than negatives (30 %); the
-    rest lie in introns.
-    """
-    from training.store import SiteColumns, write_dataset
 
-    rng = np.random.default_rng(seed)
-    tasks = list(tasks)
-    rows = [(t, 1) for t in range(len(tasks)) for _ in range(n_per_task)]
-    rows += [(t, 0) for t in range(len(tasks)) for _ in range(n_negative * n_per_task)]
-    rows = [rows[i] for i in rng.permutation(len(rows))]
-    n = len(rows)
-    labels = np.full((n, len(tasks)), -1 if unknown else 0, dtype=np.int8)
-    seq = rng.integers(0, 4, (n, sequence_length + 2 * margin)).astype(np.uint8)
-    region = np.zeros((n, region_length + 2 * margin), dtype=np.uint8)
-    middle = margin + sequence_length // 2
-    for row, (task, label) in enumerate(rows):
-        labels[row, task] = label
-        region[row] = 2 if rng.random() < (0.6 if label else 0.3) else 0
-        if label:
-            word = encode_sequence(PLANTED.get(tasks[task], "ACGTGC"))
-            at = middle + rng.integers(-10, 5)
-            seq[row, at : at + 6] = word
-            if row % 10 == 0:
-                labels[row, (task + 1) % len(tasks)] = 1
-    split = rng.choice(3, size=n, p=splits).astype(np.uint8)
+def write_toy_dataset(path, rng, *, n=1200, margin=10, labels=None, tasks=tuple(MOTIFS), sources=("toy",), **options):
+    """Write n random sites; a third of them carry each task's motif near the centre, and that is their label."""
+    shape = {"sequence_length": 150, "region_length": 250, "margin": margin} | options
+    seq = random_codes(rng, n, shape["sequence_length"] + 2 * margin)
+    truth = rng.random((n, len(tasks))) < 1 / 3
+    middle = seq.shape[1] // 2
+    for column, task in enumerate(tasks):
+        motif = encode_sequence(MOTIFS.get(task, "GGGGCCCC"))
+        for row in np.flatnonzero(truth[:, column]):
+            first = middle - 40 + 40 * column + int(rng.integers(0, 20))
+            seq[row, first : first + len(motif)] = motif
+    labels = truth.astype(np.int8) if labels is None else labels
+    source = (np.arange(n) % len(sources)).astype(np.uint8)
+    starts = np.arange(n, dtype=np.int64) * 5_000
     columns = SiteColumns(
-        chrom=np.array(["chr1"] * n),
-        start=np.arange(n, dtype=np.int64) * 1000 + 500,
-        end=np.arange(n, dtype=np.int64) * 1000 + 550,
-        strand=np.where(np.arange(n) % 2, "-", "+"),
+        chrom=np.full(n, "chr1"),
+        start=starts,
+        end=starts + 101,
+        strand=np.where(np.arange(n) % 2, "+", "-"),
         labels=labels,
-        split=split,
-        source=np.zeros(n, dtype=np.uint8),
-        cluster=np.arange(n, dtype=np.int64),
+        split=rng.choice([0, 1, 2], n, p=[0.7, 0.2, 0.1]).astype(np.uint8),
+        source=source,
+        cluster=np.arange(n),
     )
+    region = np.full((n, shape["region_length"] + 2 * margin), UNKNOWN, dtype=np.uint8)
+    region[source == 0] = rng.integers(0, 4, (int((source == 0).sum()), 1), dtype=np.uint8)
     write_dataset(
         path,
         columns,
         lambda part: (seq[part], region[part]),
-        tasks=tasks,
-        sources=["toy"],
-        source_has_task=np.ones((1, len(tasks)), dtype=bool),
-        sequence_length=sequence_length,
-        region_length=region_length,
-        margin=margin,
-        manifest={"seed": seed},
+        tasks=list(tasks),
+        sources=list(sources),
+        source_has_task=np.ones((len(sources), len(tasks)), dtype=bool),
+        manifest={"seed": 0},
+        **shape,
     )
     return path
+
+
+def clip31_row(rng, chrom, start, strand, label, sequence=None, region="i"):
+    sequence = sequence or decode_sequence(random_codes(rng, 1, 101)[0])
+    return [chrom, start, start + 101, strand, label, sequence, region * 101 if len(region) == 1 else region]
+
+
+def rbp24_row(rng, chrom, site_start, site_end, strand, label, flank=(150, 150)):
+    left, right = flank  # genomic sides
+    start, end = site_start - left, site_end + right
+    return [
+        chrom,
+        start,
+        end,
+        strand,
+        site_start,
+        site_end,
+        label,
+        decode_sequence(random_codes(rng, 1, end - start)[0]),
+    ]
+
+
+def write_table(path, kind, rows):
+    header = {
+        "clip31": "chrom start end strand label sequence region",
+        "rbp24": "chrom start end strand site_start site_end label sequence",
+    }[kind].split()
+    with gzip.open(path, "wt") as handle:
+        handle.write("\t".join(header) + "\n")
+        handle.writelines("\t".join(map(str, row)) + "\n" for row in rows)
+    return path
+
+
+NO_SPLIT = SplitOptions(valid=0.0, test=0.0)
