@@ -38,7 +38,25 @@ GRU_SIZES: dict[str, Any] = {
     "dropout": 0.25,
 }
 
+TOWERS_SIZES: dict[str, Any] = {
+    "filters": 90,
+    "kernel": 7,
+    "left_pool": (4, 2),
+    "left_filters2": 100,
+    "left_kernel2": 5,
+    "left_pool2": (10, 5),
+    "right_filters": 32,
+    "right_kernel": 7,
+    "right_pool": (10, 5),
+    "hidden": 250,
+    "dropout": 0.25,
+    "right_dropout": 0.1,
+    "hidden_dropout": 0.0,
+}
 
+
+# Registered because Bidirectional copies its layer through the layer's serialised form.
+@keras.saving.register_keras_serializable(package="deepripe")
 def keras1_hard_sigmoid(x: Any) -> Any:
     """``clip(0.2 x + 0.5, 0, 1)``, the recurrent activation of the published GRU files.
 
@@ -112,12 +130,49 @@ def build_gru(spec: ModelSpec) -> keras.Model:
     return keras.Model(inputs, _head(x, spec, sizes), name=_keras_name(spec))
 
 
+def build_towers(spec: ModelSpec) -> keras.Model:
+    """Build two separate towers that meet in the hidden layer; same inputs and output as :func:`build_cnn`.
+
+    The sequence tower is the paper's with the merged convolution to itself; the region tower is one thin
+    convolution. In the paper's network one convolution kernel has to serve both, and slides over the seam between
+    them. Fewer multiplications than :func:`build_cnn`; ``docs/study.md`` has what was measured.
+    """
+    sizes = resolved_sizes(spec)
+    left_in = keras.Input((spec.sequence_length, 4), name="left_input")
+    x = layers.Conv1D(sizes["filters"], sizes["kernel"], activation="relu", name="left_conv1")(left_in)
+    x = layers.MaxPooling1D(*sizes["left_pool"], name="left_pool1")(x)
+    x = layers.Dropout(sizes["dropout"], name="left_drop1")(x)
+    x = layers.Conv1D(sizes["left_filters2"], sizes["left_kernel2"], activation="relu", name="left_conv2")(x)
+    x = layers.MaxPooling1D(*sizes["left_pool2"], name="left_pool2")(x)
+    x = layers.Dropout(sizes["dropout"], name="left_drop2")(x)
+    x = layers.Flatten(name="left_flatten")(x)
+    inputs = [left_in]
+    if spec.has_region:
+        right_in = keras.Input((spec.region_length, 4), name="right_input")
+        y = layers.Conv1D(sizes["right_filters"], sizes["right_kernel"], activation="relu", name="right_conv1")(
+            right_in
+        )
+        y = layers.MaxPooling1D(*sizes["right_pool"], name="right_pool1")(y)
+        y = layers.Dropout(sizes["right_dropout"], name="right_drop1")(y)
+        y = layers.Flatten(name="right_flatten")(y)
+        inputs.append(right_in)
+        x = layers.Concatenate(axis=1, name="merge")([x, y])
+    x = layers.Dense(sizes["hidden"], activation="relu", name="hidden1")(x)
+    x = layers.Dropout(sizes["hidden_dropout"], name="hidden_drop")(x)
+    output = layers.Dense(len(spec.tasks), activation="sigmoid", name="output")(x)
+    return keras.Model(inputs, output, name=_keras_name(spec))
+
+
 def _keras_name(spec: ModelSpec) -> str:
     return spec.name.replace("/", "_")
 
 
-ARCHITECTURES: dict[str, Callable[[ModelSpec], keras.Model]] = {"cnn": build_cnn, "gru": build_gru}
-_DEFAULT_SIZES: dict[str, dict[str, Any]] = {"cnn": CNN_SIZES, "gru": GRU_SIZES}
+ARCHITECTURES: dict[str, Callable[[ModelSpec], keras.Model]] = {
+    "cnn": build_cnn,
+    "gru": build_gru,
+    "towers": build_towers,
+}
+_DEFAULT_SIZES: dict[str, dict[str, Any]] = {"cnn": CNN_SIZES, "gru": GRU_SIZES, "towers": TOWERS_SIZES}
 
 
 def build_model(spec: ModelSpec) -> keras.Model:
