@@ -107,6 +107,16 @@ def logit_model(model: Model) -> keras.Model:
     return model.cache["logit_model"]
 
 
+def full_logits(
+    model: Model, seq_codes: Codes, region_codes: Codes | None = None, *, batch_size: int = DEFAULT_BATCH_SIZE
+) -> NDArray[np.float32]:
+    """Return logits (B, T) of windows given as codes, by full passes of the compiled network."""
+    seq_codes, region_codes = checked_codes(model, seq_codes, region_codes)
+    if "logit_codes" not in model.cache:
+        model.cache["logit_codes"] = _compile(model, logit_model(model), from_codes=True)
+    return run_batches(model, model.cache["logit_codes"], seq_codes, region_codes, batch_size)
+
+
 def run_batches(
     model: Model,
     call: Callable[..., Any],
@@ -134,21 +144,20 @@ def _slices(length: int, batch_size: int) -> Iterator[slice]:
 def compiled_call(model: Model) -> Callable[[NDArray[Any], NDArray[Any] | None], NDArray[np.float32]]:
     """Return ``f(seq (B, L, 4), region (B, R, 4) or None) -> (B, T)``, compiled once per model."""
     if "predict" not in model.cache:
-        model.cache["predict"] = _compile(model, from_codes=False)
+        model.cache["predict"] = _compile(model, model.keras_model, from_codes=False)
     return model.cache["predict"]
 
 
 def compiled_codes_call(model: Model) -> Callable[[NDArray[Any], NDArray[Any] | None], NDArray[np.float32]]:
     """Return ``f(seq_codes (B, L), region_codes (B, R) or None) -> (B, T)``; one-hot encoding is in the graph."""
     if "predict_codes" not in model.cache:
-        model.cache["predict_codes"] = _compile(model, from_codes=True)
+        model.cache["predict_codes"] = _compile(model, model.keras_model, from_codes=True)
     return model.cache["predict_codes"]
 
 
-def _compile(model: Model, *, from_codes: bool) -> Callable[..., Any]:
+def _compile(model: Model, network: keras.Model, *, from_codes: bool) -> Callable[..., Any]:
     import tensorflow as tf
 
-    network = model.keras_model
     table = tf.constant(ONE_HOT_ROWS)
     lengths = [model.spec.sequence_length, *([model.spec.region_length] if model.spec.has_region else [])]
     if from_codes:

@@ -1,0 +1,100 @@
+"""Which columns of each layer a substitution touches: integers only, no network.
+
+Names: ``first`` stage = the sequence branch's convolution (width K1) and pooling (size P1, stride S1); ``second``
+stage = the merged convolution (K2) and pooling (P2, S2). Counts and offsets depend on the position only through
+``position % (S1 * S2)``, its *class*; a step of one period moves every touched column by a whole pooled column.
+
+A position near an end of the window touches columns that do not exist; they keep their places here, are read from
+the nearest existing column, and are masked out.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Sizes(NamedTuple):
+    """Widths, pools and lengths of the two stages."""
+
+    width1: int
+    size1: int
+    stride1: int
+    width2: int
+    size2: int
+    stride2: int
+    n_pooled1: int  # sequence columns after the first pooling
+
+    @property
+    def period(self) -> int:
+        """Positions after which everything repeats one pooled column further on."""
+        return self.stride1 * self.stride2
+
+
+class Touched(NamedTuple):
+    """What a changed stretch of ``span`` bases touches, for one class of positions.
+
+    Attributes
+    ----------
+    n_pool1, n_conv2, n_pool2 : int
+        Numbers of touched columns after the first pooling, the merged convolution and the second pooling.
+    conv1_length, conv2_length : int
+        Columns that must be known to redo the touched pools.
+    conv1_offset, conv2_offset : int
+        Index of the first touched column within these.
+    """
+
+    n_pool1: int
+    conv1_length: int
+    conv1_offset: int
+    n_conv2: int
+    conv2_length: int
+    conv2_offset: int
+    n_pool2: int
+
+
+def first_pool1(sizes: Sizes, position: np.ndarray) -> np.ndarray:
+    """Return the first touched column after the first pooling (may be negative)."""
+    return -((sizes.size1 + sizes.width1 - 2 - position) // sizes.stride1)
+
+
+def first_pool2(sizes: Sizes, position: np.ndarray) -> np.ndarray:
+    """Return the first touched column after the second pooling (may be negative)."""
+    first_conv2 = first_pool1(sizes, position) - (sizes.width2 - 1)
+    return -((sizes.size2 - 1 - first_conv2) // sizes.stride2)
+
+
+@functools.lru_cache(maxsize=256)
+def touched(sizes: Sizes, position_class: int, span: int) -> Touched:
+    """Return counts and offsets for positions of a class, a stretch of ``span`` changed bases starting there."""
+    position = np.array(position_class)
+    pool1 = int(first_pool1(sizes, position))
+    last_pool1 = (position_class + span - 1) // sizes.stride1
+    n_pool1 = last_pool1 - pool1 + 1
+    conv2 = pool1 - (sizes.width2 - 1)
+    n_conv2 = n_pool1 + sizes.width2 - 1
+    pool2 = int(first_pool2(sizes, position))
+    n_pool2 = (conv2 + n_conv2 - 1) // sizes.stride2 - pool2 + 1
+    return Touched(
+        n_pool1=n_pool1,
+        conv1_length=sizes.stride1 * (n_pool1 - 1) + sizes.size1,
+        conv1_offset=position_class - (sizes.width1 - 1) - sizes.stride1 * pool1,
+        n_conv2=n_conv2,
+        conv2_length=sizes.stride2 * (n_pool2 - 1) + sizes.size2,
+        conv2_offset=conv2 - sizes.stride2 * pool2,
+        n_pool2=n_pool2,
+    )
+
+
+def last_conv2_needed(sizes: Sizes, position: np.ndarray, span: int) -> np.ndarray:
+    """Return the last merged column that is read to redo the pools a stretch at ``position`` touches."""
+    counts = np.array([touched(sizes, c, span).conv2_length for c in range(sizes.period)])
+    return sizes.stride2 * first_pool2(sizes, position) + counts[position % sizes.period] - 1
+
+
+def pool1_exists(sizes: Sizes, position: np.ndarray, n_pool1: int) -> np.ndarray:
+    """Return 1.0 for touched columns after the first pooling that exist, else 0.0: float32 (n, n_pool1)."""
+    columns = first_pool1(sizes, position)[:, None] + np.arange(n_pool1)
+    return ((columns >= 0) & (columns < sizes.n_pooled1)).astype(np.float32)

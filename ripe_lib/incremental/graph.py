@@ -1,0 +1,383 @@
+"""The TensorFlow functions behind the scorer: reference pass, region branch, and what a substitution changes.
+
+Everything is arranged as *reference plus difference*: an alternative's values are its reference's plus what the
+changed columns contribute. Two consequences: only changed columns are computed, and an alternative equal to its
+reference differs by exactly 0.
+
+The merged convolution is linear before its activation, so it is split at the border of the two branches: sequence
+columns, straddling columns (a sequence part plus a region part), region columns. What depends on region types alone is
+computed once per distinct region window; "no information" everywhere is one such window.
+
+Shapes: B windows, U distinct region windows, G groups of loci at one position, n loci per group, A alternatives per
+locus, F1/F2 filters, H hidden units, T tasks.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from ripe_lib.encoding import ONE_HOT_ROWS
+from ripe_lib.incremental.geometry import Sizes, first_pool2, last_conv2_needed, touched
+from ripe_lib.incremental.wiring import ConvPool, Wiring
+
+MAX_SPAN = 6  # longest changed stretch that is scored by difference
+_TOEPLITZ_OUTPUTS = 3  # merged columns per matrix product: fewer means fewer products with zero, more calls
+
+
+class RegionPart(NamedTuple):
+    """What distinct region windows contribute.
+
+    ``straddle`` (U, K2-1, F2) to the straddling columns; ``mixed`` (U, n, F2) maxima of the region columns in pools
+    that see both branches; ``hidden`` (U, H) to the first dense layer; ``head`` (U, n, F2) first region columns.
+    """
+
+    straddle: tf.Tensor
+    mixed: tf.Tensor
+    hidden: tf.Tensor
+    head: tf.Tensor
+
+
+class SeqPart(NamedTuple):
+    """Intermediates of reference windows.
+
+    ``conv1`` (B, n_conv1, F1) and ``conv2`` (B, n_seq_columns, F2) before activation; ``dense`` the values of each
+    dense layer before activation, the last being the logits (B, T).
+    """
+
+    conv1: tf.Tensor
+    conv2: tf.Tensor
+    dense: tuple[tf.Tensor, ...]
+
+
+class Graph:
+    """Compiled functions of one network."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self.wiring = wiring
+        seq, region, merged = wiring.seq, wiring.region, wiring.merged
+        self.sizes = Sizes(
+            seq.width, seq.size, seq.stride, merged.width, merged.size, merged.stride, n_pooled1=seq.n_pooled
+        )
+        n_branches = seq.n_pooled + (region.n_pooled if region else 0)
+        self.n_conv2 = n_branches - merged.width + 1
+        # Columns to which the sequence contributes; the last width2 - 1 of them straddle when there is a region branch.
+        self.n_pure = seq.n_pooled - merged.width + 1
+        self.n_seq_columns = seq.n_pooled if region else self.n_pure
+        size, stride = merged.size, merged.stride
+        self.n_pool2 = (self.n_conv2 - size) // stride + 1
+        self.n_pool2_seq = max(0, min(self.n_pool2, (self.n_seq_columns - size) // stride + 1))
+        self.n_pool2_touching = min(self.n_pool2, -(-self.n_seq_columns // stride))
+        positions = np.arange(seq.n_in)
+        needed = max(int(last_conv2_needed(self.sizes, positions, span).max()) for span in range(1, MAX_SPAN + 1))
+        self.n_head = max(0, min(needed + 1, self.n_conv2) - self.n_seq_columns)
+        self.n_conv2_readable = self.n_seq_columns + self.n_head
+        self.max_span = MAX_SPAN
+        self.n_hidden = wiring.dense[0].kernel.shape[1]
+
+        self._one_hot = tf.constant(ONE_HOT_ROWS)
+        self._dense_kernels = [tf.constant(layer.kernel) for layer in wiring.dense]
+        self._dense_biases = [tf.constant(layer.bias) for layer in wiring.dense]
+        self._padded_hidden, self._hidden_padding = self._pad_hidden()
+        self._changes: dict[tuple[int, int], Callable[..., Any]] = {}
+        self.reference = tf.function(self._reference, reduce_retracing=True)
+        self.append_head = tf.function(self._append_head, reduce_retracing=True)
+        self.region_part = tf.function(self._region_part, reduce_retracing=True)
+        self.tiles = tf.function(self._tiles, reduce_retracing=True)
+        self.tiled_dense = tf.function(self._tiled_dense, reduce_retracing=True)
+
+    # --- shared pieces ---------------------------------------------------------------------------------------------
+
+    def _convolve(self, part: ConvPool, x: tf.Tensor, *, bias: bool = True, dilation: int = 1) -> tf.Tensor:
+        out = tf.nn.conv1d(x, part.kernel, stride=1, padding="VALID", dilations=dilation)
+        return tf.nn.bias_add(out, part.bias) if bias else out
+
+    def _pool(self, part: ConvPool, x: tf.Tensor) -> tf.Tensor:
+        return part.activation(tf.nn.max_pool1d(x, part.size, part.stride, "VALID"))
+
+    def _hidden_rows(self, first: int, last: int) -> tf.Tensor:
+        filters = self.wiring.merged.kernel.shape[2]
+        return self._dense_kernels[0][first * filters : last * filters]
+
+    def _pad_hidden(self) -> tuple[tf.Tensor, int]:
+        """Return the first dense kernel as (columns, F2 * H) with rows of 0 for columns that do not exist."""
+        filters = self.wiring.merged.kernel.shape[2]
+        before = int(max(0, -first_pool2(self.sizes, np.arange(self.sizes.period)).min()))
+        most = max(touched(self.sizes, c, MAX_SPAN).n_pool2 for c in range(self.sizes.period))
+        kernel = self.wiring.dense[0].kernel.reshape(self.n_pool2, filters * self.n_hidden)
+        return tf.constant(np.pad(kernel, ((before, most), (0, 0)))), before
+
+    # --- region branch ---------------------------------------------------------------------------------------------
+
+    def _region_part(self, codes: tf.Tensor) -> RegionPart:
+        region, merged = self.wiring.region, self.wiring.merged
+        overlap = merged.width - 1
+        if region is None:
+            raise ValueError("this network has no region branch")
+        pooled = self._pool(region, self._convolve(region, self._encode(codes)))
+        columns = self._convolve(merged, tf.pad(pooled, ((0, 0), (overlap, 0), (0, 0))), bias=False)
+        pure = tf.nn.bias_add(columns[:, overlap:], merged.bias)
+        return RegionPart(
+            straddle=columns[:, :overlap],
+            mixed=self._mixed_maxima(pure),
+            hidden=self._region_hidden(pure),
+            head=pure[:, : self.n_head],
+        )
+
+    def _encode(self, codes: tf.Tensor) -> tf.Tensor:
+        return tf.gather(self._one_hot, tf.cast(codes, tf.int32))
+
+    def _mixed_maxima(self, pure: tf.Tensor) -> tf.Tensor:
+        merged = self.wiring.merged
+        columns = []
+        for c in range(self.n_pool2_seq, self.n_pool2_touching):
+            end = c * merged.stride + merged.size - self.n_seq_columns
+            columns.append(tf.reduce_max(pure[:, :end], axis=1))
+        if not columns:
+            return tf.zeros((tf.shape(pure)[0], 0, merged.kernel.shape[2]))
+        return tf.stack(columns, axis=1)
+
+    def _region_hidden(self, pure: tf.Tensor) -> tf.Tensor:
+        first = self.n_pool2_touching
+        if first == self.n_pool2:
+            return tf.zeros((tf.shape(pure)[0], self.n_hidden))
+        # The first pool of region columns alone need not start at the first region column.
+        offset = first * self.wiring.merged.stride - self.n_seq_columns
+        pooled = self._pool(self.wiring.merged, pure[:, offset:])
+        flat = tf.reshape(pooled, (tf.shape(pure)[0], (self.n_pool2 - first) * self.wiring.merged.kernel.shape[2]))
+        return tf.matmul(flat, self._hidden_rows(first, self.n_pool2))
+
+    # --- reference windows -----------------------------------------------------------------------------------------
+
+    def _reference(self, codes: tf.Tensor, region_row: tf.Tensor, region: RegionPart | None) -> SeqPart:
+        seq, merged = self.wiring.seq, self.wiring.merged
+        conv1 = self._convolve(seq, self._encode(codes))
+        pooled1 = self._pool(seq, conv1)
+        if region is None:
+            conv2 = self._convolve(merged, pooled1)
+        else:
+            columns = self._convolve(merged, tf.pad(pooled1, ((0, 0), (0, merged.width - 1), (0, 0))))
+            straddle = columns[:, self.n_pure :] + tf.gather(region.straddle, region_row)
+            conv2 = tf.concat([columns[:, : self.n_pure], straddle], axis=1)
+        pooled2 = []
+        if self.n_pool2_seq:
+            pooled2.append(tf.nn.max_pool1d(conv2, merged.size, merged.stride, "VALID"))
+        pooled2 += self._mixed_columns(conv2, 0, region_row, region)
+        return SeqPart(conv1, conv2, self._dense(tf.concat(pooled2, axis=1), region_row, region))
+
+    def _append_head(self, conv2: tf.Tensor, head: tf.Tensor, region_row: tf.Tensor) -> tf.Tensor:
+        return tf.concat([conv2, tf.gather(head, region_row)], axis=1)
+
+    def _mixed_columns(
+        self, conv2: tf.Tensor, first_column: int, region_row: tf.Tensor, region: RegionPart | None
+    ) -> list[tf.Tensor]:
+        """Pool the windows that see both branches; ``conv2`` starts at merged column ``first_column``."""
+        if region is None:
+            return []
+        stride = self.wiring.merged.stride
+        region_maxima = tf.gather(region.mixed, region_row)
+        columns = []
+        for index, c in enumerate(range(self.n_pool2_seq, self.n_pool2_touching)):
+            own = tf.reduce_max(conv2[:, c * stride - first_column :], axis=1)
+            columns.append(tf.maximum(own, region_maxima[:, index])[:, None])
+        return columns
+
+    def _dense(self, pooled2: tf.Tensor, region_row: tf.Tensor, region: RegionPart | None) -> tuple[tf.Tensor, ...]:
+        """Return every dense layer's values from the pooled columns (B, n, F2) before activation."""
+        n = self.n_pool2_touching
+        activated = self.wiring.merged.activation(pooled2)
+        flat = tf.reshape(activated, (tf.shape(pooled2)[0], n * self.wiring.merged.kernel.shape[2]))
+        value = tf.matmul(flat, self._hidden_rows(0, n)) + self._dense_biases[0]
+        if region is not None:
+            value += tf.gather(region.hidden, region_row)
+        values = [value]
+        for index in range(1, len(self._dense_kernels)):
+            value = self.wiring.dense[index - 1].activation(value)
+            values.append(tf.matmul(value, self._dense_kernels[index]) + self._dense_biases[index])
+        return tuple(values)
+
+    # --- neighbouring windows --------------------------------------------------------------------------------------
+
+    def _tiles(self, codes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Return first convolution (N1, F1), pooled (N2, F1) and merged columns (N3, F2) at every start of a stretch.
+
+        Window ``w`` finds its pooled column ``p`` in row ``w + S1 p`` and its pure sequence column ``q`` of the merged
+        convolution in row ``w + S1 q``.
+        """
+        seq, merged = self.wiring.seq, self.wiring.merged
+        conv1 = self._convolve(seq, self._encode(codes)[None])
+        pooled1 = seq.activation(tf.nn.max_pool1d(conv1, seq.size, 1, "VALID"))
+        conv2 = self._convolve(merged, pooled1, dilation=seq.stride)
+        return conv1[0], pooled1[0], conv2[0]
+
+    def _tiled_dense(
+        self,
+        pooled1: tf.Tensor,
+        conv2: tf.Tensor,
+        starts: tf.Tensor,
+        region_row: tf.Tensor,
+        region: RegionPart | None,
+    ) -> tuple[tf.Tensor, ...]:
+        """Return every dense layer's values of the windows that begin at ``starts`` (W,) of a tiled stretch."""
+        seq, merged = self.wiring.seq, self.wiring.merged
+        n_whole = max(0, min(self.n_pool2, (self.n_pure - merged.size) // merged.stride + 1))
+        first = n_whole * merged.stride
+        pieces = []
+        if n_whole:
+            # Running maximum over the merged columns of one window, which lie S1 rows apart.
+            running = conv2[: tf.shape(conv2)[0] - seq.stride * (merged.size - 1)]
+            for step in range(1, merged.size):
+                running = tf.maximum(running, conv2[seq.stride * step : seq.stride * step + tf.shape(running)[0]])
+            rows = starts[:, None] + seq.stride * merged.stride * tf.range(n_whole)
+            pieces.append(tf.gather(running, rows))
+        if region is not None:
+            rows = starts[:, None] + seq.stride * tf.range(first, self.n_pure)
+            last = starts[:, None] + seq.stride * tf.range(self.n_pure, seq.n_pooled)
+            straddle = self._convolve(merged, tf.pad(tf.gather(pooled1, last), ((0, 0), (0, merged.width - 1), (0, 0))))
+            straddle += tf.gather(region.straddle, region_row)
+            tail = tf.concat([tf.gather(conv2, rows), straddle], axis=1)
+            for c in range(n_whole, self.n_pool2_seq):
+                begin = c * merged.stride - first
+                pieces.append(tf.reduce_max(tail[:, begin : begin + merged.size], axis=1)[:, None])
+            pieces += self._mixed_columns(tail, first, region_row, region)
+        return self._dense(tf.concat(pieces, axis=1), region_row, region)
+
+    # --- what a substitution changes -------------------------------------------------------------------------------
+
+    def change(self, position_class: int, span: int) -> Callable[..., tf.Tensor]:
+        """Return the compiled function for stretches of ``span`` bases at positions of a class.
+
+        Its arguments: ``conv1`` (x, F1) and ``conv2`` (y, F2) rows of the reference; ``dense`` of the reference;
+        ``conv1_rows`` (G, n, a) and ``conv2_rows`` (G, n, b) the rows around each locus; ``site`` (G, n); ``exists``
+        (G, n_pool1); ``first_pool2`` (G,); ``ref`` (G, n, span) and ``alt`` (G, n, A, span) codes. It returns logits
+        (G, n, A, T).
+        """
+        key = (position_class, span)
+        if key not in self._changes:
+            body = functools.partial(self._change, position_class, span)
+            self._changes[key] = tf.function(body, reduce_retracing=True)
+        return self._changes[key]
+
+    def _change(
+        self,
+        position_class: int,
+        span: int,
+        conv1: tf.Tensor,
+        conv2: tf.Tensor,
+        dense: tuple[tf.Tensor, ...],
+        conv1_rows: tf.Tensor,
+        conv2_rows: tf.Tensor,
+        site: tf.Tensor,
+        exists: tf.Tensor,
+        first_pool2: tf.Tensor,
+        ref: tf.Tensor,
+        alt: tf.Tensor,
+    ) -> tf.Tensor:
+        t = touched(self.sizes, position_class, span)
+        seq, merged = self.wiring.seq, self.wiring.merged
+        filters1, filters2 = seq.kernel.shape[2], merged.kernel.shape[2]
+        groups, n, n_alt = tf.shape(alt)[0], tf.shape(alt)[1], tf.shape(alt)[2]
+
+        # First convolution: a substitution replaces one row of the kernel by another, no products.
+        around1 = tf.gather(conv1, conv1_rows)  # (G, n, a, F1)
+        pair = tf.cast(ref, tf.int32)[:, :, None, :] * 5 + tf.cast(alt, tf.int32)
+        tables = self._substitution_tables(position_class, span)
+        difference = tf.gather(tf.constant(tables[0]), pair[..., 0])
+        for offset in range(1, span):
+            difference += tf.gather(tf.constant(tables[offset]), pair[..., offset])
+        changed1 = around1[:, :, None] + difference
+
+        pooled_ref = self._pool(seq, tf.reshape(around1, (groups * n, t.conv1_length, filters1)))
+        pooled_alt = self._pool(seq, tf.reshape(changed1, (groups * n * n_alt, t.conv1_length, filters1)))
+        delta1 = tf.reshape(pooled_alt, (groups, n, n_alt, t.n_pool1, filters1)) - tf.reshape(
+            pooled_ref, (groups, n, 1, t.n_pool1, filters1)
+        )
+        delta1 *= exists[:, None, None, :, None]
+
+        # Merged convolution of the few changed columns, then the pools that see them.
+        delta2 = self._spread(tf.reshape(delta1, (groups * n * n_alt, t.n_pool1, filters1)))
+        around2 = tf.reshape(tf.gather(conv2, conv2_rows), (groups * n, t.conv2_length, filters2))
+        delta3 = self._pool_difference(
+            t.conv2_offset, t.n_pool2, around2, tf.reshape(delta2, (groups * n, n_alt, t.n_conv2, filters2))
+        )
+        window = first_pool2[:, None] + self._hidden_padding + tf.range(t.n_pool2)
+        kernel = tf.reshape(tf.gather(self._padded_hidden, window), (groups, t.n_pool2 * filters2, self.n_hidden))
+        delta = tf.matmul(tf.reshape(delta3, (groups, n * n_alt, t.n_pool2 * filters2)), kernel)
+        return self._dense_difference(dense, site, tf.reshape(delta, (groups, n, n_alt, self.n_hidden)))
+
+    def _substitution_tables(self, position_class: int, span: int) -> list[np.ndarray]:
+        """Return per base of the stretch (25, a, F1): what base ``r -> s`` (row ``5 r + s``) adds around a locus."""
+        t = touched(self.sizes, position_class, span)
+        kernel = self.wiring.seq.kernel
+        rows = np.concatenate([kernel, kernel.mean(axis=1, keepdims=True)], axis=1)  # unknown = 0.25 of each
+        steps = (rows[:, None, :, :] - rows[:, :, None, :]).reshape(len(kernel), 25, -1)
+        tables = []
+        for offset in range(span):
+            table = np.zeros((25, t.conv1_length, kernel.shape[2]), dtype=np.float32)
+            first = t.conv1_offset + offset
+            table[:, first : first + len(kernel)] = steps[::-1].transpose(1, 0, 2)
+            tables.append(table)
+        return tables
+
+    def _spread(self, delta: tf.Tensor) -> tf.Tensor:
+        """Convolve (m, n, F1) changed columns, zeros around them: (m, n + K2 - 1, F2)."""
+        kernel = self.wiring.merged.kernel
+        width, filters1, filters2 = kernel.shape
+        n_in = int(delta.shape[1])
+        n_out = n_in + width - 1
+        rows = tf.shape(delta)[0]
+        pieces = []
+        for first in range(0, n_out, _TOEPLITZ_OUTPUTS):
+            last = min(first + _TOEPLITZ_OUTPUTS, n_out)
+            low, high = max(0, first - width + 1), min(n_in, last)
+            matrix = np.zeros((high - low, filters1, last - first, filters2), dtype=np.float32)
+            for i in range(low, high):
+                for o in range(first, last):
+                    if 0 <= i - o + width - 1 < width:
+                        matrix[i - low, :, o - first] = kernel[i - o + width - 1]
+            matrix = matrix.reshape((high - low) * filters1, (last - first) * filters2)
+            pieces.append(tf.matmul(tf.reshape(delta[:, low:high], (rows, len(matrix))), matrix))
+        return tf.reshape(tf.concat(pieces, axis=1), (rows, n_out, filters2))
+
+    def _pool_difference(self, offset: int, n_pool2: int, around: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
+        """Return (m, A, n_pool2, F2): activated pools with the changed columns minus those without.
+
+        ``around`` (m, b, F2) reference columns, ``delta`` (m, A, n, F2) change of ``n`` columns from ``offset`` on.
+        What the unchanged columns of a pool contribute to its maximum is found once for all alternatives.
+        """
+        merged = self.wiring.merged
+        n = int(delta.shape[2])
+        reference = around[:, offset : offset + n]
+        changed = reference[:, None] + delta
+        references, alternatives = [], []
+        for index in range(n_pool2):
+            start = index * merged.stride
+            end = start + merged.size
+            first, last = max(start, offset), min(end, offset + n)
+            ref_max = tf.reduce_max(reference[:, first - offset : last - offset], axis=1)
+            alt_max = tf.reduce_max(changed[:, :, first - offset : last - offset], axis=2)
+            for low, high in ((start, first), (last, end)):
+                if low < high:
+                    others = tf.reduce_max(around[:, low:high], axis=1)
+                    ref_max = tf.maximum(ref_max, others)
+                    alt_max = tf.maximum(alt_max, others[:, None])
+            references.append(ref_max)
+            alternatives.append(alt_max)
+        stacked = merged.activation(tf.stack(alternatives, axis=2))
+        return stacked - merged.activation(tf.stack(references, axis=1))[:, None]
+
+    def _dense_difference(self, dense: tuple[tf.Tensor, ...], site: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
+        """Carry (G, n, A, H) through the dense layers: logits (G, n, A, T)."""
+        for index in range(1, len(self._dense_kernels)):
+            reference = tf.gather(dense[index - 1], site)[:, :, None]
+            activation = self.wiring.dense[index - 1].activation
+            step = activation(reference + delta) - activation(reference)
+            shape = tf.shape(delta)
+            kernel = self._dense_kernels[index]
+            product = tf.matmul(tf.reshape(step, (-1, kernel.shape[0])), kernel)
+            delta = tf.reshape(product, (shape[0], shape[1], shape[2], kernel.shape[1]))
+        return tf.gather(dense[-1], site)[:, :, None] + delta
