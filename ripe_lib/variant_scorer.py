@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.encoding import Codes, complement
+from ripe_lib.incremental import substitution_scorer
 from ripe_lib.models import Model
-from ripe_lib.predict import logit_model, predict_codes
+from ripe_lib.predict import full_logits
 from ripe_lib.variant_windows import (
     Sites,
     alternative_region,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from ripe_lib.genome import Genome
 
 Logits = NDArray[np.float32]
-_SITES_AT_A_TIME = 2048
+_SITES_AT_A_TIME = 1024  # reference windows whose intermediates are kept: about 90 MB with the paper's sizes
 
 
 class AlleleScorer:
@@ -96,9 +97,8 @@ class AlleleScorer:
                 windows = _Windows(self, part, first, shift)
                 for model, (ref, alt) in zip(self.models, results, strict=True):
                     region = with_region and self.annotation is not None and model.spec.has_region
-                    ref_logits, alt_logits = self._full(
-                        model, windows, region, inverse, substituted[rows], identical[rows]
-                    )
+                    score = self._fast if self.fast else self._full
+                    ref_logits, alt_logits = score(model, windows, region, inverse, substituted[rows], identical[rows])
                     ref[k, rows], alt[k, rows] = ref_logits[inverse], alt_logits
         return [(ref, alt) for ref, alt in results]
 
@@ -113,14 +113,40 @@ class AlleleScorer:
     ) -> tuple[Logits, Logits]:
         """Two passes of the whole network: (unique sites, T) and (rows, T)."""
         spec = model.spec
-        network = _logits_as_model(model)
         ref_region = windows.reference_region(spec.region_length) if region else None
-        ref = predict_codes(network, windows.reference(spec.sequence_length), ref_region, batch_size=self.batch_size)
+        ref = full_logits(model, windows.reference(spec.sequence_length), ref_region, batch_size=self.batch_size)
         alt = ref[inverse]
-        changed = np.flatnonzero(~identical)
-        alt_seq, alt_region = windows.alternative(changed, spec.sequence_length, spec.region_length if region else 0)
-        alt[changed] = predict_codes(network, alt_seq, alt_region, batch_size=self.batch_size)
+        self._pass(model, windows, region, np.flatnonzero(~identical), alt)
         return ref, alt
+
+    def _fast(
+        self,
+        model: Model,
+        windows: _Windows,
+        region: bool,
+        inverse: NDArray[np.intp],
+        substituted: NDArray[np.bool_],
+        identical: NDArray[np.bool_],
+    ) -> tuple[Logits, Logits]:
+        """Compute the same, substitutions from what they change."""
+        spec = model.spec
+        scorer = substitution_scorer(model)
+        ref_region = windows.reference_region(spec.region_length) if region else None
+        state = scorer.reference(windows.reference(spec.sequence_length), ref_region)
+        alt = state.logits[inverse]
+        rows = np.flatnonzero(substituted)
+        if rows.size:
+            position, base = windows.substitutions(rows, spec.sequence_length)
+            alt[rows] = scorer.alternatives(state, inverse[rows], position, base)
+        self._pass(model, windows, region, np.flatnonzero(~identical & ~substituted), alt)
+        return state.logits, alt
+
+    def _pass(self, model: Model, windows: _Windows, region: bool, rows: NDArray[np.intp], logits: Logits) -> None:
+        """Fill the logits of some alternatives by passes of the whole network."""
+        if rows.size:
+            spec = model.spec
+            seq, region_codes = windows.alternative(rows, spec.sequence_length, spec.region_length if region else 0)
+            logits[rows] = full_logits(model, seq, region_codes, batch_size=self.batch_size)
 
 
 class _Windows:
@@ -177,10 +203,3 @@ def _grouped(sites: Sites) -> Iterable[tuple[NDArray[np.intp], NDArray[np.intp],
     for rows in np.split(order, bounds[1:]):
         _, first, inverse = np.unique(place[rows], return_index=True, return_inverse=True)
         yield rows, first, inverse
-
-
-def _logits_as_model(model: Model) -> Model:
-    """Return the model without its sigmoid, as a model of its own."""
-    if "logits_as_model" not in model.cache:
-        model.cache["logits_as_model"] = Model(model.spec, logit_model(model), model.directory)
-    return model.cache["logits_as_model"]

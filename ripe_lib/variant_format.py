@@ -1,0 +1,408 @@
+"""Scored variants as text or Parquet: the wide and the long table, VCF INFO, and the biobank layout.
+
+Numbers in text are rounded to six decimals; Parquet keeps them as they are. Text has no quoting: fields of a VCF hold
+no tabs. Missing values are empty.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ripe_lib.errors import InputError
+from ripe_lib.variant_summary import CLASSES, class_names
+from ripe_lib.variants import META_COLUMNS, ScoredVariants, prefixes
+from ripe_lib.vcf import BGZF_END, annotated_line, escape, info_key
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from ripe_lib.models import Model
+
+DECIMALS = 6
+INFO_COLUMNS = ("ALLELE", "STRAND", "GENES", "REGION_TYPE", "STATUS")
+LAYOUTS = ("wide", "long", "biobank")
+_SUFFIXES = {
+    ".vcf": ("vcf", False),
+    ".vcf.gz": ("vcf", True),
+    ".vcf.bgz": ("vcf", True),
+    ".tsv": ("tsv", False),
+    ".tsv.gz": ("tsv", True),
+    ".csv": ("csv", False),
+    ".csv.gz": ("csv", True),
+    ".parquet": ("parquet", False),
+}
+_BLOCK = 65_280  # bytes of text per BGZF block, as bgzip does
+_LEVEL = 4
+
+
+@dataclass(frozen=True)
+class OutputFormat:
+    """Kind of file (``vcf``, ``tsv``, ``csv``, ``parquet``), whether BGZF-compressed, and the layout of tables."""
+
+    kind: str
+    compressed: bool
+    layout: str = "wide"
+    top: int = 0
+
+    @classmethod
+    def of(cls, path: str | Path, layout: str | None = None, top: int = 0) -> OutputFormat:
+        """Choose by the suffix of the output.
+
+        Raises
+        ------
+        InputError
+            Listing the known suffixes, or if the layout does not go with it.
+        """
+        name = Path(path).name.lower()
+        suffix = next((s for s in sorted(_SUFFIXES, key=len, reverse=True) if name.endswith(s)), None)
+        if suffix is None:
+            raise InputError(
+                f"{path}: expected an output name that ends in {', '.join(_SUFFIXES)}. The suffix decides the format."
+            )
+        kind, compressed = _SUFFIXES[suffix]
+        layout = layout or ("long" if top else "wide")
+        if layout not in LAYOUTS:
+            raise InputError(f"layout: expected one of {', '.join(LAYOUTS)}, got {layout!r}.")
+        if (layout == "biobank") != (kind == "csv"):
+            raise InputError(
+                f"{path}: the biobank layout is written as .csv or .csv.gz, and only it is; got layout {layout!r}."
+            )
+        if kind == "vcf" and layout != "wide":
+            raise InputError(f"{path}: a VCF has no long layout or top tasks. Write .tsv or .parquet.")
+        if top and layout != "long":
+            raise InputError("top tasks per variant need the long layout (one row per task).")
+        return cls(kind, compressed, layout, top)
+
+
+class Selection:
+    """Which tasks are written, as indices per model."""
+
+    def __init__(self, models: Sequence[Model], tasks: Sequence[str] | None = None) -> None:
+        from ripe_lib.errors import unknown_name
+
+        known = [task for model in models for task in model.tasks]
+        for task in tasks or ():
+            if task not in known:
+                raise unknown_name("task", task, known, f"List them with: ripe tasks {models[0].name}")
+        self.models = list(models)
+        self.columns = [
+            np.array([i for i, task in enumerate(m.tasks) if tasks is None or task in tasks], dtype=np.intp)
+            for m in models
+        ]
+
+    def names(self, number: int) -> list[str]:
+        """Return the chosen tasks of a model."""
+        return [self.models[number].tasks[i] for i in self.columns[number]]
+
+    def values(self, scored: ScoredVariants) -> list[NDArray[np.float32]]:
+        """Return (R, t, F) per model."""
+        return [values[:, columns] for values, columns in zip(scored.values, self.columns, strict=True)]
+
+
+def payload(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], out: OutputFormat) -> bytes:
+    """Return what a chunk adds to the output file, without the file's header.
+
+    Parameters
+    ----------
+    keep : bool (R,)
+        Rows to write; a VCF keeps its records and leaves out the other entries.
+    """
+    if out.kind == "parquet":
+        return _parquet(wide_or_long(scored, selection, keep, out))
+    if out.kind == "vcf":
+        lines = _vcf_lines(scored, selection, keep)
+    elif out.layout == "biobank":
+        lines = _biobank_lines(scored, selection, keep)
+    elif out.layout == "long":
+        lines = _long_lines(long_frame(scored, selection, keep, out.top))
+    else:
+        lines = _wide_lines(scored, selection, keep)
+    text = "".join([line + "\n" for line in lines]).encode("utf-8", "surrogateescape")
+    return bgzf(text) if out.compressed else text
+
+
+def header(scored: ScoredVariants, selection: Selection, out: OutputFormat, vcf_header: Sequence[str]) -> bytes:
+    """Return the beginning of the output file; ``scored`` may be empty."""
+    if out.kind == "parquet":
+        return b""
+    if out.kind == "vcf":
+        lines = list(vcf_header)
+    elif out.layout == "biobank":
+        lines = [",".join(["chr", "pos", "Uploaded_variant", "ref", "alt", *biobank_names(selection)])]
+    elif out.layout == "long":
+        lines = ["\t".join([*META_COLUMNS, *(["model"] if len(selection.models) > 1 else []), "task", *scored.fields])]
+    else:
+        lines = ["\t".join([*META_COLUMNS, *wide_names(scored, selection)])]
+    text = "".join([line + "\n" for line in lines]).encode("utf-8", "surrogateescape")
+    return bgzf(text) if out.compressed else text
+
+
+def wide_names(scored: ScoredVariants, selection: Selection) -> list[str]:
+    """Return the score columns of the wide table."""
+    return [
+        f"{prefix}{task}.{name}"
+        for number, prefix in enumerate(prefixes(selection.models))
+        for task in selection.names(number)
+        for name in scored.fields
+    ]
+
+
+def biobank_names(selection: Selection) -> list[str]:
+    """Return the task columns of the biobank layout; with the model's name only where tasks would be confused."""
+    names = [task for number in range(len(selection.models)) for task in selection.names(number)]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{p}{task}" for n, p in enumerate(prefixes(selection.models)) for task in selection.names(n)]
+
+
+def info_fields(scored_fields: Sequence[str], selection: Selection) -> list[tuple[str, str]]:
+    """Return (INFO key, description) per model."""
+    return [
+        (
+            info_key(model.name),
+            f"{model.name}: effects on RNA-binding proteins, alt - ref. One entry per allele and strand. Format: "
+            + "|".join([*INFO_COLUMNS, *(f"{task}.{f}" for task in selection.names(number) for f in scored_fields)]),
+        )
+        for number, model in enumerate(selection.models)
+    ]
+
+
+# --- text ----------------------------------------------------------------------------------------------------------
+
+
+def _joined(values: NDArray[np.float32], fields: Sequence[str], separator: str) -> list[str]:
+    """Return one text per row of (n, t, F): numbers rounded, classes by name, NaN empty."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    n, n_tasks, n_fields = values.shape
+    flat = (np.round(values, DECIMALS) + np.float32(0)).ravel()  # + 0: no "-0"
+    texts = pc.fill_null(pa.array(flat, from_pandas=True).cast(pa.string()), "")
+    if "class" in fields:
+        is_class = np.zeros(values.shape, dtype=bool)
+        is_class[..., list(fields).index("class")] = True
+        names = class_names(values[is_class])
+        texts = pc.replace_with_mask(texts, pa.array(is_class.ravel()), pa.array(names, pa.string()))
+    offsets = pa.array(np.arange(0, values.size + 1, n_tasks * n_fields, dtype=np.int32))
+    if not n_tasks:
+        return [""] * n
+    return pc.binary_join(pa.ListArray.from_arrays(offsets, texts), separator).to_pylist()
+
+
+def _all_joined(
+    scored: ScoredVariants, selection: Selection, rows: NDArray[np.intp], separator: str
+) -> list[list[str]]:
+    return [
+        _joined(values[rows], scored.fields, separator)
+        for values, columns in zip(selection.values(scored), selection.columns, strict=True)
+        if len(columns)
+    ]
+
+
+def _wide_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_]) -> list[str]:
+    rows = np.flatnonzero(keep)
+    meta = scored.meta()
+    columns = [[column[i] for i in rows] for column in meta.values()]
+    columns[1] = [str(pos) for pos in columns[1]]
+    return ["\t".join(fields) for fields in zip(*columns, *_all_joined(scored, selection, rows, "\t"), strict=True)]
+
+
+def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_]) -> list[str]:
+    rows = np.flatnonzero(keep)
+    table, alleles = scored.rows, scored.alleles
+    heads = [
+        f"{escape(alleles.alt[allele])}|{strand}|{_info_genes(genes)}|{region_type}|{status}|"
+        for allele, strand, genes, region_type, status in zip(
+            table.allele[rows].tolist(),
+            table.strand[rows],
+            table.genes[rows],
+            table.region_type[rows],
+            table.status[rows],
+            strict=True,
+        )
+    ]
+    record = alleles.record[table.allele[rows]].tolist()
+    values: list[list[tuple[str, str]]] = [[] for _ in scored.records.lines]
+    for key, texts in zip(_keys(selection), _all_joined(scored, selection, rows, "|"), strict=True):
+        entries: dict[int, list[str]] = {}
+        for i, head, text in zip(record, heads, texts, strict=True):
+            entries.setdefault(i, []).append(head + text)
+        for i, parts in entries.items():
+            values[i].append((key, ",".join(parts)))
+    return [annotated_line(line, added) for line, added in zip(scored.records.lines, values, strict=True)]
+
+
+def _info_genes(genes: str) -> str:
+    return "&".join(escape(gene) for gene in genes.split(",")) if genes else ""
+
+
+def _keys(selection: Selection) -> list[str]:
+    return [info_key(m.name) for m, columns in zip(selection.models, selection.columns, strict=True) if len(columns)]
+
+
+def _biobank_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_]) -> list[str]:
+    """One line per ALT; where both strands are scored, the larger |delta| of each task counts."""
+    at = scored.fields.index("delta")
+    deltas = np.concatenate([values[..., at] for values in selection.values(scored)], axis=1)
+    size = np.where(np.isnan(deltas), -1, np.abs(deltas))
+    size[~keep] = -2
+    allele = scored.rows.allele
+    first = np.flatnonzero(np.diff(allele, prepend=-1))
+    second = np.minimum(first + 1, len(allele) - 1)  # a strand of the same allele, if there is one
+    has_second = (allele[second] == allele[first]) & (second != first)
+    use_second = has_second[:, None] & (size[second] > size[first])
+    best = np.where(use_second, deltas[second], deltas[first])
+    kept = keep[first] | (has_second & keep[second])
+    meta = scored.meta()
+    columns = [[_csv(str(meta[name][i])) for i in first[kept]] for name in ("chrom", "pos", "id", "ref", "alt")]
+    texts = _joined(best[kept][:, :, None], ["delta"], ",")
+    return [",".join(fields) for fields in zip(*columns, texts, strict=True)]
+
+
+def _csv(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"') else text
+
+
+def _long_lines(table: pd.DataFrame) -> list[str]:
+    columns: list[list[str]] = []
+    for name in table.columns:
+        column = table[name]
+        if column.dtype.kind == "f":
+            columns.append(_joined(column.to_numpy(np.float32)[:, None, None], [name], "\t"))
+        else:
+            columns.append(column.astype(str).tolist())
+    return ["\t".join(fields) for fields in zip(*columns, strict=True)]
+
+
+# --- tables --------------------------------------------------------------------------------------------------------
+
+
+def wide_or_long(
+    scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], out: OutputFormat
+) -> pd.DataFrame:
+    """Return the table of a chunk, unrounded."""
+    if out.layout == "long":
+        return long_frame(scored, selection, keep, out.top)
+    import pandas as pd
+
+    meta = pd.DataFrame(scored.meta())
+    values = [v.reshape(len(v), -1) for v in selection.values(scored)]
+    scores = pd.DataFrame(np.concatenate(values, axis=1), columns=wide_names(scored, selection))
+    for name in scores.columns:
+        if name.endswith(".class"):
+            scores[name] = class_names(scores[name].to_numpy())
+    return pd.concat([meta, scores], axis=1)[keep].reset_index(drop=True)
+
+
+def long_frame(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], top: int = 0) -> pd.DataFrame:
+    """Return one row per allele, strand and task: all tasks, or the ``top`` with the largest |delta|, largest first.
+
+    An allele that could not be scored has one row, without a task.
+    """
+    import pandas as pd
+
+    at = scored.fields.index("delta")
+    values = np.concatenate(selection.values(scored), axis=1)
+    tasks = [task for number in range(len(selection.models)) for task in selection.names(number)]
+    models = [m.name for number, m in enumerate(selection.models) for _ in selection.names(number)]
+    n_tasks = len(tasks)
+    n_kept = min(top, n_tasks) if top else n_tasks
+    if top:
+        chosen = np.argsort(-np.abs(values[..., at]), axis=1, kind="stable")[:, :n_kept]
+    else:
+        chosen = np.broadcast_to(np.arange(n_tasks), values.shape[:2])
+    scored_rows = scored.rows.status == "ok"
+    wanted = np.zeros((len(values), n_kept), dtype=bool)
+    wanted[keep & scored_rows] = True
+    wanted[keep & ~scored_rows, :1] = True
+    row, place = np.nonzero(wanted)
+    column = chosen[row, place]
+    frame = pd.DataFrame(scored.meta()).iloc[row].reset_index(drop=True)
+    has_task = scored_rows[row]
+    if len(selection.models) > 1:
+        frame["model"] = np.where(has_task, np.array(models, dtype=object)[column], "")
+    frame["task"] = np.where(has_task, np.array(tasks, dtype=object)[column], "")
+    for number, name in enumerate(scored.fields):
+        picked = values[row, column, number]
+        frame[name] = class_names(picked) if name == "class" else picked
+    return frame
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pandas(table, schema=_schema(table), preserve_index=False), sink, compression="zstd")
+    return sink.getvalue()
+
+
+def _schema(table: pd.DataFrame) -> pa.Schema:
+    """Return the same schema for every chunk, also where a text column has no value."""
+    import pyarrow as pa
+
+    kinds = {"f": pa.float32(), "i": pa.int64()}
+    return pa.schema([(name, kinds.get(table[name].dtype.kind, pa.string())) for name in table.columns])
+
+
+def join_parquet(parts: Sequence[Callable[[], bytes]], path: Path) -> None:
+    """Write one Parquet file from chunks, one at a time."""
+    import pyarrow.parquet as pq
+
+    writer = None
+    try:
+        for read in parts:
+            table = pq.read_table(io.BytesIO(read()))
+            writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
+            writer.write_table(table)
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def bgzf(data: bytes) -> bytes:
+    """Compress into BGZF blocks, without the end marker: such pieces can be put one after another."""
+    blocks = []
+    for at in range(0, len(data), _BLOCK):
+        piece = data[at : at + _BLOCK]
+        packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15)
+        packed = packer.compress(piece) + packer.flush()
+        if len(packed) > 65_000:  # text that cannot be compressed does not fit a block: store it in two
+            half = len(piece) // 2
+            blocks += [bgzf(piece[:half]), bgzf(piece[half:])]
+            continue
+        size = len(packed) + 25
+        blocks.append(
+            b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0"
+            + struct.pack("<H", size)
+            + packed
+            + struct.pack("<II", zlib.crc32(piece), len(piece))
+        )
+    return b"".join(blocks)
+
+
+__all__ = [
+    "BGZF_END",
+    "CLASSES",
+    "OutputFormat",
+    "Selection",
+    "bgzf",
+    "biobank_names",
+    "header",
+    "info_fields",
+    "join_parquet",
+    "long_frame",
+    "payload",
+    "wide_names",
+    "wide_or_long",
+]
