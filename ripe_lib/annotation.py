@@ -31,8 +31,10 @@ from ripe_lib.annotation_index import (
     CODING,
     FIVE_UTR,
     INTRON,
+    INTRON_AND_EXON,
     NOTHING,
     OTHER_EXON,
+    REGION_OF_RUN,
     STRIDE,
     THREE_UTR,
     Index,
@@ -48,7 +50,6 @@ if TYPE_CHECKING:
 
 STRANDS = np.array(["+", "-", "."], dtype=object)
 _FAR = 1 << 38
-_REGION_OF_RUN = np.array([0, 1, 2, 3, UNKNOWN, UNKNOWN, UNKNOWN], dtype=np.uint8)
 
 
 class AnnotationWarning(UserWarning):
@@ -179,7 +180,7 @@ class Annotation:
         run_end = np.append(run_begin[1:], 0)
         last = np.cumsum(n_runs) - 1
         run_end[last] = end
-        codes = np.repeat(_REGION_OF_RUN[runs[run]], run_end - run_begin).reshape(len(begin), length)
+        codes = np.repeat(REGION_OF_RUN[runs[run]], run_end - run_begin).reshape(len(begin), length)
         codes[minus] = codes[minus, ::-1]
         return codes
 
@@ -226,8 +227,9 @@ class Annotation:
     def _cumulated(self) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         """For each class of :meth:`strand_of`: which runs are in it, and how many of its bases precede each run."""
         runs = self._index.runs
-        exonic = np.isin(runs, [CODING, THREE_UTR, FIVE_UTR])
-        member = np.stack([exonic, exonic | (runs == INTRON), exonic | (runs == OTHER_EXON), runs != NOTHING])
+        exonic = [CODING, THREE_UTR, FIVE_UTR]
+        classes = [exonic, [*exonic, INTRON, INTRON_AND_EXON], [*exonic, OTHER_EXON, INTRON_AND_EXON]]
+        member = np.stack([*(np.isin(runs, members) for members in classes), runs != NOTHING])
         lengths = np.append(np.diff(self._index.breaks), 0)
         before = np.zeros((len(member), len(runs)), dtype=np.int64)
         np.cumsum(np.where(member, lengths, 0)[:, :-1], axis=1, out=before[:, 1:])

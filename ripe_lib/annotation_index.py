@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ripe_lib.atomic import atomic_file
 from ripe_lib.cache import place_to_write, places
+from ripe_lib.encoding import UNKNOWN
 from ripe_lib.errors import OutputError
 from ripe_lib.gtf import CDS, EXON, GtfTable, read_gtf
 
@@ -26,9 +27,10 @@ INDEX_VERSION = 1
 STRIDE = 1 << 40
 SMALL_FILE_BYTES = 2_000_000
 
-# What a run is. The first five are the region-type codes of ripe_lib.encoding; the last two have no region type
-# but say which strand is transcribed.
-INTRON, CODING, THREE_UTR, FIVE_UTR, NOTHING, OTHER_INTRON, OTHER_EXON = range(7)
+# What a run is. The first five are the region-type codes of ripe_lib.encoding. The others say more about which strand
+# is transcribed: no region type but within a transcript, or its exon; an intron that is an exon of another transcript.
+INTRON, CODING, THREE_UTR, FIVE_UTR, NOTHING, OTHER_INTRON, OTHER_EXON, INTRON_AND_EXON = range(8)
+REGION_OF_RUN = np.array([0, 1, 2, 3, UNKNOWN, UNKNOWN, UNKNOWN, 0], dtype=np.uint8)
 
 Ints = NDArray[np.int64]
 Segments = tuple[Ints, Ints]
@@ -175,7 +177,11 @@ def _painted(layers: list[tuple[int, list[Segments]]]) -> tuple[Ints, NDArray[np
         for starts, ends in segments:
             depth[1:] += np.bincount(np.searchsorted(breaks, starts), minlength=len(breaks))
             depth[1:] -= np.bincount(np.searchsorted(breaks, ends), minlength=len(breaks))
-        runs[np.cumsum(depth) > 0] = code
+        covered = np.cumsum(depth) > 0
+        if code == INTRON:
+            runs[covered & (runs == OTHER_EXON)] = INTRON_AND_EXON
+            covered &= runs != INTRON_AND_EXON
+        runs[covered] = code
     breaks = np.concatenate([[np.iinfo(np.int64).min // 2], breaks])
     changes = np.ones(len(runs), dtype=bool)
     changes[1:] = runs[1:] != runs[:-1]

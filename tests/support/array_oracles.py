@@ -48,7 +48,7 @@ def slow_window_start(start, end, length):
 
 
 def read_transcripts(gtf_file):
-    """Transcripts of a GTF with ``transcript_type``: dicts of chrom, strand, type, exons, cds as sets of 0-based bases."""
+    """Transcripts of a GTF with ``transcript_type``: chrom, strand, type, and the 0-based bases of exons and cds."""
     opener = gzip.open if str(gtf_file).endswith("gz") else open
     transcripts = {}
     with opener(gtf_file, "rt") as handle:
