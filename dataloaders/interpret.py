@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ripe_lib.errors import InputError, MissingPackageError
+from ripe_lib.errors import InputError
 
 METHODS = ("intgrad", "deeplift")
 
@@ -37,12 +37,21 @@ def register_if_installed() -> bool:
     return True
 
 
-def require() -> None:
-    """Raise if kipoi-interpret is not installed, saying how to install it."""
-    if not register_if_installed():
-        raise MissingPackageError(
-            "kipoi-interpret is not installed. Install it with: pip install --no-deps kipoi-interpret==0.1.2"
-        )
+def mend_commands() -> None:
+    """Let ``kipoi interpret`` read ``--dataloader_args`` as Kipoi 0.8 hands it over (:mod:`dataloaders.startup`)."""
+    from kipoi_interpret import cli
+    from kipoi_interpret.importance_scores import cli as scores_cli
+
+    for module in (cli, scores_cli):
+        module.parse_json_file_str = _parse_arguments
+
+
+def _parse_arguments(given: Any) -> Any:
+    from kipoi_utils.utils import parse_json_file_str, parse_json_file_str_or_arglist
+
+    if given is None:
+        return {}
+    return parse_json_file_str_or_arglist(given) if isinstance(given, list) else parse_json_file_str(given)
 
 
 def _is_ours(model: Any) -> bool:

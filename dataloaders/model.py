@@ -55,12 +55,27 @@ class DeepRipeModel(BaseModel, GradientMixin, LayerActivationMixin):
             named_outputs = os.environ.get(NAMED_OUTPUTS_VARIABLE, "").lower() in {"1", "true", "yes"}
         self.named_outputs = named_outputs
         self._functions: dict[Any, Callable[..., Any]] = {}
+        self._test: Any = None
         interpret.register_if_installed()
 
     @property
     def tasks(self) -> list[str]:
         """Names of the output columns."""
         return self.ripe_model.tasks
+
+    @property
+    def test(self) -> Any:
+        """What Kipoi puts here from ``model.yaml``; the file of expected predictions lies beside the weights.
+
+        ``kipoi test`` would look for it in the working directory.
+        """
+        return self._test
+
+    @test.setter
+    def test(self, description: Any) -> None:
+        if isinstance(description.expect, str) and self.ripe_model.directory is not None:
+            description.expect = str(self.ripe_model.directory / description.expect)
+        self._test = description
 
     @property
     def postprocessing(self) -> dict[str, Any]:

@@ -6,7 +6,10 @@ Kipoi reads ``~/.kipoi/config.yaml`` (``/tmp`` if HOME cannot be written, as Kip
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import os
+import sysconfig
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +18,7 @@ from ripe_lib.atomic import atomic_file
 from ripe_lib.errors import InputError, OutputError
 
 BUILT_IN = "kipoi"
+PLUGIN_HOOK = "deepripe-kipoi-interpret.pth"
 PROTECTED = ("dir", "py")  # names that Kipoi keeps for itself
 # Where the replaced built-in source waits for --undo; Kipoi does not look at other keys than its own.
 REPLACED_KEY = "deepripe_replaced_source"
@@ -133,6 +137,45 @@ def restore_default(path: Path) -> bool:
         config["model_sources"][BUILT_IN] = original
     _write_config(config, path)
     return True
+
+
+def site_directory() -> Path:
+    """Return the folder of installed packages of this Python."""
+    return Path(sysconfig.get_paths()["purelib"])
+
+
+def mend_interpret_commands(site: Path | None = None) -> Path | None:
+    """Make ``kipoi interpret grad`` and ``ism`` able to read their arguments in this environment.
+
+    kipoi-interpret 0.1.2 fails on what Kipoi 0.8 hands it before any model is loaded, so no model can help: a
+    ``.pth`` file has every Python of the environment watch for that plugin (``dataloaders/startup.py`` says how).
+
+    Returns
+    -------
+    Path or None
+        The file, if it was written now; None if the plugin is not installed, all is well already, or the folder
+        cannot be written.
+    """
+    try:
+        if importlib.metadata.version("kipoi-interpret") != "0.1.2":
+            return None
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    package = importlib.util.find_spec("dataloaders")  # found, not imported
+    if package is None or not package.submodule_search_locations:
+        return None
+    startup = str(Path(next(iter(package.submodule_search_locations))) / "startup.py")
+    # One line, because .pth files execute lines that start with "import".
+    line = (
+        f"import os; p = {startup!r}; os.path.isfile(p) and "
+        "exec(compile((lambda f: (f.read(), f.close())[0])(open(p)), p, 'exec'), {'__name__': 'deepripe_startup'})\n"
+    )
+    path = (site_directory() if site is None else site) / PLUGIN_HOOK
+    if (path.is_file() and path.read_text(encoding="utf-8") == line) or not os.access(path.parent, os.W_OK):
+        return None
+    with atomic_file(path) as temporary:
+        temporary.write_text(line, encoding="utf-8")
+    return path
 
 
 def _check_name(name: str, known: dict[str, Any], path: Path) -> None:

@@ -48,6 +48,8 @@ def run(args: argparse.Namespace) -> None:
             sources, path, as_default=bundled_models_directory() if args.as_default else None
         )
         lines = _registered(path, change, sources, as_default=args.as_default)
+        if (hook := kipoi_config.mend_interpret_commands()) is not None:
+            lines.append(f"{hook}: lets `kipoi interpret grad` and `ism` read their arguments; remove it to go back.")
     if not args.quiet:
         sys.stdout.write("".join(line + "\n" for line in lines))
 

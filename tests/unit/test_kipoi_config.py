@@ -12,6 +12,8 @@ from ripe_lib.errors import InputError
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("RIPE_MODELS_DIR", str(tmp_path / "mine"))
+    (tmp_path / "site").mkdir()
+    monkeypatch.setattr(kipoi_config, "site_directory", lambda: tmp_path / "site")
     return tmp_path
 
 
@@ -139,3 +141,27 @@ def test_damaged_config_is_one_clear_line(home, text, capsys):
 def test_home_that_cannot_be_written_is_answered_as_kipoi_does(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path / "missing"))
     assert str(kipoi_config.kipoi_directory()) == "/tmp/.kipoi"
+
+
+def test_interpret_commands_are_mended_once_and_said_so(home, capsys):
+    pytest.importorskip("kipoi_interpret")
+    assert main(["register"]) == 0
+    hook = home / "site" / kipoi_config.PLUGIN_HOOK
+    assert str(hook) in capsys.readouterr().out
+    (line,) = hook.read_text().splitlines()
+    assert line.startswith("import ")
+    assert main(["register"]) == 0
+    assert kipoi_config.PLUGIN_HOOK not in capsys.readouterr().out
+
+
+def test_environment_that_cannot_be_written_is_left_alone(home, monkeypatch):
+    monkeypatch.setattr(kipoi_config.os, "access", lambda path, mode: False)
+    assert kipoi_config.mend_interpret_commands() is None
+    assert not (home / "site" / kipoi_config.PLUGIN_HOOK).exists()
+
+
+def test_hook_without_the_package_does_nothing(home, tmp_path):
+    pytest.importorskip("kipoi_interpret")
+    line = kipoi_config.mend_interpret_commands(home / "site").read_text()
+    moved = line.replace("startup.py", "moved_away.py")
+    exec(moved)  # a line of a .pth file must never raise
