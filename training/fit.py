@@ -17,23 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.dataset import Dataset
-from ripe_lib.errors import InputError, RipeError, unknown_name
+from ripe_lib.errors import InputError, unknown_name
 from ripe_lib.spec import INPUTS, ModelSpec
 from training.batches import AugmentOptions
 from training.config import build, plain, section
 from training.losses import MASKED, ElementWeights, LossOptions, element_weights, label_codes
-from training.runs import open_run
+from training.runs import TrainingFailedError, open_run
 from training.sampling import SamplingOptions, chosen_rows
 
 STRATEGIES = ("none", "mirrored", "multi_worker")
 SCHEDULES = ("constant", "cosine")
 VIEWS = ("plain", "no_region", "no_flanks", "no_region_no_flanks")
 
+__all__ = ["FitConfig", "TrainingFailedError", "fit", "fit_members", "read_config", "spec_of", "training_data"]
+
 Note = Callable[[str], None]
-
-
-class TrainingFailedError(RipeError):
-    """Training went wrong in a way the user can do something about, e.g. the loss is not a number."""
 
 
 @dataclass(frozen=True)

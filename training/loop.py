@@ -23,7 +23,7 @@ from ripe_lib.spec import ModelSpec
 from ripe_lib.weights import arrays_of, set_arrays, write_weights
 from training.batches import EpochBatches, mask_flanks
 from training.losses import NEGATIVE, POSITIVE, make_loss, numpy_loss
-from training.runs import read_checkpoint, write_checkpoint
+from training.runs import TrainingFailedError, read_checkpoint, write_checkpoint
 
 quiet_tensorflow()
 import keras  # noqa: E402
@@ -56,8 +56,6 @@ class _Progress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
-            from training.fit import TrainingFailedError
-
             raise TrainingFailedError(
                 f"the loss became {loss} in epoch {self.epoch}, batch {batch + 1} of {self.total}. Lower "
                 "'learning_rate' or the loss weights; the state of the last good epoch is kept."
@@ -257,6 +255,12 @@ class Trainer:
                 callbacks=[_Progress(epoch, total, bar)],
             )
         seconds = time.monotonic() - began
+        # ReLU and max pooling can swallow "not a number", so the loss alone does not show it.
+        if not all(np.isfinite(values).all() for values in _to_arrays(self.network.weights)):
+            raise TrainingFailedError(
+                f"weights became infinite or not a number in epoch {epoch}. Lower 'learning_rate' or the loss weights; "
+                "the state of the last good epoch is kept."
+            )
         row: dict[str, Any] = {"epoch": epoch, "loss": float(history.history["loss"][-1])}
         if len(self.data.valid):
             row["val_loss"], probabilities = validate(self.model, self.spec, self.data, self.config.views)

@@ -179,7 +179,8 @@ def make_loss(weights: ElementWeights) -> Any:
         weight = ops.sum(ops.one_hot(codes, 4, dtype="float32") * table[None], axis=-1)
         if first is not None:
             weight = weight * ops.take(first, ops.argmax(positive, axis=-1))[:, None]
-        p = ops.clip(probabilities, EPSILON, 1.0 - EPSILON)
+        # TensorFlow's clip can turn "not a number" into a bound and hide a broken network.
+        p = ops.where(ops.isnan(probabilities), probabilities, ops.clip(probabilities, EPSILON, 1.0 - EPSILON))
         cross_entropy = -(positive * ops.log(p) + (1.0 - positive) * ops.log(1.0 - p))
         return ops.sum(weight * cross_entropy, axis=-1) * scale
 

@@ -28,11 +28,15 @@ import yaml
 from ripe_lib._version import __version__
 from ripe_lib.atomic import atomic_file
 from ripe_lib.dataset import Dataset
-from ripe_lib.errors import InputError, MissingFileError
+from ripe_lib.errors import InputError, MissingFileError, RipeError
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "pandas", "h5py", "scikit-learn")
 
 Arrays = list[np.ndarray]
+
+
+class TrainingFailedError(RipeError):
+    """Training went wrong in a way the user can do something about, e.g. the loss is not a number."""
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,0 +1,100 @@
+"""Batches: every row once, the same for the same (seed, epoch), and what augmentation may change."""
+
+import numpy as np
+import pytest
+
+from ripe_lib.dataset import Dataset
+from ripe_lib.encoding import UNKNOWN
+from ripe_lib.errors import InputError
+from tests.support.toy_datasets import write_toy_dataset
+from training.batches import AugmentOptions, EpochBatches, augment_rng, cut_windows, mask_flanks
+
+
+@pytest.fixture
+def dataset(tmp_path, rng):
+    return Dataset(write_toy_dataset(tmp_path / "toy.h5", rng, n=300, margin=30, sources=("clip31", "rbp24")))
+
+
+def batches(dataset, **options):
+    codes = np.arange(len(dataset), dtype=np.uint16)[:, None]  # the row's number travels with it
+    return EpochBatches(dataset, dataset.indices("train"), codes, 32, AugmentOptions(**options), seed=3)
+
+
+def collect(maker, epoch):
+    parts = list(maker.epoch(epoch))
+    assert len(parts) == len(maker)
+    return [np.concatenate(p) for p in zip(*parts, strict=True)]
+
+
+def test_plain_batches_are_the_shuffled_centred_rows(dataset):
+    seq, region, rows = collect(batches(dataset), 1)
+    assert sorted(rows[:, 0]) == dataset.indices("train").tolist()
+    assert rows[:, 0].tolist() != dataset.indices("train").tolist()
+    expected_seq, expected_region = dataset.centred_codes(slice(None))
+    np.testing.assert_array_equal(seq, expected_seq[rows[:, 0]])
+    np.testing.assert_array_equal(region, expected_region[rows[:, 0]])
+
+
+def test_epochs_differ_and_repeat(dataset):
+    maker = batches(dataset, jitter=30, flank_mask=0.5, region_dropout=0.3)
+    first, again, second = collect(maker, 1), collect(maker, 1), collect(maker, 2)
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (first[2] != second[2]).any()
+
+
+def test_jitter_is_a_shift_of_both_tracks_within_the_margin(dataset):
+    maker = batches(dataset, jitter=30)
+    seq, region, rows = collect(maker, 4)
+    shifts = []
+    for s, r, row in zip(seq, region, rows[:, 0], strict=True):
+        whole_seq, whole_region = dataset.seq_codes([row])[0], dataset.region_codes([row])[0]
+        (first,) = [f for f in range(61) if (whole_seq[f : f + 150] == s).all()]
+        np.testing.assert_array_equal(whole_region[first : first + 250], r)
+        shifts.append(first - 30)
+    assert min(shifts) < -24
+    assert max(shifts) > 24
+
+
+def test_masks_are_as_frequent_in_either_source(dataset):
+    maker = batches(dataset, flank_mask=0.5, region_dropout=0.25)
+    masked, dropped = [], []
+    for epoch in range(20):
+        seq, region, rows = collect(maker, epoch)
+        source = dataset.source_index[rows[:, 0]]
+        cut = (seq[:, :24] == UNKNOWN).all(axis=1) & (seq[:, 125:] == UNKNOWN).all(axis=1)
+        assert ((seq[:, 24:125] != UNKNOWN).all(axis=1)).all()
+        gone = (region == UNKNOWN).all(axis=1)
+        masked.append([cut[source == s].mean() for s in (0, 1)])
+        dropped.append([gone[source == s].mean() for s in (0, 1)])
+        known = ~cut & ~gone & (source == 0)
+        assert (region[known] != UNKNOWN).all()
+    np.testing.assert_allclose(np.mean(masked, axis=0), [0.5, 0.5], atol=0.05)
+    np.testing.assert_allclose(np.mean(dropped, axis=0), [0.25, 1.0], atol=0.05)
+
+
+def test_a_masked_site_with_flanks_looks_like_a_ready_window():
+    codes = np.zeros((2, 230), dtype=np.uint8)
+    masked = mask_flanks(codes, np.array([True, False]))
+    assert (masked[0] == UNKNOWN).sum() == 230 - 101
+    windows = cut_windows(masked, 150, 40, np.array([0, 5]))
+    assert np.flatnonzero(windows[0] != UNKNOWN).tolist() == list(range(24, 125))
+    assert (windows[1] == 0).all()
+
+
+def test_region_flanks_can_be_masked_apart(dataset):
+    _, region, rows = collect(batches(dataset, flank_mask=0.0, region_flank_mask=1.0), 0)
+    own = dataset.source_index[rows[:, 0]] == 0
+    assert ((region[own] != UNKNOWN).sum(axis=1) == 101).all()
+
+
+def test_wrong_options(dataset):
+    with pytest.raises(InputError, match=r"jitter 31 is larger than the margin of .*toy\.h5 \(30\)"):
+        batches(dataset, jitter=31)
+    with pytest.raises(InputError, match="chances from 0 to 1"):
+        AugmentOptions(flank_mask=1.5)
+
+
+def test_epoch_generators_are_apart():
+    draws = {augment_rng(seed, epoch).integers(1 << 62) for seed in range(5) for epoch in range(5)}
+    assert len(draws) == 25
