@@ -230,6 +230,24 @@ def letter_scores(seq_map: NDArray[np.floating], seq: OneHot) -> NDArray[np.floa
     return np.where(known_bases(seq), (seq_map * (seq > 0.99)).sum(axis=-1), 0.0).astype(np.float32)
 
 
+def ism_letters(changes: NDArray[np.floating], seq: OneHot) -> NDArray[np.float32]:
+    """Return one importance per position of an in-silico mutagenesis map: minus the mean change of its substitutions.
+
+    Parameters
+    ----------
+    changes : array (..., L, 4)
+        Output of the mutant minus output of the window; 0 at the base that is there.
+    seq : array (..., L, 4)
+        The one-hot windows.
+
+    Returns
+    -------
+    float32 array (..., L)
+        Positive where the base raises the output; 0 where it is unknown.
+    """
+    return np.where(known_bases(seq), -changes.sum(axis=-1) / 3, 0.0).astype(np.float32)
+
+
 def known_bases(seq: OneHot) -> NDArray[np.bool_]:
     """Return (..., L): whether a position holds a letter (not N, which is 0.25 in each channel)."""
     return seq.max(axis=-1) > 0.99
