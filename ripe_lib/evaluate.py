@@ -141,15 +141,19 @@ class Evaluation:
         label = self.labels_with(negatives)[:, column]
         return label[label >= 0], self.scores[label >= 0, column]
 
-    def curves(self, negatives: str = "own") -> pd.DataFrame:
-        """Return ROC and PR points of all tasks: ``task negatives curve x y threshold``; undefined tasks have none."""
+    def curves(self, negatives: str = "own", *, max_points: int = 500) -> pd.DataFrame:
+        """Return ROC and PR points of all tasks: ``task negatives curve x y threshold``; undefined tasks have none.
+
+        A curve with more than ``max_points`` points is thinned to so many, evenly along its ranks.
+        """
         parts = []
         for task in self.tasks:
             label, score = self.labelled(task, negatives)
             if not 0 < label.sum() < len(label):
                 continue
             for name, curve in (("roc", roc_curve(label, score)), ("pr", pr_curve(label, score))):
-                points = pd.DataFrame({"x": curve.x, "y": curve.y, "threshold": curve.threshold})
+                kept = np.unique(np.linspace(0, len(curve.x) - 1, min(max_points, len(curve.x))).round().astype(int))
+                points = pd.DataFrame({"x": curve.x[kept], "y": curve.y[kept], "threshold": curve.threshold[kept]})
                 parts.append(points.assign(task=task, negatives=negatives, curve=name))
         columns = ["task", "negatives", "curve", "x", "y", "threshold"]
         return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)

@@ -35,6 +35,7 @@ def small_multiples(
     columns: int = _COLUMNS,
     panel_height_mm: float = _PANEL_MM,
     handles: Sequence[Any] = (),
+    titles: dict[str, str] | None = None,
 ) -> Figure:
     """Draw one panel per task.
 
@@ -51,6 +52,8 @@ def small_multiples(
     panel_height_mm : float
     handles : sequence
         Legend entries, shown above the panels.
+    titles : dict, optional
+        Task -> title, where it is not the task's name.
     """
     columns = min(columns, max(1, len(tasks)))
     n_rows = max(1, -(-len(tasks) // columns))
@@ -60,7 +63,7 @@ def small_multiples(
         grid = figure.subplots(n_rows, columns, squeeze=False)
         for axes, task in zip(grid.flat, tasks, strict=False):
             draw(axes, task)
-            axes.set_title(task, fontsize=5.5, pad=2)
+            axes.set_title((titles or {}).get(task, task), fontsize=5.5, pad=3)
         for axes in list(grid.flat)[len(tasks) :]:
             axes.set_axis_off()
         figure.supxlabel(x_label, fontsize=7)
@@ -125,6 +128,7 @@ def plot_curves(evaluation: Evaluation, tables: dict[str, pd.DataFrame], curve: 
                 color=NEGATIVE_COLOURS[negatives],
                 fontsize=6,
                 transform=axes.transAxes,
+                bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.3},
             )
         axes.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 1], yticks=[0, 1])
 
@@ -179,7 +183,8 @@ def plot_reliability(evaluation: Evaluation, table: pd.DataFrame) -> Figure:
         axes.plot(curve["predicted"], curve["observed"], color=BLUE, linewidth=0.8)
         size = 3 + 40 * curve["weight"]
         axes.scatter(curve["predicted"], curve["observed"], s=size, color=BLUE, linewidths=0, clip_on=False, zorder=3)
-        axes.text(0.04, 0.88, f"ECE {rows.loc[task, 'ece']:.3f}", fontsize=6, color=BLUE, transform=axes.transAxes)
+        label = f"ECE {rows.loc[task, 'ece']:.3f}"
+        axes.text(0.97, 0.06, label, ha="right", fontsize=6, color=BLUE, transform=axes.transAxes)
         axes.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 1], yticks=[0, 1])
 
     share = evaluation.options.prevalence
@@ -199,7 +204,7 @@ def plot_kmers(tables: dict[str, pd.DataFrame], *, n_kmers: int = 8) -> Figure:
     tables : dict
         Task -> table of :meth:`Evaluation.top_and_bottom_kmers`.
     n_kmers : int
-        Bars per task.
+        Bars per task. The number of sites on each side is in the title.
     """
     from matplotlib.patches import Patch
 
@@ -214,8 +219,8 @@ def plot_kmers(tables: dict[str, pd.DataFrame], *, n_kmers: int = 8) -> Figure:
         axes.set_yticks(place, table["kmer"], fontsize=4.5, family="DejaVu Sans Mono")
         axes.tick_params(axis="y", length=0, pad=1)
         axes.invert_yaxis()
-        axes.text(0.97, 0.05, f"n = {table['n_top'].iloc[0]}", ha="right", fontsize=5, transform=axes.transAxes)
 
+    titles = {task: f"{task} ({table['n_top'].iloc[0]})" for task, table in tables.items() if len(table)}
     handles = [Patch(color=BLUE, label="best-scoring sites"), Patch(color=ORANGE, label="worst-scoring sites")]
     return small_multiples(
         list(tables),
@@ -225,6 +230,7 @@ def plot_kmers(tables: dict[str, pd.DataFrame], *, n_kmers: int = 8) -> Figure:
         columns=5,
         panel_height_mm=30,
         handles=handles,
+        titles=titles,
     )
 
 

@@ -69,7 +69,7 @@ def write_evaluation(
         summary = pd.DataFrame([{"negatives": n, **s} for n, s in summaries.items()])
         summary.to_csv(folder / "summary.csv", index=False)
         pd.concat([evaluation.curves(n) for n in NEGATIVES], ignore_index=True).to_csv(
-            folder / "curves.csv.gz", index=False, compression={"method": "gzip", "mtime": 0}
+            folder / "curves.csv.gz", index=False, float_format="%.6g", compression={"method": "gzip", "mtime": 0}
         )
         evaluation.reliability().to_csv(folder / "reliability.csv", index=False)
         evaluation.score_histogram().to_csv(folder / "score_histogram.csv", index=False)
@@ -177,6 +177,9 @@ def _page(
         "Among the positives of each task: the k-mers of the tenth that scores highest against the tenth that scores "
         "lowest, in the middle 50 nt; a site counts once per k-mer. p-values are Fisher's, uncorrected."
     )
-    page.add_figure(figures["kmers"], "Commonest k-mers of the best-scoring positives, and their share in the worst.")
+    page.add_figure(
+        figures["kmers"],
+        "Commonest k-mers of the best-scoring positives, and their share in the worst (sites per side).",
+    )
     page.add_table(kmers, caption="k-mers of the best- and worst-scoring positives", page_rows=20)
     return page
