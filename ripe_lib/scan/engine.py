@@ -1,0 +1,155 @@
+"""Scores along stretches of codes: which windows there are, in blocks and threads.
+
+What is scored are *bins*: with ``step`` s the bins ``[k s, (k + 1) s)`` of a contig or RNA, counted from its first
+base; the last one ends with the contig. The window of a bin follows the window rule of :mod:`ripe_lib.windows`, so a
+scan says what ``ripe predict`` says for a BED of these bins. At step 1 every base is a bin; a step of 50 is what
+the PAR-CLIP models were trained on.
+
+Mirror images: the window of an interval of even length is centred on it, so for an even step that divides the length
+n, the bins of a minus strand are, in reverse order, those of the reverse complement. A single base has no centre in
+an even window: it is at index 74 of 150 on plus and 75 on minus, and therefore minus(g) is plus(n - 2 - g) of
+the reverse complement (the mirror is the border between two bases).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from ripe_lib.encoding import Codes
+from ripe_lib.errors import InputError
+from ripe_lib.models import Model
+from ripe_lib.predict import predict_codes
+from ripe_lib.scan.network import Array, Workspace, dense_scanner
+
+BLOCK_LETTERS = 2048  # letters per block: its arrays stay in the cache
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Bins that follow each other on one strand of a contig or RNA.
+
+    Attributes
+    ----------
+    seq, region : uint8 codes, RNA sense
+        Everything the windows need, flanks included; ``region`` is None for "no information" everywhere.
+    seq_first, region_first : int
+        Index of the first base of the stretch's first window (in RNA sense) in ``seq`` and ``region``.
+    n : int
+        Number of windows.
+    """
+
+    seq: Codes
+    region: Codes | None
+    seq_first: int
+    region_first: int
+    n: int
+
+
+class Scanner:
+    """Predict windows that follow each other at a fixed step.
+
+    Parameters
+    ----------
+    model : Model
+    step : int
+        Distance of the windows in nt, at least 1.
+    tasks : sequence of str, optional
+        Output columns, in this order; default all of the model.
+    threads : int, optional
+        Default: all cores this process may use.
+    batch_size : int
+        Windows per network call where whole windows are predicted.
+
+    Attributes
+    ----------
+    tasks : list of str
+    is_shared : bool
+        Whether neighbouring windows share their work; False for networks of another wiring.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        step: int = 1,
+        tasks: Sequence[str] | None = None,
+        threads: int | None = None,
+        batch_size: int = 1024,
+    ) -> None:
+        if step < 1:
+            raise InputError(f"step: expected at least 1, got {step}.")
+        self.model, self.step, self.batch_size = model, step, batch_size
+        self.tasks = list(model.tasks) if tasks is None else list(tasks)
+        self.columns = np.array([model.spec.task_index(task) for task in self.tasks], dtype=np.intp)
+        self._dense = dense_scanner(model, self.columns)
+        self._threads = threads or _available_cores()
+        self._local = threading.local()
+        spec = model.spec
+        self.lengths = (spec.sequence_length, spec.region_length)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether neighbouring windows share their work."""
+        return self._dense is not None
+
+    def scores(self, stretches: Sequence[Stretch]) -> list[Array]:
+        """Return probabilities, one array (n, T) per stretch."""
+        if self._dense is None:
+            return [self._whole_windows(stretch) for stretch in stretches]
+        output = [np.empty((stretch.n, len(self.tasks)), np.float32) for stretch in stretches]
+        per_block = max(1, BLOCK_LETTERS // self.step)
+        jobs = [
+            (number, first, min(per_block, stretch.n - first))
+            for number, stretch in enumerate(stretches)
+            for first in range(0, stretch.n, per_block)
+        ]
+
+        def run(job: tuple[int, int, int]) -> None:
+            number, first, n = job
+            output[number][first : first + n] = self._block(stretches[number], first, n)
+
+        from threadpoolctl import threadpool_limits
+
+        # One block per thread: the products are too small to be worth spreading each over several.
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(self._threads) as pool:
+            list(pool.map(run, jobs))
+        return output
+
+    def _block(self, stretch: Stretch, first: int, n: int) -> Array:
+        if not hasattr(self._local, "space"):
+            self._local.space = Workspace()
+        region = None
+        if stretch.region is not None and self.lengths[1]:
+            region = self._cut(stretch.region, stretch.region_first + first * self.step, self.lengths[1], n)
+        seq = self._cut(stretch.seq, stretch.seq_first + first * self.step, self.lengths[0], n)
+        return self._dense.probabilities(seq, region, n, self.step, self._local.space)  # type: ignore[union-attr]
+
+    def _cut(self, codes: Codes, first: int, length: int, n: int) -> Codes:
+        return codes[first : first + length + (n - 1) * self.step]
+
+    def _views(self, codes: Codes, first: int, length: int, n: int) -> Codes:
+        return np.ascontiguousarray(sliding_window_view(self._cut(codes, first, length, n), length)[:: self.step])
+
+    def _whole_windows(self, stretch: Stretch) -> Array:
+        output = np.empty((stretch.n, len(self.tasks)), np.float32)
+        for first in range(0, stretch.n, self.batch_size):
+            n = min(self.batch_size, stretch.n - first)
+            seq = self._views(stretch.seq, stretch.seq_first + first * self.step, self.lengths[0], n)
+            region = None
+            if stretch.region is not None and self.lengths[1]:
+                region = self._views(stretch.region, stretch.region_first + first * self.step, self.lengths[1], n)
+            scores = predict_codes(self.model, seq, region, batch_size=self.batch_size)
+            output[first : first + n] = scores[:, self.columns]
+        return output
+
+
+def _available_cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0))

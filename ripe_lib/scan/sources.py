@@ -1,0 +1,341 @@
+"""What is scanned: RNAs of a FASTA, stretches of a genome, or spliced transcripts, all behind one interface.
+
+A source has contigs (genome contigs, RNAs, or transcripts) and *runs*: bins ``first ... first + n - 1`` of one strand
+of a contig, see :mod:`ripe_lib.scan.engine`. Runs of one contig and strand never overlap. A source is picklable: it
+names files, and opens them once per process.
+
+Around an RNA or a transcript there is nothing (unknown bases and region types); around a stretch of a genome there are
+its real flanks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ripe_lib.annotation import Annotation
+from ripe_lib.chunked import load_once
+from ripe_lib.encoding import Codes, place
+from ripe_lib.errors import InputError, UnknownNameError, unknown_name
+from ripe_lib.genome import Genome
+from ripe_lib.scan.engine import Scanner, Stretch
+from ripe_lib.scan.rna_fasta import RnaRecords
+from ripe_lib.windows import window_start
+
+STRAND_CHOICES = ("auto", "+", "-", "both")
+
+
+class Run(NamedTuple):
+    """Consecutive bins of one strand of a contig."""
+
+    contig: str
+    strand: str
+    first: int
+    n: int
+
+
+class Source(Protocol):
+    """Where codes come from."""
+
+    kind: str  # "rna", "genome" or "transcript"
+    contigs: dict[str, int]
+    has_region: bool
+
+    def runs(self, step: int) -> list[Run]:
+        """Return what is to be scanned, sorted by contig, strand and position."""
+
+    def codes(self, contig: str, start: int, length: int, minus: bool) -> tuple[Codes, Codes | None]:
+        """Return bases and region types of ``[start, start + length)``, RNA sense, unknown off the contig."""
+
+    def fingerprint(self) -> tuple[Any, list[Path]]:
+        """Return what identifies the source: options, and the files behind it."""
+
+
+def bin_bounds(run: Run, step: int, length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return start and end of a run's bins, ascending; the last one ends with the contig of ``length``."""
+    starts = (run.first + np.arange(run.n, dtype=np.int64)) * step
+    return starts, np.minimum(starts + step, length)
+
+
+def stretches(source: Source, run: Run, scanner: Scanner) -> list[Stretch]:
+    """Return the windows of a run, in RNA sense: ascending bins on plus, descending on minus."""
+    step, minus = scanner.step, run.strand == "-"
+    length = source.contigs[run.contig]
+    n_whole = min(run.n, max(0, length // step - run.first))
+    found = []
+    if n_whole:
+        found.append(_stretch(source, run, run.first * step, (run.first + 1) * step, n_whole, scanner))
+    if n_whole < run.n:  # the last bin of the contig is shorter, so its window is off the grid
+        last = (run.first + n_whole) * step
+        found.append(_stretch(source, run, last, length, 1, scanner))
+    return found[::-1] if minus else found
+
+
+def _stretch(source: Source, run: Run, start: int, end: int, n: int, scanner: Scanner) -> Stretch:
+    """Return the windows of ``n`` bins, the first of which is ``[start, end)``."""
+    minus, hop = run.strand == "-", (n - 1) * scanner.step
+    first = [window_start(start, end, length) for length in scanner.lengths]
+    last = [begin + length + hop for begin, length in zip(first, scanner.lengths, strict=True)]
+    low, high = (min(first), max(last)) if scanner.lengths[1] else (first[0], last[0])
+    seq, region = source.codes(run.contig, low, high - low, minus)
+    offsets = [(high - end) if minus else (begin - low) for begin, end in zip(first, last, strict=True)]
+    return Stretch(seq, region if scanner.lengths[1] else None, offsets[0], offsets[1], n)
+
+
+@dataclass(frozen=True)
+class RnaSource:
+    """RNAs of a FASTA, scanned whole, 5' to 3'."""
+
+    records: RnaRecords
+    kind: str = "rna"
+
+    @cached_property
+    def contigs(self) -> dict[str, int]:
+        """Lengths by name, in file order."""
+        return dict(zip(self.records.names, self.records.lengths.tolist(), strict=True))
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {name: number for number, name in enumerate(self.records.names)}
+
+    @property
+    def has_region(self) -> bool:
+        """Whether any record has region types."""
+        return bool((self.records.region_offsets >= 0).any())
+
+    def runs(self, step: int) -> list[Run]:
+        """Return one run per record."""
+        return [Run(name, "+", 0, -(-length // step)) for name, length in self.contigs.items()]
+
+    def codes(self, contig: str, start: int, length: int, minus: bool) -> tuple[Codes, Codes | None]:
+        """Return bases and region types; see :class:`Source`."""
+        number = self._numbers[contig]
+        low, high = max(0, start), min(start + length, int(self.records.lengths[number]))
+        bases = place(self.records.bases(number, low, max(low, high)), length, low - start)
+        region = self.records.regions(number, low, max(low, high))
+        return bases, None if region is None else place(region, length, low - start)
+
+    def fingerprint(self) -> tuple[Any, list[Path]]:
+        """Return the digest of the records."""
+        return ["rna", self.records.digest], []
+
+
+def open_genome(fasta_file: str) -> Genome:
+    """Return a genome, opened once per process."""
+    return load_once(Genome, fasta_file)
+
+
+def open_annotation(gtf_file: str, fasta_file: str) -> Annotation:
+    """Return an annotation matched to a genome, loaded once per process."""
+    return load_once(_load_annotation, gtf_file, fasta_file)
+
+
+def _load_annotation(gtf_file: str, fasta_file: str) -> Annotation:
+    return Annotation.load(gtf_file).for_genome(Genome(fasta_file))
+
+
+@dataclass(frozen=True)
+class GenomeSource:
+    """Stretches of a genome on one strand or both.
+
+    Attributes
+    ----------
+    fasta_file, gtf_file : str
+        ``gtf_file`` may be None: region types are then unknown.
+    spans : tuple of (contig, strand, start, end)
+        0-based, half-open, strands ``+`` or ``-``; may overlap and be in any order. Bins that touch a span are scanned,
+        each once.
+    """
+
+    fasta_file: str
+    gtf_file: str | None
+    spans: tuple[tuple[str, str, int, int], ...]
+    kind: str = "genome"
+
+    @property
+    def contigs(self) -> dict[str, int]:
+        """Lengths of all contigs, in FASTA order."""
+        return open_genome(self.fasta_file).contigs
+
+    @property
+    def has_region(self) -> bool:
+        """Whether there is an annotation."""
+        return self.gtf_file is not None
+
+    def runs(self, step: int) -> list[Run]:
+        """Return the bins that touch a span, merged."""
+        order = {name: number for number, name in enumerate(self.contigs)}
+        found: list[Run] = []
+        for contig, strand, start, end in sorted(self.spans, key=lambda s: (order[s[0]], s[1] == "-", s[2], s[3])):
+            first, last = start // step, -(-end // step)
+            previous = found[-1] if found else None
+            if previous and previous[:2] == (contig, strand) and first <= previous.first + previous.n:
+                found[-1] = previous._replace(n=max(previous.n, last - previous.first))
+            else:
+                found.append(Run(contig, strand, first, last - first))
+        return found
+
+    def codes(self, contig: str, start: int, length: int, minus: bool) -> tuple[Codes, Codes | None]:
+        """Return bases and region types; see :class:`Source`."""
+        bases = open_genome(self.fasta_file).fetch(contig, [start], length, [minus])[0]
+        if self.gtf_file is None:
+            return bases, None
+        annotation = open_annotation(self.gtf_file, self.fasta_file)
+        return bases, annotation.region_codes(contig, [start], length, [minus])[0]
+
+    def fingerprint(self) -> tuple[Any, list[Path]]:
+        """Return spans and files."""
+        files = [Path(file) for file in (self.fasta_file, self.gtf_file) if file is not None]
+        return ["genome", self.spans], files
+
+
+@dataclass(frozen=True)
+class TranscriptSource:
+    """Spliced transcripts: exons joined, 5' to 3'; region types are those of the genome at each base."""
+
+    fasta_file: str
+    gtf_file: str
+    transcript_ids: tuple[str, ...]
+    kind: str = "transcript"
+
+    @cached_property
+    def contigs(self) -> dict[str, int]:
+        """Spliced lengths by transcript, sorted by place in the genome."""
+        annotation = open_annotation(self.gtf_file, self.fasta_file)
+        order = {name: number for number, name in enumerate(open_genome(self.fasta_file).contigs)}
+
+        def key(name: str) -> tuple[int, bool, int, str]:
+            chrom, strand, start = self._places[name]
+            return order[chrom], strand == "-", start, name
+
+        return {name: int(np.diff(annotation.exons(name), axis=1).sum()) for name in sorted(self._places, key=key)}
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[str, str, int]]:
+        table = open_annotation(self.gtf_file, self.fasta_file).transcripts.set_index("transcript_id")
+        genome = open_genome(self.fasta_file)
+        rows = table.loc[list(self.transcript_ids), ["chrom", "strand", "start"]]
+        return {
+            str(name): (genome.resolve(chrom), strand, int(start))
+            for name, chrom, strand, start in rows.itertuples(name=None)
+        }
+
+    @property
+    def has_region(self) -> bool:
+        """Always: there is an annotation."""
+        return True
+
+    def runs(self, step: int) -> list[Run]:
+        """Return one run per transcript."""
+        return [Run(name, "+", 0, -(-length // step)) for name, length in self.contigs.items()]
+
+    def place_of(self, transcript: str) -> tuple[str, str]:
+        """Return contig (as in the FASTA) and strand."""
+        return self._places[transcript][:2]
+
+    def positions(self, transcript: str) -> NDArray[np.int64]:
+        """Return the genomic position of every base of the transcript, 5' to 3'."""
+        exons = open_annotation(self.gtf_file, self.fasta_file).exons(transcript)
+        joined = np.concatenate([np.arange(start, end, dtype=np.int64) for start, end in exons])
+        return joined[::-1] if self.place_of(transcript)[1] == "-" else joined
+
+    def codes(self, contig: str, start: int, length: int, minus: bool) -> tuple[Codes, Codes | None]:
+        """Return bases and region types; see :class:`Source`."""
+        chrom, strand = self.place_of(contig)
+        annotation = open_annotation(self.gtf_file, self.fasta_file)
+        genome = open_genome(self.fasta_file)
+        exons = annotation.exons(contig)
+        reverse = strand == "-"
+        bases, regions = [], []
+        for begin, end in exons[::-1] if reverse else exons:
+            bases.append(genome.fetch(chrom, [begin], int(end - begin), [reverse])[0])
+            regions.append(annotation.region_codes(chrom, [begin], int(end - begin), [reverse])[0])
+        return place(np.concatenate(bases), length, -start), place(np.concatenate(regions), length, -start)
+
+    def fingerprint(self) -> tuple[Any, list[Path]]:
+        """Return transcripts and files."""
+        return ["transcript", self.transcript_ids], [Path(self.fasta_file), Path(self.gtf_file)]
+
+
+# ------------------------------------------------------------------ from what the user names
+
+
+def spans_of_intervals(intervals: pd.DataFrame, strand: str) -> list[tuple[str, str, int, int]]:
+    """Return spans of prepared intervals (strands settled) for a strand choice."""
+    _check_strand(strand)
+    rows = zip(intervals["chrom"], intervals["strand"], intervals["start"], intervals["end"], strict=True)
+    return [
+        (chrom, chosen, int(start), int(end)) for chrom, own, start, end in rows for chosen in _strands(strand, own)
+    ]
+
+
+def spans_of_contigs(genome: Genome, names: Iterable[str], strand: str) -> list[tuple[str, str, int, int]]:
+    """Return whole contigs; both strands unless one is chosen."""
+    _check_strand(strand)
+    contigs = [genome.resolve(name) for name in names]
+    chosen = _strands("both" if strand == "auto" else strand, ".")
+    return [(contig, one, 0, genome.contigs[contig]) for contig in contigs for one in chosen]
+
+
+def genes_of(annotation: Annotation, names: Sequence[str]) -> pd.DataFrame:
+    """Return the transcripts of genes given by gene name, gene id or transcript id, versions optional.
+
+    ``["all"]`` stands for every gene. Of a gene, the transcripts of the annotation's own biotypes are taken (protein
+    coding); if it has none of these, all.
+
+    Raises
+    ------
+    UnknownNameError
+        For a name that the GTF does not have, with its nearest neighbours.
+    """
+    table = annotation.transcripts
+    table = table[table["strand"].isin(["+", "-"])]
+    typed = table["transcript_type"].isin(annotation.transcript_types)
+    if list(names) == ["all"]:
+        with_type = table.loc[typed, "gene_id"].unique()
+        return table[typed | ~table["gene_id"].isin(with_type)]
+    keys = {
+        column: (table[column].to_numpy(), table[column].str.partition(".")[0].to_numpy())
+        for column in ("gene_name", "gene_id", "transcript_id")
+    }
+    keep = np.zeros(len(table), dtype=bool)
+    for name in names:
+        for column, (whole, bare) in keys.items():
+            hit = (whole == name) | ((bare == name) if column != "gene_name" else False)
+            if hit.any():
+                wanted = hit & typed.to_numpy() if column != "transcript_id" else hit
+                keep |= wanted if wanted.any() else hit
+                break
+        else:
+            raise unknown_name(f"gene in {annotation.path}", name, table["gene_name"].unique())
+    return table[keep]
+
+
+def spans_of_genes(transcripts: pd.DataFrame, genome: Genome, strand: str) -> list[tuple[str, str, int, int]]:
+    """Return the spans of transcripts (introns included); contigs that the FASTA does not have are an error."""
+    _check_strand(strand)
+    spans = []
+    for chrom, group in transcripts.groupby("chrom", sort=False):
+        try:
+            contig = genome.resolve(str(chrom))
+        except UnknownNameError as error:
+            raise UnknownNameError(f"gene {group['gene_name'].iloc[0]!r}: {error}") from None
+        for own, start, end in zip(group["strand"], group["start"], group["end"], strict=True):
+            spans += [(contig, one, int(start), min(int(end), genome.contigs[contig])) for one in _strands(strand, own)]
+    return spans
+
+
+def _strands(choice: str, own: str) -> tuple[str, ...]:
+    return ("+", "-") if choice == "both" else (own,) if choice == "auto" else (choice,)
+
+
+def _check_strand(choice: str) -> None:
+    if choice not in STRAND_CHOICES:
+        raise InputError(f"strand: expected one of {', '.join(STRAND_CHOICES)}, got {choice!r}.")
