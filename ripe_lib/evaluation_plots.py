@@ -36,6 +36,7 @@ def small_multiples(
     panel_height_mm: float = _PANEL_MM,
     handles: Sequence[Any] = (),
     titles: dict[str, str] | None = None,
+    title_pad: float = 3.0,
 ) -> Figure:
     """Draw one panel per task.
 
@@ -54,6 +55,8 @@ def small_multiples(
         Legend entries, shown above the panels.
     titles : dict, optional
         Task -> title, where it is not the task's name.
+    title_pad : float
+        Points between panel and title.
     """
     columns = min(columns, max(1, len(tasks)))
     n_rows = max(1, -(-len(tasks) // columns))
@@ -63,7 +66,7 @@ def small_multiples(
         grid = figure.subplots(n_rows, columns, squeeze=False)
         for axes, task in zip(grid.flat, tasks, strict=False):
             draw(axes, task)
-            axes.set_title((titles or {}).get(task, task), fontsize=5.5, pad=3)
+            axes.set_title((titles or {}).get(task, task), fontsize=5.5, pad=title_pad)
         for axes in list(grid.flat)[len(tasks) :]:
             axes.set_axis_off()
         figure.supxlabel(x_label, fontsize=7)
@@ -119,22 +122,21 @@ def plot_curves(evaluation: Evaluation, tables: dict[str, pd.DataFrame], curve: 
         if curve == "roc":
             axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.5, linestyle=":")
         for place, (negatives, value) in enumerate(reversed(numbers)):
-            x, side = (0.97, "right") if curve == "roc" else (0.04, "left")
-            axes.text(
-                x,
-                0.05 + 0.13 * place,
-                f"{value:.3f}",
-                ha=side,
-                color=NEGATIVE_COLOURS[negatives],
-                fontsize=6,
-                transform=axes.transAxes,
-                bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.3},
-            )
+            # Precision-recall curves leave no corner free: there the numbers stand above the panel.
+            x, y = (0.97, 0.05 + 0.13 * place) if curve == "roc" else (1.0 - place, 1.03)
+            side = "left" if curve == "pr" and place else "right"
+            colour = NEGATIVE_COLOURS[negatives]
+            axes.text(x, y, f"{value:.3f}", ha=side, color=colour, fontsize=6, transform=axes.transAxes)
         axes.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 1], yticks=[0, 1])
 
     labels = ("false positive rate", "true positive rate") if curve == "roc" else ("recall", "precision")
     return small_multiples(
-        evaluation.tasks, draw, x_label=labels[0], y_label=labels[1], handles=_line_handles()[: len(tables)]
+        evaluation.tasks,
+        draw,
+        x_label=labels[0],
+        y_label=labels[1],
+        handles=_line_handles()[: len(tables)],
+        title_pad=3.0 if curve == "roc" else 9.0,
     )
 
 
