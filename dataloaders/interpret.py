@@ -4,10 +4,10 @@
 
 * ``feature_importance(model, dataloader, "intgrad" | "deeplift", {...})`` work on our models. The plugin's own
   ``intgrad`` is not implemented and its ``deeplift`` takes Keras 2 Sequential models only; for every other model these
-  stay what they are.
-* Four slips in the plugin's own methods that raise on every model and every Python that Kipoi installs on are mended:
-  ``collections.Mapping`` (gone since Python 3.10), ``Saliency.score`` (passes itself twice, and ``abs`` of a dict),
-  ``Mutation.is_compatible`` (called without an instance).
+  stay what they are. ``mutation`` gives arrays on our models, because Kipoi cannot join the lists of several batches.
+* Slips in the plugin's own methods that raise on every model are mended: ``collections.Mapping`` (gone since Python
+  3.10), a set in place of a dict in the product of gradient and input, ``Saliency.score`` (passes itself twice, and
+  takes ``abs`` of a dict), ``Mutation.is_compatible`` (called without an instance).
 """
 
 from __future__ import annotations
@@ -21,19 +21,18 @@ import numpy as np
 
 from ripe_lib.errors import InputError
 
-METHODS = ("intgrad", "deeplift")
-
 
 def register_if_installed() -> bool:
     """Register our methods if kipoi-interpret is there; returns whether it is. Calling it again changes nothing."""
     if importlib.util.find_spec("kipoi_interpret") is None:
         return False
-    from kipoi_interpret.importance_scores import referencebased
+    from kipoi_interpret.importance_scores import ism, referencebased
 
     if not getattr(referencebased.METHODS["intgrad"], "serves_deepripe", False):
         _mend_stock_methods()
         for name, ours in (("intgrad", _intgrad_scores), ("deeplift", _deeplift_scores)):
             referencebased.METHODS[name] = _with_ours(name, referencebased.METHODS[name], ours)
+        ism.METHODS["mutation"] = _mutation_with_arrays(ism.METHODS["mutation"])
     return True
 
 
@@ -89,6 +88,31 @@ def _with_ours(name: str, stock: Any, scores: Any) -> type:
     return DeepRipeScore
 
 
+def _mutation_with_arrays(stock: Any) -> Any:
+    """Return the plugin's in-silico mutagenesis whose scores are an array on DeepRiPe models."""
+
+    class DeepRipeMutation(stock):
+        """``score`` gives (B, L, 4, scores, T), NaN where the base is the window's own; else as the plugin's."""
+
+        def score(self, input_batch: Any) -> Any:
+            scores = super().score(input_batch)
+            return _as_array(scores) if _is_ours(self.model) and not self.model.named_outputs else scores
+
+    return DeepRipeMutation
+
+
+def _as_array(scores: list[Any]) -> Any:
+    """Turn nested lists (B, L, 4) of lists of arrays, or None, into one array."""
+    cells = [cell for sample in scores for position in sample for cell in position]
+    known = [np.asarray(cell, dtype=np.float32) for cell in cells if cell is not None]
+    if not known:
+        return np.empty((len(scores), 0, 4), dtype=np.float32)
+    unknown = np.full(known[0].shape, np.nan, dtype=np.float32)
+    filled = iter(known)
+    flat = np.stack([unknown if cell is None else next(filled) for cell in cells])
+    return flat.reshape(len(scores), len(scores[0]), -1, *known[0].shape)
+
+
 def _task_name(model: Any, method: str, task: str | int | None, options: dict[str, Any]) -> str:
     """Settle which task is explained: ``task``, or the plugin's ``filter_idx`` / ``task_idx`` (name or index)."""
     for alias in ("filter_idx", "task_idx"):
@@ -115,25 +139,23 @@ def _windows(model: Any, batch: Any) -> dict[str, Any]:
 
 
 def _intgrad_scores(model: Any, batch: Any, reference: Any, task: str, options: dict[str, Any]) -> Any:
-    from ripe_lib import integrated_gradients
+    from ripe_lib.attribution import integrated_gradients
 
-    if reference is not None:
-        options = {**options, "baseline": _windows(model, reference)}
-    maps = integrated_gradients(model.ripe_model, _windows(model, batch), task=task, **options)
-    return _in_container(model, batch, maps)
+    return _maps(integrated_gradients, model, batch, reference, task, options)
 
 
 def _deeplift_scores(model: Any, batch: Any, reference: Any, task: str, options: dict[str, Any]) -> Any:
-    from ripe_lib.deeplift_bridge import deeplift_scores
+    from ripe_lib.attribution import deeplift
+
+    return _maps(deeplift, model, batch, reference, task, options)
+
+
+def _maps(method: Any, model: Any, batch: Any, reference: Any, task: str, options: dict[str, Any]) -> Any:
+    from dataloaders.model import like_input
 
     if reference is not None:
         options = {**options, "baseline": _windows(model, reference)}
-    return _in_container(model, batch, deeplift_scores(model.ripe_model, _windows(model, batch), task, **options))
-
-
-def _in_container(model: Any, batch: Any, maps: Any) -> Any:
-    from dataloaders.model import like_input
-
+    maps = method(model.ripe_model, _windows(model, batch), task=task, **options)
     return like_input(batch, [one for one in (maps.seq, maps.region) if one is not None])
 
 
@@ -146,8 +168,17 @@ def _mend_stock_methods() -> None:
 
     if not hasattr(utils.collections, "Mapping"):
         utils.collections = collections.abc
+    gradient.nested_mul = _product
     gradient.Saliency.score = _saliency_score
     ism.Mutation.is_compatible = classmethod(lambda cls, model: True)
+
+
+def _product(x: Any, y: Any) -> Any:
+    if isinstance(x, Mapping):
+        return {name: _product(x[name], y[name]) for name in x}
+    if isinstance(x, list | tuple):
+        return [_product(one, other) for one, other in zip(x, y, strict=True)]
+    return x * y
 
 
 def _saliency_score(self: Any, input_batch: Any) -> Any:
