@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
-from ripe_lib.variant_summary import CLASSES, class_names
+from ripe_lib.variant_summary import class_names
 from ripe_lib.variants import META_COLUMNS, ScoredVariants, prefixes
-from ripe_lib.vcf import BGZF_END, annotated_line, escape, info_key
+from ripe_lib.vcf import annotated_line, escape, info_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +41,7 @@ _SUFFIXES = {
     ".csv.gz": ("csv", True),
     ".parquet": ("parquet", False),
 }
+LONG_NAMES = {"ref": "ref_probability", "alt": "alt_probability"}  # the table has the alleles as ref and alt
 _BLOCK = 65_280  # bytes of text per BGZF block, as bgzip does
 _LEVEL = 4
 
@@ -140,7 +141,8 @@ def header(scored: ScoredVariants, selection: Selection, out: OutputFormat, vcf_
     elif out.layout == "biobank":
         lines = [",".join(["chr", "pos", "Uploaded_variant", "ref", "alt", *biobank_names(selection)])]
     elif out.layout == "long":
-        lines = ["\t".join([*META_COLUMNS, *(["model"] if len(selection.models) > 1 else []), "task", *scored.fields])]
+        model = ["model"] if len(selection.models) > 1 else []
+        lines = ["\t".join([*META_COLUMNS, *model, "task", *long_names(scored.fields)])]
     else:
         lines = ["\t".join([*META_COLUMNS, *wide_names(scored, selection)])]
     text = "".join([line + "\n" for line in lines]).encode("utf-8", "surrogateescape")
@@ -155,6 +157,11 @@ def wide_names(scored: ScoredVariants, selection: Selection) -> list[str]:
         for task in selection.names(number)
         for name in scored.fields
     ]
+
+
+def long_names(fields: Sequence[str]) -> list[str]:
+    """Return the score columns of the long table."""
+    return [LONG_NAMES.get(name, name) for name in fields]
 
 
 def biobank_names(selection: Selection) -> list[str]:
@@ -280,7 +287,7 @@ def _long_lines(table: pd.DataFrame) -> list[str]:
         if column.dtype.kind == "f":
             columns.append(_joined(column.to_numpy(np.float32)[:, None, None], [name], "\t"))
         else:
-            columns.append(column.astype(str).tolist())
+            columns.append([str(value) for value in column])
     return ["\t".join(fields) for fields in zip(*columns, strict=True)]
 
 
@@ -332,7 +339,7 @@ def long_frame(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
     if len(selection.models) > 1:
         frame["model"] = np.where(has_task, np.array(models, dtype=object)[column], "")
     frame["task"] = np.where(has_task, np.array(tasks, dtype=object)[column], "")
-    for number, name in enumerate(scored.fields):
+    for number, name in enumerate(long_names(scored.fields)):
         picked = values[row, column, number]
         frame[name] = class_names(picked) if name == "class" else picked
     return frame
@@ -389,20 +396,3 @@ def bgzf(data: bytes) -> bytes:
             + struct.pack("<II", zlib.crc32(piece), len(piece))
         )
     return b"".join(blocks)
-
-
-__all__ = [
-    "BGZF_END",
-    "CLASSES",
-    "OutputFormat",
-    "Selection",
-    "bgzf",
-    "biobank_names",
-    "header",
-    "info_fields",
-    "join_parquet",
-    "long_frame",
-    "payload",
-    "wide_names",
-    "wide_or_long",
-]
