@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.encoding import OneHot
+from ripe_lib.encoding import OneHot, codes_from_one_hot, one_hot
 from ripe_lib.errors import InputError, ShapeMismatchError, unknown_name
 from ripe_lib.gradients import DEFAULT_POINTS, Inputs, path_gradients, path_points
 from ripe_lib.models import Model
@@ -197,7 +197,7 @@ def deeplift(
     """Return DeepLIFT contributions to the logit (genomics default: RevealCancel on dense, Rescale on conv layers).
 
     Computed by the ``deeplift`` package, see :mod:`ripe_lib.deeplift_bridge`. Contributions do not add up exactly
-    where max-pooling windows overlap; ``gap`` (in units of the logit) says by how much. Parameters, shapes and errors
+    everywhere (the bridge says where); ``gap``, in units of the logit, says by how much. Parameters, shapes and errors
     as :func:`integrated_gradients`; :class:`~ripe_lib.errors.MissingPackageError` if the package is not installed.
     """
     from ripe_lib.deeplift_bridge import deeplift_contributions
@@ -208,9 +208,43 @@ def deeplift(
     indices = [model.spec.task_index(name) for name in tasks]
     maps = [deeplift_contributions(model, inputs, start, index) for index in indices]
     seq = np.stack([one.seq for one in maps], axis=1)
-    region = None if inputs.region is None else np.stack([one.region for one in maps], axis=1)
+    region_maps = [one.region for one in maps if one.region is not None]
+    region = np.stack(region_maps, axis=1) if region_maps else None
     change = _outputs(model, inputs, indices, "logit") - _outputs(model, start, indices, "logit")
     return _squeezed(Attributions(seq, region, _gap(seq, region, change)), several)
+
+
+def ism(model: Model, windows: Any, *, task: str | Sequence[str], output: str = "probability") -> Attributions:
+    """Return in-silico mutagenesis: what every substitution of every position changes.
+
+    Exact, by :mod:`ripe_lib.incremental`. ``seq`` holds output(mutant) - output(window), 0 at the base that is there;
+    at an unknown base all four count. For one value per letter see :func:`ism_letters`. Region types are not mutated:
+    ``region`` is None; ``gap`` is NaN. Parameters, shapes and errors as :func:`integrated_gradients`.
+
+    Raises
+    ------
+    InputError
+        If a window is not one-hot (or 0.25 in each channel): there is no base to replace.
+    """
+    from ripe_lib.incremental import in_silico_mutagenesis
+
+    tasks, several = task_list(model, task)
+    inputs = network_inputs(model, windows)
+    codes = []
+    for name, array in zip(("seq", "region"), inputs, strict=True):
+        if array is None:
+            continue
+        codes.append(codes_from_one_hot(array))
+        wrong = np.flatnonzero((one_hot(codes[-1]) != array).any(axis=(1, 2)))
+        if wrong.size:
+            raise InputError(
+                f"in-silico mutagenesis: expected one-hot windows (0.25 where unknown), got other numbers in {name!r} "
+                f"of {wrong.size} of {len(array)} windows (first: row {wrong[0]})."
+            )
+    changes = in_silico_mutagenesis(model, codes[0], codes[1] if len(codes) > 1 else None, tasks, output=output)
+    changes *= (inputs.seq < 0.99)[..., np.newaxis]
+    seq = np.ascontiguousarray(np.moveaxis(changes, -1, 1))
+    return _squeezed(Attributions(seq, None, np.full(seq.shape[:2], np.nan)), several)
 
 
 def letter_scores(seq_map: NDArray[np.floating], seq: OneHot) -> NDArray[np.float32]:
@@ -326,10 +360,11 @@ def _compiled_logits(model: Model) -> Callable[..., Any]:
         import tensorflow as tf
 
         network = logit_model(model)
-        compiled = tf.function(lambda arrays: network(arrays, training=False), reduce_retracing=True)
+        signature = [tf.TensorSpec((None, *tensor.shape[1:]), tf.float32) for tensor in network.inputs]
+        compiled = tf.function(lambda *arrays: network(list(arrays), training=False), input_signature=signature)
 
         def call(seq: NDArray[Any], region: NDArray[Any] | None) -> NDArray[np.float32]:
-            return compiled([tf.constant(a) for a in (seq, region) if a is not None]).numpy()
+            return compiled(*(tf.constant(a) for a in (seq, region) if a is not None)).numpy()
 
         model.cache["logits"] = call
     return model.cache["logits"]

@@ -87,6 +87,10 @@ def figure_bytes(figure: Figure, format: str = "png", *, dpi: int = 300) -> byte
     }[format]
     buffer = io.BytesIO()
     with style():
+        if figure.get_layout_engine() is not None:
+            # Laying out twice moves elements a little; once and for all makes every saved copy the same.
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
         figure.savefig(buffer, format=format, dpi=dpi, metadata=metadata)
     return buffer.getvalue()
 

@@ -12,6 +12,7 @@ from ripe_lib.attribution import (
     gradient_x_input,
     input_gradients,
     integrated_gradients,
+    ism,
     known_bases,
     letter_scores,
     saliency,
@@ -19,7 +20,7 @@ from ripe_lib.attribution import (
 from ripe_lib.errors import InputError, ShapeMismatchError, UnknownNameError
 from ripe_lib.gradients import path_points
 from ripe_lib.predict import predict
-from tests.support.explaining import linear_model, random_sites
+from tests.support.explaining import linear_model, naive_ism, random_sites
 from tests.support.numpy_network import numpy_logits, sigmoid
 
 TASK, OTHER, THIRD = "QKI_PARCLIP", "PUM2_PARCLIP", "ELAVL1_PARCLIP"
@@ -282,3 +283,27 @@ def test_wrong_options(tiny_model, sites, options, error, message):
 def test_wrong_windows(tiny_model, sites):
     with pytest.raises(ShapeMismatchError, match=r"expected shape \(B, 150, 4\), got \(6, 149, 4\)"):
         integrated_gradients(tiny_model, {"seq": sites["seq"][:, 1:]}, task=TASK)
+
+
+# --- in-silico mutagenesis -----------------------------------------------------------------------------------------
+
+
+def test_ism_equals_mutating_and_predicting(tiny_model, rng):
+    sites = random_sites(rng, 2, unknown=0.05)
+    maps = ism(tiny_model, sites, task=[OTHER, TASK])
+    assert maps.region is None
+    assert np.isnan(maps.gap).all()
+
+    def value(seq):
+        return predict(tiny_model, {"seq": seq.astype(np.float32), "region": sites["region"]})[:, 1]
+
+    np.testing.assert_allclose(maps.seq[:, 0], naive_ism(value, sites["seq"]), atol=1e-6, rtol=0)
+    np.testing.assert_allclose(maps.seq[:, 1], ism(tiny_model, sites, task=TASK).seq, atol=1e-7)
+    assert not maps.seq[:, 0][sites["seq"] > 0.99].any()
+    logits = ism(tiny_model, sites, task=OTHER, output="logit")
+    assert np.abs(logits.seq).max() > np.abs(maps.seq[:, 0]).max()
+
+
+def test_ism_needs_bases(tiny_model, sites):
+    with pytest.raises(InputError, match=r"expected one-hot windows .* got other numbers in 'seq' of 6 of 6 windows"):
+        ism(tiny_model, {"seq": sites["seq"] * 0.5}, task=TASK)

@@ -1,0 +1,229 @@
+"""DeepLIFT through the ``deeplift`` package, kept apart from the rest of the process.
+
+The package (0.6.13) is written for TensorFlow 1. It works in a TensorFlow 2 process if its modules see
+``tensorflow.compat.v1`` under the name ``tensorflow`` while they are imported, and if everything runs inside a graph
+and session of its own. Both happen here, on a private copy of its modules: nothing else in the process notices, and a
+copy that others imported (kipoi-interpret does) neither disturbs this one nor is changed.
+
+Differences from the network: activations become layers of their own, so the targets are the logits
+(``preact_output_0``); layer names get ``_0`` appended; dropout passes through.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ripe_lib.attribution import baseline_inputs, network_inputs
+from ripe_lib.errors import InputError, MissingPackageError
+from ripe_lib.gradients import Inputs
+from ripe_lib.models import Model
+
+DEFAULT_BATCH_SIZE = 64
+_LOCK = threading.RLock()  # the package keeps its active target in the layers
+_PRIVATE: dict[str, ModuleType] = {}
+_LAYERS = ("InputLayer", "Conv1D", "MaxPooling1D", "Dropout", "Concatenate", "Flatten", "Dense", "Activation")
+
+
+def deeplift_scores(
+    model: Model, windows: Any, task: str, *, baseline: Any = "paper", batch_size: int = DEFAULT_BATCH_SIZE
+) -> Inputs:
+    """Return DeepLIFT contributions of both inputs to a task's logit.
+
+    Parameters
+    ----------
+    model : Model
+        A network of the ``cnn`` kind (convolutions, pooling, dense layers).
+    windows : Windows, dict or array
+        As for :func:`ripe_lib.predict`.
+    task : str
+    baseline : str or dict
+        The reference, as for :func:`ripe_lib.integrated_gradients`.
+    batch_size : int
+
+    Returns
+    -------
+    Inputs
+        ``seq`` (B, L, 4) and ``region`` (B, R, 4) or None, float32. Their sum is close to logit - logit of the
+        baseline; it is not exact where the baseline's activations differ within a max-pooling window, as they do at
+        the border of the two branches (exact for sequence-only networks and a constant baseline).
+
+    Raises
+    ------
+    MissingPackageError
+        If the ``deeplift`` package is not installed.
+    InputError
+        If the network has a layer that DeepLIFT has no rule for.
+    """
+    inputs = network_inputs(model, windows)
+    start = baseline_inputs(model, inputs, baseline)
+    return deeplift_contributions(model, inputs, start, model.spec.task_index(task), batch_size=batch_size)
+
+
+def deeplift_contributions(
+    model: Model, inputs: Inputs, baseline: Inputs, task_index: int, *, batch_size: int = DEFAULT_BATCH_SIZE
+) -> Inputs:
+    """As :func:`deeplift_scores`, for ready arrays and an output column."""
+    with _LOCK:
+        converted = _converted(model)
+        arrays = [a for a in inputs if a is not None]
+        references = [np.broadcast_to(b, a.shape) for a, b in zip(arrays, _present(baseline), strict=True)]
+        results: list[list[np.ndarray]] = [[] for _ in arrays]
+        with _inside(converted.package, converted.graph, converted.session):
+            for first in range(0, len(arrays[0]), batch_size):
+                part = slice(first, first + batch_size)
+                found = converted.contributions(
+                    task_idx=task_index,
+                    input_data_list=[a[part] for a in arrays],
+                    input_references_list=[r[part] for r in references],
+                    batch_size=batch_size,
+                    progress_update=None,
+                )
+                for collected, one in zip(results, found, strict=True):
+                    collected.append(np.asarray(one, dtype=np.float32))
+    maps = [np.concatenate(r) if r else np.zeros(a.shape, np.float32) for r, a in zip(results, arrays, strict=True)]
+    return Inputs(maps[0], maps[1] if len(maps) > 1 else None)
+
+
+def _present(inputs: Inputs) -> list[np.ndarray]:
+    return [array for array in inputs if array is not None]
+
+
+# --- the network in the package's terms ----------------------------------------------------------------------------
+
+
+class Converted(NamedTuple):
+    """A network converted by the package, with the graph and session it lives in."""
+
+    graph: Any
+    session: Any
+    package: ModuleType
+    network: Any
+    contributions: Any
+
+
+@contextlib.contextmanager
+def _inside(package: ModuleType, graph: Any, session: Any) -> Iterator[None]:
+    """Let the package build and run in this graph and session; on its own it would make a session for good."""
+    before = package.util.get_session
+    package.util.get_session = lambda: session
+    try:
+        with graph.as_default():
+            yield
+    finally:
+        package.util.get_session = before
+
+
+def _converted(model: Model) -> Converted:
+    if "deeplift" not in model.cache:
+        config = functional_config(model)
+        package = _package()
+        import tensorflow as tf
+
+        graph = tf.Graph()
+        session = tf.compat.v1.Session(graph=graph)
+        with _inside(package, graph, session):
+            conversion = package.conversion.kerasapi_conversion
+            network = conversion.convert_functional_model(
+                model_config=config,
+                nonlinear_mxts_mode=package.layers.NonlinearMxtsMode.DeepLIFT_GenomicsDefault,
+                verbose=False,
+            )
+            contributions = network.get_target_contribs_func(
+                find_scores_layer_name=[f"{name}_0" for name, _, _ in config["input_layers"]],
+                pre_activation_target_layer_name=f"preact_{config['output_layers'][0][0]}_0",
+            )
+            session.run(tf.compat.v1.global_variables_initializer())
+        model.cache["deeplift"] = Converted(graph, session, package, network, contributions)
+    return model.cache["deeplift"]
+
+
+def functional_config(model: Model) -> dict[str, Any]:
+    """Describe a network as Keras 2 did, with the weights inside: what the package converts.
+
+    Raises
+    ------
+    InputError
+        For a layer without a DeepLIFT rule (e.g. the GRU).
+    """
+    network = model.keras_model
+    layers = []
+    for layer in network.layers:
+        kind = type(layer).__name__
+        if kind not in _LAYERS:
+            raise InputError(
+                f"model {model.name}: DeepLIFT has no rule for layer {layer.name!r} ({kind}). "
+                "Use integrated gradients (--method ig)."
+            )
+        config = dict(layer.get_config(), weights=layer.get_weights())
+        if kind == "InputLayer":
+            config["batch_input_shape"] = (None, *layer.batch_shape[1:])
+        for key in ("strides", "kernel_size", "pool_size"):
+            if isinstance(config.get(key), list | tuple):
+                (config[key],) = config[key]
+        tensors = [] if kind == "InputLayer" else _listed(layer.input)
+        inbound = [[tensor._keras_history.operation.name, 0, 0, {}] for tensor in tensors]
+        layers.append({"class_name": kind, "name": layer.name, "config": config, "inbound_nodes": _nodes(inbound)})
+    return {
+        "layers": layers,
+        "input_layers": [[tensor._keras_history.operation.name, 0, 0] for tensor in network.inputs],
+        "output_layers": [[network.layers[-1].name, 0, 0]],
+    }
+
+
+def _nodes(inbound: list[list[Any]]) -> list[Any]:
+    # One node per layer; merging layers list several sources, others are the source itself.
+    if not inbound:
+        return []
+    return [inbound] if len(inbound) > 1 else [inbound[0]]
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+# --- the package ---------------------------------------------------------------------------------------------------
+
+
+def _package() -> ModuleType:
+    """Import a private copy of the package against ``tensorflow.compat.v1``; ``sys.modules`` is left as it was."""
+    with _LOCK:
+        if not _PRIVATE:
+            if importlib.util.find_spec("deeplift") is None:
+                raise MissingPackageError(
+                    "DeepLIFT needs the package 'deeplift', which is not installed. "
+                    "Install it: pip install deeplift==0.6.13.0"
+                )
+            import tensorflow as tf
+
+            others = {name: sys.modules.pop(name) for name in list(sys.modules) if _is_ours(name)}
+            before = sys.modules["tensorflow"]
+            sys.modules["tensorflow"] = tf.compat.v1
+            try:
+                for name in ("deeplift.util", "deeplift.layers", "deeplift.conversion.kerasapi_conversion"):
+                    importlib.import_module(name)
+                _PRIVATE.update({name: sys.modules[name] for name in list(sys.modules) if _is_ours(name)})
+            finally:
+                sys.modules["tensorflow"] = before
+                for name in [name for name in sys.modules if _is_ours(name)]:
+                    del sys.modules[name]
+                sys.modules.update(others)
+            for module in _PRIVATE.values():
+                module.print = _silent  # type: ignore[attr-defined]
+    return _PRIVATE["deeplift"]
+
+
+def _silent(*_args: Any, **_options: Any) -> None:
+    """Stand in for ``print`` in the package's modules, which report on stdout what they do."""
+
+
+def _is_ours(name: str) -> bool:
+    return name == "deeplift" or name.startswith("deeplift.")
