@@ -1,0 +1,50 @@
+"""``ripe-train import-published NAME|--file H5``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    from training.published import PUBLIC_ADDRESS
+
+    parser.add_argument("name", nargs="?", metavar="NAME", help="published model, e.g. parclip_mid; see: ripe models")
+    parser.add_argument("--file", metavar="H5", help="a file that is here already, instead of downloading")
+    parser.add_argument(
+        "--tasks",
+        metavar="FILE_OR_NAME",
+        help="what the outputs of --file mean: a file with one RBP per line, or the model whose list it shares",
+    )
+    parser.add_argument("--out", metavar="DIR", help="model directory to make (default: in your model folder)")
+    parser.add_argument(
+        "--base-url", default=PUBLIC_ADDRESS, metavar="URL", help="a mirror with the same paths (default: %(default)s)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace what is installed already")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no notes on stderr")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Fetch one of the authors' models and install it."""
+    from ripe_lib.cli.common import progress
+    from ripe_lib.models import quiet_tensorflow
+    from training.published import import_published
+
+    quiet_tensorflow()
+    with progress(unit="B", unit_scale=True, quiet=args.quiet, desc=args.name or "file") as bar:
+
+        def show(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        directory = import_published(
+            args.name,
+            file=args.file,
+            tasks=args.tasks,
+            out=args.out,
+            base_url=args.base_url,
+            progress=show,
+            overwrite=args.overwrite,
+        )
+    sys.stdout.write(f"{directory}\n")
