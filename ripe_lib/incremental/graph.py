@@ -23,10 +23,10 @@ import tensorflow as tf
 
 from ripe_lib.encoding import ONE_HOT_ROWS
 from ripe_lib.incremental.geometry import Sizes, first_pool2, last_conv2_needed, touched
+from ripe_lib.incremental.kernels import full_convolution_bands, substitution_tables
 from ripe_lib.incremental.wiring import ConvPool, Wiring
 
 MAX_SPAN = 6  # longest changed stretch that is scored by difference
-_TOEPLITZ_OUTPUTS = 3  # merged columns per matrix product: fewer means fewer products with zero, more calls
 
 
 class RegionPart(NamedTuple):
@@ -63,11 +63,11 @@ class Graph:
         self.sizes = Sizes(
             seq.width, seq.size, seq.stride, merged.width, merged.size, merged.stride, n_pooled1=seq.n_pooled
         )
-        n_branches = seq.n_pooled + (region.n_pooled if region else 0)
+        n_branches = seq.n_pooled + (region.n_pooled if region and wiring.seam else 0)
         self.n_conv2 = n_branches - merged.width + 1
-        # Columns to which the sequence contributes; the last width2 - 1 of them straddle when there is a region branch.
+        # Columns to which the sequence contributes; where branches meet at a seam, the last width2 - 1 straddle it.
         self.n_pure = seq.n_pooled - merged.width + 1
-        self.n_seq_columns = seq.n_pooled if region else self.n_pure
+        self.n_seq_columns = seq.n_pooled if wiring.seam else self.n_pure
         size, stride = merged.size, merged.stride
         self.n_pool2 = (self.n_conv2 - size) // stride + 1
         self.n_pool2_seq = max(0, min(self.n_pool2, (self.n_seq_columns - size) // stride + 1))
@@ -84,11 +84,23 @@ class Graph:
         self._dense_biases = [tf.constant(layer.bias) for layer in wiring.dense]
         self._padded_hidden, self._hidden_padding = self._pad_hidden()
         self._changes: dict[tuple[int, int], Callable[..., Any]] = {}
-        self.reference = tf.function(self._reference, reduce_retracing=True)
-        self.append_head = tf.function(self._append_head, reduce_retracing=True)
-        self.region_part = tf.function(self._region_part, reduce_retracing=True)
-        self.tiles = tf.function(self._tiles, reduce_retracing=True)
-        self.tiled_dense = tf.function(self._tiled_dense, reduce_retracing=True)
+        codes, rows = tf.TensorSpec((None, seq.n_in), tf.uint8), tf.TensorSpec((None,), tf.int32)
+        filters1, filters2 = seq.kernel.shape[2], merged.kernel.shape[2]
+        self._flat1, self._flat2 = _floats(None, filters1), _floats(None, filters2)
+        self._dense_spec = tuple(_floats(None, layer.kernel.shape[1]) for layer in wiring.dense)
+        part = RegionPart(
+            straddle=_floats(None, merged.width - 1 if wiring.seam else 0, filters2),
+            mixed=_floats(None, self.n_pool2_touching - self.n_pool2_seq, filters2),
+            hidden=_floats(None, self.n_hidden),
+            head=_floats(None, self.n_head, filters2),
+        )
+        self.no_region = RegionPart(*(tf.zeros((1, *spec.shape[1:])) for spec in part))  # of sequence-only networks
+        self.reference = _compiled(self._reference, codes, rows, part)
+        self.append_head = _compiled(self._append_head, _floats(None, self.n_seq_columns, filters2), part.head, rows)
+        self.tiles = _compiled(self._tiles, tf.TensorSpec((None,), tf.uint8))
+        self.tiled_dense = _compiled(self._tiled_dense, self._flat1, self._flat2, rows, rows, part)
+        if region:
+            self.region_part = _compiled(self._region_part, tf.TensorSpec((None, region.n_in), tf.uint8))
 
     # --- shared pieces ---------------------------------------------------------------------------------------------
 
@@ -108,17 +120,22 @@ class Graph:
         filters = self.wiring.merged.kernel.shape[2]
         before = int(max(0, -first_pool2(self.sizes, np.arange(self.sizes.period)).min()))
         most = max(touched(self.sizes, c, MAX_SPAN).n_pool2 for c in range(self.sizes.period))
-        kernel = self.wiring.dense[0].kernel.reshape(self.n_pool2, filters * self.n_hidden)
+        kernel = self.wiring.dense[0].kernel[: self.n_pool2 * filters].reshape(self.n_pool2, filters * self.n_hidden)
         return tf.constant(np.pad(kernel, ((before, most), (0, 0)))), before
 
     # --- region branch ---------------------------------------------------------------------------------------------
 
     def _region_part(self, codes: tf.Tensor) -> RegionPart:
         region, merged = self.wiring.region, self.wiring.merged
-        overlap = merged.width - 1
         if region is None:
-            raise ValueError("this network has no region branch")
+            return self.no_region
         pooled = self._pool(region, self._convolve(region, self._encode(codes)))
+        if not self.wiring.seam:
+            n_seq = self.n_pool2 * merged.kernel.shape[2]
+            flat = tf.reshape(pooled, (tf.shape(codes)[0], region.n_pooled * region.kernel.shape[2]))
+            none = tf.zeros((tf.shape(codes)[0], 0, merged.kernel.shape[2]))
+            return RegionPart(none, none, tf.matmul(flat, self._dense_kernels[0][n_seq:]), none)
+        overlap = merged.width - 1
         columns = self._convolve(merged, tf.pad(pooled, ((0, 0), (overlap, 0), (0, 0))), bias=False)
         pure = tf.nn.bias_add(columns[:, overlap:], merged.bias)
         return RegionPart(
@@ -153,11 +170,11 @@ class Graph:
 
     # --- reference windows -----------------------------------------------------------------------------------------
 
-    def _reference(self, codes: tf.Tensor, region_row: tf.Tensor, region: RegionPart | None) -> SeqPart:
+    def _reference(self, codes: tf.Tensor, region_row: tf.Tensor, region: RegionPart) -> SeqPart:
         seq, merged = self.wiring.seq, self.wiring.merged
         conv1 = self._convolve(seq, self._encode(codes))
         pooled1 = self._pool(seq, conv1)
-        if region is None:
+        if not self.wiring.seam:
             conv2 = self._convolve(merged, pooled1)
         else:
             columns = self._convolve(merged, tf.pad(pooled1, ((0, 0), (0, merged.width - 1), (0, 0))))
@@ -173,10 +190,10 @@ class Graph:
         return tf.concat([conv2, tf.gather(head, region_row)], axis=1)
 
     def _mixed_columns(
-        self, conv2: tf.Tensor, first_column: int, region_row: tf.Tensor, region: RegionPart | None
+        self, conv2: tf.Tensor, first_column: int, region_row: tf.Tensor, region: RegionPart
     ) -> list[tf.Tensor]:
         """Pool the windows that see both branches; ``conv2`` starts at merged column ``first_column``."""
-        if region is None:
+        if not self.wiring.seam:
             return []
         stride = self.wiring.merged.stride
         region_maxima = tf.gather(region.mixed, region_row)
@@ -186,14 +203,13 @@ class Graph:
             columns.append(tf.maximum(own, region_maxima[:, index])[:, None])
         return columns
 
-    def _dense(self, pooled2: tf.Tensor, region_row: tf.Tensor, region: RegionPart | None) -> tuple[tf.Tensor, ...]:
+    def _dense(self, pooled2: tf.Tensor, region_row: tf.Tensor, region: RegionPart) -> tuple[tf.Tensor, ...]:
         """Return every dense layer's values from the pooled columns (B, n, F2) before activation."""
         n = self.n_pool2_touching
         activated = self.wiring.merged.activation(pooled2)
         flat = tf.reshape(activated, (tf.shape(pooled2)[0], n * self.wiring.merged.kernel.shape[2]))
         value = tf.matmul(flat, self._hidden_rows(0, n)) + self._dense_biases[0]
-        if region is not None:
-            value += tf.gather(region.hidden, region_row)
+        value += tf.gather(region.hidden, region_row)
         values = [value]
         for index in range(1, len(self._dense_kernels)):
             value = self.wiring.dense[index - 1].activation(value)
@@ -220,7 +236,7 @@ class Graph:
         conv2: tf.Tensor,
         starts: tf.Tensor,
         region_row: tf.Tensor,
-        region: RegionPart | None,
+        region: RegionPart,
     ) -> tuple[tf.Tensor, ...]:
         """Return every dense layer's values of the windows that begin at ``starts`` (W,) of a tiled stretch."""
         seq, merged = self.wiring.seq, self.wiring.merged
@@ -234,7 +250,7 @@ class Graph:
                 running = tf.maximum(running, conv2[seq.stride * step : seq.stride * step + tf.shape(running)[0]])
             rows = starts[:, None] + seq.stride * merged.stride * tf.range(n_whole)
             pieces.append(tf.gather(running, rows))
-        if region is not None:
+        if self.wiring.seam:
             rows = starts[:, None] + seq.stride * tf.range(first, self.n_pure)
             last = starts[:, None] + seq.stride * tf.range(self.n_pure, seq.n_pooled)
             straddle = self._convolve(merged, tf.pad(tf.gather(pooled1, last), ((0, 0), (0, merged.width - 1), (0, 0))))
@@ -258,8 +274,20 @@ class Graph:
         """
         key = (position_class, span)
         if key not in self._changes:
-            body = functools.partial(self._change, position_class, span)
-            self._changes[key] = tf.function(body, reduce_retracing=True)
+            t = touched(self.sizes, position_class, span)
+            self._changes[key] = _compiled(
+                functools.partial(self._change, position_class, span),
+                self._flat1,
+                self._flat2,
+                self._dense_spec,
+                tf.TensorSpec((None, None, t.conv1_length), tf.int32),
+                tf.TensorSpec((None, None, t.conv2_length), tf.int32),
+                tf.TensorSpec((None, None), tf.int32),
+                _floats(None, t.n_pool1),
+                tf.TensorSpec((None,), tf.int32),
+                tf.TensorSpec((None, None, span), tf.uint8),
+                tf.TensorSpec((None, None, None, span), tf.uint8),
+            )
         return self._changes[key]
 
     def _change(
@@ -285,7 +313,7 @@ class Graph:
         # First convolution: a substitution replaces one row of the kernel by another, no products.
         around1 = tf.gather(conv1, conv1_rows)  # (G, n, a, F1)
         pair = tf.cast(ref, tf.int32)[:, :, None, :] * 5 + tf.cast(alt, tf.int32)
-        tables = self._substitution_tables(position_class, span)
+        tables = substitution_tables(seq.kernel, t, span)
         difference = tf.gather(tf.constant(tables[0]), pair[..., 0])
         for offset in range(1, span):
             difference += tf.gather(tf.constant(tables[offset]), pair[..., offset])
@@ -309,39 +337,15 @@ class Graph:
         delta = tf.matmul(tf.reshape(delta3, (groups, n * n_alt, t.n_pool2 * filters2)), kernel)
         return self._dense_difference(dense, site, tf.reshape(delta, (groups, n, n_alt, self.n_hidden)))
 
-    def _substitution_tables(self, position_class: int, span: int) -> list[np.ndarray]:
-        """Return per base of the stretch (25, a, F1): what base ``r -> s`` (row ``5 r + s``) adds around a locus."""
-        t = touched(self.sizes, position_class, span)
-        kernel = self.wiring.seq.kernel
-        rows = np.concatenate([kernel, kernel.mean(axis=1, keepdims=True)], axis=1)  # unknown = 0.25 of each
-        steps = (rows[:, None, :, :] - rows[:, :, None, :]).reshape(len(kernel), 25, -1)
-        tables = []
-        for offset in range(span):
-            table = np.zeros((25, t.conv1_length, kernel.shape[2]), dtype=np.float32)
-            first = t.conv1_offset + offset
-            table[:, first : first + len(kernel)] = steps[::-1].transpose(1, 0, 2)
-            tables.append(table)
-        return tables
-
     def _spread(self, delta: tf.Tensor) -> tf.Tensor:
         """Convolve (m, n, F1) changed columns, zeros around them: (m, n + K2 - 1, F2)."""
         kernel = self.wiring.merged.kernel
-        width, filters1, filters2 = kernel.shape
-        n_in = int(delta.shape[1])
-        n_out = n_in + width - 1
-        rows = tf.shape(delta)[0]
-        pieces = []
-        for first in range(0, n_out, _TOEPLITZ_OUTPUTS):
-            last = min(first + _TOEPLITZ_OUTPUTS, n_out)
-            low, high = max(0, first - width + 1), min(n_in, last)
-            matrix = np.zeros((high - low, filters1, last - first, filters2), dtype=np.float32)
-            for i in range(low, high):
-                for o in range(first, last):
-                    if 0 <= i - o + width - 1 < width:
-                        matrix[i - low, :, o - first] = kernel[i - o + width - 1]
-            matrix = matrix.reshape((high - low) * filters1, (last - first) * filters2)
-            pieces.append(tf.matmul(tf.reshape(delta[:, low:high], (rows, len(matrix))), matrix))
-        return tf.reshape(tf.concat(pieces, axis=1), (rows, n_out, filters2))
+        n_in, rows = int(delta.shape[1]), tf.shape(delta)[0]
+        pieces = [
+            tf.matmul(tf.reshape(delta[:, band.low : band.high], (rows, len(band.matrix))), band.matrix)
+            for band in full_convolution_bands(kernel, n_in)
+        ]
+        return tf.reshape(tf.concat(pieces, axis=1), (rows, n_in + len(kernel) - 1, kernel.shape[2]))
 
     def _pool_difference(self, offset: int, n_pool2: int, around: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
         """Return (m, A, n_pool2, F2): activated pools with the changed columns minus those without.
@@ -381,3 +385,12 @@ class Graph:
             product = tf.matmul(tf.reshape(step, (-1, kernel.shape[0])), kernel)
             delta = tf.reshape(product, (shape[0], shape[1], shape[2], kernel.shape[1]))
         return tf.gather(dense[-1], site)[:, :, None] + delta
+
+
+def _floats(*shape: int | None) -> tf.TensorSpec:
+    return tf.TensorSpec(shape, tf.float32)
+
+
+def _compiled(function: Callable[..., Any], *signature: Any) -> Callable[..., Any]:
+    # TensorFlow warns of needless retracing when one method is compiled for several objects; a partial is new to it.
+    return tf.function(functools.partial(function), input_signature=signature)

@@ -163,7 +163,7 @@ class SubstitutionScorer:
     def _region(self, region_codes: Codes | None, n_windows: int) -> tuple[Any, Any]:
         """Return the region part of the distinct region windows and each window's row in it."""
         if self._graph.wiring.region is None:
-            return None, _index(np.zeros(n_windows))
+            return self._graph.no_region, _index(np.zeros(n_windows))
         if region_codes is None:
             if self._no_region is None:
                 blank = np.full((1, self.model.spec.region_length), UNKNOWN, dtype=np.uint8)
@@ -176,7 +176,7 @@ class SubstitutionScorer:
 
     def _with_head(self, conv2: Any, region: Any, row: Any) -> Any:
         """Append the first region columns, which the pools of the window's last bases see as well."""
-        if region is None or not self._graph.n_head:
+        if not self._graph.n_head:
             return conv2
         return self._graph.append_head(conv2, region.head, row)
 

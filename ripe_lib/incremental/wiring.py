@@ -1,8 +1,14 @@
 """Recognise the wiring the exact fast paths understand, and take its numbers from the layers.
 
-``conv -> pool`` per branch, concatenation along positions, ``conv -> pool``, flatten, dense layers, sigmoid. Sizes,
-kernels, pools and activations are read from the network; dropout does nothing at prediction time. Any other network
-gives ``None`` and is scored by full passes.
+Two ways to join the branches are understood:
+
+- *positions*: ``conv -> pool`` per branch, concatenation along positions, ``conv -> pool``, flatten, dense layers,
+  sigmoid (the paper's network, and its sequence-only form);
+- *hidden*: ``conv -> pool -> conv -> pool -> flatten`` for the sequence, ``conv -> pool -> flatten`` for region types,
+  concatenation of features, dense layers, sigmoid.
+
+Sizes, kernels, pools and activations are read from the network; dropout does nothing at prediction time. Any other
+network gives ``None`` and is scored by full passes.
 """
 
 from __future__ import annotations
@@ -62,12 +68,17 @@ class DenseLayer(NamedTuple):
 
 
 class Wiring(NamedTuple):
-    """The network as numbers. ``region`` is None for sequence-only models."""
+    """The network as numbers. ``region`` is None for sequence-only models.
+
+    ``merged`` is the second convolution; with ``seam`` it runs over sequence columns and then region columns, without
+    over sequence columns only, and the region branch meets the sequence in the first dense layer.
+    """
 
     seq: ConvPool
     region: ConvPool | None
     merged: ConvPool
     dense: tuple[DenseLayer, ...]
+    seam: bool
 
 
 class _OtherWiringError(Exception):
@@ -95,13 +106,15 @@ class _Reader:
     def read(self) -> Wiring:
         outputs, inputs = self._network.outputs, self._network.inputs
         _need(len(outputs) == 1 and len(inputs) in (1, 2))
-        tensor, dense = self._dense_chain(outputs[0])
-        merged, tensor = self._conv_pool(tensor)
-        branches = [tensor]
+        features, dense = self._dense_chain(outputs[0])
+        merged, tensor = self._conv_pool(features[0])
         layer = self._before_dropout(tensor)
-        if isinstance(layer, self._layers.Concatenate):
-            _need(layer.axis in (1, -2))
+        seam = isinstance(layer, self._layers.Concatenate)
+        if seam:
+            _need(len(features) == 1 and layer.axis in (1, -2))
             branches = _listed(layer.input)
+        else:
+            branches = [tensor, *features[1:]]
         _need(len(branches) == len(inputs))
         parts = []
         for branch, source in zip(branches, inputs, strict=True):
@@ -109,9 +122,9 @@ class _Reader:
             _need(tensor is source and part.kernel.shape[1] == 4)
             parts.append(part)
         region = parts[1] if len(parts) == 2 else None
-        # The merged kernel must fit into each branch, so that no column sees past both ends of one.
-        _need(all(part.n_pooled >= merged.width for part in parts))
-        return Wiring(seq=parts[0], region=region, merged=merged, dense=tuple(dense))
+        # The merged kernel must fit into each branch it runs over, so that no column sees past both ends of one.
+        _need(all(part.n_pooled >= merged.width for part in (parts if seam else parts[:1])))
+        return Wiring(seq=parts[0], region=region, merged=merged, dense=tuple(dense), seam=seam)
 
     def _before_dropout(self, tensor: Any) -> Any:
         layer = self._producer.get(id(tensor))
@@ -121,16 +134,27 @@ class _Reader:
             layer = self._producer.get(id(tensor))
         return layer
 
-    def _dense_chain(self, tensor: Any) -> tuple[Any, list[DenseLayer]]:
+    def _dense_chain(self, tensor: Any) -> tuple[list[Any], list[DenseLayer]]:
+        """Return the tensors that are flattened (and concatenated) into the first dense layer, and the dense layers."""
         chain: list[DenseLayer] = []
         layer = self._before_dropout(tensor)
         while isinstance(layer, self._layers.Dense):
             name = _activation_name(layer)
             _need(name in ELEMENTWISE if chain else name == "sigmoid")
             chain.append(DenseLayer(_kernel(layer), _bias(layer), layer.activation))
-            layer = self._before_dropout(_single(layer.input))
-        _need(isinstance(layer, self._layers.Flatten) and len(chain) >= 1)
-        return _single(layer.input), chain[::-1]
+            tensor = _single(layer.input)
+            layer = self._before_dropout(tensor)
+        _need(len(chain) >= 1)
+        flat = [tensor]
+        if isinstance(layer, self._layers.Concatenate):
+            _need(layer.axis in (1, -1))
+            flat = _listed(layer.input)
+        features = []
+        for one in flat:
+            layer = self._before_dropout(one)
+            _need(isinstance(layer, self._layers.Flatten))
+            features.append(_single(layer.input))
+        return features, chain[::-1]
 
     def _conv_pool(self, tensor: Any) -> tuple[ConvPool, Any]:
         pool = self._before_dropout(tensor)
