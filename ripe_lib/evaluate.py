@@ -6,7 +6,7 @@ Axes: N windows, L sequence, R region track, T tasks.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -301,26 +301,49 @@ def score_dataset(
     rows = np.arange(len(data)) if split == "all" else data.indices(split)
     columns = [model.spec.task_index(output) for output, _ in pairs]
     scores = np.empty((len(rows), len(pairs)), dtype=np.float32)
-    codes = np.empty((len(rows), model.spec.sequence_length), dtype=np.uint8)
     blocks = [slice(first, min(first + _BLOCK, len(rows))) for first in range(0, len(rows), _BLOCK)]
     for block in progress(blocks):
         seq, regions = _codes(model, data, rows[block])
-        codes[block] = seq
         predicted = predict_codes(model, seq, regions if region == "data" else None, batch_size=batch_size)
         scores[block] = predicted[:, columns]
-    labels = data.labels[rows][:, [data.tasks.index(name) for _, name in pairs]]
+    evaluation = evaluation_of(data, rows, dict(pairs), scores, options)
+    region = region if model.spec.has_region else "none"
+    return replace(evaluation, model=model.name, split=split, region=region)
+
+
+def evaluation_of(
+    data: Dataset, rows: np.ndarray, tasks: Mapping[str, str], scores: np.ndarray, options: Options | None = None
+) -> Evaluation:
+    """Put ready scores of some rows of a data set together with what is needed to judge them.
+
+    Parameters
+    ----------
+    data : Dataset
+    rows : (n,) int
+    tasks : mapping
+        Output -> task of the data set, one per column of ``scores``.
+    scores : (n, T) float
+        Probabilities.
+    options : Options, optional
+
+    Raises
+    ------
+    InputError
+        If a score is not finite.
+    """
+    labels = data.labels[rows][:, [data.task_index(name) for name in tasks.values()]]
     check_labels_and_scores(labels, scores)
     return Evaluation(
-        model=model.name,
+        model="",
         dataset=str(data.path),
-        split=split,
-        region=region if model.spec.has_region else "none",
-        tasks=[output for output, _ in pairs],
-        label_tasks=[name for _, name in pairs],
+        split="",
+        region="data",
+        tasks=list(tasks),
+        label_tasks=list(tasks.values()),
         labels=labels,
         scores=scores,
-        bound_elsewhere=_bound_elsewhere(data, rows, [name for _, name in pairs]),
-        seq_codes=codes,
+        bound_elsewhere=_bound_elsewhere(data, rows, list(tasks.values())),
+        seq_codes=data.centred_codes(rows)[0],
         intervals=data.intervals.iloc[rows].reset_index(drop=True),
         options=options or Options(),
     )
@@ -337,7 +360,7 @@ def _match_tasks(model: Model, data: Dataset, tasks: TaskChoice) -> list[tuple[s
                 "Use the data set the model was made for, or choose outputs with --task OUTPUT[=DATASET_TASK]."
             )
         return [(task, task) for task in model.tasks]
-    pairs = list(tasks.items()) if isinstance(tasks, Mapping) else [(task, task) for task in tasks]
+    pairs = list(tasks.items()) if isinstance(tasks, Mapping) else [(task, task) for task in dict.fromkeys(tasks)]
     if not pairs:
         raise InputError("expected at least one task to evaluate, got none.")
     for output, name in pairs:

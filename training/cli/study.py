@@ -1,0 +1,48 @@
+"""``ripe-train study CONFIG``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from ripe_lib.cli.common import apply_threads, note, positive_int
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument("config", metavar="CONFIG", help="YAML file with a section 'study'; see training/configs/study")
+    parser.add_argument(
+        "--quick", action="store_true", help="a slice of the data, small networks: the same tables in small"
+    )
+    parser.add_argument("-o", "--directory", metavar="DIR", help="directory of the study (default: the config's)")
+    parser.add_argument("--data", metavar="H5", help="data set (default: the config's, or prepare's output)")
+    parser.add_argument("--only", action="append", metavar="COMPARISON", help="only this comparison (repeatable)")
+    parser.add_argument("--seed", type=int, help="seed (default: that of the config)")
+    parser.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads (default: all)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars and no notes on stderr")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run a study; what was done before is kept."""
+    apply_threads(args.threads)
+    from training.study.run import run_study
+
+    # A hundred networks in one process: TensorFlow's advice about tracing each of them does not apply.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+    changes = {
+        "directory": None if args.directory is None else Path(args.directory),
+        "data": None if args.data is None else Path(args.data),
+        "comparisons": None if args.only is None else tuple(args.only),
+        "seed": args.seed,
+    }
+    directory = run_study(
+        args.config,
+        quick=args.quick,
+        changes={name: value for name, value in changes.items() if value is not None},
+        quiet=args.quiet,
+        note=lambda line: note(line, quiet=args.quiet),
+    )
+    sys.stdout.write(f"{directory}\n")

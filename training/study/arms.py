@@ -1,0 +1,184 @@
+"""The arms of a study: which networks are trained, and their scores on the held-out windows.
+
+Every network is a run directory of :mod:`training.fit`, every arm's scores one ``.npz`` file; what is there and
+belongs to the same weights is not computed again, so a study that was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ripe_lib.atomic import atomic_file
+from ripe_lib.dataset import Dataset
+from ripe_lib.errors import UnknownNameError
+from ripe_lib.evaluate import Evaluation, Options, score_dataset
+from ripe_lib.models import Model, model_from_weights
+from ripe_lib.weights import sha256_of
+from training.fit import fit
+from training.study.config import StudyConfig
+
+MULTITASK = "multitask"
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network of an arm: ``changes`` to the study's options of a run, and whether they are single-task options."""
+
+    name: str
+    changes: dict[str, Any]
+    single: bool = False
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One or several networks that together score every task, and how they are asked.
+
+    Attributes
+    ----------
+    name : str
+    runs : tuple of Run
+    region : str
+        ``"data"`` or ``"none"`` (region types withheld when measuring).
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+    region: str = "data"
+    describe: str = field(default="", compare=False)
+
+
+def arms_of(config: StudyConfig, dataset: Dataset) -> dict[str, Arm]:
+    """Return the arms a study needs, by name."""
+    base = Run(MULTITASK, {})
+    arms = [Arm(MULTITASK, (base,), describe="one network for all tasks, the paper's CNN unless 'fit' says otherwise")]
+    wanted = set(config.comparisons)
+    with_region = config.fit_config("check", Path()).inputs == "sequence+region"
+    if "modalities" in wanted and with_region:
+        sequence = Run("sequence_only", {"inputs": "sequence", "views": ["plain"]})
+        arms.append(Arm("sequence_only", (sequence,), describe="a network without the region input"))
+        arms.append(Arm("region_withheld", (base,), "none", "the multitask network, region types 0.25 when measured"))
+    if "architectures" in wanted:
+        gru = {"architecture": "gru", "sizes": config.gru_sizes}
+        arms.append(Arm("gru", (Run("gru", gru),), describe="bidirectional GRU instead of the merged convolution"))
+    if "strategies" in wanted or any(arm.startswith("single_") for arm in _border_arms(config)):
+        tasks = config.single_tasks or tuple(dataset.tasks)
+        for task in tasks:
+            dataset.task_index(task)
+        for name, options in config.strategies.items():
+            runs = tuple(
+                Run(f"single_{name}/{task}", {"tasks": [task], "sampling": options}, single=True) for task in tasks
+            )
+            arms.append(Arm(f"single_{name}", runs, describe=f"one network per task, {_words(options)}"))
+    if "protocols" in wanted:
+        for group, members in config.protocols.groups.items():
+            if members:
+                run = Run(f"protocol_{group}", {"tasks": list(members)})
+                arms.append(Arm(run.name, (run,), describe=f"one network for the {len(members)} tasks of {group}"))
+    named = {arm.name: arm for arm in arms}
+    for name in _border_arms(config):
+        if name not in named:
+            raise UnknownNameError(f"study: borders: unknown arm {name!r}. Known: {', '.join(named)}.")
+    return named
+
+
+def _border_arms(config: StudyConfig) -> tuple[str, ...]:
+    return config.borders.arms if "borders" in config.comparisons else ()
+
+
+def _words(options: Mapping[str, Any]) -> str:
+    words = {
+        "own": "own negatives",
+        "other_sites": "negatives are other sites",
+        "unbound": "negatives are unbound windows",
+        "oversample_positives": "positives oversampled to equal numbers",
+        "subsample_negatives": "negatives subsampled to equal numbers",
+    }
+    return ", ".join(words[value] for value in options.values() if value in words)
+
+
+def train_arm(config: StudyConfig, arm: Arm, data: Path, *, quiet: bool, note: Note) -> list[Path]:
+    """Train the networks of an arm that are not trained yet; returns the weights files."""
+    files = []
+    for run in arm.runs:
+        options = config.fit_config(run.name, data, single=run.single, **run.changes)
+        weights = options.run / "weights.h5"
+        if not weights.is_file():
+            note(f"training {run.name}")
+            fit(options, quiet=quiet, note=note)
+            _forget_graphs()
+        files.append(weights)
+    return files
+
+
+def _forget_graphs() -> None:
+    # A study trains a hundred networks in one process; Keras keeps every graph until told otherwise.
+    import keras
+
+    keras.utils.clear_session()
+    gc.collect()
+
+
+def load_run(weights: Path) -> Model:
+    """Return the model of a finished run."""
+    return model_from_weights(weights)
+
+
+def score_arm(config: StudyConfig, arm: Arm, weights: list[Path], dataset: Dataset) -> Evaluation:
+    """Score the held-out windows, or read the scores if they belong to these weights and this data set."""
+    options = Options(n_bootstrap=config.n_bootstrap, prevalence=config.prevalence, seed=config.seed)
+    key = "\n".join([dataset.manifest_sha256, config.split, arm.region, *(sha256_of(path) for path in weights)])
+    path = config.directory / "scores" / f"{arm.name}.npz"
+    if path.is_file():
+        with np.load(path) as stored:
+            if str(stored["key"]) == key:
+                return _evaluation(config, arm, dataset, stored["tasks"].tolist(), stored["scores"], options)
+    tasks: list[str] = []
+    scores = []
+    for file in weights:
+        model = load_run(file)
+        scored = score_dataset(model, dataset, split=config.split, tasks=model.tasks, region=arm.region)
+        tasks += scored.tasks
+        scores.append(scored.scores)
+        del model
+        _forget_graphs()
+    together = np.concatenate(scores, axis=1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as temporary, temporary.open("wb") as handle:
+        np.savez_compressed(handle, key=np.array(key), tasks=np.array(tasks), scores=together)
+    return _evaluation(config, arm, dataset, tasks, together, options)
+
+
+def _evaluation(
+    config: StudyConfig, arm: Arm, dataset: Dataset, tasks: list[str], scores: np.ndarray, options: Options
+) -> Evaluation:
+    from ripe_lib.evaluate import evaluation_of
+
+    measured = evaluation_of(dataset, dataset.indices(config.split), {task: task for task in tasks}, scores, options)
+    return replace(measured, model=arm.name, split=config.split, region=arm.region)
+
+
+def time_table(config: StudyConfig, arms: dict[str, Arm]) -> pd.DataFrame:
+    """Return what training took: networks, epochs, seconds, from the runs' histories."""
+    rows = []
+    for arm in arms.values():
+        histories = [
+            pd.read_csv(config.directory / "runs" / run.name / "history.csv", usecols=["seconds"]) for run in arm.runs
+        ]
+        rows.append(
+            {
+                "arm": arm.name,
+                "what": arm.describe,
+                "networks": len(arm.runs),
+                "epochs": sum(len(history) for history in histories),
+                "seconds": round(float(sum(history["seconds"].sum() for history in histories)), 1),
+            }
+        )
+    return pd.DataFrame(rows)

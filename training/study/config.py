@@ -1,0 +1,223 @@
+"""What a study does: the section ``study`` of a config file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ripe_lib.dataset import SPLITS
+from ripe_lib.errors import InputError, unknown_name
+from training.config import build, read_yaml, section
+from training.fit import FitConfig
+from training.sampling import SamplingOptions
+
+COMPARISONS = ("modalities", "architectures", "strategies", "protocols", "borders")
+# The paper's three ways of training one network per RBP (Fig. 5, Supp. Fig. S5).
+PAPER_STRATEGIES: dict[str, Any] = {
+    "oversampled": {"negatives": "other_sites", "balance": "oversample_positives"},
+    "unbound": {"negatives": "unbound", "balance": "none"},
+    "subsampled": {"negatives": "other_sites", "balance": "subsample_negatives"},
+}
+
+
+@dataclass(frozen=True)
+class ProtocolPair:
+    """One output of a protocol's model on the sites of another experiment."""
+
+    group: str
+    output: str
+    sites: str
+
+
+@dataclass(frozen=True)
+class ProtocolOptions:
+    """Models of one protocol on the sites of another (the paper's Fig. 8).
+
+    Attributes
+    ----------
+    groups : dict
+        Name -> tasks; one multitask model is trained on each, without the others' labels.
+    pairs : tuple of ProtocolPair
+        What is tested on what.
+    kmer_fraction : float
+        Share of the positives that are "best" and "worst" for the 6-mers, at most ``kmer_sites`` each.
+    """
+
+    groups: dict[str, Any] = field(default_factory=dict)
+    pairs: tuple[ProtocolPair, ...] = ()
+    kmer_fraction: float = 0.25
+    kmer_sites: int = 2000
+
+
+@dataclass(frozen=True)
+class BorderOptions:
+    """How much trained models lean on the bases at the ends of sites (RNase T1 cuts after G).
+
+    Attributes
+    ----------
+    arms : tuple of str
+        Arms of the study that are looked at.
+    models : dict
+        Name -> model name or directory, e.g. the shipped ones.
+    n_edge : int
+        Bases on either side of a site's end that are replaced.
+    n_repeats : int
+        Random replacements that are averaged.
+    max_maps : int
+        Positives per task with attribution maps; 0 leaves maps out.
+    """
+
+    arms: tuple[str, ...] = ("multitask", "single_own")
+    models: dict[str, Any] = field(default_factory=dict)
+    n_edge: int = 3
+    n_repeats: int = 3
+    max_maps: int = 200
+
+
+@dataclass(frozen=True)
+class QuickOptions:
+    """What ``--quick`` changes: a slice of the data, small networks, few epochs; the same tables.
+
+    Attributes
+    ----------
+    tasks : tuple of str
+        Tasks that are kept.
+    rows : int
+        Positives kept per task and split; twice as many of its negatives, and as many windows without any site.
+    fit : dict
+        Changes to the options of every run.
+    gru_sizes : dict
+        Layer sizes of the GRU network.
+    n_bootstrap, max_maps : int
+        As in the study.
+    """
+
+    tasks: tuple[str, ...] = ()
+    rows: int = 150
+    fit: dict[str, Any] = field(default_factory=lambda: {"epochs": 2})
+    gru_sizes: dict[str, Any] = field(default_factory=dict)
+    n_bootstrap: int = 100
+    max_maps: int = 5
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """Everything that decides a study.
+
+    Attributes
+    ----------
+    directory : Path
+        Where runs, tables, figures and the page go.
+    data : Path, optional
+        Data set; default: the output of the section ``prepare``, made when it is missing.
+    comparisons : tuple of str
+        Which of :data:`COMPARISONS`.
+    split : str
+        What is measured on.
+    fit : dict
+        Options of every run (:class:`training.fit.FitConfig`).
+    single_fit : dict
+        Changes to these for single-task runs.
+    single_tasks : tuple of str, optional
+        Tasks of the single-task strategies; default all.
+    strategies : dict
+        Name -> :class:`training.sampling.SamplingOptions`; default the paper's three.
+    gru_sizes : dict
+        Layer sizes of the GRU network; ``fit``'s ``sizes`` are the CNN's.
+    n_bootstrap : int
+        Paired draws of the intervals.
+    prevalence : float
+        Share of positives at which calibration is measured.
+    """
+
+    directory: Path
+    data: Path | None = None
+    name: str = "study"
+    seed: int = 1
+    comparisons: tuple[str, ...] = COMPARISONS
+    split: str = "test"
+    fit: dict[str, Any] = field(default_factory=dict)
+    single_fit: dict[str, Any] = field(default_factory=dict)
+    single_tasks: tuple[str, ...] | None = None
+    strategies: dict[str, Any] = field(default_factory=lambda: dict(PAPER_STRATEGIES))
+    gru_sizes: dict[str, Any] = field(default_factory=dict)
+    protocols: ProtocolOptions = field(default_factory=ProtocolOptions)
+    borders: BorderOptions = field(default_factory=BorderOptions)
+    n_bootstrap: int = 1000
+    prevalence: float = 0.2
+    quick: QuickOptions = field(default_factory=QuickOptions)
+
+    def __post_init__(self) -> None:
+        for name in self.comparisons:
+            if name not in COMPARISONS:
+                raise unknown_name("comparison", name, COMPARISONS)
+        if self.split not in SPLITS:
+            raise unknown_name("split", self.split, SPLITS)
+        for name in ("name", "data", "run", "tasks", "seed", "sampling", "architecture"):
+            if name in self.fit or name in self.single_fit:
+                raise InputError(f"study: 'fit' and 'single_fit' must not set {name!r}; the study sets it itself.")
+        for name, options in self.strategies.items():
+            build(SamplingOptions, options, f"study: strategy {name!r}")
+        for pair in self.protocols.pairs:
+            if pair.group not in self.protocols.groups:
+                raise unknown_name("protocol group", pair.group, self.protocols.groups)
+        self.fit_config("check", Path())
+        self.fit_config("check", Path(), single=True)
+
+    def fit_config(self, arm: str, data: Path, *, single: bool = False, **changes: Any) -> FitConfig:
+        """Return the options of one run; ``changes`` come last."""
+        options = merged(self.fit, self.single_fit) if single else self.fit
+        fixed = {
+            "name": f"study/{arm}",
+            "data": data,
+            "run": self.directory / "runs" / arm,
+            "seed": self.seed,
+        }
+        return build(FitConfig, {**options, **changes, **fixed}, "study: fit")
+
+    def quickened(self) -> StudyConfig:
+        """Return the study that ``--quick`` runs."""
+        quick = self.quick
+        return replace(
+            self,
+            directory=self.directory.with_name(self.directory.name + "_quick"),
+            fit=merged(self.fit, quick.fit),
+            single_fit=merged(self.single_fit, quick.fit),
+            gru_sizes=merged(self.gru_sizes, quick.gru_sizes),
+            single_tasks=None if self.single_tasks is None else _kept(self.single_tasks, quick.tasks),
+            protocols=replace(
+                self.protocols,
+                groups={name: list(_kept(tasks, quick.tasks)) for name, tasks in self.protocols.groups.items()},
+                pairs=tuple(p for p in self.protocols.pairs if {p.output, p.sites} <= set(quick.tasks)),
+            ),
+            borders=replace(self.borders, max_maps=quick.max_maps, models={}),
+            n_bootstrap=quick.n_bootstrap,
+        )
+
+
+def _kept(tasks: Any, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(task for task in tasks if task in wanted)
+
+
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``changes``, nested mappings merged key by key."""
+    result = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
+    return result
+
+
+def read_config(path: str | Path) -> StudyConfig:
+    """Read the section ``study`` of a config file."""
+    return build(StudyConfig, section(path, "study"), str(path))
+
+
+def data_path(config: StudyConfig, path: str | Path) -> Path:
+    """Return the data set of a study: its own, or the output of the file's section ``prepare``."""
+    if config.data is not None:
+        return config.data
+    if "prepare" not in read_yaml(path):
+        raise InputError(f"{path}: expected 'data' in section 'study', or a section 'prepare', found neither.")
+    return Path(section(path, "prepare").get("output", ""))

@@ -1,0 +1,200 @@
+"""Pictures of a study."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ripe_lib.evaluation_plots import BLUE, GREY, ORANGE, RED, plot_kmers, small_multiples
+from ripe_lib.figures import COLUMN_WIDTHS, new_figure, style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_NAMES = {"auroc": "AUROC", "ap": "average precision"}
+_TESTED = ("mean_difference", "wilcoxon_p", "n_better", "n_tasks")
+_COLOURS = [BLUE, ORANGE, "#4d9221", "#7b3294", RED, GREY]
+
+
+def plot_arms(means: pd.DataFrame, tasks: pd.DataFrame) -> Figure:
+    """Draw every arm's distribution over tasks: a dot per task, the mean as a bar, own negatives."""
+    means = means[means["negatives"] == "own"].set_index("arm")
+    tasks = tasks[tasks["negatives"] == "own"]
+    with style():
+        figure = new_figure(COLUMN_WIDTHS["double"], 18 + 8 * len(means))
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, measure in zip(panels, _NAMES, strict=True):
+            for place, arm in enumerate(means.index):
+                values = tasks.loc[tasks["arm"] == arm, measure].dropna().sort_values().to_numpy()
+                spread = np.linspace(-0.25, 0.25, len(values)) if len(values) > 1 else np.zeros(len(values))
+                axes.scatter(
+                    values, place + spread, s=5, color=_COLOURS[place % len(_COLOURS)], alpha=0.6, linewidths=0
+                )
+                mean = means.loc[arm, measure]
+                axes.plot([mean, mean], [place - 0.38, place + 0.38], color="black", linewidth=1.2)
+                axes.text(mean, place - 0.42, f"{mean:.3f}", ha="center", va="bottom", fontsize=5.5)
+            axes.set_xlabel(_NAMES[measure])
+            axes.grid(axis="x", linewidth=0.3, color="#dddddd")
+            axes.set_axisbelow(True)
+        panels[0].set_yticks(range(len(means)), list(means.index))
+        panels[0].set_ylim(len(means) - 0.4, -0.75)
+    return figure
+
+
+def plot_pairs(differences: pd.DataFrame, test: pd.DataFrame, negatives: str = "own") -> Figure:
+    """Draw one comparison: the second arm against the first, and the differences per task with their intervals.
+
+    Parameters
+    ----------
+    differences : DataFrame
+        Rows of one comparison (:func:`training.study.compare.compare_all`).
+    test : DataFrame
+        Its tests.
+    negatives : str
+    """
+    rows = differences[differences["negatives"] == negatives]
+    test = test[test["negatives"] == negatives].set_index("measure")
+    first, second = rows["first"].iloc[0], rows["second"].iloc[0]
+    rows = rows.sort_values(["auroc_difference", "task"], ascending=[False, True], na_position="last")
+    place = np.arange(len(rows))
+    with style():
+        figure = new_figure(COLUMN_WIDTHS["double"], 22 + 3.4 * max(len(rows), 12))
+        grid = figure.subplots(2, 2, gridspec_kw={"height_ratios": [1, 0.06 * max(len(rows), 12)]})
+        for column, (measure, name) in enumerate(_NAMES.items()):
+            axes = grid[0, column]
+            x, y = rows[f"{measure}_second"], rows[f"{measure}_first"]
+            low = np.nanmin([x.min(), y.min(), 0.95]) - 0.03
+            axes.plot([low, 1], [low, 1], color=GREY, linewidth=0.5, linestyle=":")
+            axes.scatter(x, y, s=8, color=BLUE, linewidths=0)
+            axes.set(xlim=(low, 1.005), ylim=(low, 1.005), aspect="equal", xlabel=second, ylabel=first, title=name)
+            axes = grid[1, column]
+            value = rows[f"{measure}_difference"].to_numpy(dtype=float)
+            spread = np.abs(
+                np.stack([value - rows[f"{measure}_difference_low"], rows[f"{measure}_difference_high"] - value])
+            )
+            axes.axvline(0, color="black", linewidth=0.6)
+            axes.errorbar(value, place, xerr=np.nan_to_num(spread), fmt="o", color=BLUE, markersize=2.5, elinewidth=0.7)
+            values = {key: float(test[key].to_dict()[measure]) for key in _TESTED}
+            mean, p = values["mean_difference"], values["wilcoxon_p"]
+            axes.axvline(mean, color=ORANGE, linewidth=0.8)
+            better, n = int(values["n_better"]), int(values["n_tasks"])
+            chance = f", Wilcoxon p = {p:.2g}" if np.isfinite(p) else ""
+            axes.set_title(f"mean {mean:+.4f}, better in {better} of {n}{chance}", fontsize=6)
+            axes.set_xlabel(f"{name}: {first} - {second}")
+            axes.set_yticks(place, rows["task"] if column == 0 else [""] * len(rows), fontsize=5.5)
+            axes.set_ylim(len(rows) - 0.4, -0.6)
+            axes.grid(axis="x", linewidth=0.3, color="#dddddd")
+            axes.set_axisbelow(True)
+    return figure
+
+
+def plot_protocols(table: pd.DataFrame) -> Figure:
+    """Draw AUROC and AP of every protocol pair: at home, crossed, and the sites' own model; own negatives."""
+    rows = table[table["negatives"] == "own"]
+    pairs = list(dict.fromkeys(rows["pair"]))
+    looks = {"home": (BLUE, "on its own experiment"), "crossed": (ORANGE, "on the other protocol's sites")}
+    looks["native"] = (GREY, "the other protocol's own model on these sites")
+    with style():
+        figure = new_figure(COLUMN_WIDTHS["double"], 22 + 9 * len(pairs))
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, measure in zip(panels, _NAMES, strict=True):
+            for number, (kind, (colour, _)) in enumerate(looks.items()):
+                these = rows[rows["test"] == kind].set_index("pair").reindex(pairs)
+                at = np.arange(len(pairs)) + (number - 1) * 0.22
+                value = these[measure].to_numpy(dtype=float)
+                spread = np.abs(np.stack([value - these[f"{measure}_low"], these[f"{measure}_high"] - value]))
+                axes.errorbar(
+                    value, at, xerr=np.nan_to_num(spread), fmt="o", color=colour, markersize=3, elinewidth=0.8
+                )
+            axes.set_xlabel(_NAMES[measure])
+            axes.grid(axis="x", linewidth=0.3, color="#dddddd")
+            axes.set_axisbelow(True)
+        panels[0].set_yticks(range(len(pairs)), [p.replace(" on ", "\non ") for p in pairs], fontsize=5.5)
+        panels[0].set_ylim(len(pairs) - 0.4, -0.6)
+        handles = [_dot(colour, text) for colour, text in looks.values()]
+        figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False)
+    return figure
+
+
+def _dot(colour: str, text: str) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=colour, marker="o", markersize=3, linestyle="none", label=text)
+
+
+def plot_protocol_kmers(kmers: dict[str, pd.DataFrame]) -> Figure:
+    """Draw the 6-mers of the best and worst crossed sites of every pair."""
+    return plot_kmers({pair.replace(" on ", "\non "): table for pair, table in kmers.items()})
+
+
+def plot_lean(borders: pd.DataFrame) -> Figure:
+    """Draw, for every arm and task, the AUROC owed to the borders and the logit a G at the site's end is worth."""
+    arms = list(dict.fromkeys(borders["arm"]))
+    tasks = list(dict.fromkeys(borders["task"]))
+    columns = {
+        "auroc_lean": "AUROC lost with the borders' bases\nbeyond that lost with other bases",
+        "g_effect": "logit of G at the last base\n(open: at a control place)",
+    }
+    with style():
+        figure = new_figure(COLUMN_WIDTHS["double"], 22 + (2.2 + 2.4 * len(arms)) * len(tasks))
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, (column, text) in zip(panels, columns.items(), strict=True):
+            axes.axvline(0, color="black", linewidth=0.6)
+            for number, arm in enumerate(arms):
+                these = borders[borders["arm"] == arm].set_index("task").reindex(tasks)
+                at = np.arange(len(tasks)) + (number - (len(arms) - 1) / 2) * 0.8 / max(len(arms), 1)
+                colour = _COLOURS[number % len(_COLOURS)]
+                axes.scatter(these[column], at, s=9, color=colour, linewidths=0)
+                if column == "g_effect":
+                    axes.scatter(
+                        these["g_effect_control"], at, s=9, facecolors="none", edgecolors=colour, linewidths=0.6
+                    )
+            axes.set_xlabel(text)
+            axes.grid(axis="x", linewidth=0.3, color="#dddddd")
+            axes.set_axisbelow(True)
+        panels[0].set_yticks(range(len(tasks)), tasks)
+        panels[0].set_ylim(len(tasks) - 0.4, -0.6)
+        handles = [_dot(_COLOURS[i % len(_COLOURS)], arm) for i, arm in enumerate(arms)]
+        figure.legend(handles=handles, loc="outside upper center", ncols=max(len(arms), 1), frameon=False)
+    return figure
+
+
+def plot_profiles(profiles: pd.DataFrame) -> Figure:
+    """Draw mean attributions around the last base of sites (offset 0), one panel per task; G's share in grey."""
+    rows = profiles[profiles["end"] == "last"]
+    arms = list(dict.fromkeys(rows["arm"]))
+    by = rows.groupby(["task", "arm"])
+
+    def draw(axes: Any, task: str) -> None:
+        for number, arm in enumerate(arms):
+            if (task, arm) not in by.groups:
+                continue
+            line = by.get_group((task, arm))
+            axes.plot(line["offset"], line["attribution"], color=_COLOURS[number % len(_COLOURS)], linewidth=0.9)
+        share = rows[rows["task"] == task].drop_duplicates("offset")
+        twin = axes.twinx()
+        twin.bar(share["offset"], share["g_share"], width=1, color="#e3e3e3", zorder=0)
+        twin.set(ylim=(0, 1), yticks=[])
+        axes.set_zorder(twin.get_zorder() + 1)
+        axes.patch.set_visible(False)
+        axes.axvline(0, color="black", linewidth=0.4, linestyle=":")
+        axes.axhline(0, color="black", linewidth=0.4)
+
+    handles = [_line(_COLOURS[i % len(_COLOURS)], arm) for i, arm in enumerate(arms)]
+    return small_multiples(
+        list(dict.fromkeys(rows["task"])),
+        draw,
+        x_label="position from the last base of the site (nt); grey: share of G, 0 to 1",
+        y_label="mean attribution (logit)",
+        columns=4,
+        panel_height_mm=32,
+        handles=handles,
+    )
+
+
+def _line(colour: str, text: str) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=colour, label=text)

@@ -1,0 +1,231 @@
+"""Running a study from beginning to end, or from where it stopped."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from ripe_lib.atomic import atomic_file
+from ripe_lib.dataset import Dataset
+from ripe_lib.errors import InputError
+from ripe_lib.evaluate import Evaluation
+from ripe_lib.figures import save_figure
+from ripe_lib.models import Model, load_model
+from training.config import plain
+from training.runs import environment, write_text
+from training.study import figures
+from training.study.arms import MULTITASK, Arm, arms_of, load_run, score_arm, time_table, train_arm
+from training.study.borders import border_profiles, lean_on_borders, windows_with_borders
+from training.study.compare import Comparison, arm_tables, compare_all
+from training.study.config import StudyConfig, data_path, read_config
+from training.study.page import write_page
+from training.study.protocols import ProtocolResult, cross_protocols
+from training.study.slices import write_slice
+
+Note = Callable[[str], None]
+
+
+@dataclass
+class Results:
+    """What a study found, by name: ``tables/NAME.csv``, ``figures/NAME.png`` and ``.svg``."""
+
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+def run_study(
+    path: str | Path,
+    *,
+    quick: bool = False,
+    changes: dict[str, Any] | None = None,
+    quiet: bool = True,
+    note: Note = lambda _: None,
+) -> Path:
+    """Run a study; runs and scores that are there already are kept.
+
+    Parameters
+    ----------
+    path : path
+        Config file with a section ``study`` (and ``prepare``, unless the study names a data set).
+    quick : bool
+        A slice of the data, small networks, few epochs: the same tables in small, in ``DIRECTORY_quick``.
+    changes : dict, optional
+        Fields of :class:`StudyConfig` to set, e.g. from the command line.
+    quiet : bool
+        No progress bars.
+    note : callable
+        Is given what is done next, one line each.
+
+    Returns
+    -------
+    Path
+        The study's directory.
+    """
+    from dataclasses import replace
+
+    began = time.monotonic()
+    config = replace(read_config(path), **(changes or {}))
+    source = data_path(config, path)
+    if not source.is_file() and config.data is None:
+        from training import prepare
+
+        note(f"preparing {source}")
+        prepare.prepare(prepare.read_config(path), note=note)
+    dataset = Dataset(source)
+    if quick:
+        config = config.quickened()
+        config.directory.mkdir(parents=True, exist_ok=True)
+        dataset = _slice(config, dataset)
+    _open(config, dataset)
+    arms = arms_of(config, dataset)
+    weights = {name: train_arm(config, arm, dataset.path, quiet=quiet, note=note) for name, arm in arms.items()}
+    results = Results()
+    measured = {}
+    for name, arm in arms.items():
+        if not name.startswith("protocol_"):
+            note(f"scoring {name}")
+            measured[name] = score_arm(config, arm, weights[name], dataset)
+    _compare(config, measured, results, note)
+    if "protocols" in config.comparisons:
+        note("crossing protocols")
+        _protocols(config, dataset, weights, results)
+    if "borders" in config.comparisons:
+        note("looking at the borders of sites")
+        _borders(config, dataset, arms, weights, results)
+    results.tables["time"] = time_table(config, arms)
+    _write(config, dataset, results, time.monotonic() - began, note)
+    return config.directory
+
+
+def _slice(config: StudyConfig, dataset: Dataset) -> Dataset:
+    tasks = list(config.quick.tasks) or dataset.tasks[:3]
+    path = config.directory / "slice.h5"
+    if not path.is_file():
+        write_slice(dataset, path, tasks, config.quick.rows, config.seed)
+    return Dataset(path)
+
+
+def _open(config: StudyConfig, dataset: Dataset) -> None:
+    """Create the directory, or check that it belongs to this config and data set."""
+    path = config.directory / "study.yaml"
+    skipped = ("directory", "data", "quick")
+    now = {key: value for key, value in plain(config).items() if key not in skipped}
+    now["dataset_sha256"] = dataset.manifest_sha256
+    if path.is_file():
+        before = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for key in sorted(set(before) | set(now)):
+            if before.get(key) != now.get(key):
+                raise InputError(
+                    f"{config.directory}: holds a study with another {key} ({before.get(key)!r}, now "
+                    f"{now.get(key)!r}). Choose another directory or remove this one."
+                )
+        return
+    if config.directory.is_file():
+        raise InputError(f"{config.directory}: expected a folder for the study, got a file.")
+    config.directory.mkdir(parents=True, exist_ok=True)
+    write_text(config.directory / "environment.json", json.dumps(environment(), indent=1, sort_keys=True) + "\n")
+    write_text(path, yaml.safe_dump(now, sort_keys=False))
+
+
+def comparisons_of(config: StudyConfig, measured: dict[str, Evaluation]) -> list[Comparison]:
+    """Return the paired comparisons among the arms that were measured; the first is expected to be better."""
+    wanted = []
+    if "modalities" in config.comparisons:
+        wanted += [
+            Comparison("region types", MULTITASK, "sequence_only"),
+            Comparison("region types withheld", "region_withheld", "sequence_only"),
+        ]
+    if "architectures" in config.comparisons:
+        wanted.append(Comparison("architecture", MULTITASK, "gru"))
+    if "strategies" in config.comparisons:
+        wanted += [
+            Comparison(f"multitask or single ({name})", MULTITASK, f"single_{name}") for name in config.strategies
+        ]
+    return [c for c in wanted if c.first in measured and c.second in measured]
+
+
+def _compare(config: StudyConfig, measured: dict[str, Evaluation], results: Results, note: Note) -> None:
+    note("comparing")
+    results.tables["tasks"], results.tables["arms"] = arm_tables(measured)
+    results.figures["arms"] = figures.plot_arms(results.tables["arms"], results.tables["tasks"])
+    comparisons = comparisons_of(config, measured)
+    if not comparisons:
+        return
+    differences, tests = compare_all(comparisons, measured, config.n_bootstrap, config.seed)
+    results.tables["differences"], results.tables["tests"] = differences, tests
+    for comparison in comparisons:
+        rows, test = (t[t["comparison"] == comparison.name] for t in (differences, tests))
+        results.figures[f"{comparison.first}_vs_{comparison.second}"] = figures.plot_pairs(rows, test)
+
+
+def _protocols(config: StudyConfig, dataset: Dataset, weights: dict[str, list[Path]], results: Results) -> None:
+    trained = {
+        group: weights[f"protocol_{group}"][0] for group in config.protocols.groups if f"protocol_{group}" in weights
+    }
+    if not config.protocols.pairs:
+        return
+    found: ProtocolResult = cross_protocols(config, dataset, trained)
+    results.tables["protocols"] = found.table
+    results.tables["protocol_kmers"] = pd.concat(
+        [table.head(50).assign(pair=pair) for pair, table in found.kmers.items()], ignore_index=True
+    )
+    results.figures["protocols"] = figures.plot_protocols(found.table)
+    results.figures["protocol_kmers"] = figures.plot_protocol_kmers(found.kmers)
+
+
+def _borders(
+    config: StudyConfig, dataset: Dataset, arms: dict[str, Arm], weights: dict[str, list[Path]], results: Results
+) -> None:
+    options = config.borders
+    windows = windows_with_borders(dataset, config.split, options.n_edge)
+    looked_at: dict[str, Callable[[], list[Model]]] = {
+        name: lambda files=weights[name]: [load_run(path) for path in files]  # type: ignore[misc]
+        for name in options.arms
+        if name in arms
+    }
+    for name, model in options.models.items():
+        looked_at[name] = lambda model=model: [load_model(model)]  # type: ignore[misc]
+    leans, profiles = [], []
+    for name, load in looked_at.items():
+        models = load()
+        leans.append(lean_on_borders(models, dataset, windows, options, config.seed).assign(arm=name))
+        if options.max_maps:
+            profiles.append(border_profiles(models, dataset, windows, options, config.seed).assign(arm=name))
+    table = pd.concat(leans, ignore_index=True)
+    results.tables["borders"] = table[["arm", *(c for c in table.columns if c != "arm")]]
+    results.figures["borders"] = figures.plot_lean(table)
+    if profiles:
+        table = pd.concat(profiles, ignore_index=True)
+        results.tables["border_profiles"] = table[["arm", *(c for c in table.columns if c != "arm")]]
+        results.figures["border_profiles"] = figures.plot_profiles(table)
+
+
+def _write(config: StudyConfig, dataset: Dataset, results: Results, seconds: float, note: Note) -> None:
+    for name in ("tables", "figures"):
+        (config.directory / name).mkdir(exist_ok=True)
+    for name, table in results.tables.items():
+        note(f"writing tables/{name}.csv")
+        with atomic_file(config.directory / "tables" / f"{name}.csv") as temporary:
+            table.to_csv(temporary, index=False)
+    for name, figure in results.figures.items():
+        note(f"writing figures/{name}")
+        save_figure(figure, config.directory / "figures" / name, ("png", "svg"))
+    write_page(config, dataset, results.tables, results.figures, config.directory / "report.html")
+    summary = {
+        "study": config.name,
+        "dataset": dataset.path.name,
+        "dataset_sha256": dataset.manifest_sha256,
+        "split": config.split,
+        "seed": config.seed,
+        "tables": sorted(results.tables),
+        "seconds_training": float(results.tables["time"]["seconds"].sum()),
+        "seconds_last_call": round(seconds, 1),
+    }
+    write_text(config.directory / "study.json", json.dumps(summary, indent=1, sort_keys=True) + "\n")

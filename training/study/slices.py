@@ -1,0 +1,69 @@
+"""A small slice of a data set with the same layout, for quick studies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ripe_lib.dataset import SPLITS, Dataset
+from training.store import SiteColumns, write_dataset
+
+
+def chosen_rows(dataset: Dataset, tasks: list[str], n_rows: int, seed: int) -> np.ndarray:
+    """Return the rows of a slice, sorted.
+
+    Per split and task: up to ``n_rows`` positives, twice as many negatives, and as many windows without any site.
+    """
+    rng = np.random.default_rng([seed, 0x51C])
+    bound = (dataset.labels == 1).any(axis=1)
+    kept: set[int] = set()
+    for code in range(len(SPLITS)):
+        here = dataset.split == code
+        for task in tasks:
+            label = dataset.labels[:, dataset.task_index(task)]
+            for wanted, number in ((label == 1, n_rows), (label == 0, 2 * n_rows), (~bound & (label == 0), n_rows)):
+                rows = np.flatnonzero(wanted & here)
+                kept.update(rng.choice(rows, min(number, len(rows)), replace=False).tolist())
+    return np.array(sorted(kept), dtype=np.int64)
+
+
+def write_slice(dataset: Dataset, path: Path, tasks: list[str], n_rows: int, seed: int) -> Path:
+    """Write a slice of a data set with some of its tasks.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    path : Path
+        Output file.
+    tasks : list of str
+        Label columns to keep, in this order.
+    n_rows : int
+        See :func:`chosen_rows`.
+    seed : int
+    """
+    columns = [dataset.task_index(task) for task in tasks]
+    rows = chosen_rows(dataset, tasks, n_rows, seed)
+    sites = dataset.intervals.iloc[rows]
+    write_dataset(
+        path,
+        SiteColumns(
+            chrom=sites["chrom"].to_numpy(dtype=str),
+            start=sites["start"].to_numpy(),
+            end=sites["end"].to_numpy(),
+            strand=sites["strand"].to_numpy(dtype=str),
+            labels=dataset.labels[rows][:, columns],
+            split=dataset.split[rows],
+            source=dataset.source_index[rows],
+            cluster=dataset.cluster[rows],
+        ),
+        lambda part: (dataset.seq_codes(rows[part]), dataset.region_codes(rows[part])),
+        tasks=tasks,
+        sources=dataset.sources,
+        source_has_task=dataset.source_has_task[:, columns],
+        sequence_length=dataset.sequence_length,
+        region_length=dataset.region_length,
+        margin=dataset.margin,
+        manifest={"slice_of": dataset.manifest_sha256, "rows_per_task": n_rows, "seed": seed},
+    )
+    return path
