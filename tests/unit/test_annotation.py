@@ -269,7 +269,7 @@ def test_another_state_of_the_file_or_option_is_read_again(tmp_path, monkeypatch
     load(tmp_path, TEXT)
     path = tmp_path / "a.gtf"
     assert kept_by_reading(monkeypatch, path)[1]
-    lnc, kept = kept_by_reading(monkeypatch, path, transcript_types=("lncRNA", "protein_coding"))
+    _, kept = kept_by_reading(monkeypatch, path, transcript_types=("lncRNA", "protein_coding"))
     assert not kept
     assert kept_by_reading(monkeypatch, path, transcript_types=("protein_coding", "lncRNA"))[1]
     os.utime(path, ns=(1, 1))

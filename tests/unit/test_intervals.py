@@ -36,7 +36,7 @@ def test_bed6_gives_the_six_columns_in_order(tmp_path):
     [
         "chr1\t10\t60\ta\t0\t+\r\nchr2\t5\t6\tb\t7.5\t-\r\n",
         "chr1\t10\t60\ta\t0\t+\nchr2\t5\t6\tb\t7.5\t-",
-        "# a comment\ntrack name=x description=y\nbrowser position chr1\nchr1\t10\t60\ta\t0\t+\n\n#x\nchr2\t5\t6\tb\t7.5\t-\n",
+        "# c\ntrack name=x description=y\nbrowser position chr1\nchr1\t10\t60\ta\t0\t+\n\n#x\nchr2\t5\t6\tb\t7.5\t-\n",
         "chr1 10 60 a 0 +\nchr2  5   6 b 7.5 -\n",
         "chr1\t10\t60\ta\t0\t+\t4.1\t-1\t-1\t25\nchr2\t5\t6\tb\t7.5\t-\t3\t2\t1\t0\n",
         b"\xef\xbb\xbfchr1\t10\t60\ta\t0\t+\nchr2\t5\t6\tb\t7.5\t-\n",
