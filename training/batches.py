@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ripe_lib.dataset import Dataset
 from ripe_lib.encoding import UNKNOWN, Codes
 from ripe_lib.errors import InputError
+from training.losses import MASKED
 from training.sites import KNOWN_BASES
 
 # Rows drawn, read and augmented at once; a multiple of usual batch sizes is not needed.
@@ -36,15 +37,21 @@ class AugmentOptions:
         Chance that the whole region track becomes unknown (no GTF).
     region_flank_mask : float or None
         Chance that the region track is cut to the central 101 nt; default as ``flank_mask``, in the same rows.
+    borrow_region : float
+        Chance that a row without any region type is given the track of another row of its block. Its labels stay only
+        for tasks that no source with region types has: for those, region types then say nothing, as they should when
+        nothing is known, while the other tasks learn theirs from real tracks alone. Without this, a task known from
+        sites without region types alone rises when region types are taken away from any site.
     """
 
     jitter: int = 0
     flank_mask: float = 0.0
     region_dropout: float = 0.0
     region_flank_mask: float | None = None
+    borrow_region: float = 0.0
 
     def __post_init__(self) -> None:
-        chances = [self.flank_mask, self.region_dropout, self.region_flank_mask or 0.0]
+        chances = [self.flank_mask, self.region_dropout, self.region_flank_mask or 0.0, self.borrow_region]
         if self.jitter < 0 or min(chances) < 0 or max(chances) > 1:
             raise InputError(f"augment: expected jitter >= 0 and chances from 0 to 1, got {vars(self)}.")
 
@@ -71,10 +78,23 @@ def cut_windows(codes: Codes, length: int, margin: int, shift: NDArray[np.int64]
     return windows[np.arange(len(codes)), margin + shift]
 
 
+def borrow_regions(region: Codes, chance: float, rng: np.random.Generator) -> tuple[Codes, NDArray[np.bool_]]:
+    """Return tracks (n, W) where rows without region types have, by chance, that of a row that has some, and which."""
+    donors = np.flatnonzero((region != UNKNOWN).any(axis=1))
+    lucky = rng.random(len(region)) < chance
+    chosen = rng.integers(0, max(len(donors), 1), len(region))
+    if not len(donors):
+        return region, np.zeros(len(region), dtype=bool)
+    lucky[donors] = False
+    borrowed = region.copy()
+    borrowed[lucky] = region[donors[chosen[lucky]]]
+    return borrowed, lucky
+
+
 def augment(
     seq: Codes, region: Codes, dataset: Dataset, options: AugmentOptions, rng: np.random.Generator
-) -> tuple[Codes, Codes]:
-    """Return augmented windows (n, L) and (n, R) of rows with margins; five draws per row, used or not."""
+) -> tuple[Codes, Codes, NDArray[np.bool_]]:
+    """Return augmented windows (n, L) and (n, R) of rows with margins, and which rows have a borrowed track (n,)."""
     n = len(seq)
     shift = rng.integers(-options.jitter, options.jitter, size=n, endpoint=True, dtype=np.int64)
     flanks, dropout = rng.random(n), rng.random(n)
@@ -83,12 +103,15 @@ def augment(
     region_chance = options.flank_mask if options.region_flank_mask is None else options.region_flank_mask
     if region_chance:
         region = mask_flanks(region, flanks < region_chance)
+    borrowed = np.zeros(n, dtype=bool)
+    if options.borrow_region:
+        region, borrowed = borrow_regions(region, options.borrow_region, rng)
     seq = cut_windows(seq, dataset.sequence_length, dataset.margin, shift)
     region = cut_windows(region, dataset.region_length, dataset.margin, shift)
     if options.region_dropout:
         region = region.copy()
         region[dropout < options.region_dropout] = UNKNOWN
-    return seq, region
+    return seq, region, borrowed
 
 
 class EpochBatches:
@@ -105,6 +128,8 @@ class EpochBatches:
         The last, smaller batch is kept.
     options : AugmentOptions
     seed : int
+    region_tasks : bool (T,), optional
+        Tasks that a source with region types has; their labels are masked in rows with a borrowed track.
     """
 
     def __init__(
@@ -115,6 +140,7 @@ class EpochBatches:
         batch_size: int,
         options: AugmentOptions,
         seed: int,
+        region_tasks: NDArray[np.bool_] | None = None,
     ) -> None:
         if options.jitter > dataset.margin:
             raise InputError(
@@ -123,6 +149,7 @@ class EpochBatches:
             )
         self.dataset, self.rows, self.codes = dataset, rows, codes
         self.batch_size, self.options, self.seed = batch_size, options, seed
+        self.region_tasks = np.ones(codes.shape[1], dtype=bool) if region_tasks is None else region_tasks
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
@@ -141,8 +168,10 @@ class EpochBatches:
             sorted_rows = drawn[ascending]
             seq = self.dataset.seq_codes(sorted_rows)[back]
             region = self.dataset.region_codes(sorted_rows)[back]
-            seq, region = augment(seq, region, self.dataset, self.options, rng)
+            seq, region, borrowed = augment(seq, region, self.dataset, self.options, rng)
             labels = self.codes[drawn]
+            if borrowed.any():
+                labels[np.ix_(borrowed, self.region_tasks)] = MASKED
             for start in range(0, len(drawn), self.batch_size):
                 part = slice(start, start + self.batch_size)
                 yield seq[part], region[part], labels[part]

@@ -196,7 +196,7 @@ class Trainer:
             tf.config.experimental.enable_op_determinism()
         self.strategy = distribution(config.strategy)
         self.batches = EpochBatches(
-            data.dataset, data.train, data.codes, config.batch_size, config.augment, config.seed
+            data.dataset, data.train, data.codes, config.batch_size, config.augment, config.seed, data.region_tasks
         )
         with self.scope(), seeded(config.seed):
             self.network = build_model(spec)

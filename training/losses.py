@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from ripe_lib.errors import InputError, unknown_name
 
 WEIGHTINGS = ("none", "per_task", "legacy_first_positive")
+UNKNOWN_ROWS = ("all", "background")
 NEGATIVE, POSITIVE, SOFT_UNKNOWN, MASKED = range(4)
 EPSILON = 1e-7  # probabilities are clipped to [EPSILON, 1 - EPSILON], as Keras does
 
@@ -48,6 +49,9 @@ class LossOptions:
         One of :data:`WEIGHTINGS`.
     unknown_weight : float
         Weight of "unknown" as a negative, where the row's source has a table of the task. 0 masks it.
+    unknown_rows : str
+        Where ``unknown_weight`` applies: ``"all"`` rows, or ``"background"``, rows without any positive. A site of one
+        protein is a likelier site of the next than a random window is, so "background" misleads less.
     negative_weight : float or str
         Weight of sure negatives; ``"balanced"`` gives each task's negatives the total weight of its positives.
     task_balance : bool
@@ -56,12 +60,15 @@ class LossOptions:
 
     weighting: str = "none"
     unknown_weight: float = 0.0
+    unknown_rows: str = "all"
     negative_weight: float | str = 1.0
     task_balance: bool = False
 
     def __post_init__(self) -> None:
         if self.weighting not in WEIGHTINGS:
             raise unknown_name("loss weighting", self.weighting, WEIGHTINGS)
+        if self.unknown_rows not in UNKNOWN_ROWS:
+            raise unknown_name("loss unknown_rows", self.unknown_rows, UNKNOWN_ROWS)
         if isinstance(self.negative_weight, str) and self.negative_weight != "balanced":
             raise InputError(f"loss: expected negative_weight a number or 'balanced', got {self.negative_weight!r}.")
         numbers = [self.unknown_weight, *([] if isinstance(self.negative_weight, str) else [self.negative_weight])]
@@ -89,7 +96,11 @@ class ElementWeights:
 
 
 def label_codes(
-    labels: NDArray[np.int8], source: NDArray[np.uint8], source_has_task: NDArray[np.bool_], *, soft_unknown: bool
+    labels: NDArray[np.int8],
+    source: NDArray[np.uint8],
+    source_has_task: NDArray[np.bool_],
+    *,
+    soft_unknown: bool | NDArray[np.bool_],
 ) -> NDArray[np.uint8]:
     """Return codes (N, T) uint8 for the loss.
 
@@ -101,12 +112,12 @@ def label_codes(
     source_has_task : bool (S, T)
         An unknown label is code 2 only where this is true: across sources it stays masked, or the network would
         learn a source's padding instead of binding.
-    soft_unknown : bool
-        Whether unknown labels count at all.
+    soft_unknown : bool or bool (N,)
+        Whether unknown labels count at all, or in which rows.
     """
     codes = np.full(labels.shape, MASKED, dtype=np.uint8)
-    if soft_unknown:
-        codes[source_has_task[source]] = SOFT_UNKNOWN
+    if np.any(soft_unknown):
+        codes[source_has_task[source] & np.reshape(soft_unknown, (-1, 1))] = SOFT_UNKNOWN
     codes[labels == 0] = NEGATIVE
     codes[labels == 1] = POSITIVE
     return codes

@@ -86,6 +86,8 @@ def test_unknown_counts_only_where_the_source_has_a_table_of_the_task():
     has_task = np.array([[True, False], [True, True]])
     assert label_codes(labels, source, has_task, soft_unknown=True).tolist() == [[1, 3], [2, 0], [2, 2]]
     assert label_codes(labels, source, has_task, soft_unknown=False).tolist() == [[1, 3], [3, 0], [3, 3]]
+    only_last = np.array([False, False, True])
+    assert label_codes(labels, source, has_task, soft_unknown=only_last).tolist() == [[1, 3], [3, 0], [2, 2]]
 
 
 def test_legacy_weights_are_those_of_the_authors_stack(shared_data):
