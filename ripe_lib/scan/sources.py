@@ -44,9 +44,13 @@ class Run(NamedTuple):
 class Source(Protocol):
     """Where codes come from."""
 
-    kind: str  # "rna", "genome" or "transcript"
-    contigs: dict[str, int]
-    has_region: bool
+    @property
+    def kind(self) -> str:
+        """``"rna"``, ``"genome"`` or ``"transcript"``."""
+
+    @property
+    def contigs(self) -> dict[str, int]:
+        """Lengths by name."""
 
     def runs(self, step: int) -> list[Run]:
         """Return what is to be scanned, sorted by contig, strand and position."""
@@ -105,11 +109,6 @@ class RnaSource:
     def _numbers(self) -> dict[str, int]:
         return {name: number for number, name in enumerate(self.records.names)}
 
-    @property
-    def has_region(self) -> bool:
-        """Whether any record has region types."""
-        return bool((self.records.region_offsets >= 0).any())
-
     def runs(self, step: int) -> list[Run]:
         """Return one run per record."""
         return [Run(name, "+", 0, -(-length // step)) for name, length in self.contigs.items()]
@@ -163,11 +162,6 @@ class GenomeSource:
     def contigs(self) -> dict[str, int]:
         """Lengths of all contigs, in FASTA order."""
         return open_genome(self.fasta_file).contigs
-
-    @property
-    def has_region(self) -> bool:
-        """Whether there is an annotation."""
-        return self.gtf_file is not None
 
     def runs(self, step: int) -> list[Run]:
         """Return the bins that touch a span, merged."""
@@ -226,11 +220,6 @@ class TranscriptSource:
             str(name): (genome.resolve(chrom), strand, int(start))
             for name, chrom, strand, start in rows.itertuples(name=None)
         }
-
-    @property
-    def has_region(self) -> bool:
-        """Always: there is an annotation."""
-        return True
 
     def runs(self, step: int) -> list[Run]:
         """Return one run per transcript."""

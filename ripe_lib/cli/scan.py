@@ -1,0 +1,238 @@
+"""``ripe scan``: where the RBPs bind along an RNA, a gene or a chromosome."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ripe_lib.cli.common import (
+    add_genome_arguments,
+    add_run_arguments,
+    apply_threads,
+    note,
+    positive_int,
+    progress,
+)
+from ripe_lib.errors import InputError, MissingFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ripe_lib.models import Model
+    from ripe_lib.scan.sources import Source
+
+EXAMPLES = """
+examples:
+  ripe scan clip31 rna.fa -o scores.tsv --sites sites.bed
+  ripe scan clip31 --genes MYC --fasta hg38.fa --gtf gencode.gtf.gz --task QKI_PARCLIP -o myc.bw
+  ripe scan clip31 --chrom chr22 --fasta hg38.fa --gtf gencode.gtf.gz -o chr22.h5 --sites chr22.tsv.gz
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``ripe scan``."""
+    parser.epilog = EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("model", metavar="MODEL", help="name or directory of a model, see: ripe models")
+    what = parser.add_argument_group("what to scan (one of these)")
+    what.add_argument("rna", nargs="?", metavar="RNA", help="FASTA of RNAs or DNA, plain or gz; - is standard input")
+    what.add_argument("--intervals", metavar="BED", help="stretches of the genome")
+    what.add_argument("--genes", metavar="NAMES", help="gene names or ids, with commas, a file of them, or 'all'")
+    what.add_argument("--chrom", nargs="+", metavar="NAME", help="whole contigs; with --genes: only genes on these")
+    how = parser.add_argument_group("sequence")
+    add_genome_arguments(parser, required=False)
+    how.add_argument("--spliced", action="store_true", help="with --genes: scan the transcripts, exons joined")
+    how.add_argument(
+        "--strand",
+        choices=("auto", "+", "-", "both"),
+        default="auto",
+        help="auto: that of the interval or gene, else (BED3) of the overlapping transcript; both for --chrom",
+    )
+    how.add_argument("--region-file", metavar="FILE", help="FASTA-like file with region letters i c 3 5 N of the RNAs")
+    how.add_argument("--region-type", choices=tuple("ic35N"), help="one region type for all RNAs")
+    out = parser.add_argument_group("output")
+    out.add_argument(
+        "-o",
+        "--output",
+        action="append",
+        default=[],
+        metavar="OUT",
+        help="scores of all bins, may be repeated: .tsv .csv .parquet (also .gz), .bedgraph .bw "
+        "(one file per task and strand), .h5 (compact)",
+    )
+    out.add_argument("--sites", action="append", default=[], metavar="OUT", help="sites: .bed .tsv .parquet")
+    out.add_argument("--task", nargs="+", metavar="T", help="only these tasks, see: ripe tasks MODEL")
+    out.add_argument("--long", action="store_true", help="tables with one row per bin and task")
+    out.add_argument("--min-score", type=float, default=0.0, metavar="P", help="leave out table rows below")
+    bins = parser.add_argument_group("bins and sites")
+    bins.add_argument(
+        "--step",
+        type=positive_int,
+        metavar="N",
+        help="width and distance of bins (default: 1; above a million nt the bin size of the model)",
+    )
+    bins.add_argument("--threshold", type=float, metavar="P", help="probability from which a bin belongs to a site")
+    bins.add_argument(
+        "--fpr",
+        type=float,
+        default=0.001,
+        metavar="R",
+        help="without --threshold: share of bins of dinucleotide-shuffled input that may pass (default 0.001)",
+    )
+    bins.add_argument("--distance", type=positive_int, metavar="N", help="least nt between peaks (default: bin size)")
+    bins.add_argument(
+        "--kmer-length", type=int, metavar="K", help="of the best k-mer of a site, 0: none (default 6; long input: 0)"
+    )
+    add_run_arguments(parser)
+    parser.add_argument("--dask", metavar="SCHEDULER", help="address of a dask scheduler, or processes:N")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run ``ripe scan``."""
+    apply_threads(args.threads)
+    _check_arguments(args)
+    from ripe_lib.models import load_model
+    from ripe_lib.scan.output import check_outputs
+
+    if not args.output and not args.sites:
+        raise InputError("expected at least one output, got none. Name one with -o or --sites.")
+    check_outputs(args.output, args.sites)
+    model = load_model(args.model)
+    with _source(args, model) as source:
+        _scan(args, model, source)
+
+
+def _scan(args: argparse.Namespace, model: Model, source: Source) -> None:
+    from ripe_lib.scan.run import ScanOptions, scan_to_files
+
+    options = ScanOptions(
+        step=args.step,
+        tasks=args.task,
+        threshold=args.threshold,
+        false_positive_rate=args.fpr,
+        distance=args.distance,
+        kmer_length=args.kmer_length,
+        long=args.long,
+        min_score=args.min_score,
+        threads=args.threads,
+        batch_size=args.batch_size,
+        seed=args.seed,
+        scheduler=args.dask,
+    )
+    with progress(quiet=args.quiet, unit="part", desc="scan") as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        result = scan_to_files(model, source, args.output, sites=args.sites, options=options, progress=show)
+    files = [str(path) for path in result.files]
+    named = ", ".join(files[:4]) + (f" and {len(files) - 4} more" if len(files) > 4 else "")
+    sites = f", {result.n_sites} sites" if args.sites else ""
+    note(f"{result.n_bins} bins of {result.step} nt{sites}: {named}", quiet=args.quiet)
+    if result.thresholds and args.threshold is None:
+        values = sorted(result.thresholds.values())
+        note(
+            f"thresholds {values[0]:.3f} to {values[-1]:.3f}: {args.fpr:g} of the bins of shuffled sequence reach them",
+            quiet=args.quiet,
+        )
+
+
+def _check_arguments(args: argparse.Namespace) -> None:
+    on_genome = args.intervals is not None or args.genes is not None or args.chrom is not None
+    if (args.rna is not None) == on_genome:
+        raise InputError("expected either a FASTA of RNAs, or one of --intervals, --genes, --chrom.")
+    if args.intervals is not None and (args.genes is not None or args.chrom is not None):
+        raise InputError("expected --intervals alone, got it together with --genes or --chrom.")
+    if on_genome and args.fasta is None:
+        raise InputError("expected a genome for --intervals, --genes and --chrom, got none. Give it with --fasta.")
+    if args.genes is not None and args.gtf is None:
+        raise InputError("expected a gene annotation for --genes, got none. Give it with --gtf.")
+    if args.spliced and args.genes is None:
+        raise InputError("--spliced: expected genes or transcripts, got none. Name them with --genes.")
+    if on_genome and (args.region_file is not None or args.region_type is not None):
+        raise InputError("--region-file and --region-type are for RNAs; of a genome, region types come from --gtf.")
+    if args.rna is not None and (args.fasta is not None or args.gtf is not None):
+        raise InputError("--fasta and --gtf are for genomes; region types of RNAs come from --region-file.")
+
+
+@contextmanager
+def _source(args: argparse.Namespace, model: Model) -> Iterator[Source]:
+    if args.rna is None:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            source = _genome_source(args, model)
+        for warning in caught:
+            note(f"note: {warning.message}", quiet=args.quiet)
+        yield source
+        return
+    from ripe_lib.scan.rna_fasta import read_rna_fasta
+    from ripe_lib.scan.sources import RnaSource
+
+    first = Path([*args.output, *args.sites][0])
+    scratch = first.parent / f".{first.name}.rna"
+    try:
+        yield RnaSource(read_rna_fasta(args.rna, scratch, region_file=args.region_file, region_letter=args.region_type))
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _genome_source(args: argparse.Namespace, model: Model) -> Source:
+    from ripe_lib.scan import sources
+    from ripe_lib.windows import WindowMaker
+
+    fasta, gtf = str(Path(args.fasta).absolute()), None if args.gtf is None else str(Path(args.gtf).absolute())
+    genome = sources.open_genome(fasta)
+    if args.genes is not None:
+        annotation = sources.open_annotation(str(gtf), fasta)
+        transcripts = sources.genes_of(annotation, _names(args.genes))
+        if args.chrom is not None:
+            wanted = {genome.resolve(name) for name in args.chrom}
+            contigs = {name: _contig_or_none(genome, name) for name in transcripts["chrom"].unique()}
+            transcripts = transcripts[transcripts["chrom"].map(contigs).isin(wanted)]
+            if not len(transcripts):
+                raise InputError(f"--genes {args.genes}: expected genes on {', '.join(args.chrom)}, found none.")
+        if args.spliced:
+            return sources.TranscriptSource(fasta, str(gtf), tuple(transcripts["transcript_id"]))
+        spans = sources.spans_of_genes(transcripts, genome, args.strand)
+    elif args.chrom is not None:
+        spans = sources.spans_of_contigs(genome, args.chrom, args.strand)
+    else:
+        from ripe_lib.intervals import read_intervals
+
+        intervals: Any = args.intervals
+        if args.strand != "auto":
+            intervals = read_intervals(args.intervals)
+            intervals["strand"] = "+"  # replaced below; no need to warn about intervals without one
+        maker = WindowMaker(model.spec, genome, None if gtf is None else sources.open_annotation(gtf, fasta))
+        frame = maker.prepare(intervals)
+        frame["chrom"] = frame["chrom"].map(genome.resolve)
+        spans = sources.spans_of_intervals(frame, args.strand)
+    return sources.GenomeSource(fasta, gtf, tuple(spans))
+
+
+def _contig_or_none(genome: Any, name: str) -> str | None:
+    from ripe_lib.errors import UnknownNameError
+
+    try:
+        return genome.resolve(name)
+    except UnknownNameError:
+        return None
+
+
+def _names(text: str) -> list[str]:
+    """Return the names of ``A,B,C``, or those in a file, one per line."""
+    path = Path(text)
+    if "," not in text and path.is_file():
+        try:
+            names = [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: expected a text file with one gene name per line.") from error
+    else:
+        names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise MissingFileError(f"--genes {text!r}: expected at least one gene name, got none.")
+    return names

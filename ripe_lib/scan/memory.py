@@ -1,0 +1,91 @@
+"""Scanning one sequence that is already in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ripe_lib.encoding import Codes, encode_region, encode_sequence, place
+from ripe_lib.errors import InputError
+from ripe_lib.models import Model
+from ripe_lib.scan.engine import Scanner
+from ripe_lib.scan.sources import Run, bin_bounds, stretches
+
+
+class SequenceSource:
+    """One RNA in memory; see :class:`ripe_lib.scan.sources.Source`."""
+
+    kind = "rna"
+
+    def __init__(self, seq_codes: Codes, region_codes: Codes | None = None, name: str = "sequence") -> None:
+        self._seq, self._region, self._name = seq_codes, region_codes, name
+        self.contigs = {name: len(seq_codes)}
+
+    def runs(self, step: int) -> list[Run]:
+        """Return one run."""
+        return [Run(self._name, "+", 0, -(-len(self._seq) // step))]
+
+    def codes(self, contig: str, start: int, length: int, minus: bool) -> tuple[Codes, Codes | None]:
+        """Return bases and region types, unknown off the sequence."""
+        region = None if self._region is None else place(self._region, length, -start)
+        return place(self._seq, length, -start), region
+
+    def fingerprint(self) -> tuple[Any, list[Path]]:
+        """Return the codes themselves."""
+        return [self._seq.tobytes(), None if self._region is None else self._region.tobytes()], []
+
+
+def scan_sequence(
+    model: Model,
+    sequence: str,
+    *,
+    region: str | None = None,
+    step: int = 1,
+    tasks: Sequence[str] | None = None,
+    threads: int | None = None,
+) -> pd.DataFrame:
+    """Score every bin of one RNA.
+
+    Parameters
+    ----------
+    model : Model
+    sequence : str
+        RNA or DNA letters, 5' to 3', any length from 1 nt; windows that overhang it are filled with unknown bases.
+    region : str, optional
+        One letter of ``i c 3 5 N`` per base; default no information.
+    step : int
+        Width and distance of the bins in nt.
+    tasks : sequence of str, optional
+        Default all of the model.
+    threads : int, optional
+        Default: all cores.
+
+    Returns
+    -------
+    DataFrame
+        ``start end`` (0-based, half-open) and one column of probabilities per task.
+
+    Raises
+    ------
+    InputError
+        For an empty sequence, letters that are none, or region letters of another number.
+    """
+    seq_codes = encode_sequence(sequence)
+    if not len(seq_codes):
+        raise InputError("sequence: expected at least one base, got none.")
+    region_codes = None if region is None else encode_region(region)
+    if region_codes is not None and len(region_codes) != len(seq_codes):
+        raise InputError(
+            f"region types: expected as many letters as bases ({len(seq_codes)}), got {len(region_codes)}."
+        )
+    scanner = Scanner(model, step=step, tasks=tasks, threads=threads)
+    source = SequenceSource(seq_codes, region_codes)
+    run = source.runs(step)[0]
+    starts, ends = bin_bounds(run, step, len(seq_codes))
+    scores = np.concatenate(scanner.scores(stretches(source, run, scanner)))
+    table = pd.DataFrame({"start": starts, "end": ends})
+    return pd.concat([table, pd.DataFrame(scores, columns=scanner.tasks)], axis=1)

@@ -1,0 +1,177 @@
+"""Which writer an output name means, and transcripts brought back to the genome."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ripe_lib.errors import InputError, OutputError
+from ripe_lib.scan.network import Array
+from ripe_lib.scan.sources import Run, Source, TranscriptSource, open_genome
+from ripe_lib.scan.tracks import (
+    TRACK_SUFFIXES,
+    BedGraphWriter,
+    BigWigWriter,
+    Hdf5TrackWriter,
+    Positions,
+    TableWriterOfBins,
+    TrackWriter,
+    track_files,
+)
+from ripe_lib.tables import open_table
+
+TABLE_SUFFIXES = (".tsv", ".tsv.gz", ".csv", ".csv.gz", ".parquet")
+HDF5_SUFFIXES = (".h5", ".hdf5")
+
+
+def output_kind(path: str | Path) -> str:
+    """Return ``"bedgraph"``, ``"bigwig"``, ``"hdf5"`` or ``"table"`` for an output name.
+
+    Raises
+    ------
+    InputError
+        Listing what is known.
+    """
+    name = Path(path).name.lower()
+    if name.endswith((".bw", ".bigwig")):
+        return "bigwig"
+    if name.endswith(TRACK_SUFFIXES):
+        return "bedgraph"
+    if name.endswith(HDF5_SUFFIXES):
+        return "hdf5"
+    if name.endswith(TABLE_SUFFIXES):
+        return "table"
+    hint = "Sites are written with --sites." if name.endswith(".bed") else "The suffix decides the format."
+    known = ", ".join([*TABLE_SUFFIXES, *TRACK_SUFFIXES, *HDF5_SUFFIXES])
+    raise InputError(f"{path}: expected a file name that ends in {known}. {hint}")
+
+
+def check_outputs(outputs: Sequence[str | Path], sites: Sequence[str | Path]) -> None:
+    """Refuse unknown suffixes, folders that do not exist, and one name twice."""
+    for path in outputs:
+        output_kind(path)
+    for path in sites:
+        if not Path(path).name.lower().endswith((".bed", *TABLE_SUFFIXES)):
+            raise InputError(f"{path}: expected a file of sites that ends in .bed, {', '.join(TABLE_SUFFIXES)}.")
+    names = [Path(path).absolute() for path in (*outputs, *sites)]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{name}: expected every output once, got it {names.count(name)} times.")
+        if not name.parent.is_dir():
+            raise OutputError(f"{name}: expected an existing folder {name.parent}, found none. Create it first.")
+        if name.is_dir():
+            raise OutputError(f"{name}: expected a file name, got a folder.")
+
+
+class Outputs:
+    """All files of a scan but the sites; takes runs in order."""
+
+    def __init__(
+        self,
+        source: Source,
+        paths: Sequence[str | Path],
+        tasks: Sequence[str],
+        strands: Sequence[str],
+        step: int,
+        long: bool,
+        min_score: float,
+        stack: ExitStack,
+    ) -> None:
+        self._tables: list[TableWriterOfBins] = []
+        tracks: list[TrackWriter] = []
+        self._runs: list[TrackWriter] = []
+        self.files: list[Path] = []
+        self._transcripts = source if isinstance(source, TranscriptSource) else None
+        contigs = source.contigs
+        if self._transcripts is not None:
+            contigs = open_genome(self._transcripts.fasta_file).contigs
+            strands = sorted({self._transcripts.place_of(name)[1] for name in source.contigs})
+        for path in paths:
+            kind = output_kind(path)
+            if kind == "table":
+                writer = stack.enter_context(open_table(path, attributes={"step": step}))
+                self._tables.append(TableWriterOfBins(writer.write, tasks, long=long, min_score=min_score))
+            elif kind == "hdf5":
+                self._runs.append(Hdf5TrackWriter(path, tasks, source.contigs, step, stack))
+            else:
+                files = track_files(path, tasks, strands, name_strand=source.kind != "rna")
+                self.files += [file.path for file in files]
+                if kind == "bigwig":
+                    tracks.append(BigWigWriter(files, tasks, contigs, stack))
+                else:
+                    tracks.append(BedGraphWriter(files, tasks, stack))
+                continue
+            self.files.append(Path(path))
+        self._merger = None
+        if self._transcripts is not None and tracks:
+            self._merger = TranscriptMerger(self._transcripts, tracks)
+        else:
+            self._runs += tracks
+
+    def add(self, run: Run, starts: Positions, ends: Positions, scores: Array) -> None:
+        """Append the bins of a run."""
+        for writer in self._runs:
+            writer.add(run.contig, run.strand, starts, ends, scores)
+        if self._transcripts is None:
+            for table in self._tables:
+                table.add(run.contig, run.strand, starts, ends, scores)
+            return
+        positions = self._transcripts.positions(run.contig)
+        if self._merger is not None:
+            self._merger.add(run.contig, positions, starts, ends, scores)
+        if self._tables:
+            chrom, strand = self._transcripts.place_of(run.contig)
+            first, last = positions[starts], positions[ends - 1]
+            extra: dict[str, Any] = {"transcript": run.contig, "transcript_start": starts, "transcript_end": ends}
+            for table in self._tables:
+                table.add(chrom, strand, np.minimum(first, last), np.maximum(first, last) + 1, scores, extra)
+
+    def finish(self) -> None:
+        """Write what is still held back."""
+        if self._merger is not None:
+            self._merger.finish()
+
+
+class TranscriptMerger:
+    """Bring tracks of spliced transcripts to the genome; where transcripts overlap, the higher score counts.
+
+    Transcripts come sorted by contig, strand and start. Those that overlap are held together until one starts beyond
+    them.
+    """
+
+    def __init__(self, source: TranscriptSource, writers: Sequence[TrackWriter]) -> None:
+        self._source, self._writers = source, writers
+        self._where: tuple[str, str] | None = None
+        self._end = -1
+        self._positions: list[Positions] = []
+        self._scores: list[Array] = []
+
+    def add(self, transcript: str, positions: Positions, starts: Positions, ends: Positions, scores: Array) -> None:
+        """Take bins of a transcript; ``positions`` are the genomic positions of all its bases."""
+        where = self._source.place_of(transcript)
+        if where != self._where or positions.min() >= self._end:
+            self.finish()
+            self._where, self._end = where, -1
+        self._end = max(self._end, int(positions.max()) + 1)
+        self._positions.append(positions[starts[0] : ends[-1]])
+        self._scores.append(np.repeat(scores, ends - starts, axis=0))
+
+    def finish(self) -> None:
+        """Write the transcripts held back."""
+        if self._where is None or not self._positions:
+            return
+        places, index = np.unique(np.concatenate(self._positions), return_inverse=True)
+        rows = np.concatenate(self._scores)
+        merged = np.full((len(places), rows.shape[1]), -np.inf, dtype=np.float32)
+        np.maximum.at(merged, index, rows)
+        # Neighbouring bases of one bin are one interval again.
+        breaks = np.flatnonzero((np.diff(places) != 1) | (merged[1:] != merged[:-1]).any(axis=1)) + 1
+        first = np.concatenate([[0], breaks])
+        last = np.concatenate([breaks, [len(places)]]) - 1
+        for writer in self._writers:
+            writer.add(*self._where, places[first], places[last] + 1, merged[first])
+        self._positions, self._scores = [], []

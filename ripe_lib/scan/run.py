@@ -1,0 +1,304 @@
+"""From a source to files: scores in resumable parts, then tracks, tables and sites in one pass over them.
+
+Parts (one ``.npy`` of float32 scores each) lie in a hidden folder beside the first output until everything is
+written. A scan that was killed continues with the parts it finished; the outputs are the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ripe_lib.chunked import Chunk, Progress, fingerprint_of, load_once, parts_directory, remove_parts, run_chunks
+from ripe_lib.encoding import UNKNOWN, Codes
+from ripe_lib.errors import InputError
+from ripe_lib.models import Model, load_model
+from ripe_lib.scan.engine import Scanner, Stretch
+from ripe_lib.scan.network import Array
+from ripe_lib.scan.output import Outputs, check_outputs
+from ripe_lib.scan.shuffle import shuffle_dinucleotides
+from ripe_lib.scan.site_table import SiteWriter
+from ripe_lib.scan.sites import thresholds_from_null
+from ripe_lib.scan.sources import Run, Source, bin_bounds, stretches
+
+LONG_INPUT = 1_000_000  # nt; above this the default step is the bin size
+PART_WINDOWS = 50_000
+PART_LETTERS = 500_000
+NULL_RUN = 2_000  # letters shuffled together
+NULL_HITS = 20  # bins of shuffled sequence that should reach the threshold
+
+
+@dataclass
+class ScanOptions:
+    """What to compute; see :func:`scan_to_files`."""
+
+    step: int | None = None
+    tasks: Sequence[str] | None = None
+    threshold: float | None = None
+    false_positive_rate: float = 0.001
+    distance: int | None = None
+    kmer_length: int | None = None
+    long: bool = False
+    min_score: float = 0.0
+    threads: int | None = None
+    batch_size: int = 1024
+    seed: int = 0
+    scheduler: str | None = None
+
+
+@dataclass
+class ScanResult:
+    """What was done.
+
+    Attributes
+    ----------
+    step : int
+    n_bins, n_sites : int
+    thresholds : dict
+        Task -> probability from which a bin belongs to a site; empty if no sites were called.
+    files : list of Path
+        Everything written.
+    """
+
+    step: int
+    n_bins: int = 0
+    n_sites: int = 0
+    thresholds: dict[str, float] = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
+
+
+def bin_size(model: Model) -> int:
+    """Return the size of the bins a model was trained on: its window minus 50 nt on each side."""
+    return max(1, model.spec.sequence_length - 100)
+
+
+def default_step(model: Model, n_letters: int) -> int:
+    """Return 1 for inputs up to :data:`LONG_INPUT`, else the bin size."""
+    return 1 if n_letters <= LONG_INPUT else bin_size(model)
+
+
+def scan_to_files(
+    model: Model,
+    source: Source,
+    outputs: Sequence[str | Path] = (),
+    *,
+    sites: Sequence[str | Path] = (),
+    options: ScanOptions | None = None,
+    progress: Progress | None = None,
+) -> ScanResult:
+    """Scan a source and write what the output names ask for.
+
+    Parameters
+    ----------
+    model : Model
+    source : Source
+        From :mod:`ripe_lib.scan.sources`.
+    outputs : paths
+        Tracks of all bins: ``.bedgraph[.gz]``, ``.bw`` (one file per task and strand), ``.h5`` (compact), or tables
+        ``.tsv[.gz]``, ``.csv[.gz]``, ``.parquet``.
+    sites : paths
+        Tables of sites, or ``.bed`` (BED12).
+    options : ScanOptions
+        ``step``: distance and width of bins, default 1 up to a million nt, else the bin size. ``tasks``: default all.
+        ``threshold``: probability of a site; default from ``false_positive_rate``, the share of bins of
+        dinucleotide-shuffled sequence of this source that may reach it. ``distance``: least distance of two peaks in
+        nt, default the bin size. ``kmer_length``: of the best k-mer, 0 for none, default 6 for short inputs.
+        ``long``, ``min_score``: see :class:`ripe_lib.scan.tracks.TableWriterOfBins`. ``scheduler``: see
+        :func:`ripe_lib.chunked.run_chunks`.
+    progress : callable
+        Called with (parts done, parts in all).
+
+    Raises
+    ------
+    RipeError
+        For wrong options or inputs, before anything is computed where possible.
+    """
+    options = options or ScanOptions()
+    if not outputs and not sites:
+        raise InputError("ripe scan: expected at least one output, got none. Name one with -o or --sites.")
+    check_outputs(outputs, sites)  # what is wrong there should not cost an hour of computing
+    runs, step, is_long = _plan(model, source, options)
+    scanner = Scanner(model, step=step, tasks=options.tasks, threads=options.threads, batch_size=options.batch_size)
+    result = ScanResult(step, n_bins=sum(run.n for run in runs))
+    strands = sorted({run.strand for run in runs})
+    chunks = [Chunk(number, piece) for number, piece in enumerate(pack(runs, step))]
+    identity, files = source.fingerprint()
+    fingerprint = fingerprint_of(
+        {"scan": identity, "step": step, "tasks": scanner.tasks, "weights": weights_digest(model)}, files
+    )
+    parts_dir = parts_directory([*outputs, *sites][0])
+    work = ScanWork(model, source, step, scanner.tasks, options.threads, options.batch_size, scanner)
+    parts = run_chunks(
+        chunks, work, parts_dir=parts_dir, fingerprint=fingerprint, suffix=".npy",
+        scheduler=options.scheduler, progress=progress,
+    )  # fmt: skip
+    with ExitStack() as stack:
+        opened = Outputs(source, outputs, scanner.tasks, strands, step, options.long, options.min_score, stack)
+        site_writer = None
+        if sites:
+            thresholds = _thresholds(scanner, source, runs, options)
+            result.thresholds = dict(zip(scanner.tasks, thresholds.tolist(), strict=True))
+            k = options.kmer_length if options.kmer_length is not None else (0 if is_long else 6)
+            distance = max(1, (options.distance or bin_size(model)) // step)
+            site_writer = SiteWriter(scanner, source, sites, thresholds, distance, k, stack)
+        for chunk, part in zip(chunks, parts, strict=True):
+            for run, scores in _split(chunk.payload, np.load(part)):
+                starts, ends = bin_bounds(run, step, source.contigs[run.contig])
+                opened.add(run, starts, ends, scores)
+                if site_writer is not None:
+                    site_writer.add(run, scores)
+        opened.finish()
+        if site_writer is not None:
+            site_writer.finish()
+            result.n_sites = site_writer.n_sites
+    result.files = [*opened.files, *(Path(path) for path in sites)]
+    remove_parts(parts_dir)
+    return result
+
+
+def _plan(model: Model, source: Source, options: ScanOptions) -> tuple[list[Run], int, bool]:
+    if options.step is not None and options.step < 1:
+        raise InputError(f"step: expected at least 1, got {options.step}.")
+    n_letters = sum(run.n for run in source.runs(1))
+    step = options.step or default_step(model, n_letters)
+    return source.runs(step), step, n_letters > LONG_INPUT
+
+
+def pack(runs: Sequence[Run], step: int) -> list[tuple[Run, ...]]:
+    """Cut runs into pieces of about :data:`PART_WINDOWS` bins or :data:`PART_LETTERS` letters, in order."""
+    limit = max(1, min(PART_WINDOWS, PART_LETTERS // step))
+    pieces: list[tuple[Run, ...]] = []
+    current: list[Run] = []
+    room = limit
+    for run in runs:
+        first, left = run.first, run.n
+        while left:
+            n = min(left, room)
+            current.append(run._replace(first=first, n=n))
+            first, left, room = first + n, left - n, room - n
+            if not room:
+                pieces.append(tuple(current))
+                current, room = [], limit
+    if current:
+        pieces.append(tuple(current))
+    return pieces
+
+
+def weights_digest(model: Model) -> str:
+    """Return a digest of a network's weights."""
+    digest = hashlib.sha256()
+    for array in model.keras_model.get_weights():
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+class _WorkKey(NamedTuple):
+    directory: str
+    step: int
+    tasks: tuple[str, ...]
+    threads: int | None
+    batch_size: int
+
+
+def _scanner_for(key: _WorkKey) -> Scanner:
+    model = load_model(key.directory)
+    return Scanner(model, step=key.step, tasks=key.tasks, threads=key.threads, batch_size=key.batch_size)
+
+
+class ScanWork:
+    """Compute the scores of one piece; picklable if the model came from a directory."""
+
+    def __init__(
+        self,
+        model: Model,
+        source: Source,
+        step: int,
+        tasks: Sequence[str],
+        threads: int | None,
+        batch_size: int,
+        scanner: Scanner | None = None,
+    ) -> None:
+        self._directory = model.directory
+        self._name = model.name
+        self._key = _WorkKey(str(model.directory), step, tuple(tasks), threads, batch_size)
+        self._source, self._scanner = source, scanner
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._directory is None:
+            raise InputError(f"model {self._name}: expected a model loaded from a directory to send to workers.")
+        return {**self.__dict__, "_scanner": None}
+
+    def __call__(self, chunk: Chunk, path: Path) -> None:
+        """Write the scores (n, T) of the piece's bins, ascending in each run."""
+        scanner = self._scanner or load_once(_scanner_for, self._key)
+        with path.open("wb") as handle:
+            np.save(handle, scores_of_runs(scanner, self._source, chunk.payload))
+
+
+def scores_of_runs(scanner: Scanner, source: Source, runs: Sequence[Run]) -> Array:
+    """Return the scores of runs, one after the other, bins ascending, (n, T)."""
+    per_run = [stretches(source, run, scanner) for run in runs]
+    scores = iter(scanner.scores([stretch for group in per_run for stretch in group]))
+    found = [np.zeros((0, len(scanner.tasks)), np.float32)]
+    for run, group in zip(runs, per_run, strict=True):
+        joined = np.concatenate([next(scores) for _ in group])
+        found.append(joined[::-1] if run.strand == "-" else joined)
+    return np.concatenate(found)
+
+
+def _split(runs: Sequence[Run], scores: Array) -> Iterator[tuple[Run, Array]]:
+    first = 0
+    for run in runs:
+        yield run, scores[first : first + run.n]
+        first += run.n
+
+
+def _thresholds(scanner: Scanner, source: Source, runs: Sequence[Run], options: ScanOptions) -> NDArray[np.float64]:
+    if options.threshold is not None:
+        if not 0 < options.threshold <= 1:
+            raise InputError(f"threshold: expected a probability above 0, at most 1, got {options.threshold}.")
+        return np.full(len(scanner.tasks), options.threshold)
+    rate = options.false_positive_rate
+    if not 0 < rate < 1:
+        raise InputError(f"false-positive rate: expected a number between 0 and 1, got {rate}.")
+    n_bins = int(np.ceil(NULL_HITS / rate))
+    return thresholds_from_null(null_scores(scanner, source, runs, n_bins, np.random.default_rng(options.seed)), rate)
+
+
+def null_scores(scanner: Scanner, source: Source, runs: Sequence[Run], n_bins: int, rng: np.random.Generator) -> Array:
+    """Return scores (at least ``n_bins``, T) of dinucleotide-shuffled stretches of a source.
+
+    Stretches of up to :data:`NULL_RUN` letters are drawn at random, every bin with the same chance of being the first
+    one; bases are shuffled together with their flanks, unknown bases at the ends of RNAs and all region types stay.
+    """
+    per_run = max(1, NULL_RUN // scanner.step)
+    weights = np.array([run.n for run in runs], dtype=np.float64)
+    found: list[Stretch] = []
+    n = 0
+    while n < n_bins:
+        run = runs[int(rng.choice(len(runs), p=weights / weights.sum()))]
+        size = min(run.n, per_run)
+        first = run.first + int(rng.integers(run.n - size + 1))
+        for stretch in stretches(source, run._replace(first=first, n=size), scanner):
+            found.append(
+                Stretch(_shuffled(stretch.seq, rng), stretch.region, stretch.seq_first, stretch.region_first, stretch.n)
+            )
+            n += stretch.n
+    return np.concatenate(scanner.scores(found))
+
+
+def _shuffled(codes: Codes, rng: np.random.Generator) -> Codes:
+    known = np.flatnonzero(codes != UNKNOWN)
+    if not len(known):
+        return codes
+    shuffled = codes.copy()
+    inner = slice(known[0], known[-1] + 1)
+    shuffled[inner] = shuffle_dinucleotides(codes[inner], rng)
+    return shuffled

@@ -1,0 +1,62 @@
+"""Shuffling a sequence while keeping its dinucleotides: what a sequence of this kind looks like without signals."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ripe_lib.encoding import Codes
+
+
+def shuffle_dinucleotides(codes: Codes, rng: np.random.Generator) -> Codes:
+    """Return a random sequence with exactly the same dinucleotide counts, first and last letter.
+
+    Uniform over all such sequences: a random Eulerian path of the graph whose edges are the dinucleotides
+    (Altschul and Erikson 1985; the last exits of the letters are drawn as a random tree by Wilson's algorithm).
+    Unknown bases (code 4) count as a fifth letter.
+
+    Parameters
+    ----------
+    codes : uint8 array (L,)
+    rng : numpy Generator
+
+    Returns
+    -------
+    uint8 array (L,)
+    """
+    if len(codes) < 3:
+        return codes.copy()
+    last = int(codes[-1])
+    exits = [codes[1:][codes[:-1] == letter] for letter in range(5)]
+    present = [letter for letter in range(5) if len(exits[letter])]
+    final = _last_exits(exits, present, last, rng)
+    queues: list[list[int]] = [[] for _ in range(5)]
+    for letter in present:
+        rest = exits[letter].tolist()
+        if letter in final:
+            rest.remove(final[letter])
+        shuffled = rng.permutation(np.array(rest, dtype=np.uint8)).tolist()
+        if letter in final:
+            shuffled.append(final[letter])
+        queues[letter] = shuffled[::-1]
+    current = int(codes[0])
+    path = [current]
+    for _ in range(len(codes) - 1):
+        current = queues[current].pop()
+        path.append(current)
+    return np.array(path, dtype=np.uint8)
+
+
+def _last_exits(exits: list[Codes], present: list[int], root: int, rng: np.random.Generator) -> dict[int, int]:
+    """Draw, for every letter but the last of the sequence, the exit used last; together they lead to the root."""
+    chosen: dict[int, int] = {}
+    in_tree = {root}
+    for letter in present:
+        walk = letter
+        while walk not in in_tree:
+            chosen[walk] = int(exits[walk][rng.integers(len(exits[walk]))])
+            walk = chosen[walk]
+        walk = letter
+        while walk not in in_tree:
+            in_tree.add(walk)
+            walk = chosen[walk]
+    return {letter: chosen[letter] for letter in in_tree if letter != root}

@@ -1,0 +1,208 @@
+"""Writing sites: a table with everything known of each, and BED12 for browsers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ripe_lib.atomic import atomic_file
+from ripe_lib.encoding import Codes, decode_sequence
+from ripe_lib.scan.engine import Scanner
+from ripe_lib.scan.kmers import BestKmer, best_kmers
+from ripe_lib.scan.network import Array
+from ripe_lib.scan.sites import Site, SiteCaller
+from ripe_lib.scan.sources import Run, Source, TranscriptSource, stretches
+from ripe_lib.tables import open_table
+from ripe_lib.windows import window_start
+
+COLUMNS = [
+    "chrom", "start", "end", "strand", "task", "score", "threshold", "peak_start", "peak_end",
+    "kmer", "kmer_start", "kmer_end", "kmer_effect",
+]  # fmt: skip
+_FLUSH_ROWS = 5_000
+
+
+class SiteWriter:
+    """Call sites while runs arrive and write them sorted by contig, start, end and task.
+
+    Rows of a genome contig are held back until the next one begins (both strands of it are sorted together).
+    """
+
+    def __init__(
+        self,
+        scanner: Scanner,
+        source: Source,
+        paths: Sequence[str | Path],
+        thresholds: NDArray[np.float64],
+        distance: int,
+        kmer_length: int,
+        stack: ExitStack,
+    ) -> None:
+        self._scanner, self._source = scanner, source
+        self._thresholds, self._distance, self._k = thresholds, distance, kmer_length
+        self._transcripts = source if isinstance(source, TranscriptSource) else None
+        self._columns = COLUMNS + (["transcript", "transcript_start", "transcript_end"] if self._transcripts else [])
+        self._tables, self._beds = [], []
+        for path in paths:
+            name = Path(path).name.lower()
+            if name.endswith(".bed"):
+                self._beds.append(stack.enter_context(stack.enter_context(atomic_file(path)).open("w")))
+            else:
+                attributes = {"thresholds": json.dumps(dict(zip(scanner.tasks, thresholds.tolist(), strict=True)))}
+                self._tables.append(stack.enter_context(open_table(path, attributes=attributes)))
+        self._caller: SiteCaller | None = None
+        self._current: tuple[str, str] | None = None
+        self._held: list[pd.DataFrame] = []
+        self._held_contig: str | None = None
+        self.n_sites = 0
+        self._write(self._frame([], []))  # the header, even if there will be no site
+
+    def add(self, run: Run, scores: Array) -> None:
+        """Take the next run with its scores (n, T)."""
+        if (run.contig, run.strand) != self._current:
+            self._end_strand()
+            self._current = (run.contig, run.strand)
+            self._caller = SiteCaller(self._thresholds, self._distance)
+        if self._caller is not None:
+            self._take(list(self._caller.push(run.first, scores)))
+
+    def finish(self) -> None:
+        """Write what is still open."""
+        self._end_strand()
+        self._flush()
+
+    def _end_strand(self) -> None:
+        if self._caller is not None:
+            self._take(list(self._caller.finish()))
+            self._caller = None
+
+    def _take(self, sites: list[Site]) -> None:
+        if not sites or self._current is None:
+            return
+        self.n_sites += len(sites)
+        held = sum(len(frame) for frame in self._held)
+        contig = self._place(self._current[0])
+        if contig != self._held_contig and (self._source.kind != "rna" or held >= _FLUSH_ROWS):
+            self._flush()
+        self._held_contig = contig
+        windows = sorted({site.peak for site in sites})
+        numbers = {peak: number for number, peak in enumerate(windows)}
+        kmers: list[BestKmer] = [BestKmer(-1, float("nan"))] * len(sites)
+        seq: Codes = np.zeros((0, 0), np.uint8)
+        starts = np.zeros(0, np.int64)
+        if self._k:
+            seq, region, starts = self._windows(windows)
+            pairs = [(numbers[site.peak], int(self._scanner.columns[site.task])) for site in sites]
+            kmers = best_kmers(
+                self._scanner.model, seq, region, pairs, length=self._k, batch_size=self._scanner.batch_size
+            )
+        rows = []
+        for site, kmer in zip(sites, kmers, strict=True):
+            number = numbers[site.peak]
+            letters, low = "", -1
+            if kmer.offset >= 0:
+                letters = decode_sequence(seq[number, kmer.offset : kmer.offset + self._k], rna=True)
+                low = int(starts[number]) + kmer.offset
+                if self._current[1] == "-":
+                    low = int(starts[number]) + seq.shape[1] - kmer.offset - self._k
+            rows.append((letters, low, kmer.effect))
+        self._held.append(self._frame(sites, rows))
+
+    def _place(self, contig: str) -> str:
+        return contig if self._transcripts is None else self._transcripts.place_of(contig)[0]
+
+    def _windows(self, peaks: Sequence[int]) -> tuple[Codes, Codes | None, NDArray[np.int64]]:
+        """Return the windows of bins of the current strand, and where they start on the plus strand."""
+        contig, strand = self._current or ("", "+")
+        seqs, regions, starts = [], [], []
+        length, step = self._scanner.lengths[0], self._scanner.step
+        for peak in peaks:
+            stretch = stretches(self._source, Run(contig, strand, peak, 1), self._scanner)[0]
+            seqs.append(stretch.seq[stretch.seq_first : stretch.seq_first + length])
+            if stretch.region is not None:
+                first = stretch.region_first
+                regions.append(stretch.region[first : first + self._scanner.lengths[1]])
+            begin = peak * step
+            starts.append(window_start(begin, min(begin + step, self._source.contigs[contig]), length))
+        return np.stack(seqs), np.stack(regions) if regions else None, np.array(starts, dtype=np.int64)
+
+    def _frame(self, sites: Sequence[Site], kmers: Sequence[tuple[str, int, float]]) -> pd.DataFrame:
+        contig, strand = self._current or ("", "+")
+        step, k = self._scanner.step, self._k
+        length = self._source.contigs.get(contig, 0)
+        columns: dict[str, Any] = {
+            "chrom": np.full(len(sites), contig, dtype=object),
+            "start": np.array([site.first * step for site in sites], dtype=np.int64),
+            "end": np.array([min(site.end * step, length) for site in sites], dtype=np.int64),
+            "strand": np.full(len(sites), strand, dtype=object),
+            "task": np.array([self._scanner.tasks[site.task] for site in sites], dtype=object),
+            "score": np.array([site.score for site in sites], dtype=np.float32),
+            "threshold": np.array([self._thresholds[site.task] for site in sites], dtype=np.float32),
+            "peak_start": np.array([site.peak * step for site in sites], dtype=np.int64),
+            "peak_end": np.array([min((site.peak + 1) * step, length) for site in sites], dtype=np.int64),
+            "kmer": np.array([letters for letters, _, _ in kmers], dtype=object),
+            "kmer_start": np.array([low for _, low, _ in kmers], dtype=np.int64),
+            "kmer_end": np.array([low + k if low >= 0 else -1 for _, low, _ in kmers], dtype=np.int64),
+            "kmer_effect": np.array([effect for _, _, effect in kmers], dtype=np.float32),
+        }
+        frame = pd.DataFrame(columns)
+        if self._transcripts is not None:
+            frame = self._to_genome(frame, contig)
+        return frame
+
+    def _to_genome(self, frame: pd.DataFrame, transcript: str) -> pd.DataFrame:
+        """Replace transcript coordinates by those of the genome, keeping them in columns of their own."""
+        frame["transcript"] = transcript
+        frame["transcript_start"], frame["transcript_end"] = frame["start"], frame["end"]
+        if not len(frame) or self._transcripts is None:
+            return frame[self._columns]
+        frame["chrom"], frame["strand"] = self._transcripts.place_of(transcript)
+        positions = self._transcripts.positions(transcript)
+        for start, end in (("start", "end"), ("peak_start", "peak_end"), ("kmer_start", "kmer_end")):
+            known = frame[start].to_numpy() >= 0
+            a = positions[frame.loc[known, start].to_numpy()]
+            b = positions[frame.loc[known, end].to_numpy() - 1]
+            frame.loc[known, start], frame.loc[known, end] = np.minimum(a, b), np.maximum(a, b) + 1
+        return frame[self._columns]
+
+    def _flush(self) -> None:
+        if not self._held:
+            return
+        frame = pd.concat(self._held, ignore_index=True)
+        self._held = []
+        if self._source.kind == "rna":
+            order = {name: number for number, name in enumerate(dict.fromkeys(frame["chrom"]))}
+            frame = frame.iloc[np.lexsort((frame["task"], frame["end"], frame["start"], frame["chrom"].map(order)))]
+        else:
+            frame = frame.sort_values(["start", "end", "task", "strand"], kind="stable")
+        self._write(frame.reset_index(drop=True))
+
+    def _write(self, frame: pd.DataFrame) -> None:
+        for table in self._tables:
+            table.write(frame)
+        for bed in self._beds:
+            bed.writelines(self._bed_line(row) for row in frame.itertuples(index=False))
+
+    def _bed_line(self, row: Any) -> str:
+        """Format BED12: the thick part is the peak; spliced sites have one block per exon."""
+        blocks = [(row.start, row.end)]
+        if self._transcripts is not None:
+            positions = np.sort(self._transcripts.positions(row.transcript)[row.transcript_start : row.transcript_end])
+            breaks = np.flatnonzero(np.diff(positions) != 1)
+            firsts = positions[np.concatenate([[0], breaks + 1])]
+            lasts = positions[np.concatenate([breaks, [len(positions) - 1]])]
+            blocks = list(zip(firsts.tolist(), (lasts + 1).tolist(), strict=True))
+        sizes = ",".join(str(end - start) for start, end in blocks)
+        offsets = ",".join(str(start - row.start) for start, _ in blocks)
+        fields = (
+            row.chrom, row.start, row.end, row.task, round(1000 * row.score), row.strand,
+            row.peak_start, row.peak_end, "0", len(blocks), sizes, offsets,
+        )  # fmt: skip
+        return "\t".join(map(str, fields)) + "\n"
