@@ -33,6 +33,10 @@ class AugmentOptions:
     flank_mask : float
         Chance that everything outside the central 101 nt becomes unknown, so that models work with and without
         real flanks. Applied before the shift: a masked site with flanks looks exactly like a 101-nt window.
+    site_jitter : int
+        Rows with real flanks are shifted by up to this many nt before their flanks are masked, so that neither the
+        site's borders (RNase T1 cuts them after G) nor the edge of a mask says where the site was called. Windows of
+        101 nt cannot be: they are centred on a cross-link, and have nothing to shift into.
     region_dropout : float
         Chance that the whole region track becomes unknown (no GTF).
     region_flank_mask : float or None
@@ -46,19 +50,27 @@ class AugmentOptions:
 
     jitter: int = 0
     flank_mask: float = 0.0
+    site_jitter: int = 0
     region_dropout: float = 0.0
     region_flank_mask: float | None = None
     borrow_region: float = 0.0
 
     def __post_init__(self) -> None:
         chances = [self.flank_mask, self.region_dropout, self.region_flank_mask or 0.0, self.borrow_region]
-        if self.jitter < 0 or min(chances) < 0 or max(chances) > 1:
-            raise InputError(f"augment: expected jitter >= 0 and chances from 0 to 1, got {vars(self)}.")
+        if min(self.jitter, self.site_jitter) < 0 or min(chances) < 0 or max(chances) > 1:
+            raise InputError(f"augment: expected jitters >= 0 and chances from 0 to 1, got {vars(self)}.")
 
 
 def augment_rng(seed: int, epoch: int) -> np.random.Generator:
     """Return the generator of an epoch (order, then augmentation, drawn in this order)."""
     return np.random.default_rng(np.random.SeedSequence([seed, epoch, 0xB47C]))
+
+
+def has_flanks(codes: Codes) -> NDArray[np.bool_]:
+    """Return which rows of codes (n, W) know a base outside their central 101 positions."""
+    first = codes.shape[1] // 2 - KNOWN_BASES // 2 - 1
+    outside = np.concatenate([codes[:, :first], codes[:, first + KNOWN_BASES :]], axis=1)
+    return (outside != UNKNOWN).any(axis=1)
 
 
 def mask_flanks(codes: Codes, rows: NDArray[np.bool_]) -> Codes:
@@ -96,8 +108,15 @@ def augment(
 ) -> tuple[Codes, Codes, NDArray[np.bool_]]:
     """Return augmented windows (n, L) and (n, R) of rows with margins, and which rows have a borrowed track (n,)."""
     n = len(seq)
-    shift = rng.integers(-options.jitter, options.jitter, size=n, endpoint=True, dtype=np.int64)
+    jitter, margin = options.jitter, dataset.margin
+    shift = rng.integers(-jitter, jitter, size=n, endpoint=True, dtype=np.int64)
     flanks, dropout = rng.random(n), rng.random(n)
+    if options.site_jitter:
+        site_shift = rng.integers(-options.site_jitter, options.site_jitter, size=n, endpoint=True, dtype=np.int64)
+        site_shift[~has_flanks(seq)] = 0
+        seq = cut_windows(seq, dataset.sequence_length + 2 * jitter, margin - jitter, site_shift)
+        region = cut_windows(region, dataset.region_length + 2 * jitter, margin - jitter, site_shift)
+        margin = jitter
     if options.flank_mask:
         seq = mask_flanks(seq, flanks < options.flank_mask)
     region_chance = options.flank_mask if options.region_flank_mask is None else options.region_flank_mask
@@ -106,8 +125,8 @@ def augment(
     borrowed = np.zeros(n, dtype=bool)
     if options.borrow_region:
         region, borrowed = borrow_regions(region, options.borrow_region, rng)
-    seq = cut_windows(seq, dataset.sequence_length, dataset.margin, shift)
-    region = cut_windows(region, dataset.region_length, dataset.margin, shift)
+    seq = cut_windows(seq, dataset.sequence_length, margin, shift)
+    region = cut_windows(region, dataset.region_length, margin, shift)
     if options.region_dropout:
         region = region.copy()
         region[dropout < options.region_dropout] = UNKNOWN
@@ -142,9 +161,9 @@ class EpochBatches:
         seed: int,
         region_tasks: NDArray[np.bool_] | None = None,
     ) -> None:
-        if options.jitter > dataset.margin:
+        if options.jitter + options.site_jitter > dataset.margin:
             raise InputError(
-                f"augment: jitter {options.jitter} is larger than the margin of {dataset.path} ({dataset.margin}). "
+                f"augment: jitter {options.jitter + options.site_jitter} is larger than the margin of {dataset.path} ({dataset.margin}). "
                 "Prepare the data set with a larger margin."
             )
         self.dataset, self.rows, self.codes = dataset, rows, codes
