@@ -84,6 +84,7 @@ def site_figure(
     *,
     title: str = "",
     peak: tuple[int, int] | None = None,
+    peak_label: str = "CLIP peak",
     motif: str | None = None,
     unit: str = "attribution",
     zoom: tuple[int, int] | None = None,
@@ -99,6 +100,8 @@ def site_figure(
     title : str
     peak : (start, stop), optional
         The CLIP peak as indices of the sequence window, half-open (:func:`peak_span`).
+    peak_label : str
+        Its name in the picture.
     motif : str, optional
         A known motif in IUPAC letters; its occurrences are shaded.
     unit : str
@@ -144,7 +147,7 @@ def site_figure(
                 plot_logo(ax, heights[number], first=first, ylabel=unit, ylim=limits[number])
                 ax.set_xlim(first + start - 0.5, first + stop - 0.5)
                 if peak is not None:
-                    mark_span(ax, first + peak[0], first + peak[1], "CLIP peak")
+                    mark_span(ax, first + peak[0], first + peak[1], peak_label)
                 if motif:
                     mark_motif(ax, one.seq, motif, first=first)
                 ax.set_title(one.title, loc="left", fontweight="bold")

@@ -1,0 +1,220 @@
+"""The methods of attribution by name, and sites from genomes or constructs, chunk by chunk: what the commands run."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ripe_lib import attribution
+from ripe_lib.attribution import Attributions
+from ripe_lib.encoding import UNKNOWN, one_hot, place
+from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.intervals import read_intervals
+from ripe_lib.models import Model
+from ripe_lib.scan.rna_fasta import read_rna_fasta
+from ripe_lib.spec import ModelSpec
+from ripe_lib.windows import WindowMaker, Windows
+
+METHODS = ("ig", "saliency", "gradxinput", "deeplift", "ism")
+PADS = ("both", "left", "right")
+
+
+@dataclass(frozen=True)
+class Method:
+    """How to explain: a method and its options.
+
+    Attributes
+    ----------
+    name : str
+        One of :data:`METHODS`.
+    output : str
+        ``"probability"`` or ``"logit"``; DeepLIFT explains the logit whatever this says.
+    n_steps, rule, baseline
+        As for :func:`ripe_lib.integrated_gradients`; ``baseline`` also for DeepLIFT.
+    batch_size : int
+        Network evaluations per call.
+    """
+
+    name: str = "ig"
+    output: str = "probability"
+    n_steps: int = 50
+    rule: str = attribution.DEFAULT_RULE
+    baseline: str | Mapping[str, Any] = "paper"
+    batch_size: int = attribution.DEFAULT_POINTS
+
+    def __post_init__(self) -> None:
+        if self.name not in METHODS:
+            raise unknown_name("method", self.name, METHODS)
+
+    @property
+    def explains(self) -> str:
+        """``"probability"`` or ``"logit"``."""
+        return "logit" if self.name == "deeplift" else self.output
+
+    @property
+    def has_region(self) -> bool:
+        """Whether region types get a map too (if the model has them)."""
+        return self.name != "ism"
+
+    def options(self) -> dict[str, Any]:
+        """Return what decides the numbers, for the record."""
+        chosen: dict[str, Any] = {"output": self.explains}
+        if self.name in ("ig", "deeplift"):
+            chosen["baseline"] = self.baseline if isinstance(self.baseline, str) else "given"
+        if self.name == "ig":
+            chosen.update(n_steps=self.n_steps, rule=self.rule)
+        return chosen
+
+    def __call__(self, model: Model, windows: Any, tasks: Sequence[str]) -> Attributions:
+        """Return the maps of several tasks (an axis of tasks after the sites)."""
+        options: dict[str, Any] = {"output": self.output, "batch_size": self.batch_size}
+        ways: dict[str, Callable[..., Attributions]] = {
+            "ig": partial(
+                attribution.integrated_gradients,
+                n_steps=self.n_steps,
+                rule=self.rule,
+                baseline=self.baseline,
+                **options,
+            ),
+            "saliency": partial(attribution.saliency, **options),
+            "gradxinput": partial(attribution.gradient_x_input, **options),
+            "deeplift": partial(attribution.deeplift, baseline=self.baseline),
+            "ism": partial(attribution.ism, output=self.output),
+        }
+        return ways[self.name](model, windows, task=list(tasks))
+
+
+@dataclass
+class SiteCounts:
+    """What was met on the way, for one remark at the end."""
+
+    n_sites: int = 0
+    n_partly_unknown: int = 0
+    n_all_unknown: int = 0
+
+    def add(self, windows: Windows) -> None:
+        """Count the sites of a chunk."""
+        known = attribution.known_bases(windows.seq)
+        self.n_sites += len(windows)
+        self.n_all_unknown += int((~known.any(axis=1)).sum())
+        self.n_partly_unknown += int((known.any(axis=1) & ~known.all(axis=1)).sum())
+
+    def check(self, where: str) -> None:
+        """Refuse input in which no site has a base.
+
+        Raises
+        ------
+        InputError
+        """
+        if self.n_sites and self.n_all_unknown == self.n_sites:
+            raise InputError(
+                f"{where}: expected sites with known bases, got {self.n_sites} site(s) of N only. "
+                "Is the FASTA hard-masked, or of another assembly?"
+            )
+
+    def remark(self) -> str:
+        """Return a sentence about N, or nothing."""
+        parts = []
+        if self.n_partly_unknown:
+            parts.append(f"{self.n_partly_unknown} of {self.n_sites} windows hold N (or reach over a contig's end)")
+        if self.n_all_unknown:
+            parts.append(f"{self.n_all_unknown} are N only")
+        return "; ".join(parts) + ": unknown bases carry no letter" if parts else ""
+
+
+@dataclass
+class IntervalSites:
+    """Windows of genomic intervals.
+
+    Attributes
+    ----------
+    intervals : path, DataFrame or tuples
+    fasta_file, gtf_file : path
+    """
+
+    intervals: Any
+    fasta_file: Any
+    gtf_file: Any = None
+    is_genomic: bool = field(default=True, init=False)
+
+    @property
+    def where(self) -> str:
+        """Name for messages."""
+        return str(self.intervals) if isinstance(self.intervals, str | Path) else "intervals"
+
+    def chunks(self, spec: ModelSpec, size: int) -> Iterator[Windows]:
+        """Yield windows for a model, ``size`` sites at a time."""
+        maker = WindowMaker(spec, self.fasta_file, self.gtf_file)
+        for frame in read_intervals(self.intervals, chunk_size=size):
+            yield maker.windows(frame)
+
+
+@dataclass
+class ConstructSites:
+    """Windows of ready sequences, one per FASTA record, filled with N to the window's length.
+
+    Attributes
+    ----------
+    fasta_file : path
+        Records may carry region types in their header (``region=iiicc...``); otherwise these are unknown.
+    pad : str
+        Where the N go: ``"both"`` sides (one more on the right if odd), ``"left"`` or ``"right"``.
+    """
+
+    fasta_file: Any
+    pad: str = "both"
+    is_genomic: bool = field(default=False, init=False)
+
+    @property
+    def where(self) -> str:
+        """Name for messages."""
+        return str(self.fasta_file)
+
+    def chunks(self, spec: ModelSpec, size: int) -> Iterator[Windows]:
+        """Yield windows for a model, ``size`` records at a time.
+
+        Raises
+        ------
+        InputError
+            If a record is longer than the window.
+        """
+        if self.pad not in PADS:
+            raise unknown_name("padding", self.pad, PADS)
+        with tempfile.TemporaryDirectory(prefix="ripe-constructs-") as folder:
+            records = read_rna_fasta(self.fasta_file, Path(folder) / "codes")
+            for name, length in zip(records.names, records.lengths.tolist(), strict=True):
+                if length > spec.sequence_length:
+                    raise InputError(
+                        f"{self.fasta_file}: record {name!r}: expected at most {spec.sequence_length} nt, "
+                        f"got {length}. Longer RNAs are searched with: ripe scan."
+                    )
+            for start in range(0, len(records.names), size):
+                rows = range(start, min(start + size, len(records.names)))
+                yield self._windows(records, rows, spec)
+
+    def _windows(self, records: Any, rows: range, spec: ModelSpec) -> Windows:
+        seq = np.full((len(rows), spec.sequence_length), UNKNOWN, dtype=np.uint8)
+        region = np.full((len(rows), spec.region_length), UNKNOWN, dtype=np.uint8)
+        for place_in_chunk, row in enumerate(rows):
+            length = int(records.lengths[row])
+            free = spec.sequence_length - length
+            offset = {"both": free // 2, "left": free, "right": 0}[self.pad]
+            seq[place_in_chunk] = place(records.bases(row, 0, length), spec.sequence_length, offset)
+            types = records.regions(row, 0, length)
+            if types is not None and spec.has_region:
+                # The middles of both windows are the same base.
+                shift = spec.region_length // 2 - spec.sequence_length // 2
+                region[place_in_chunk] = place(types, spec.region_length, offset + shift)
+        names = [records.names[row] for row in rows]
+        lengths = [int(records.lengths[row]) for row in rows]
+        frame = pd.DataFrame(
+            {"chrom": names, "start": 0, "end": lengths, "name": names, "score": ".", "strand": "+"}
+        ).astype({"start": np.int64, "end": np.int64})
+        return Windows(one_hot(seq), one_hot(region) if spec.has_region else None, frame)

@@ -1,0 +1,250 @@
+"""Pictures and one page from a file of attribution maps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ripe_lib.attribution import GAP_FLOOR, GAP_FRACTION, is_gap_large
+from ripe_lib.attribution_store import AttributionFile
+from ripe_lib.figures import checked_formats, save_figure
+from ripe_lib.report import Report
+from ripe_lib.site_plots import SiteMap, peak_span, site_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+METHOD_NAMES = {
+    "ig": "integrated gradients",
+    "saliency": "saliency (absolute gradient)",
+    "gradxinput": "gradient x input",
+    "deeplift": "DeepLIFT",
+    "ism": "in-silico mutagenesis",
+}
+UNITS = {
+    "ig": "attribution",
+    "saliency": "|gradient|",
+    "gradxinput": "gradient x input",
+    "deeplift": "contribution",
+    "ism": "importance",
+}
+_TASKS_PER_PICTURE = 4
+_BLOCK = 65_536
+
+
+def best_sites(file: AttributionFile, task: str, n: int, min_score: float = 0.0) -> list[int]:
+    """Return the rows of the ``n`` highest scores of a task that are above ``min_score``, best first."""
+    column = file.all_tasks.index(task)
+    best: list[tuple[float, int]] = []
+    for start in range(0, len(file), _BLOCK):
+        scores = file.scores(slice(start, start + _BLOCK))[:, column]
+        above = np.flatnonzero(scores > min_score)
+        best += [(-float(scores[row]), start + int(row)) for row in above]
+        best = sorted(best)[:n]
+    return [row for _, row in best]
+
+
+def chosen_sites(file: AttributionFile, top: int, min_score: float = 0.0) -> list[int]:
+    """Return the rows that are drawn: the ``top`` best of every explained task, best first, none twice."""
+    rows: dict[int, None] = {}
+    ranked = [best_sites(file, task, top, min_score) for task in file.tasks]
+    for rank in range(top):
+        rows.update(dict.fromkeys(found[rank] for found in ranked if rank < len(found)))
+    return list(rows)
+
+
+def site_label(site: pd.Series, *, is_genomic: bool = True) -> str:
+    """Return e.g. ``chr1:1,001-1,050 (-) name``, positions 1-based inclusive as in genome browsers."""
+    if not is_genomic:
+        return str(site["name"])
+    label = f"{site['chrom']}:{int(site['start']) + 1:,}-{int(site['end']):,} ({site['strand']})"
+    return label if site["name"] in ("", ".") else f"{label}  {site['name']}"
+
+
+def file_stem(label: str) -> str:
+    """Return a label as a file name: letters, digits, ``_ . + -`` only."""
+    return re.sub(
+        r"[^A-Za-z0-9.+-]+", "_", label.replace(",", "").replace("(-)", "minus").replace("(+)", "plus")
+    ).strip("_")
+
+
+def site_maps(file: AttributionFile, row: int, tasks: Sequence[str] | None = None) -> list[SiteMap]:
+    """Return the maps of one site, ready to draw; by default of the explained tasks with the highest scores."""
+    windows, scores = file.windows([row]), file.scores([row])[0]
+    by_task = {task: float(scores[file.all_tasks.index(task)]) for task in file.tasks}
+    if tasks is None:
+        tasks = sorted(file.tasks, key=lambda task: -by_task[task])[:_TASKS_PER_PICTURE]
+    found = []
+    for task in tasks:
+        maps = file.maps(task, [row])
+        region_map = None if maps.region is None else maps.region[0]
+        region = None if windows.region is None or region_map is None else windows.region[0]
+        found.append(SiteMap(task, windows.seq[0], maps.seq[0], region, region_map, by_task[task], file.method))
+    return found
+
+
+def draw_site(file: AttributionFile, row: int, *, motif: str | None = None, peak: str | None = None) -> Figure:
+    """Draw one site; ``peak`` is the label of the marked interval, None for no mark."""
+    site = file.intervals([row]).iloc[0]
+    span = None
+    length = file.windows([row]).seq.shape[1]
+    if peak and file.is_genomic:
+        span = peak_span(int(site["start"]), int(site["end"]), str(site["strand"]), length)
+    return site_figure(
+        site_maps(file, row),
+        title=site_label(site, is_genomic=file.is_genomic),
+        peak=span,
+        peak_label=peak or "",
+        motif=motif,
+        unit=UNITS[file.method],
+    )
+
+
+def write_pictures(
+    file: AttributionFile,
+    folder: str | Path,
+    *,
+    formats: str | Iterable[str] = ("png",),
+    top: int = 10,
+    min_score: float = 0.0,
+    motif: str | None = None,
+    peak: str | None = None,
+    progress: Callable[[Sequence[int]], Iterable[int]] = list,
+) -> list[Path]:
+    """Draw the best sites of every task into a folder, which is made if it is not there.
+
+    Parameters
+    ----------
+    file : AttributionFile
+    folder : path
+    formats : str or sequence
+        ``png``, ``svg``, ``pdf``.
+    top : int
+        Sites per task.
+    min_score : float
+        Only sites above it.
+    motif, peak : str, optional
+        A motif in IUPAC letters to shade; the label of the interval's mark.
+    progress : callable
+        Wraps the rows.
+
+    Returns
+    -------
+    list of Path
+        ``<rank>_<site>.<format>``, rank in the order of :func:`chosen_sites`.
+    """
+    formats = checked_formats(formats)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    rows = chosen_sites(file, top, min_score)
+    for rank, row in enumerate(progress(rows), start=1):
+        label = site_label(file.intervals([row]).iloc[0], is_genomic=file.is_genomic)
+        figure = draw_site(file, row, motif=motif, peak=peak)
+        written += save_figure(figure, folder / f"{rank:03d}_{file_stem(label)}", formats)
+    return written
+
+
+def count_large_gaps(file: AttributionFile) -> tuple[int, int, float]:
+    """Return how many maps miss the change of the output by more than the bound, of how many, and the largest gap."""
+    n_large, n_all, largest = 0, 0, 0.0
+    for task in file.tasks:
+        for start in range(0, len(file), 1024):
+            maps = file.maps(task, slice(start, start + 1024))
+            gap = maps.gap
+            total = maps.seq.sum(axis=(1, 2), dtype=np.float64)
+            if maps.region is not None:
+                total += maps.region.sum(axis=(1, 2), dtype=np.float64)
+            known = np.isfinite(gap)
+            n_large += int(is_gap_large(gap[known], (total - gap)[known]).sum())
+            n_all += int(known.sum())
+            largest = max(largest, float(np.abs(gap[known]).max(initial=0.0)))
+    return n_large, n_all, largest
+
+
+def gap_sentence(n_large: int, n_all: int, largest: float) -> str:
+    """Say in words what :func:`count_large_gaps` found."""
+    return (
+        f"{n_large} of {n_all} maps miss the change of the output by more than {GAP_FRACTION:.0%} of it "
+        f"and {GAP_FLOOR} (largest gap {largest:.2g})"
+    )
+
+
+def attribution_report(
+    file: AttributionFile,
+    *,
+    top: int = 10,
+    min_score: float = 0.0,
+    motif: str | None = None,
+    peak: str | None = None,
+    max_rows: int = 5000,
+    progress: Callable[[Sequence[int]], Iterable[int]] = list,
+) -> Report:
+    """Make the page of a file of maps: a table of its sites with the scores of all tasks, and pictures of the best.
+
+    Parameters
+    ----------
+    file : AttributionFile
+    top, min_score, motif, peak, progress
+        As :func:`write_pictures`.
+    max_rows : int
+        The table holds at most this many sites, the best by the explained tasks.
+    """
+    report = Report(
+        f"Attributions: {', '.join(file.tasks[:4])}{' ...' if len(file.tasks) > 4 else ''}", f"model {file.model_name}"
+    )
+    options = ", ".join(f"{key} {value}" for key, value in sorted(file.options.items()))
+    report.add_text(f"{len(file):,} sites, explained by {METHOD_NAMES[file.method]} ({options}).")
+    report.add_text(
+        "Letters above the line raise the model's output, letters below lower it; unknown bases (N) carry no letter. "
+        "Position 0 is the middle of the window, 5' is on the left."
+    )
+    n_large, n_all, largest = count_large_gaps(file)
+    if n_all:
+        report.add_text(f"Completeness: {gap_sentence(n_large, n_all, largest)}.")
+    rows = chosen_sites(file, top, min_score)
+    anchors: dict[int, str] = {row: f"site-{rank}" for rank, row in enumerate(rows, start=1)}
+    report.add_heading("Sites")
+    table, order = site_table(file, max_rows)
+    if len(table) < len(file):
+        report.add_text(f"The {len(table):,} sites with the highest scores of the explained tasks, of {len(file):,}.")
+    report.add_table(
+        table,
+        caption="Probabilities for all tasks of the model; gap: completeness gap of the map. "
+        "Linked sites are drawn below.",
+        links={"site": [anchors.get(row) for row in order]},
+        digits=3,
+    )
+    report.add_heading("Maps")
+    if not rows:
+        report.add_text(f"No site has a score above {min_score:g}.")
+    for row in progress(rows):
+        label = site_label(file.intervals([row]).iloc[0], is_genomic=file.is_genomic)
+        figure = draw_site(file, row, motif=motif, peak=peak)
+        # As SVG a map takes half a megabyte: hundreds of bars and letters.
+        report.add_figure(figure, f"{label}.", format="png", dpi=170, anchor=anchors[row])
+    return report
+
+
+def site_table(file: AttributionFile, max_rows: int) -> tuple[pd.DataFrame, list[int]]:
+    """Return the table of the best sites (all of them if they fit) and their row numbers."""
+    if len(file) <= max_rows:
+        order = list(range(len(file)))
+    else:
+        order = sorted(chosen_sites(file, max_rows)[:max_rows])
+    sites, scores, gaps = file.intervals(order), file.scores(order), file.gaps(order)
+    best = scores[:, [file.all_tasks.index(task) for task in file.tasks]].max(axis=1) if len(order) else np.zeros(0)
+    ranked = np.argsort(-best, kind="stable")
+    columns: dict[str, Any] = {"site": [site_label(site, is_genomic=file.is_genomic) for _, site in sites.iterrows()]}
+    for index, task in enumerate(file.tasks):
+        columns[task] = scores[:, file.all_tasks.index(task)].astype(float)
+        if np.isfinite(gaps).any():
+            columns[f"gap {task}" if len(file.tasks) > 1 else "gap"] = gaps[:, index]
+    for index, task in enumerate(file.all_tasks):
+        columns.setdefault(task, scores[:, index].astype(float))
+    return pd.DataFrame(columns).iloc[ranked].reset_index(drop=True), [order[i] for i in ranked]

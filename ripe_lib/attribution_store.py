@@ -1,0 +1,232 @@
+"""Attribution maps of many sites on disk: written as they are made, read back a few at a time.
+
+One HDF5 file, format :data:`FORMAT`. N sites, K explained tasks, T tasks of the model, L and R window lengths.
+
+===================================  =================  ==============================================================
+data set                             shape              content
+===================================  =================  ==============================================================
+``seq``                              (N, K, L, 4) f4    maps of the sequence, channels A C G U, RNA sense
+``region``                           (N, K, R, 4) f4    maps of the region types (absent without a region part)
+``gap``                              (N, K) f8          completeness gap, NaN for methods without one
+``scores``                           (N, T) f4          the model's probabilities for all its tasks
+``seq_codes``, ``region_codes``      (N, L), (N, R) u1  the windows (:mod:`ripe_lib.encoding`)
+``chrom start end name strand``      (N,)               the sites, 0-based half-open
+===================================  =================  ==============================================================
+
+Root attributes: ``format``, ``model``, ``tasks`` (K names), ``all_tasks`` (T names), ``method``, ``options`` (JSON),
+``is_genomic``, ``version``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ripe_lib._version import __version__
+from ripe_lib.atomic import atomic_file
+from ripe_lib.attribution import Attributions
+from ripe_lib.encoding import codes_from_one_hot, one_hot
+from ripe_lib.errors import InputError, MissingFileError, unknown_name
+from ripe_lib.models import Model
+from ripe_lib.windows import Windows
+
+FORMAT = "deepripe-attributions-1"
+_SITE_COLUMNS = ("chrom", "start", "end", "name", "strand")
+_CHUNK_BYTES = 1 << 18
+
+
+class AttributionWriter:
+    """What :func:`create_attributions` yields; :attr:`n_sites` counts the sites written."""
+
+    def __init__(self, handle: h5py.File) -> None:
+        self._handle = handle
+        self.n_sites = 0
+
+    def write(self, windows: Windows, maps: Attributions, scores: NDArray[np.float32]) -> None:
+        """Append sites.
+
+        Parameters
+        ----------
+        windows : Windows
+            B sites.
+        maps : Attributions
+            With an axis of K tasks: ``seq`` (B, K, L, 4) and so on.
+        scores : array (B, T)
+            Probabilities.
+        """
+        self._append("seq", maps.seq)
+        if maps.region is not None:
+            self._append("region", maps.region)
+        self._append("gap", maps.gap)
+        self._append("scores", scores)
+        self._append("seq_codes", codes_from_one_hot(windows.seq))
+        if windows.region is not None:
+            self._append("region_codes", codes_from_one_hot(windows.region))
+        for column in _SITE_COLUMNS:
+            values = windows.intervals[column].to_numpy()
+            self._append(column, values.astype(object) if values.dtype.kind == "O" else values)
+        self.n_sites += len(windows)
+
+    def _append(self, name: str, values: NDArray[Any]) -> None:
+        data = self._handle[name]
+        data.resize(self.n_sites + len(values), axis=0)
+        data[self.n_sites :] = values
+
+
+@contextmanager
+def create_attributions(
+    path: str | Path,
+    model: Model,
+    tasks: Sequence[str],
+    *,
+    method: str,
+    options: Mapping[str, Any] | None = None,
+    with_region: bool | None = None,
+    is_genomic: bool = True,
+) -> Iterator[AttributionWriter]:
+    """Open a new file of maps; it appears under its name only when the block ends without an error.
+
+    Parameters
+    ----------
+    path : path
+    model : Model
+    tasks : sequence of str
+        The K explained tasks.
+    method : str
+        Recorded, as in ``ripe attribute --method``.
+    options : dict, optional
+        Recorded.
+    with_region : bool, optional
+        Whether maps of the region types will be written. Default: whether the model has the input.
+    is_genomic : bool
+        Whether the sites are genomic intervals (not constructs, whose ``chrom`` is their name).
+    """
+    spec = model.spec
+    with_region = spec.has_region if with_region is None else with_region
+    n_tasks = len(tasks)
+    shapes: dict[str, tuple[tuple[int, ...], Any]] = {
+        "seq": ((n_tasks, spec.sequence_length, 4), np.float32),
+        "gap": ((n_tasks,), np.float64),
+        "scores": ((len(spec.tasks),), np.float32),
+        "seq_codes": ((spec.sequence_length,), np.uint8),
+    }
+    if with_region:
+        shapes["region"] = ((n_tasks, spec.region_length, 4), np.float32)
+    if spec.has_region:
+        shapes["region_codes"] = ((spec.region_length,), np.uint8)
+    with atomic_file(path) as temporary, h5py.File(temporary, "w", track_order=False) as handle:
+        handle.attrs["format"] = FORMAT
+        handle.attrs["version"] = __version__
+        handle.attrs["model"] = model.name
+        handle.attrs["tasks"] = list(tasks)
+        handle.attrs["all_tasks"] = list(spec.tasks)
+        handle.attrs["method"] = method
+        handle.attrs["is_genomic"] = is_genomic
+        handle.attrs["options"] = json.dumps(dict(options or {}), sort_keys=True)
+        for name, (shape, dtype) in shapes.items():
+            rows = max(1, _CHUNK_BYTES // max(1, int(np.prod(shape)) * np.dtype(dtype).itemsize))
+            packing = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if len(shape) > 1 else {}
+            handle.create_dataset(
+                name,
+                (0, *shape),
+                maxshape=(None, *shape),
+                dtype=dtype,
+                chunks=(rows, *shape),
+                track_times=False,
+                **packing,
+            )
+        for column in _SITE_COLUMNS:
+            kind = np.int64 if column in ("start", "end") else h5py.string_dtype()
+            handle.create_dataset(column, (0,), maxshape=(None,), dtype=kind, chunks=(4096,), track_times=False)
+        yield AttributionWriter(handle)
+
+
+class AttributionFile:
+    """A file of maps, opened for reading; nothing is loaded before it is asked for.
+
+    Attributes
+    ----------
+    tasks, all_tasks : list of str
+        Tasks that have maps; tasks that have scores.
+    method, model_name : str
+    is_genomic : bool
+        Whether the sites are genomic intervals.
+    options : dict
+
+    Raises
+    ------
+    MissingFileError, InputError
+        If there is no such file or it is not of this format.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise MissingFileError(f"{path}: no such file. Make one with: ripe attribute.")
+        try:
+            self._handle = h5py.File(self.path, "r")
+        except OSError as error:
+            raise InputError(f"{path}: expected a file of attributions, got no readable HDF5.") from error
+        found = self._handle.attrs.get("format")
+        if found != FORMAT:
+            self._handle.close()
+            raise InputError(
+                f"{path}: expected a file of format {FORMAT!r}, got {found!r}. Make one with: ripe attribute."
+            )
+        attributes = self._handle.attrs
+        self.tasks = [str(task) for task in attributes["tasks"]]
+        self.all_tasks = [str(task) for task in attributes["all_tasks"]]
+        self.method, self.model_name = str(attributes["method"]), str(attributes["model"])
+        self.is_genomic = bool(attributes["is_genomic"])
+        self.options: dict[str, Any] = json.loads(attributes["options"])
+
+    def __len__(self) -> int:
+        return len(self._handle["gap"])
+
+    def __enter__(self) -> AttributionFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._handle.close()
+
+    @property
+    def has_region(self) -> bool:
+        """Whether there are maps of region types."""
+        return "region" in self._handle
+
+    def intervals(self, rows: Any = slice(None)) -> pd.DataFrame:
+        """Return sites: columns ``chrom start end name strand``."""
+        columns = {}
+        for name in _SITE_COLUMNS:
+            data = self._handle[name]
+            columns[name] = data.asstr()[rows] if data.dtype.kind == "O" else data[rows]
+        return pd.DataFrame(columns)
+
+    def scores(self, rows: Any = slice(None)) -> NDArray[np.float32]:
+        """Return probabilities (n, T)."""
+        return self._handle["scores"][rows]
+
+    def gaps(self, rows: Any = slice(None)) -> NDArray[np.float64]:
+        """Return completeness gaps (n, K)."""
+        return self._handle["gap"][rows]
+
+    def windows(self, rows: Any = slice(None)) -> Windows:
+        """Return the one-hot windows of sites."""
+        region = one_hot(self._handle["region_codes"][rows]) if "region_codes" in self._handle else None
+        return Windows(one_hot(self._handle["seq_codes"][rows]), region, self.intervals(rows))
+
+    def maps(self, task: str, rows: Any = slice(None)) -> Attributions:
+        """Return the maps of one task for some sites (a slice or increasing row numbers)."""
+        if task not in self.tasks:
+            raise unknown_name("task", task, self.tasks, f"{self.path} has no maps of it.")
+        index = self.tasks.index(task)
+        region = self._handle["region"][rows, index] if self.has_region else None
+        return Attributions(self._handle["seq"][rows, index], region, self._handle["gap"][rows, index])

@@ -1,0 +1,199 @@
+"""``ripe attribute``: attribution maps of sites as arrays, pictures and a page; ``--gallery`` for a whole model."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from pathlib import Path
+from typing import Any
+
+from ripe_lib.cli.common import add_genome_arguments, add_run_arguments, apply_threads, note, positive_int, progress
+
+METHODS = ("ig", "saliency", "gradxinput", "deeplift", "ism")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("model", metavar="MODEL", help="name (DeepRiPe/clip31) or directory of a model")
+    parser.add_argument("intervals", metavar="INTERVALS", nargs="?", help="BED file of sites (or use --sequences)")
+    add_genome_arguments(parser, required=False)
+    parser.add_argument("--sequences", metavar="FASTA", help="explain these sequences instead of genomic intervals")
+    parser.add_argument(
+        "--pad",
+        choices=("both", "left", "right"),
+        default="both",
+        help="where shorter --sequences get N (default both)",
+    )
+    parser.add_argument("--task", nargs="+", action="extend", metavar="T", help="tasks to explain; 'all' for all")
+    parser.add_argument("-o", "--output", metavar="OUT.h5", help="file of maps to write")
+    parser.add_argument(
+        "--gallery", metavar="DIR", help="write the best sites of every task and region-type profiles instead"
+    )
+    how = parser.add_argument_group("method")
+    how.add_argument("--method", choices=METHODS, default="ig", help="default ig, integrated gradients")
+    how.add_argument("--explain", choices=("probability", "logit"), default="probability", help="what is explained")
+    how.add_argument("--steps", type=positive_int, default=50, metavar="N", help="ig: points on the path (default 50)")
+    how.add_argument(
+        "--rule", choices=("midpoint", "left", "trapezoid"), default="midpoint", help="ig (default midpoint)"
+    )
+    how.add_argument(
+        "--baseline",
+        choices=("paper", "zeros"),
+        default="paper",
+        help="ig, deeplift: sequence 0 and region types 0.25 (default), or zeros as the published software",
+    )
+    shown = parser.add_argument_group("pictures")
+    shown.add_argument("--plots", metavar="DIR", help="draw the best sites into this folder")
+    shown.add_argument("--report", metavar="DIR", help="write one self-contained page, DIR/report.html")
+    shown.add_argument("--format", default="png", metavar="F,F", help="of pictures: png,svg,pdf (default png)")
+    shown.add_argument("--top", type=positive_int, default=10, metavar="N", help="sites drawn per task (default 10)")
+    shown.add_argument(
+        "--min-score", type=float, metavar="P", help="only sites with a score above P for a task (gallery: default 0.5)"
+    )
+    shown.add_argument("--motif", metavar="IUPAC", help="known motif to mark, e.g. ACUAAY")
+    shown.add_argument(
+        "--peak-label", default="CLIP peak", metavar="TEXT", help="name of the marked interval; '' for none"
+    )
+    shown.add_argument("--force", action="store_true", help="replace the gallery's folder if it is there")
+    add_run_arguments(parser, batch_size=512)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command."""
+    apply_threads(args.threads)
+    from ripe_lib.attribution_methods import Method
+    from ripe_lib.errors import InputError
+    from ripe_lib.figures import checked_formats
+    from ripe_lib.models import load_model
+    from ripe_lib.plot import find_motif
+
+    source = _source(args)
+    if (args.output is None) == (args.gallery is None):
+        raise InputError("expected either -o OUT.h5 (with --task) or --gallery DIR.")
+    if args.output and not args.task:
+        raise InputError(
+            "expected --task T, got none. Name the tasks to explain, or 'all'; list them with: ripe tasks MODEL"
+        )
+    if args.output and not str(args.output).endswith((".h5", ".hdf5")):
+        raise InputError(f"{args.output}: expected an output name that ends in .h5.")
+    if args.gallery and (args.plots or args.report):
+        raise InputError("--gallery writes its own pictures and page: expected no --plots and no --report with it.")
+    formats = checked_formats(args.format)
+    if args.motif:
+        find_motif("", args.motif)
+    model = load_model(args.model)
+    tasks = model.tasks if not args.task or args.task == ["all"] else list(dict.fromkeys(args.task))
+    for task in tasks:
+        model.spec.task_index(task)
+    method = Method(args.method, args.explain, args.steps, args.rule, args.baseline, args.batch_size)
+    if args.gallery:
+        _gallery(args, model, source, tasks, method, formats)
+    else:
+        _maps(args, model, source, tasks, method, formats)
+
+
+def _source(args: argparse.Namespace) -> Any:
+    from ripe_lib.attribution_methods import ConstructSites, IntervalSites
+    from ripe_lib.errors import InputError
+
+    if (args.intervals is None) == (args.sequences is None):
+        raise InputError("expected either INTERVALS with --fasta, or --sequences FASTA.")
+    if args.sequences:
+        return ConstructSites(args.sequences, args.pad)
+    if args.fasta is None:
+        raise InputError("expected --fasta F with INTERVALS, got none.")
+    return IntervalSites(args.intervals, args.fasta, args.gtf)
+
+
+def _maps(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], method: Any, formats: Any) -> None:
+    from ripe_lib.attribution import CompletenessWarning
+    from ripe_lib.attribution_methods import SiteCounts
+    from ripe_lib.attribution_report import (
+        attribution_report,
+        count_large_gaps,
+        gap_sentence,
+        write_pictures,
+    )
+    from ripe_lib.attribution_store import AttributionFile, create_attributions
+    from ripe_lib.predict import predict
+
+    # Maps of one chunk: about 64 MB.
+    size = max(1, min(1024, 10_000 // len(tasks)))
+    counts = SiteCounts()
+    threshold = args.min_score
+    with (
+        warnings.catch_warnings(),
+        create_attributions(
+            args.output,
+            model,
+            tasks,
+            method=method.name,
+            options=method.options(),
+            with_region=model.spec.has_region and method.has_region,
+            is_genomic=source.is_genomic,
+        ) as writer,
+        progress(quiet=args.quiet, desc="explaining", unit="site") as bar,
+    ):
+        # Counted over the whole file below, in one sentence.
+        warnings.simplefilter("ignore", CompletenessWarning)
+        for windows in source.chunks(model.spec, size):
+            counts.add(windows)
+            scores = predict(model, windows)
+            if threshold is not None:
+                columns = [model.spec.task_index(task) for task in tasks]
+                chosen = (scores[:, columns] > threshold).any(axis=1).nonzero()[0]
+                windows, scores = windows[chosen], scores[chosen]
+            if len(windows):
+                writer.write(windows, method(model, windows, tasks), scores)
+            bar.update(len(windows))
+        counts.check(source.where)
+        n_written = writer.n_sites
+    n_filtered = counts.n_sites - n_written
+    left_out = "" if threshold is None else f" ({n_filtered} with no score above {threshold:g} left out)"
+    note(f"{n_written} sites x {len(tasks)} tasks: {args.output}{left_out}", quiet=args.quiet)
+    if threshold is not None and not n_written:
+        note(f"note: no site has a score above {threshold:g}; {args.output} is valid and empty", quiet=args.quiet)
+    if remark := counts.remark():
+        note(f"note: {remark}", quiet=args.quiet)
+    with AttributionFile(args.output) as file:
+        found = count_large_gaps(file)
+        if found[0]:
+            note(f"warning: {gap_sentence(*found)}. Raise --steps (now {args.steps}).", quiet=args.quiet)
+        options = {"top": args.top, "motif": args.motif, "peak": args.peak_label or None}
+
+        def drawing(rows: Any) -> Any:
+            return progress(rows, quiet=args.quiet, desc="drawing", unit="site")
+
+        if args.plots:
+            written = write_pictures(file, args.plots, formats=formats, progress=drawing, **options)
+            note(f"{len(written)} pictures: {args.plots}", quiet=args.quiet)
+        if args.report:
+            Path(args.report).mkdir(parents=True, exist_ok=True)
+            page = attribution_report(file, progress=drawing, **options).write(Path(args.report) / "report.html")
+            note(f"page: {page}", quiet=args.quiet)
+
+
+def _gallery(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], method: Any, formats: Any) -> None:
+    from ripe_lib.gallery import GalleryOptions, write_gallery
+
+    options = GalleryOptions(
+        top=args.top,
+        min_score=0.5 if args.min_score is None else args.min_score,
+        formats=formats,
+        motifs=dict.fromkeys(tasks, args.motif) if args.motif else {},
+    )
+    folder, counts = write_gallery(
+        model,
+        source.chunks(model.spec, 1024),
+        args.gallery,
+        tasks=tasks,
+        method=method,
+        options=options,
+        is_genomic=source.is_genomic,
+        where=source.where,
+        overwrite=args.force,
+        progress=lambda names: progress(names, quiet=args.quiet, desc="drawing", unit="task"),
+    )
+    note(f"{counts.n_sites} sites searched: {folder / 'index.html'}", quiet=args.quiet)
+    if remark := counts.remark():
+        note(f"note: {remark}", quiet=args.quiet)

@@ -1,0 +1,263 @@
+"""A gallery of a model: the highest-scoring sites of every task with their maps, and region-type profiles.
+
+The sites are streamed once and only the best of every task are kept, so that memory does not grow with their number.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ripe_lib.atomic import atomic_directory
+from ripe_lib.attribution import Attributions
+from ripe_lib.attribution_methods import Method, SiteCounts
+from ripe_lib.attribution_report import METHOD_NAMES, UNITS, file_stem, site_label
+from ripe_lib.encoding import REGION_TYPES, codes_from_one_hot, one_hot
+from ripe_lib.figures import checked_formats, save_figure
+from ripe_lib.models import Model
+from ripe_lib.predict import predict
+from ripe_lib.report import Report
+from ripe_lib.site_plots import (
+    SiteMap,
+    peak_span,
+    present_types,
+    region_profile_figure,
+    region_summary_figure,
+    site_figure,
+)
+from ripe_lib.windows import Windows
+
+SITE_COLUMNS = ("task", "rank", "score", "chrom", "start", "end", "name", "strand", "picture")
+
+
+@dataclass
+class BestSites:
+    """The ``size`` highest scores of one task, with their windows as codes."""
+
+    size: int
+    _heap: list[tuple[float, int, Any]] = field(default_factory=list)
+
+    def offer(self, score: float, number: int, make: Callable[[], Any]) -> None:
+        """Consider a site; ``make`` gives what is kept and is only called if it enters."""
+        key = (score, -number)  # of equal scores the earlier site wins
+        if len(self._heap) < self.size:
+            heapq.heappush(self._heap, (*key, make()))
+        elif key > self._heap[0][:2]:
+            heapq.heapreplace(self._heap, (*key, make()))
+
+    def ranked(self) -> list[tuple[float, Any]]:
+        """Return (score, what was kept), best first."""
+        return [(score, kept) for score, _, kept in sorted(self._heap, key=lambda item: item[:2], reverse=True)]
+
+
+@dataclass(frozen=True)
+class GalleryOptions:
+    """What a gallery holds.
+
+    Attributes
+    ----------
+    top : int
+        Sites drawn per task.
+    min_score : float
+        Only sites whose score is above it.
+    profile_sites : int
+        Region-type profiles are means over at most this many of the best sites (all of them above ``min_score``).
+    formats : sequence of str
+        Of the picture files.
+    motifs : dict
+        Task -> motif in IUPAC letters to shade.
+    """
+
+    top: int = 10
+    min_score: float = 0.5
+    profile_sites: int = 200
+    formats: Sequence[str] = ("png",)
+    motifs: dict[str, str] = field(default_factory=dict)
+
+
+def collect_best(
+    model: Model, chunks: Iterable[Windows], tasks: Sequence[str], options: GalleryOptions, *, batch_size: int = 1024
+) -> tuple[dict[str, BestSites], SiteCounts]:
+    """Predict all sites and keep the best of every task."""
+    kept = {task: BestSites(max(options.top, options.profile_sites)) for task in tasks}
+    columns = {task: model.spec.task_index(task) for task in tasks}
+    counts = SiteCounts()
+    for windows in chunks:
+        first = counts.n_sites
+        counts.add(windows)
+        scores = predict(model, windows, batch_size=batch_size)
+        known = (windows.seq.max(axis=2) > 0.99).any(axis=1)
+        for task, column in columns.items():
+            for row in np.flatnonzero((scores[:, column] > options.min_score) & known).tolist():
+                kept[task].offer(float(scores[row, column]), first + row, partial(_codes, windows, row))
+    return kept, counts
+
+
+def _codes(windows: Windows, row: int) -> tuple[Any, Any, pd.Series]:
+    region = None if windows.region is None else codes_from_one_hot(windows.region[row])
+    return codes_from_one_hot(windows.seq[row]), region, windows.intervals.iloc[row].copy()
+
+
+def write_gallery(
+    model: Model,
+    chunks: Iterable[Windows],
+    folder: str | Path,
+    *,
+    tasks: Sequence[str] | None = None,
+    method: Method | None = None,
+    options: GalleryOptions | None = None,
+    is_genomic: bool = True,
+    where: str = "sites",
+    overwrite: bool = False,
+    progress: Callable[[Sequence[str]], Iterable[str]] = list,
+) -> tuple[Path, SiteCounts]:
+    """Write a folder with the best sites of every task, their pictures, region-type profiles and one page.
+
+    Parameters
+    ----------
+    model : Model
+    chunks : iterable of Windows
+    folder : path
+    tasks : sequence of str, optional
+        Default all.
+    method : Method, optional
+        Default integrated gradients of the probability.
+    options : GalleryOptions, optional
+    is_genomic : bool
+        Whether the sites are genomic intervals (then they are marked as peaks).
+    where : str
+        Name of the input for messages.
+    overwrite : bool
+    progress : callable
+        Wraps the tasks.
+
+    Returns
+    -------
+    folder : Path
+        ``index.html``, ``sites.tsv`` (columns :data:`SITE_COLUMNS`), ``region_types.tsv``, ``pictures/``. All of them
+        exist, and the tables are valid, even if no site is above the threshold.
+    counts : SiteCounts
+    """
+    tasks = list(model.tasks if tasks is None else tasks)
+    method, options = method or Method(), options or GalleryOptions()
+    checked_formats(options.formats)
+    with atomic_directory(folder, overwrite=overwrite) as temporary:
+        kept, counts = collect_best(model, chunks, tasks, options)
+        counts.check(where)
+        (temporary / "pictures").mkdir()
+        report = Report(f"Gallery of {model.name}", f"{counts.n_sites:,} sites")
+        report.add_text(
+            f"For every task the {options.top} sites with the highest scores above {options.min_score:g}, explained by "
+            f"{METHOD_NAMES[method.name]}. Letters above the line raise the model's output, letters below lower it."
+        )
+        site_rows: list[dict[str, Any]] = []
+        profiles: dict[str, np.ndarray] = {}
+        n_profile: dict[str, int] = {}
+        sections: list[tuple[str, list[tuple[Any, str]]]] = []
+        for task in progress(tasks):
+            ranked = kept[task].ranked()
+            sections.append((task, []))
+            if not ranked:
+                continue
+            maps = _maps(model, method, task, [entry for _, entry in ranked])
+            if maps.region is not None:
+                region = one_hot(np.stack([entry[1] for _, entry in ranked]))
+                profiles[task] = present_types(maps.region, region).mean(axis=0)
+                n_profile[task] = len(ranked)
+            for rank, (score, entry) in enumerate(ranked[: options.top], start=1):
+                figure, label = _draw(task, score, entry, maps, rank - 1, method, options, is_genomic)
+                stem = temporary / "pictures" / f"{file_stem(task)}_{rank:02d}_{file_stem(label)}"
+                first = save_figure(figure, stem, options.formats)[0]
+                sections[-1][1].append((figure, f"{task}, rank {rank}: {label}, score {score:.3f}."))
+                picture = f"pictures/{first.name}"
+                site_rows.append({"task": task, "rank": rank, "score": score, "picture": picture, **entry[2].to_dict()})
+        sites = pd.DataFrame(site_rows, columns=list(SITE_COLUMNS))
+        sites.to_csv(temporary / "sites.tsv", sep="\t", index=False)
+        _write_profiles(report, temporary, profiles, n_profile, tasks, model.spec.has_region, options)
+        _write_sections(report, sites, sections, options)
+        report.write(temporary / "index.html")
+    return Path(folder), counts
+
+
+def _maps(model: Model, method: Method, task: str, entries: list[Any]) -> Attributions:
+    seq = one_hot(np.stack([entry[0] for entry in entries]))
+    region = None if entries[0][1] is None else one_hot(np.stack([entry[1] for entry in entries]))
+    return method(model, {"seq": seq, "region": region}, [task]).for_task(0)
+
+
+def _draw(
+    task: str,
+    score: float,
+    entry: Any,
+    maps: Attributions,
+    row: int,
+    method: Method,
+    options: GalleryOptions,
+    is_genomic: bool,
+) -> tuple[Any, str]:
+    seq_codes, region_codes, site = entry
+    label = site_label(site, is_genomic=is_genomic)
+    span = None
+    if is_genomic:
+        span = peak_span(int(site["start"]), int(site["end"]), str(site["strand"]), len(seq_codes))
+    region_map = None if maps.region is None else maps.region[row]
+    region = None if region_codes is None or region_map is None else one_hot(region_codes)
+    one = SiteMap(task, one_hot(seq_codes), maps.seq[row], region, region_map, score, method.name)
+    figure = site_figure(
+        [one], title=label, peak=span, peak_label="site", motif=options.motifs.get(task), unit=UNITS[method.name]
+    )
+    return figure, label
+
+
+def _write_profiles(
+    report: Report,
+    folder: Path,
+    profiles: dict[str, np.ndarray],
+    n_profile: dict[str, int],
+    tasks: Sequence[str],
+    has_region: bool,
+    options: GalleryOptions,
+) -> None:
+    means = np.array([profiles[task].sum(axis=0) if task in profiles else np.full(4, np.nan) for task in tasks])
+    table = pd.DataFrame(means, columns=list(REGION_TYPES))
+    table.insert(0, "task", list(tasks))
+    table.insert(1, "n_sites", [n_profile.get(task, 0) for task in tasks])
+    table.to_csv(folder / "region_types.tsv", sep="\t", index=False)
+    if not has_region or not profiles:
+        return
+    report.add_heading("Region types")
+    report.add_text(
+        "Attribution of the region type that is there, summed over the window and averaged over the sites "
+        f"(at most {options.profile_sites} with the highest scores above {options.min_score:g})."
+    )
+    figures = {
+        "region_types": region_summary_figure(means, tasks),
+        "region_profiles": region_profile_figure(profiles, counts=n_profile),
+    }
+    captions = ("Mean summed attribution of each region type.", "Mean attribution along the window (number of sites).")
+    for (name, figure), caption in zip(figures.items(), captions, strict=True):
+        save_figure(figure, folder / "pictures" / name, options.formats)
+        report.add_figure(figure, caption)
+
+
+def _write_sections(
+    report: Report, sites: pd.DataFrame, sections: list[tuple[str, list[tuple[Any, str]]]], options: GalleryOptions
+) -> None:
+    report.add_heading("Sites")
+    anchors = [f"{file_stem(str(task))}-{rank}" for task, rank in zip(sites["task"], sites["rank"], strict=True)]
+    report.add_table(
+        sites.drop(columns="picture"), caption="Drawn sites.", links={"rank": anchors, "task": anchors}, digits=3
+    )
+    for task, drawn in sections:
+        report.add_heading(task)
+        if not drawn:
+            report.add_text(f"No site has a score above {options.min_score:g}.")
+        for rank, (figure, caption) in enumerate(drawn, start=1):
+            report.add_figure(figure, caption, format="png", dpi=170, anchor=f"{file_stem(task)}-{rank}")
