@@ -80,8 +80,16 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.10,<3.13",
-    packages=find_packages(include=["ripe_lib*", "training*", "dataloaders*", "kipoi_models*"]),
-    include_package_data=True,
+    # kipoi_models holds data only (no __init__.py): the bundled models travel as its package data.
+    packages=[*find_packages(include=["ripe_lib*", "training*", "dataloaders*"]), "kipoi_models"],
+    include_package_data=False,
+    package_data={
+        "ripe_lib": ["assets/*", "catalogue/*.tsv", "catalogue/*.md", "data/*", "data/*/*"],
+        "training": ["configs/*", "configs/*/*"],
+        "dataloaders": ["example_files/*.*"],
+        "kipoi_models": ["DeepRiPe/*/*"],
+    },
+    exclude_package_data={"": ["*.fai", "*.gzi", "*.ripe-index.npz"]},
     install_requires=REQUIRES,
     extras_require=EXTRAS,
     entry_points={

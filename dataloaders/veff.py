@@ -2,10 +2,10 @@
 
 ``python -m kipoi_veff score_variants`` and ``create_mutation_map`` still work in principle; nobody maintains them.
 Nothing here happens until kipoi-veff asks a DeepRiPe model for its ``postprocessing``; then :func:`repair` changes
-kipoi-veff's own modules (never NumPy, PyVCF or Kipoi), once:
+kipoi-veff's own modules and the file writer it uses (never NumPy, PyVCF or Kipoi), once:
 
-1. ``numpy.int`` and ``numpy.str`` are gone since NumPy 1.24; kipoi-veff's two modules that use them get a ``np`` that
-   still has them.
+1. ``numpy.int``, ``numpy.str`` and ``numpy.object`` are gone since NumPy 1.24; the two modules of kipoi-veff and the
+   one of deepdish (which writes mutation maps) that use them get a ``np`` that still has them.
 2. PyVCF3's description of an INFO field has a seventh entry; kipoi-veff fills six.
 3. kipoi-veff hands the dataloader 150-nt intervals without strand around each variant. Near a contig's end they would
    leave it, and their strand would be that of the whole stretch. For our models the interval is the variant's base,
@@ -16,6 +16,8 @@ It scores substitutions only, and of several alternatives the first: ``ripe scor
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import sys
 import types
 from types import SimpleNamespace
@@ -63,7 +65,10 @@ def repair() -> None:
     """Make the loaded kipoi-veff run (see the module's description); calling it again changes nothing."""
     from kipoi_veff.utils import dna_reshapers, generic, io, mutators
 
-    for module in (mutators, dna_reshapers):
+    modules = [mutators, dna_reshapers]
+    if importlib.util.find_spec("deepdish") is not None:
+        modules.append(importlib.import_module("deepdish.io.hdf5io"))
+    for module in modules:
         if not isinstance(module.np, _NumpyWithOldNames):
             module.np = _NumpyWithOldNames()
     io.VcfWriter._generate_info_field = staticmethod(_info_field)

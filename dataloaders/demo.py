@@ -1,0 +1,109 @@
+"""``make demo``: the stock ``kipoi predict DeepRiPe/parclip_mid`` on the example files, offline, as a table.
+
+Kipoi keeps its config under HOME; the demo gives it a temporary one, so the user's own is neither read nor written.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from dataloaders.example_genome import FOLDER as EXAMPLES
+
+MODEL = "DeepRiPe/parclip_mid"
+FILES = {"intervals_file": "intervals.bed", "fasta_file": "genome.fa", "gtf_file": "genes.gtf"}
+
+
+def kipoi_command() -> list[str]:
+    """Return how to run the stock command: the script of this environment, or the module if there is none."""
+    script = Path(sys.executable).parent / "kipoi"
+    return [str(script)] if script.is_file() else [sys.executable, "-m", "kipoi"]
+
+
+def temporary_home(folder: Path) -> dict[str, str]:
+    """Register the models as Kipoi's default source under ``folder``; returns the environment that uses it."""
+    from ripe_lib.catalogue import bundled_models_directory
+    from ripe_lib.kipoi_config import register
+
+    bundled = bundled_models_directory()
+    register({"deepripe": bundled}, folder / ".kipoi" / "config.yaml", as_default=bundled)
+    own = {"HOME": str(folder), "RIPE_MODELS_DIR": str(folder / "models"), "RIPE_CACHE_DIR": str(folder / "cache")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    return {**kept, **own, "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def predict(folder: Path) -> tuple[list[list[str]], float]:
+    """Run the stock command; returns the rows of its table (header first) and the seconds it took.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        With what Kipoi printed in ``stderr``.
+    """
+    output = folder / "predictions.tsv"
+    arguments = {name: str(EXAMPLES / file) for name, file in FILES.items()}
+    words = ["predict", MODEL, f"--dataloader_args={json.dumps(arguments)}", "-o", str(output)]
+    environment = temporary_home(folder)
+    started = time.perf_counter()
+    subprocess.run([*kipoi_command(), *words], env=environment, cwd=folder, check=True, capture_output=True, text=True)
+    seconds = time.perf_counter() - started
+    with output.open(encoding="utf-8", newline="") as handle:
+        return list(csv.reader(handle, delimiter="\t")), seconds
+
+
+def named_table(rows: list[list[str]], tasks: list[str]) -> list[list[str]]:
+    """Give Kipoi's columns (``preds/0``, ``preds/1``, ``preds/10``, ... in text order) their names and intervals."""
+    header, *values = rows
+    columns = [header.index(f"preds/{index}") for index in range(len(tasks))]
+    bed = [line.split("\t") for line in (EXAMPLES / FILES["intervals_file"]).read_text().splitlines()]
+    table = [["interval", "strand", "site", *tasks]]
+    for (chrom, start, end, name, _, strand), row in zip(bed, values, strict=True):
+        numbers = [f"{float(row[column]):.3f}" for column in columns]
+        table.append([f"{chrom}:{start}-{end}", strand, name, *numbers])
+    return table
+
+
+def format_table(table: list[list[str]]) -> str:
+    """Align a table: text left, numbers right."""
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    lines = []
+    for row in [table[0], ["-" * width for width in widths], *table[1:]]:
+        padded = [text.ljust(width) for text, width in zip(row[:3], widths, strict=False)]
+        padded += [text.rjust(width) for text, width in zip(row[3:], widths[3:], strict=True)]
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Run the demo; returns the exit code."""
+    from ripe_lib.catalogue import tasks_of
+
+    short = {name: f"example_files/{file}" for name, file in FILES.items()}
+    shown = shlex.join(["kipoi", "predict", MODEL, f"--dataloader_args={json.dumps(short)}", "-o", "predictions.tsv"])
+    sys.stdout.write(f"$ {shown}\n\n")
+    sys.stdout.flush()
+    with tempfile.TemporaryDirectory(prefix="deepripe-demo-") as folder:
+        try:
+            rows, seconds = predict(Path(folder))
+        except subprocess.CalledProcessError as error:
+            sys.stderr.write(f"{error.stderr}\ndemo: kipoi predict failed with exit code {error.returncode}.\n")
+            return 1
+    tasks = tasks_of(MODEL)["task"].tolist()
+    sys.stdout.write(format_table(named_table(rows, tasks)))
+    sys.stdout.write(
+        f"\nProbability that each protein binds, {len(rows) - 1} made-up example sites, {len(tasks)} experiments.\n"
+        f"kipoi predict took {seconds:.1f} s, most of it starting TensorFlow. Your own ~/.kipoi was not touched; "
+        "to use the models from it: ripe register\n"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,241 @@
+"""The stock Kipoi commands, each in a process of its own, with a temporary HOME (conftest)."""
+
+import csv
+import json
+import os
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+
+import ripe_lib
+from tests.support.kipoi_home import EXAMPLES, ROOT, as_json, example_arguments, registered_kipoi, stock
+
+pytestmark = pytest.mark.kipoi
+MID = "DeepRiPe/parclip_mid"
+SHIPPED = sorted(path.parent.name for path in (ROOT / "kipoi_models" / "DeepRiPe").glob("*/weights.h5"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registered():
+    registered_kipoi()
+
+
+def rows_of(path):
+    with open(path, newline="") as handle:
+        return list(csv.DictReader(handle, delimiter="\t"))
+
+
+def expected_predictions(*, gtf):
+    model = ripe_lib.load_model(MID)
+    arguments = example_arguments(gtf=gtf)
+    bed = arguments.pop("intervals_file")
+    return ripe_lib.predict(model, ripe_lib.make_windows(bed, spec=model.spec, **arguments))
+
+
+def printed_columns(rows, n_tasks):
+    return np.array([[float(row[f"preds/{index}"]) for index in range(n_tasks)] for row in rows])
+
+
+# --- predict, test, info -------------------------------------------------------------------------------------------
+
+
+def test_demo_is_the_stock_predict_as_a_named_table(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path))
+        done = stock(module="dataloaders.demo")
+    assert os.listdir(tmp_path) == []  # the user's HOME is left alone
+    lines = done.stdout.splitlines()
+    tasks = ripe_lib.load_model(MID).tasks
+    header = next(line for line in lines if line.startswith("interval"))
+    assert header.split() == ["interval", "strand", "site", *tasks]
+    body = [line.split() for line in lines if line.startswith("chr")]
+    found = np.array([[float(value) for value in row[3:]] for row in body])
+    np.testing.assert_allclose(found, expected_predictions(gtf=True), rtol=0, atol=5.1e-4)
+    assert body[0][:3] == ["chr1:635-685", "+", "DEMO1_5UTR"]
+    assert lines[-1].startswith("kipoi predict took ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gtf", [True, False])
+def test_predict_to_tsv_and_hdf5(tmp_path, gtf):
+    tsv, hdf5 = tmp_path / "out.tsv", tmp_path / "out.h5"
+    arguments = as_json(example_arguments(gtf=gtf))
+    stock("predict", MID, "--source", "deepripe", "--dataloader_args", arguments, "-m", "-k", "-o", tsv, hdf5)
+    expected = expected_predictions(gtf=gtf)
+    rows = rows_of(tsv)
+    np.testing.assert_allclose(printed_columns(rows, expected.shape[1]), expected, atol=1e-6)
+    assert rows[8]["metadata/ranges/strand"] == "-"
+    with h5py.File(hdf5) as file:
+        np.testing.assert_allclose(file["preds"][()], expected, atol=1e-6)
+        assert file["inputs/region"].shape == (39, 250, 4)
+        assert file["metadata/ranges/chr"].asstr()[0] == "chr1"
+
+
+@pytest.mark.slow
+def test_predict_names_the_columns_when_asked(tmp_path, monkeypatch):
+    monkeypatch.setenv("RIPE_NAMED_OUTPUTS", "1")
+    out = tmp_path / "named.tsv"
+    stock("predict", MID, "--source", "deepripe", "--dataloader_args", as_json(example_arguments()), "-o", out)
+    assert sorted(rows_of(out)[0]) == sorted(f"preds/{task}" for task in ripe_lib.load_model(MID).tasks)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "parclip_mid" else pytest.mark.slow) for name in SHIPPED]
+)
+def test_kipoi_test_passes(name, tmp_path):
+    done = stock("test", f"DeepRiPe/{name}", "--source", "deepripe", cwd=tmp_path)
+    assert "All predictions match" in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_kipoi_test_notices_other_predictions(tmp_path):
+    copy = tmp_path / "zoo" / "parclip_mid"
+    shutil.copytree(ROOT / "kipoi_models" / MID, copy)
+    with h5py.File(copy / "test_expect.h5", "a") as file:
+        file["preds"][0, 0] += 1e-4
+    done = stock("test", copy, "--source", "dir", check=False)
+    assert done.returncode == 1
+    assert "don't match" in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_info_says_what_the_model_is():
+    text = stock("info", MID, "--source", "deepripe").stdout
+    for part in ("cite_as: https://doi.org/10.1101/gr.247494.118", "license: MIT", "intervals_file:", "trained_on:"):
+        assert part in text, part
+    example = stock("get-example", MID, "--source", "deepripe").stdout.splitlines()
+    assert example_arguments() in [json.loads(line) for line in example if line.startswith("{")]
+
+
+def test_wrong_input_is_the_last_line_printed(tmp_path):
+    arguments = as_json(example_arguments(fasta_file=tmp_path / "none.fa"))
+    out = tmp_path / "out.tsv"
+    done = stock("predict", MID, "--source", "deepripe", "--dataloader_args", arguments, "-o", out, check=False)
+    assert done.returncode != 0
+    last = done.stderr.rstrip("\n").splitlines()[-1]
+    assert last.endswith(f"{tmp_path / 'none.fa'}: no such FASTA file. Check the path.")
+    assert not out.exists()
+
+
+# --- kipoi interpret -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_interpret_grad_and_ism(tmp_path):
+    pytest.importorskip("kipoi_interpret")
+    arguments = as_json(example_arguments(gtf=False, intervals="constructs.bed"))
+    common = ("--source", "deepripe", "--dataloader_args", arguments)
+    grad, ism = tmp_path / "grad.h5", tmp_path / "ism.h5"
+    stock("interpret", "grad", MID, *common, "--final_layer", "-f", "1", "-o", grad)
+    stock("interpret", "ism", MID, *common, "--model_input", "seq", "--batch_size", "600", "-o", ism)
+    model = registered_kipoi().get_model(MID, source="deepripe")
+    with h5py.File(grad) as file:
+        inputs = {name: file[f"inputs/{name}"][()] for name in ("seq", "region")}
+        expected = model.input_grad(inputs, filter_idx=1)
+        for name in inputs:
+            np.testing.assert_allclose(file[f"grads/{name}"][()], expected[name], atol=1e-6)
+    with h5py.File(ism) as file:
+        scores = file["scores"][()]
+    assert scores.shape == (5, 150, 4, 1, len(model.tasks))
+    kept = inputs["seq"] == 1  # putting the base that is there changes nothing
+    np.testing.assert_allclose(scores[..., 0, :][kept], 0, atol=1e-6)
+
+
+# --- kipoi-veff ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def substitutions(tmp_path_factory):
+    """The example's scorable substitutions of one base, bgzipped and indexed."""
+    pytest.importorskip("kipoi_veff")
+    import pysam
+
+    kept = []
+    for line in (EXAMPLES / "variants.vcf").read_text().splitlines():
+        fields = line.split("\t")
+        unscorable = ("reference_mismatch", "off_the_contig", "unknown_contig")
+        simple = line.startswith("#") or (len(fields[3]) == 1 and fields[4] in "ACGT")
+        if simple and not any(kind in line for kind in unscorable):
+            kept.append(line)
+    plain = tmp_path_factory.mktemp("veff") / "substitutions.vcf"
+    plain.write_text("\n".join(kept) + "\n")
+    pysam.tabix_compress(str(plain), f"{plain}.gz", force=True)
+    pysam.tabix_index(f"{plain}.gz", preset="vcf", force=True)
+    return plain
+
+
+def veff_arguments():
+    arguments = example_arguments()
+    del arguments["intervals_file"]
+    return as_json(arguments)
+
+
+def test_veff_gives_the_deltas_of_ripe_on_both_strands(substitutions, tmp_path):
+    vcf, tsv = tmp_path / "out.vcf", tmp_path / "out.tsv"
+    stock(
+        "score_variants", MID, "--source", "deepripe", "--dataloader_args", veff_arguments(),
+        "-i", f"{substitutions}.gz", "-o", vcf, "-e", tsv, "-s", "diff", "ref", "alt", "logit",
+        module="kipoi_veff",
+    )  # fmt: skip
+    rows = rows_of(tsv)
+    records = [line for line in substitutions.read_text().splitlines() if not line.startswith("#")]
+    assert len(rows) == len(records)
+    assert vcf.read_text().count("KV:deepripe:DeepRiPe/parclip_mid:DIFF=") == len(records)
+    # Ours by hand: mutate the genome's windows and predict.
+    model = ripe_lib.load_model(MID)
+    arguments = example_arguments()
+    bed = [(row["variant_chr"], int(row["variant_pos"]) - 1, int(row["variant_pos"])) for row in rows]
+    with pytest.warns(UserWarning, match="without strand"):
+        windows = ripe_lib.make_windows(
+            bed, fasta_file=arguments["fasta_file"], gtf_file=arguments["gtf_file"], spec=model.spec
+        )
+    minus = (windows.intervals["strand"] == "-").to_numpy()
+    assert 10 < minus.sum() < len(rows) - 10
+    alternative = windows.seq.copy()
+    for index, row in enumerate(rows):
+        base = "ACGT".index(row["variant_alt"])
+        alternative[index, 75 if minus[index] else 74] = np.eye(4)[3 - base if minus[index] else base]
+    reference = ripe_lib.predict(model, windows)
+    changed = ripe_lib.predict(model, {"seq": alternative, "region": windows.region})
+    for score, expected in (("ref", reference), ("alt", changed), ("diff", changed - reference)):
+        found = [[float(row[f"preds/{score}/{i}"]) for i in range(len(model.tasks))] for row in rows]
+        np.testing.assert_allclose(found, expected, atol=1e-5, err_msg=score)
+
+
+@pytest.mark.slow
+def test_veff_mutation_map(substitutions, tmp_path):
+    import pysam
+
+    header = [line for line in substitutions.read_text().splitlines() if line.startswith("#")]
+    two = [line for line in substitutions.read_text().splitlines() if "\tex7\t" in line or "\tex21\t" in line]
+    plain = tmp_path / "two.vcf"
+    plain.write_text("\n".join([*header, *two]) + "\n")
+    pysam.tabix_compress(str(plain), f"{plain}.gz", force=True)
+    pysam.tabix_index(f"{plain}.gz", preset="vcf", force=True)
+    out = tmp_path / "map.h5"
+    stock(
+        "create_mutation_map", MID, "--source", "deepripe", "--dataloader_args", veff_arguments(),
+        "-r", f"{plain}.gz", "-o", out, "--batch_size", "100", module="kipoi_veff",
+    )  # fmt: skip
+    model = ripe_lib.load_model(MID)
+    arguments = example_arguments()
+    for entry, line in enumerate(two):
+        chrom, position = line.split("\t")[0], int(line.split("\t")[1])
+        bed = [(chrom, position - 1, position)]
+        fasta_file, gtf_file = arguments["fasta_file"], arguments["gtf_file"]
+        window = ripe_lib.make_windows(bed, fasta_file=fasta_file, gtf_file=gtf_file, spec=model.spec)
+        minus = window.intervals["strand"][0] == "-"
+        mutants = np.repeat(window.seq, 600, axis=0)
+        for index, (place, base) in enumerate(np.ndindex(150, 4)):
+            mutants[index, place] = np.eye(4)[base]
+        region = np.repeat(window.region, 600, axis=0)
+        deltas = ripe_lib.predict(model, {"seq": mutants, "region": region}) - ripe_lib.predict(model, window)
+        # The map is of the plus strand: channels by genomic position.
+        expected = deltas.reshape(150, 4, -1)
+        expected = expected[::-1, ::-1] if minus else expected
+        with h5py.File(out) as file:
+            for index, task in enumerate(model.tasks):
+                found = file[f"_list_{entry}/seq/diff/{task}/mutation_map"][()]
+                np.testing.assert_allclose(found, expected[..., index].T, atol=1e-5)
