@@ -31,6 +31,7 @@ from ripe_lib.errors import InputError, MissingFileError
 COLUMNS = ["chrom", "start", "end", "name", "score", "strand"]
 STRANDS = ("+", "-", ".")
 _BLOCK_BYTES = 1 << 22
+_LONGEST_LINE = 1 << 26
 _NOT_DATA = re.compile(rb"^(?:#|(?:track|browser)(?:\s|$)|[ \t\r]*$)", re.MULTILINE)
 _DTYPES = {"chrom": str, "start": np.int64, "end": np.int64, "name": str, "score": str, "strand": str}
 _HINT = "Intervals are 0-based, half-open."
@@ -98,13 +99,11 @@ def where(intervals: pd.DataFrame, row: int) -> str:
 # ------------------------------------------------------------------ files
 
 
-def _open(path: Path) -> io.BufferedIOBase:
+def _open(path: Path) -> io.BufferedReader:
     if path.is_dir():
         raise MissingFileError(f"{path}: expected a file, got a folder.")
     try:
-        with path.open("rb") as handle:
-            compressed = handle.read(2) == b"\x1f\x8b"
-        return gzip.open(path, "rb") if compressed else path.open("rb")
+        return path.open("rb")
     except FileNotFoundError as error:
         raise MissingFileError(f"{path}: no such file. Check the path.") from error
     except OSError as error:
@@ -112,8 +111,18 @@ def _open(path: Path) -> io.BufferedIOBase:
 
 
 def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[bytes]:
-    """Yield a text file (plain or gzip) in blocks of whole lines; a damaged gzip file is an :class:`InputError`."""
-    with _open(path) as handle:
+    """Yield a text file (plain or gzip, pipes too) in blocks of whole lines.
+
+    Raises
+    ------
+    MissingFileError
+        If it cannot be opened.
+    InputError
+        If the gzip file is damaged or the content is no text.
+    """
+    with _open(path) as raw:
+        compressed = raw.peek(2)[:2] == b"\x1f\x8b"
+        handle = gzip.GzipFile(fileobj=raw) if compressed else raw
         rest = b""
         while True:
             try:
@@ -131,6 +140,8 @@ def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[bytes]:
                 rest = block[cut:]
             else:
                 rest += block
+                if len(rest) > _LONGEST_LINE:
+                    raise InputError(f"{path}: expected a text file, got a line of more than {_LONGEST_LINE} bytes.")
         if rest:
             yield rest
 

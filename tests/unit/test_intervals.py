@@ -1,4 +1,6 @@
 import gzip
+import os
+import threading
 
 import numpy as np
 import pandas as pd
@@ -190,3 +192,21 @@ def test_where_finds_the_line_again(tmp_path):
     assert where(read_intervals([("chr1", 5, 9)]), 0) == "interval 1 (chr1:5-9)"
     path.unlink()
     assert where(frame, 0) == "interval 1 (chr1:5-9)"
+
+
+def test_a_pipe_can_be_read(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = "".join(f"chr1\t{i}\t{i + 5}\n" for i in range(1000))
+    writer = threading.Thread(target=pipe.write_bytes, args=(gzip.compress(text.encode()),))
+    writer.start()
+    frame = read_intervals(pipe)
+    writer.join()
+    assert frame["start"].tolist() == list(range(1000))
+
+
+def test_a_file_without_lines_is_not_read_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(intervals_module, "_LONGEST_LINE", 1000)
+    monkeypatch.setattr(intervals_module.read_blocks, "__defaults__", (100,))
+    with pytest.raises(InputError, match=r"x\.bed: expected a text file, got a line of more than 1000 bytes"):
+        read_intervals(bed(tmp_path, b"x" * 5000))
