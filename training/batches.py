@@ -41,6 +41,9 @@ class AugmentOptions:
         Chance that the whole region track becomes unknown (no GTF).
     region_flank_mask : float or None
         Chance that the region track is cut to the central 101 nt; default as ``flank_mask``, in the same rows.
+    flank_fill : float
+        Chance that unknown bases around the known ones become random bases of the row's own composition. Tasks that
+        only have 101-nt windows then learn not to mind real flanks. Rows whose flanks were masked stay masked.
     borrow_region : float
         Chance that a row without any region type is given the track of another row of its block. Its labels stay only
         for tasks that no source with region types has: for those, region types then say nothing, as they should when
@@ -53,10 +56,12 @@ class AugmentOptions:
     site_jitter: int = 0
     region_dropout: float = 0.0
     region_flank_mask: float | None = None
+    flank_fill: float = 0.0
     borrow_region: float = 0.0
 
     def __post_init__(self) -> None:
-        chances = [self.flank_mask, self.region_dropout, self.region_flank_mask or 0.0, self.borrow_region]
+        chances = [self.flank_mask, self.region_dropout, self.flank_fill, self.borrow_region]
+        chances.append(self.region_flank_mask or 0.0)
         if min(self.jitter, self.site_jitter) < 0 or min(chances) < 0 or max(chances) > 1:
             raise InputError(f"augment: expected jitters >= 0 and chances from 0 to 1, got {vars(self)}.")
 
@@ -90,6 +95,18 @@ def cut_windows(codes: Codes, length: int, margin: int, shift: NDArray[np.int64]
     return windows[np.arange(len(codes)), margin + shift]
 
 
+def fill_flanks(seq: Codes, rows: NDArray[np.bool_], rng: np.random.Generator) -> Codes:
+    """Return codes (n, W) where rows with ``rows`` true have no unknown base: they are drawn from the row's known ones.
+
+    A row keeps its composition; rows without a known base stay as they are.
+    """
+    known = seq != UNKNOWN
+    n_known = known.sum(axis=1, keepdims=True)
+    first = known.argmax(axis=1)[:, None]
+    chosen = np.minimum(first + (rng.random(seq.shape, dtype=np.float32) * n_known).astype(np.intp), seq.shape[1] - 1)
+    return np.where(known | ~rows[:, None], seq, np.take_along_axis(seq, chosen, axis=1))
+
+
 def borrow_regions(region: Codes, chance: float, rng: np.random.Generator) -> tuple[Codes, NDArray[np.bool_]]:
     """Return tracks (n, W) where rows without region types have, by chance, that of a row that has some, and which."""
     donors = np.flatnonzero((region != UNKNOWN).any(axis=1))
@@ -119,6 +136,8 @@ def augment(
         margin = jitter
     if options.flank_mask:
         seq = mask_flanks(seq, flanks < options.flank_mask)
+    if options.flank_fill:
+        seq = fill_flanks(seq, (flanks >= options.flank_mask) & (rng.random(n) < options.flank_fill), rng)
     region_chance = options.flank_mask if options.region_flank_mask is None else options.region_flank_mask
     if region_chance:
         region = mask_flanks(region, flanks < region_chance)
@@ -161,9 +180,10 @@ class EpochBatches:
         seed: int,
         region_tasks: NDArray[np.bool_] | None = None,
     ) -> None:
-        if options.jitter + options.site_jitter > dataset.margin:
+        jitter = options.jitter + options.site_jitter
+        if jitter > dataset.margin:
             raise InputError(
-                f"augment: jitter {options.jitter + options.site_jitter} is larger than the margin of {dataset.path} ({dataset.margin}). "
+                f"augment: jitter {jitter} is larger than the margin of {dataset.path} ({dataset.margin}). "
                 "Prepare the data set with a larger margin."
             )
         self.dataset, self.rows, self.codes = dataset, rows, codes

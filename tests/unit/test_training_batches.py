@@ -7,7 +7,8 @@ from ripe_lib.dataset import Dataset
 from ripe_lib.encoding import UNKNOWN
 from ripe_lib.errors import InputError
 from tests.support.toy_datasets import write_toy_dataset
-from training.batches import AugmentOptions, EpochBatches, augment_rng, cut_windows, mask_flanks
+from training.batches import AugmentOptions, EpochBatches, augment_rng, cut_windows, fill_flanks, mask_flanks
+from training.losses import MASKED
 
 
 @pytest.fixture
@@ -56,6 +57,23 @@ def test_jitter_is_a_shift_of_both_tracks_within_the_margin(dataset):
     assert max(shifts) > 24
 
 
+def test_site_jitter_moves_rows_with_flanks_only_and_before_masking(tmp_path, rng):
+    path = write_toy_dataset(tmp_path / "toy.h5", rng, n=300, margin=30)
+    dataset = Dataset(path)
+    whole = dataset.seq_codes(slice(None)).copy()
+    whole[::2] = mask_flanks(whole, np.ones(300, dtype=bool))[::2]  # every other row is a ready 101-nt window
+    dataset._seq = whole
+    seq, _, rows = collect(batches(dataset, site_jitter=30, flank_mask=1.0), 2)
+    assert ((seq[:, 24:125] != UNKNOWN).all(axis=1) & (seq[:, :24] == UNKNOWN).all(axis=1)).all()
+    shifts = []
+    for s, row in zip(seq[:, 24:125], rows[:, 0], strict=True):
+        (first,) = [f for f in range(110) if (whole[row, f : f + 101] == s).all()]
+        assert row % 2 or first == 54
+        shifts.append(first - 54)
+    assert min(shifts) < -24
+    assert max(shifts) > 24
+
+
 def test_masks_are_as_frequent_in_either_source(dataset):
     maker = batches(dataset, flank_mask=0.5, region_dropout=0.25)
     masked, dropped = [], []
@@ -86,6 +104,36 @@ def test_region_flanks_can_be_masked_apart(dataset):
     _, region, rows = collect(batches(dataset, flank_mask=0.0, region_flank_mask=1.0), 0)
     own = dataset.source_index[rows[:, 0]] == 0
     assert ((region[own] != UNKNOWN).sum(axis=1) == 101).all()
+
+
+def test_filled_flanks_keep_the_known_bases_and_the_composition(rng):
+    seq = np.full((3, 1000), UNKNOWN, dtype=np.uint8)
+    seq[0, 400:600] = rng.choice([0, 3], 200, p=[0.8, 0.2])
+    seq[1, 300:500] = 2
+    filled = fill_flanks(seq, np.array([True, False, True]), rng)
+    assert (filled[0] != UNKNOWN).all()
+    assert (filled[0, 400:600] == seq[0, 400:600]).all()
+    assert set(np.unique(filled[0])) == {0, 3}
+    assert (filled[0] == 0).mean() == pytest.approx((seq[0, 400:600] == 0).mean(), abs=0.05)
+    np.testing.assert_array_equal(filled[1:], seq[1:])  # not chosen; nothing known
+
+
+def test_borrowed_regions_leave_labels_of_tasks_without_regions_only(dataset):
+    """Source 1 has no region types; only task 1 is unknown to source 0."""
+    codes = np.zeros((len(dataset), 2), dtype=np.uint8)
+    codes[:, 1] = 1
+    rows = dataset.indices("train")
+    options = AugmentOptions(borrow_region=0.5)
+    maker = EpochBatches(dataset, rows, codes, 32, options, seed=3, region_tasks=np.array([True, False]))
+    _, region, labels = collect(maker, 1)
+    known = (region != UNKNOWN).any(axis=1)
+    source = dataset.source_index[augment_rng(3, 1).permutation(rows)]
+    borrowed = known & (source == 1)
+    assert 0.35 < borrowed[source == 1].mean() < 0.65
+    assert known[source == 0].all()
+    assert (labels[borrowed] == [MASKED, 1]).all()
+    assert (labels[~borrowed] == [0, 1]).all()
+    assert (codes == [0, 1]).all()  # the data set's own labels stay
 
 
 def test_wrong_options(dataset):
