@@ -193,7 +193,7 @@ def bootstrap(
     known = labels >= 0
     label = labels[known]
     n_models = len(scores)
-    if _undefined_reason(label):
+    if not n_bootstrap or _undefined_reason(label):
         empty = np.full((n_bootstrap, n_models), np.nan)
         return empty, empty.copy()
     ranked = [_Ranked(np.asarray(s, dtype=np.float64)[known]) for s in scores]

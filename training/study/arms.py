@@ -166,17 +166,20 @@ def _evaluation(
 
 
 def time_table(config: StudyConfig, arms: dict[str, Arm]) -> pd.DataFrame:
-    """Return what training took: networks, epochs, seconds, from the runs' histories."""
+    """Return what training took: networks, epochs, seconds, from the runs' histories; a network counts once."""
     rows = []
+    counted: set[str] = set()
     for arm in arms.values():
+        runs = [run.name for run in arm.runs if run.name not in counted]
+        counted.update(runs)
         histories = [
-            pd.read_csv(config.directory / "runs" / run.name / "history.csv", usecols=["seconds"]) for run in arm.runs
+            pd.read_csv(config.directory / "runs" / name / "history.csv", usecols=["seconds"]) for name in runs
         ]
         rows.append(
             {
                 "arm": arm.name,
                 "what": arm.describe,
-                "networks": len(arm.runs),
+                "networks": len(runs),
                 "epochs": sum(len(history) for history in histories),
                 "seconds": round(float(sum(history["seconds"].sum() for history in histories)), 1),
             }

@@ -151,6 +151,7 @@ def plot_lean(borders: pd.DataFrame) -> Figure:
                     axes.scatter(
                         these["g_effect_control"], at, s=9, facecolors="none", edgecolors=colour, linewidths=0.6
                     )
+            axes.locator_params(axis="x", nbins=5)
             axes.set_xlabel(text)
             axes.grid(axis="x", linewidth=0.3, color="#dddddd")
             axes.set_axisbelow(True)
