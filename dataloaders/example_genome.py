@@ -98,7 +98,7 @@ class Gene:
 
 GENES = [
     Gene("DEMO1", "chr1", 600, "+", (200, 180, 700), (400, 500), utr5=120, utr3=520),
-    Gene("DEMO2", "chr1", 2460, "-", (190, 240, 620), (350, 450), utr5=100, utr3=470),  # tail to tail with DEMO1
+    Gene("DEMO2", "chr1", 2550, "-", (190, 240, 620), (350, 450), utr5=100, utr3=470),  # tail to tail with DEMO1
     Gene("DEMO3", "chr1", 5200, "-", (160, 210, 150, 500), (300, 260, 420), utr5=70, utr3=380),
     Gene("DEMO4", "chr1", 7800, "+", (620,), (), utr5=80, utr3=240),
     Gene("DEMO5", "chr2", 500, "+", (150, 200, 640), (900, 350), utr5=90, utr3=450),
@@ -118,7 +118,7 @@ def _random_bases(rng: np.random.Generator, length: int) -> str:
 def _write_motifs(rng: np.random.Generator, sequence: str) -> str:
     letters = list(sequence)
     for slot, motif in enumerate(MOTIFS):
-        step = len(letters) // len(MOTIFS)
+        step = (len(letters) - 30) // len(MOTIFS)  # the end stays free: there DEMO1 and DEMO2 overlap
         at = slot * step + int(rng.integers(10, step - len(motif) - 10))
         letters[at : at + len(motif)] = motif
     return "".join(letters)
@@ -293,7 +293,7 @@ def variants_text(rng: np.random.Generator, contigs: dict[str, str]) -> str:
     add("chr1", at + 65, 1, "<DEL>", "symbolic")
     add("chr1", at + 66, 1, f"{chr1[at + 66]}[chr2:100[", "breakend")
     add("chr1", at + 67, 1, ".", "no_alternative")
-    tail = GENES[0].end - 60  # where DEMO1 and DEMO2 overlap
+    tail = GENES[0].end - 15  # where DEMO1 and DEMO2 overlap
     add("chr1", tail, 1, _other_base(rng, chr1[tail]), "both_strands")
     add("chr1", 3, 1, _other_base(rng, chr1[3]), "contig_start")
     add("chr1", 8650, 1, _other_base(rng, chr1[8650]), "soft_masked")
