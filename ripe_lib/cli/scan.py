@@ -80,9 +80,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.001,
         metavar="R",
-        help="without --threshold: share of bins of dinucleotide-shuffled input that may pass (default 0.001)",
+        help="without --threshold: share of bins of the background that may pass (default 0.001)",
     )
-    bins.add_argument("--distance", type=positive_int, metavar="N", help="least nt between peaks (default: bin size)")
+    bins.add_argument(
+        "--background",
+        choices=("auto", "input", "human"),
+        default="auto",
+        help="input: the input, dinucleotides shuffled; human: random sequence with the dinucleotides of human "
+        "genes; auto: human below 100,000 nt",
+    )
+    bins.add_argument(
+        "--distance",
+        type=positive_int,
+        metavar="N",
+        help="least nt between peaks, and between sites (default: bin size)",
+    )
     bins.add_argument(
         "--kmer-length", type=int, metavar="K", help="of the best k-mer of a site, 0: none (default 6; long input: 0)"
     )
@@ -113,6 +125,7 @@ def _scan(args: argparse.Namespace, model: Model, source: Source) -> None:
         tasks=args.task,
         threshold=args.threshold,
         false_positive_rate=args.fpr,
+        background=args.background,
         distance=args.distance,
         kmer_length=args.kmer_length,
         long=args.long,
@@ -136,7 +149,7 @@ def _scan(args: argparse.Namespace, model: Model, source: Source) -> None:
     if result.thresholds and args.threshold is None:
         values = sorted(result.thresholds.values())
         note(
-            f"thresholds {values[0]:.3f} to {values[-1]:.3f}: {args.fpr:g} of the bins of shuffled sequence reach them",
+            f"thresholds {values[0]:.3f} to {values[-1]:.3f}: {args.fpr:g} of the bins of the background reach them",
             quiet=args.quiet,
         )
 

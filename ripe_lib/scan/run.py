@@ -23,7 +23,7 @@ from ripe_lib.models import Model, load_model
 from ripe_lib.scan.engine import Scanner, Stretch
 from ripe_lib.scan.network import Array
 from ripe_lib.scan.output import Outputs, check_outputs
-from ripe_lib.scan.shuffle import shuffle_dinucleotides
+from ripe_lib.scan.shuffle import human_like, shuffle_dinucleotides
 from ripe_lib.scan.site_table import SiteWriter
 from ripe_lib.scan.sites import thresholds_from_null
 from ripe_lib.scan.sources import Run, Source, bin_bounds, stretches
@@ -32,7 +32,9 @@ LONG_INPUT = 1_000_000  # nt; above this the default step is the bin size
 PART_WINDOWS = 50_000
 PART_LETTERS = 500_000
 NULL_RUN = 2_000  # letters shuffled together
-NULL_HITS = 20  # bins of shuffled sequence that should reach the threshold
+NULL_HITS = 20  # bins of background that should reach the threshold
+SHORT_INPUT = 100_000  # nt; below this an input's own composition is a signal, not a background
+BACKGROUNDS = ("auto", "input", "human")
 
 
 @dataclass
@@ -43,6 +45,7 @@ class ScanOptions:
     tasks: Sequence[str] | None = None
     threshold: float | None = None
     false_positive_rate: float = 0.001
+    background: str = "auto"
     distance: int | None = None
     kmer_length: int | None = None
     long: bool = False
@@ -107,9 +110,11 @@ def scan_to_files(
         Tables of sites, or ``.bed`` (BED12).
     options : ScanOptions
         ``step``: distance and width of bins, default 1 up to a million nt, else the bin size. ``tasks``: default all.
-        ``threshold``: probability of a site; default from ``false_positive_rate``, the share of bins of
-        dinucleotide-shuffled sequence of this source that may reach it. ``distance``: least distance of two peaks in
-        nt, default the bin size. ``kmer_length``: of the best k-mer, 0 for none, default 6 for short inputs.
+        ``threshold``: probability of a site; default from ``false_positive_rate``, the share of bins of a
+        ``background`` that may reach it: ``"input"`` is this source, dinucleotides shuffled; ``"human"`` is random
+        sequence with the dinucleotides of human genes; ``"auto"`` is the latter below 100,000 nt (a U-rich RNA,
+        shuffled, is still U-rich). ``distance``: least distance of two peaks in nt, default the bin size.
+        ``kmer_length``: of the best k-mer, 0 for none, default 6 for short inputs.
         ``long``, ``min_score``: see :class:`ripe_lib.scan.tracks.TableWriterOfBins`. ``scheduler``: see
         :func:`ripe_lib.chunked.run_chunks`.
     progress : callable
@@ -269,15 +274,29 @@ def _thresholds(scanner: Scanner, source: Source, runs: Sequence[Run], options: 
     if not 0 < rate < 1:
         raise InputError(f"false-positive rate: expected a number between 0 and 1, got {rate}.")
     n_bins = int(np.ceil(NULL_HITS / rate))
-    return thresholds_from_null(null_scores(scanner, source, runs, n_bins, np.random.default_rng(options.seed)), rate)
+    if options.background not in BACKGROUNDS:
+        raise InputError(f"background: expected one of {', '.join(BACKGROUNDS)}, got {options.background!r}.")
+    is_short = sum(run.n for run in runs) * scanner.step < SHORT_INPUT
+    human = options.background == "human" or (options.background == "auto" and is_short)
+    rng = np.random.default_rng(options.seed)
+    return thresholds_from_null(null_scores(scanner, source, runs, n_bins, rng, human=human), rate)
 
 
-def null_scores(scanner: Scanner, source: Source, runs: Sequence[Run], n_bins: int, rng: np.random.Generator) -> Array:
-    """Return scores (at least ``n_bins``, T) of dinucleotide-shuffled stretches of a source.
+def null_scores(
+    scanner: Scanner,
+    source: Source,
+    runs: Sequence[Run],
+    n_bins: int,
+    rng: np.random.Generator,
+    *,
+    human: bool = False,
+) -> Array:
+    """Return scores (at least ``n_bins``, T) of stretches of a source whose bases are shuffled or drawn.
 
-    Stretches of up to :data:`NULL_RUN` letters are drawn at random, every bin with the same chance of being the first
-    one; bases are shuffled together with their flanks, unknown bases at the ends of RNAs and all region types stay.
+    Stretches of up to :data:`NULL_RUN` letters are chosen with a chance proportional to their run; their bases are
+    replaced together with the flanks. Unknown bases at the ends of RNAs and all region types stay.
     """
+    replace = _drawn if human else _shuffled
     per_run = max(1, NULL_RUN // scanner.step)
     weights = np.array([run.n for run in runs], dtype=np.float64)
     found: list[Stretch] = []
@@ -287,11 +306,14 @@ def null_scores(scanner: Scanner, source: Source, runs: Sequence[Run], n_bins: i
         size = min(run.n, per_run)
         first = run.first + int(rng.integers(run.n - size + 1))
         for stretch in stretches(source, run._replace(first=first, n=size), scanner):
-            found.append(
-                Stretch(_shuffled(stretch.seq, rng), stretch.region, stretch.seq_first, stretch.region_first, stretch.n)
-            )
+            seq = replace(stretch.seq, rng)
+            found.append(Stretch(seq, stretch.region, stretch.seq_first, stretch.region_first, stretch.n))
             n += stretch.n
     return np.concatenate(scanner.scores(found))
+
+
+def _drawn(codes: Codes, rng: np.random.Generator) -> Codes:
+    return np.where(codes == UNKNOWN, codes, human_like(len(codes), rng))
 
 
 def _shuffled(codes: Codes, rng: np.random.Generator) -> Codes:

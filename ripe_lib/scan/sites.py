@@ -1,10 +1,10 @@
 """Calling sites: local maxima of a track above a threshold.
 
-A *run* is a maximal stretch of consecutive bins at or above the threshold. Its highest bin is a peak (of a plateau the
-middle bin); further peaks are the next highest local maxima of the run that are at least ``distance`` from every
-peak before (ties: the first along the contig). Between two peaks of a run the border is the lowest bin,
-which goes to the later site. So sites never overlap, each has one peak, and what is called does not depend on how the
-track was cut into pieces.
+Bins at or above the threshold with less than ``distance`` between them belong to one *run*. Its highest bin is a peak
+(of a plateau the middle bin); further peaks are the next highest local maxima above the threshold that are at least
+``distance`` from every peak before (ties: the first along the contig). Between two peaks of a run the border is
+the lowest bin. A site reaches from the first to the last bin above the threshold between its borders. So sites never
+overlap, each has one peak, and what is called does not depend on how the track was cut into pieces.
 
 Thresholds are given, or follow from a false-positive rate: the share of bins of dinucleotide-shuffled sequence
 that reach the threshold (:func:`thresholds_from_null`).
@@ -35,6 +35,17 @@ class Site(NamedTuple):
     score: float
 
 
+class _Run:
+    """Bins of one task from the first above the threshold on; ``end`` is after the last one above it."""
+
+    def __init__(self, first: int) -> None:
+        self.first = self.end = first
+        self.pieces: list[Array] = []
+
+    def scores(self) -> Array:
+        return np.concatenate(self.pieces)[: self.end - self.first]
+
+
 class SiteCaller:
     """Call the sites of one strand of one contig while its track arrives in pieces.
 
@@ -43,19 +54,19 @@ class SiteCaller:
     thresholds : float array (T,)
         NaN calls nothing for that task.
     distance : int
-        Least distance of two peaks of a run, in bins.
+        Least distance of two peaks, and of two runs, in bins.
     """
 
     def __init__(self, thresholds: NDArray[np.float64], distance: int) -> None:
         self._thresholds = np.asarray(thresholds, dtype=np.float64)
         self._distance = max(1, distance)
-        self._open: dict[int, tuple[int, list[Array]]] = {}  # task -> first bin and pieces of the unfinished run
+        self._open: dict[int, _Run] = {}  # by task
         self._next: int | None = None
 
     def push(self, first: int, scores: Array) -> Iterator[Site]:
         """Take the bins ``first ...`` with their scores (n, T); yield the sites that are finished.
 
-        Bins must come in ascending order; a gap ends all runs.
+        Bins must come in ascending order; a gap in the bins ends all runs.
         """
         if self._next is not None and first != self._next:
             if first < self._next:
@@ -63,56 +74,57 @@ class SiteCaller:
             yield from self.finish()
         self._next = first + len(scores)
         above = scores >= self._thresholds  # NaN: never
-        for task in np.flatnonzero(above.any(axis=0) | self._is_open(scores.shape[1])):
-            yield from self._push_task(int(task), first, scores[:, task], above[:, task])
+        active = above.any(axis=0)
+        active[list(self._open)] = True
+        for task in np.flatnonzero(active).tolist():
+            yield from self._push_task(task, first, scores[:, task], above[:, task])
 
     def finish(self) -> Iterator[Site]:
         """End all runs; yield their sites."""
         for task in sorted(self._open):
-            first, pieces = self._open.pop(task)
-            yield from self._sites_of_run(task, first, np.concatenate(pieces))
+            yield from self._sites_of_run(task, self._open.pop(task))
         self._next = None
 
-    def _is_open(self, n_tasks: int) -> NDArray[np.bool_]:
-        is_open = np.zeros(n_tasks, dtype=bool)
-        is_open[list(self._open)] = True
-        return is_open
-
     def _push_task(self, task: int, first: int, scores: Array, above: NDArray[np.bool_]) -> Iterator[Site]:
-        edges = np.flatnonzero(np.diff(above, prepend=False, append=False))
-        runs = edges.reshape(-1, 2).tolist()
-        if task in self._open and not (runs and runs[0][0] == 0):
-            begin, pieces = self._open.pop(task)
-            yield from self._sites_of_run(task, begin, np.concatenate(pieces))
-        for start, end in runs:
-            if start == 0 and task in self._open:
-                begin, pieces = self._open.pop(task)
-                pieces.append(scores[:end].copy())
-            else:
-                begin, pieces = first + start, [scores[start:end].copy()]
-            if end == len(scores):
-                self._open[task] = (begin, pieces)
-            else:
-                yield from self._sites_of_run(task, begin, np.concatenate(pieces))
+        run, copied = self._open.pop(task, None), 0  # scores[:copied] are in the run
+        for start, end in np.flatnonzero(np.diff(above, prepend=False, append=False)).reshape(-1, 2).tolist():
+            if run is not None and first + start - run.end >= self._distance:
+                yield from self._sites_of_run(task, run)
+                run = None
+            if run is None:
+                run, copied = _Run(first + start), start
+            run.pieces.append(scores[copied:end].copy())
+            run.end, copied = first + end, end
+        if run is None:
+            return
+        if first + len(scores) - run.end >= self._distance:
+            yield from self._sites_of_run(task, run)
+        else:
+            run.pieces.append(scores[copied:].copy())
+            self._open[task] = run
 
-    def _sites_of_run(self, task: int, first: int, scores: Array) -> Iterator[Site]:
-        peaks = sorted(_peaks(scores, self._distance))
+    def _sites_of_run(self, task: int, run: _Run) -> Iterator[Site]:
+        scores = run.scores()
+        above = scores >= self._thresholds[task]
+        peaks = sorted(_peaks(np.where(above, scores, -np.inf), self._distance))
         start = 0
         for number, peak in enumerate(peaks):
             end = len(scores)
             if number + 1 < len(peaks):
-                following = peaks[number + 1]
-                end = peak + 1 + int(np.argmin(scores[peak + 1 : following + 1]))
-            yield Site(task, first + start, first + end, first + peak, float(scores[peak]))
+                end = peak + 1 + int(np.argmin(scores[peak + 1 : peaks[number + 1] + 1]))
+            inside = np.flatnonzero(above[start:end]) + start
+            first, last = run.first + int(inside[0]), run.first + int(inside[-1])
+            yield Site(task, first, last + 1, run.first + peak, float(scores[peak]))
             start = end
 
 
 def _peaks(scores: Array, distance: int) -> list[int]:
     # Equal neighbours form one plateau; it is a maximum if both sides are lower, and its middle bin stands for it.
-    firsts = np.flatnonzero(np.diff(scores, prepend=np.inf) != 0)
+    firsts = np.flatnonzero(np.append(True, scores[1:] != scores[:-1]))
     lasts = np.append(firsts[1:], len(scores)) - 1
     heights = scores[firsts]
-    is_maximum = (np.diff(heights, prepend=-np.inf) > 0) & (np.diff(heights, append=-np.inf) < 0)
+    before, after = np.append(-np.inf, heights[:-1]), np.append(heights[1:], -np.inf)
+    is_maximum = (heights > before) & (heights > after)
     middles, heights = ((firsts + lasts) // 2)[is_maximum], heights[is_maximum]
     peaks: list[int] = []
     free = np.ones(len(scores), dtype=bool)

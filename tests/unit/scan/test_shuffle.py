@@ -2,16 +2,17 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ripe_lib.scan.shuffle import shuffle_dinucleotides
+from ripe_lib.scan.shuffle import HUMAN_DINUCLEOTIDES, human_like, shuffle_dinucleotides
 
 
 def pairs(codes):
     return Counter(zip(codes[:-1].tolist(), codes[1:].tolist(), strict=True))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=0, max_size=60), st.integers(0, 99))
 def test_dinucleotides_and_ends_are_kept(letters, seed):
     codes = np.array(letters, dtype=np.uint8)
@@ -49,3 +50,10 @@ def test_seeded():
     first = shuffle_dinucleotides(codes, np.random.default_rng(1))
     np.testing.assert_array_equal(first, shuffle_dinucleotides(codes, np.random.default_rng(1)))
     assert (first == codes).mean() == pytest.approx(0.25, abs=0.1)
+
+
+def test_human_like_has_the_stated_dinucleotides():
+    codes = human_like(200_000, np.random.default_rng(0))
+    counts = np.bincount(4 * codes[:-1].astype(int) + codes[1:], minlength=16).reshape(4, 4)
+    np.testing.assert_allclose(counts / counts.sum(), HUMAN_DINUCLEOTIDES / HUMAN_DINUCLEOTIDES.sum(), atol=0.002)
+    assert len(human_like(0, np.random.default_rng(0))) == 0

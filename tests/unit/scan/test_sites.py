@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ripe_lib.errors import InputError
@@ -24,10 +24,19 @@ def test_one_run_one_site():
     assert call([0, 0.5, 0.7, 0.6, 0.2], first=100) == [Site(0, 101, 104, 102, pytest.approx(0.7))]
 
 
+def test_small_gaps_are_bridged_and_large_ones_not():
+    scores = [0.9, 0, 0, 0.8, 0, 0, 0, 0, 0.7]
+    assert [site[1:4] for site in call(scores, distance=2)] == [(0, 1, 0), (3, 4, 3), (8, 9, 8)]
+    assert [site[1:4] for site in call(scores, distance=4)] == [(0, 4, 0), (8, 9, 8)]
+    assert [site[1:4] for site in call(scores, distance=9)] == [(0, 9, 0)]
+
+
 def test_runs_are_split_at_the_lowest_bin_between_distant_peaks():
     scores = [0.9, 0.8, 0.6, 0.7, 0.95, 0.9]
     assert [site[1:4] for site in call(scores, distance=3)] == [(0, 2, 0), (2, 6, 4)]
     assert [site[1:4] for site in call(scores, distance=5)] == [(0, 6, 4)]
+    scores[2] = 0.4  # a border below the threshold belongs to no site
+    assert [site[1:4] for site in call(scores, distance=3)] == [(0, 2, 0), (3, 6, 4)]
 
 
 def test_a_plateau_is_one_peak_at_its_middle_and_ties_take_the_first():
@@ -55,38 +64,42 @@ def test_a_gap_ends_runs_and_going_back_is_refused():
 
 def slow_sites(scores, threshold, distance):
     """Obvious version for one task: look at every bin."""
-    found, bin_ = [], 0
-    while bin_ < len(scores):
-        if scores[bin_] < threshold:
-            bin_ += 1
-            continue
-        end = bin_
-        while end < len(scores) and scores[end] >= threshold:
-            end += 1
-        peaks, maxima = [], []
-        for left in range(bin_, end):  # every plateau [left, right] whose neighbours are lower
-            right = left
-            while right + 1 < end and scores[right + 1] == scores[left]:
-                right += 1
-            lower_before = left == bin_ or scores[left - 1] < scores[left]
-            if lower_before and (right + 1 == end or scores[right + 1] < scores[left]):
-                maxima.append((left + right) // 2)
-        for place in sorted(maxima, key=lambda b: (-scores[b], b)):
+    above = [score >= threshold for score in scores]
+    maxima = []
+    for left in range(len(scores)):  # every plateau [left, right] whose neighbours are lower
+        right = left
+        while right + 1 < len(scores) and scores[right + 1] == scores[left]:
+            right += 1
+        before = left == 0 or scores[left - 1] < scores[left]
+        after = right + 1 == len(scores) or scores[right + 1] < scores[left]
+        if before and after and above[left]:
+            maxima.append((left + right) // 2)
+    runs = []
+    for bin_ in range(len(scores)):
+        if above[bin_]:
+            if runs and bin_ - runs[-1][1] <= distance:
+                runs[-1][1] = bin_
+            else:
+                runs.append([bin_, bin_])
+    found = []
+    for first, last in runs:
+        peaks = []
+        for place in sorted((m for m in maxima if first <= m <= last), key=lambda b: (-scores[b], b)):
             if all(abs(place - other) >= distance for other in peaks):
                 peaks.append(place)
-        peaks.sort()
-        start = bin_
-        for one, following in zip(peaks, [*peaks[1:], None], strict=True):
-            stop = end if following is None else min(range(one + 1, following + 1), key=lambda b: (scores[b], b))
-            found.append((start, stop, one))
+        start = first
+        for one, following in pairwise([*sorted(peaks), None]):
+            stop = last + 1 if following is None else min(range(one + 1, following + 1), key=lambda b: (scores[b], b))
+            inside = [b for b in range(start, stop) if above[b]]
+            found.append((inside[0], inside[-1] + 1, one))
             start = stop
-        bin_ = end
     return found
 
 
 tracks = st.lists(st.integers(0, 9).map(lambda v: v / 10), min_size=1, max_size=40)
 
 
+@settings(deadline=None)
 @given(scores=tracks, distance=st.integers(1, 6), cuts=st.sets(st.integers(1, 39), max_size=4))
 def test_equals_the_slow_version_however_the_track_is_cut(scores, distance, cuts):
     values = np.array(scores, dtype=np.float32)
@@ -98,6 +111,7 @@ def test_equals_the_slow_version_however_the_track_is_cut(scores, distance, cuts
         assert site.score == values[site.peak]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 50), min_size=10, max_size=300), st.sampled_from([0.1, 0.25, 0.5]))
 def test_threshold_keeps_the_stated_rate(values, rate):
     null = np.array(values, dtype=np.float32)[:, None] / 50
