@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ripe_lib._version import __version__
 from ripe_lib.dataset import SPLITS
@@ -190,7 +191,7 @@ def _prepare_tables(config: PrepareConfig, note: Note) -> Path:
         sources=sources,
         source_has_task=source_has_task,
         **vars(config.window),
-        manifest=manifest_of(config, inputs),
+        manifest=manifest_of(config, inputs, task_info(config, tasks)),
     )
     return output
 
@@ -223,13 +224,41 @@ def warn_about_splits(
             note(f"warning: task {task} has no positive in split {name!r}; it cannot be measured there")
 
 
-def manifest_of(config: PrepareConfig, inputs: dict[str, Any]) -> dict[str, Any]:
+def _without_places(options: dict[str, Any]) -> dict[str, Any]:
+    # Where files lie is not part of what a data set is; their digests are.
+    tables = [{**table, "directory": Path(table["directory"]).name} for table in options["tables"]]
+    return {**options, "tables": tables}
+
+
+def task_info(config: PrepareConfig, tasks: list[str]) -> dict[str, dict[str, str]]:
+    """Return RBP, protocol and cell line of tasks, from the ``experiments.tsv`` beside their tables."""
+    info: dict[str, dict[str, str]] = {}
+    for table in config.tables:
+        path = table.directory / "experiments.tsv"
+        if not path.is_file():
+            continue
+        listing = pd.read_csv(path, sep="\t", dtype=str, na_filter=False)
+        if not {"id", "protein"} <= set(listing.columns):
+            continue
+        for row in listing.to_dict("records"):
+            if row["id"] in tasks and row["id"] not in info:
+                cell_line = row.get("cell_line", "")
+                info[row["id"]] = {
+                    "rbp": row["protein"],
+                    "protocol": row.get("protocol", ""),
+                    "cell_line": "" if cell_line == "NA" else cell_line,
+                }
+    return info
+
+
+def manifest_of(config: PrepareConfig, inputs: dict[str, Any], info: dict[str, dict[str, str]]) -> dict[str, Any]:
     """Return the manifest of a data set before its counts are known. It holds no dates and no absolute paths."""
     return {
         "made_by": f"deepripe {__version__}",
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "options": {k: v for k, v in plain(config).items() if k != "output"},
+        "options": _without_places({k: v for k, v in plain(config).items() if k != "output"}),
         "inputs_sha256": inputs,
+        "task_info": info,
         "seed": config.seed,
     }
