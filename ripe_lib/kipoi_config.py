@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import re
 import sysconfig
 from itertools import chain, count
 from pathlib import Path
@@ -171,11 +172,19 @@ def mend_interpret_commands(site: Path | None = None) -> Path | None:
         "exec(compile((lambda f: (f.read(), f.close())[0])(open(p)), p, 'exec'), {'__name__': 'deepripe_startup'})\n"
     )
     path = (site_directory() if site is None else site) / PLUGIN_HOOK
-    if (path.is_file() and path.read_text(encoding="utf-8") == line) or not os.access(path.parent, os.W_OK):
+    if _hook_works(path) or not os.access(path.parent, os.W_OK):
         return None
     with atomic_file(path) as temporary:
         temporary.write_text(line, encoding="utf-8")
     return path
+
+
+def _hook_works(path: Path) -> bool:
+    """Whether a hook is there and leads to a file, be it that of another copy of the package."""
+    if not path.is_file():
+        return False
+    target = re.search(r"p = '(.+?)';", path.read_text(encoding="utf-8"))
+    return target is not None and Path(target[1]).is_file()
 
 
 def _check_name(name: str, known: dict[str, Any], path: Path) -> None:

@@ -165,3 +165,12 @@ def test_hook_without_the_package_does_nothing(home, tmp_path):
     line = kipoi_config.mend_interpret_commands(home / "site").read_text()
     moved = line.replace("startup.py", "moved_away.py")
     exec(moved)  # a line of a .pth file must never raise
+
+
+def test_hook_that_leads_nowhere_is_written_anew(home):
+    pytest.importorskip("kipoi_interpret")
+    hook = kipoi_config.mend_interpret_commands()
+    good = hook.read_text()
+    hook.write_text(good.replace("startup.py", "moved_away.py"))
+    assert kipoi_config.mend_interpret_commands() == hook
+    assert hook.read_text() == good
