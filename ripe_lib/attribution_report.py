@@ -38,12 +38,15 @@ _BLOCK = 65_536
 
 
 def best_sites(file: AttributionFile, task: str, n: int, min_score: float = 0.0) -> list[int]:
-    """Return the rows of the ``n`` highest scores of a task that are above ``min_score``, best first."""
+    """Return the rows of the ``n`` highest scores of a task that are above ``min_score``, best first.
+
+    Sites of N only are passed over: their maps have no letter to show.
+    """
     column = file.all_tasks.index(task)
     best: list[tuple[float, int]] = []
     for start in range(0, len(file), _BLOCK):
         scores = file.scores(slice(start, start + _BLOCK))[:, column]
-        above = np.flatnonzero(scores > min_score)
+        above = np.flatnonzero((scores > min_score) & file.has_bases(slice(start, start + _BLOCK)))
         best += [(-float(scores[row]), start + int(row)) for row in above]
         best = sorted(best)[:n]
     return [row for _, row in best]

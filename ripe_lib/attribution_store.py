@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from ripe_lib._version import __version__
 from ripe_lib.atomic import atomic_file
 from ripe_lib.attribution import Attributions
-from ripe_lib.encoding import codes_from_one_hot, one_hot
+from ripe_lib.encoding import UNKNOWN, codes_from_one_hot, one_hot
 from ripe_lib.errors import InputError, MissingFileError, unknown_name
 from ripe_lib.models import Model
 from ripe_lib.windows import Windows
@@ -217,6 +217,10 @@ class AttributionFile:
     def gaps(self, rows: Any = slice(None)) -> NDArray[np.float64]:
         """Return completeness gaps (n, K)."""
         return self._handle["gap"][rows]
+
+    def has_bases(self, rows: Any = slice(None)) -> NDArray[np.bool_]:
+        """Return (n,): whether a site has any known base."""
+        return (self._handle["seq_codes"][rows] != UNKNOWN).any(axis=1)
 
     def windows(self, rows: Any = slice(None)) -> Windows:
         """Return the one-hot windows of sites."""
