@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from ripe_lib.encoding import UNKNOWN, Codes
 from ripe_lib.errors import InputError, ShapeMismatchError
-from ripe_lib.incremental.geometry import first_pool1, first_pool2, last_conv2_needed, pool1_exists, touched
+from ripe_lib.incremental.geometry import first_pool2, last_conv2_needed, pool1_exists, touched
 from ripe_lib.incremental.wiring import read_wiring
 from ripe_lib.models import Model
 from ripe_lib.predict import checked_codes, full_logits
 
 Logits = NDArray[np.float32]
 
+_ROWS_EVERYWHERE = 8192
 _ROWS_PER_CALL = 2048  # alternatives per call of the compiled function: about 60 MB of intermediates
 
 
@@ -234,22 +235,24 @@ class SubstitutionScorer:
         """
         n_sites, length, n_alt = alt_codes.shape
         output = np.empty((n_sites, length, n_alt, len(self.model.tasks)), dtype=np.float32)
-        positions = np.arange(length)
-        if not self._can_difference(state, positions, 1).all():
+        inner = state.inner
+        if inner is None or inner.step2 != 1:
             grid = np.indices(alt_codes.shape)
             logits = self.alternatives(state, grid[0].ravel(), grid[1].ravel(), alt_codes.ravel())
             return logits.reshape(output.shape)
-        period = self._graph.sizes.period
-        for position_class in range(min(period, length)):
-            chosen = positions[position_class::period]
-            sites_per_call = max(1, _ROWS_PER_CALL // (len(chosen) * n_alt))
-            for start in range(0, n_sites, sites_per_call):
-                sites = np.arange(start, min(start + sites_per_call, n_sites))
-                # (G positions, n sites, A, 1)
-                alt = alt_codes[sites[:, None], chosen].swapaxes(0, 1)[..., None]
-                site = np.broadcast_to(sites, (len(chosen), len(sites)))
-                logits = self._change(state, site, chosen, alt)
-                output[sites[:, None], chosen] = logits.swapaxes(0, 1)
+        per_call = max(1, _ROWS_EVERYWHERE // (length * n_alt))
+        rows1, rows2 = self._graph.wiring.seq.n_conv, inner.n_conv2
+        for start in range(0, n_sites, per_call):
+            end = min(start + per_call, n_sites)
+            part = slice(start, end)
+            logits = self._graph.everywhere(
+                inner.conv1[start * rows1 : end * rows1],
+                inner.conv2[start * rows2 : end * rows2],
+                tuple(values[part] for values in inner.dense),
+                _tensor(state.seq_codes[part]),
+                _tensor(alt_codes[part]),
+            )
+            output[part] = logits.numpy()
         return output
 
     def _one_position(self, state: ReferenceState, site: NDArray[Any], position: int, alt: NDArray[Any]) -> Logits:
@@ -260,12 +263,8 @@ class SubstitutionScorer:
         sizes, inner, span = self._graph.sizes, state.inner, alt.shape[3]
         position_class = int(position[0]) % sizes.period
         t = touched(sizes, position_class, span)
-        pool2 = first_pool2(sizes, position)
-        n_conv1 = self._graph.wiring.seq.n_conv
-        around1 = sizes.stride1 * first_pool1(sizes, position)[:, None] + np.arange(t.conv1_length)
-        around2 = sizes.stride2 * pool2[:, None] + np.arange(t.conv2_length)
-        around1 = around1.clip(0, n_conv1 - 1)
-        around2 = around2.clip(0, inner.n_conv2 - 1) * inner.step2
+        around1, around2 = self._graph.columns_around(position, span)
+        around2 = np.minimum(around2, inner.n_conv2 - 1) * inner.step2
         ref = state.seq_codes[site[..., None], position[:, None, None] + np.arange(span)]
         change = self._graph.change(position_class, span)
         return change(
@@ -276,7 +275,7 @@ class SubstitutionScorer:
             _index(inner.base2[site][..., None] + around2[:, None]),
             _index(site),
             pool1_exists(sizes, position, t.n_pool1),
-            _index(pool2),
+            _index(first_pool2(sizes, position)),
             _tensor(ref),
             _tensor(alt),
         ).numpy()
