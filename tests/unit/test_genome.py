@@ -78,6 +78,7 @@ def test_bgzip_is_the_same_as_plain(tmp_path, rng, monkeypatch):
         chroms = rng.choice(["one", "two"], 40)
         starts = rng.integers(-200, 200_050, 40)
         np.testing.assert_array_equal(a.fetch(chroms, starts, length), b.fetch(chroms, starts, length))
+    np.testing.assert_array_equal(a.fetch("one", [100], 199_000), b.fetch("one", [100], 199_000))
     assert len(b._bytes._kept) == 2
 
 
