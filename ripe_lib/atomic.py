@@ -22,6 +22,14 @@ def _checked_parent(path: Path) -> Path:
     return parent
 
 
+def check_output_file(path: str | Path) -> None:
+    """Refuse early what :func:`atomic_file` would refuse: a folder as name, a folder that is missing or read-only."""
+    path = Path(path)
+    if path.is_dir():
+        raise OutputError(f"{path}: expected a file name, got a folder.")
+    _checked_parent(path)
+
+
 @contextmanager
 def atomic_file(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` (same suffixes); rename it there on success, remove it on failure.
@@ -32,9 +40,8 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         If the folder is missing or not writable, or the disk is full.
     """
     path = Path(path)
-    if path.is_dir():
-        raise OutputError(f"{path}: expected a file name, got a folder.")
-    parent = _checked_parent(path)
+    check_output_file(path)
+    parent = path.parent
     # The suffixes are kept because writers choose their format by them.
     temporary = parent / f".{os.getpid()}-{os.urandom(3).hex()}.part.{path.name}"
     try:
@@ -43,7 +50,9 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         if isinstance(error, OutputError) or not _is_write_failure(error):
             raise
-        raise OutputError(f"{path}: could not be written ({error.strerror or error}). Nothing was left behind.") from error
+        raise OutputError(
+            f"{path}: could not be written ({error.strerror or error}). Nothing was left behind."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -71,12 +80,16 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[P
     except OSError as error:
         if isinstance(error, OutputError) or not _is_write_failure(error):
             raise
-        raise OutputError(f"{path}: could not be written ({error.strerror or error}). Nothing was left behind.") from error
+        raise OutputError(
+            f"{path}: could not be written ({error.strerror or error}). Nothing was left behind."
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _is_write_failure(error: OSError) -> bool:
-    import errno
+def _not_written(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"{path}: could not be written ({error.strerror or error}). Nothing was left behind.")
 
+
+def _is_write_failure(error: OSError) -> bool:
     return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG, errno.EIO}

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,9 +52,51 @@ class Model:
 
 
 def quiet_tensorflow() -> None:
-    """Choose the TensorFlow backend and silence its start-up chatter; call before the first ``import keras``."""
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    """Import TensorFlow as Keras' backend without its start-up chatter; call before the first ``import keras``.
+
+    TensorFlow's compiled parts write notes to file descriptor 2 while they are loaded, whatever its log level says.
+    Also asks GPUs for full float32 products: TensorFlow's default (TF32) keeps three decimal digits.
+
+    Raises
+    ------
+    InputError
+        If the environment chooses another Keras backend.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "tensorflow" not in sys.modules:
+        with _without_chatter():
+            import tensorflow as tf
+
+            tf.config.experimental.enable_tensor_float_32_execution(False)
+    if "keras" not in sys.modules:
+        # The network and the fast scorers are TensorFlow, whatever another project's setting says.
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+    import keras
+
+    if keras.config.backend() != "tensorflow":
+        raise InputError(
+            f"Keras: expected the backend 'tensorflow', but this process already uses {keras.config.backend()!r}. "
+            "Set KERAS_BACKEND=tensorflow before Keras is imported."
+        )
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Hold back what is written to file descriptor 2, then write all of it but informative notes."""
+    kept = os.dup(2)
+    try:
+        with tempfile.TemporaryFile() as held:
+            os.dup2(held.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(kept, 2)
+                held.seek(0)
+                for line in held:
+                    if not re.match(rb"I\d{4} |WARNING: All log messages before absl", line):
+                        os.write(2, line)
+    finally:
+        os.close(kept)
 
 
 def model_from_weights(path: str | Path, *, sha256: str | None = None) -> Model:

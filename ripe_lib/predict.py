@@ -6,8 +6,10 @@ The compiled function of a model is made once and kept in ``model.cache``. Whate
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +20,12 @@ from ripe_lib.models import Model
 
 if TYPE_CHECKING:
     import keras
+    import pandas as pd
+
+T = TypeVar("T")
 
 DEFAULT_BATCH_SIZE = 1024
+INTERVALS_PER_CHUNK = 8192
 _INPUT_NAMES = ("seq", "region")
 
 Probabilities = NDArray[np.float32]
@@ -78,6 +84,109 @@ def predict_codes(
     """
     seq_codes, region_codes = checked_codes(model, seq_codes, region_codes)
     return run_batches(model, compiled_codes_call(model), seq_codes, region_codes, batch_size)
+
+
+def predict_intervals(
+    model: Model,
+    intervals: Any,
+    *,
+    fasta_file: Any,
+    gtf_file: Any = None,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    chunk_size: int = INTERVALS_PER_CHUNK,
+) -> Iterator[pd.DataFrame]:
+    """Predict binding for intervals of a genome, piece by piece with flat memory.
+
+    The windows of the next pieces are made in a background thread while the network runs.
+
+    Parameters
+    ----------
+    model : Model
+    intervals : BED path, DataFrame or list of tuples
+        See :func:`ripe_lib.intervals.read_intervals`.
+    fasta_file, gtf_file
+        As :func:`ripe_lib.make_windows`.
+    batch_size : int
+        Windows per network call.
+    chunk_size : int
+        Intervals per piece.
+
+    Yields
+    ------
+    DataFrame
+        ``chrom start end``, ``name`` if the first piece has names, ``strand`` (the one used), and one float32 column
+        per task; rows in the order of the input.
+
+    Raises
+    ------
+    RipeError
+        For anything wrong with the input; the message names file and line.
+    """
+    from ripe_lib.intervals import read_intervals
+    from ripe_lib.windows import WindowMaker
+
+    maker = WindowMaker(model.spec, fasta_file, gtf_file)
+    pieces = read_intervals(intervals, chunk_size=chunk_size)
+
+    def arrays() -> Iterator[tuple[pd.DataFrame, Codes, Codes]]:
+        for piece in pieces:
+            frame = maker.prepare(piece)
+            yield (frame, *maker.codes(frame))
+
+    columns: list[str] = []
+    for frame, seq_codes, region_codes in in_background(arrays()):
+        if not columns:
+            has_names = bool((frame["name"] != ".").any())
+            columns = ["chrom", "start", "end", *(["name"] if has_names else []), "strand"]
+        probabilities = predict_codes(model, seq_codes, region_codes, batch_size=batch_size)
+        yield labelled(frame[columns], model.tasks, probabilities)
+
+
+def labelled(frame: pd.DataFrame, tasks: list[str], probabilities: Probabilities) -> pd.DataFrame:
+    """Return a table with one column per task after the columns of ``frame``."""
+    import pandas as pd
+
+    scores = pd.DataFrame(probabilities, columns=tasks, index=frame.index)
+    return pd.concat([frame, scores], axis=1)
+
+
+def in_background(items: Iterable[T], *, depth: int = 2) -> Iterator[T]:
+    """Iterate in another thread, at most ``depth`` items ahead; its exception is raised here."""
+    ahead: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(maxsize=depth)
+    abandoned = threading.Event()
+
+    def put(item: T | None, error: BaseException | None) -> bool:
+        while not abandoned.is_set():
+            try:
+                ahead.put((item, error), timeout=0.2)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def work() -> None:
+        try:
+            for item in items:
+                if not put(item, None):
+                    return
+        except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the thread that asked
+            put(None, error)
+        else:
+            put(None, StopIteration())
+
+    thread = threading.Thread(target=work, name="ripe-windows", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = ahead.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item  # type: ignore[misc]
+    finally:
+        abandoned.set()
+        thread.join()
 
 
 def logit_model(model: Model) -> keras.Model:

@@ -6,7 +6,10 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 T = TypeVar("T")
 
@@ -61,3 +64,22 @@ def note(message: str, *, quiet: bool) -> None:
     """Write one remark to stderr."""
     if not quiet:
         sys.stderr.write(message + "\n")
+
+
+def write_table(table: pd.DataFrame, *, as_json: bool = False) -> None:
+    """Write a small table to stdout, for people or as JSON (a list of records, unknown values null)."""
+    if as_json:
+        sys.stdout.write(table.to_json(orient="records", indent=1, double_precision=6) + "\n")
+        return
+    shown = table.astype(object).where(table.notna() & (table != ""), "-")
+    for name in table.select_dtypes("float"):
+        shown[name] = ["-" if value != value else f"{value:.3f}" for value in table[name]]
+    text = {name: [name, *map(str, shown[name])] for name in shown}
+    numeric = set(table.select_dtypes("number"))
+    widths = {name: max(map(len, cells)) for name, cells in text.items()}
+    for row in range(len(table) + 1):
+        cells = [
+            cells[row].rjust(widths[name]) if name in numeric else cells[row].ljust(widths[name])
+            for name, cells in text.items()
+        ]
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")

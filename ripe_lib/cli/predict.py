@@ -1,0 +1,71 @@
+"""``ripe predict``: binding probabilities of intervals."""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+
+from ripe_lib.cli.common import add_genome_arguments, add_run_arguments, apply_threads, note, progress
+
+EXAMPLES = """
+examples:
+  ripe predict DeepRiPe/parclip_mid sites.bed --fasta hg38.fa --gtf gencode.gtf.gz -o scores.tsv
+  ripe predict clip31 sites.bed.gz --fasta hg38.fa -o scores.parquet
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.epilog = EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("model", metavar="MODEL", help="name or directory of a model, see: ripe models")
+    parser.add_argument("intervals", metavar="INTERVALS", help="BED file (3 to 6 columns or more, plain or gz)")
+    add_genome_arguments(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUT",
+        help="table to write: .tsv .csv (also .gz) .parquet .h5; one column per task",
+    )
+    add_run_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run ``ripe predict``."""
+    apply_threads(args.threads)
+    from ripe_lib.atomic import check_output_file
+    from ripe_lib.models import load_model
+    from ripe_lib.predict import predict_intervals
+    from ripe_lib.tables import open_table, table_format
+
+    table_format(args.output)
+    check_output_file(args.output)
+    started = time.perf_counter()
+    with warnings.catch_warnings():
+        # What the user should know is said in one line, not with a file name and a line of source code.
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_, **__: note(f"note: {message}", quiet=args.quiet)
+        model = load_model(args.model)
+        loaded = time.perf_counter()
+        n_intervals = 0
+        pieces = predict_intervals(
+            model, args.intervals, fasta_file=args.fasta, gtf_file=args.gtf, batch_size=args.batch_size
+        )
+        attributes = {"model": model.name, "tasks": model.tasks}
+        with (
+            open_table(args.output, attributes=attributes) as table,
+            progress(quiet=args.quiet, unit=" intervals", desc="predict") as bar,
+        ):
+            for piece in pieces:
+                table.write(piece)
+                n_intervals += len(piece)
+                bar.update(len(piece))
+    finished = time.perf_counter()
+    rate = n_intervals / max(finished - loaded, 1e-9)
+    note(
+        f"{n_intervals:,} intervals x {len(model.tasks)} tasks -> {args.output} in {finished - started:.1f} s "
+        f"(model loaded in {loaded - started:.1f} s, then {rate:,.0f} intervals/s)",
+        quiet=args.quiet,
+    )
