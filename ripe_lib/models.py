@@ -63,14 +63,14 @@ def quiet_tensorflow() -> None:
         If the environment chooses another Keras backend.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "keras" not in sys.modules:
+        # The network and the fast scorers are TensorFlow, whatever another project's setting says.
+        os.environ["KERAS_BACKEND"] = "tensorflow"
     if "tensorflow" not in sys.modules:
         with _without_chatter():
             import tensorflow as tf
 
             tf.config.experimental.enable_tensor_float_32_execution(False)
-    if "keras" not in sys.modules:
-        # The network and the fast scorers are TensorFlow, whatever another project's setting says.
-        os.environ["KERAS_BACKEND"] = "tensorflow"
     import keras
 
     if keras.config.backend() != "tensorflow":
