@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import platform
 import resource
 import sys
@@ -34,9 +35,10 @@ def measure_load(path: Path, pipe) -> None:
     from ripe_lib.annotation import Annotation
 
     before = peak_mb()
-    started = time.perf_counter()
+    started, started_cpu = time.perf_counter(), time.process_time()
     Annotation.load(path)
-    pipe.send({"seconds": time.perf_counter() - started, "peak_mb": peak_mb(), "imports_mb": before})
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - started_cpu
+    pipe.send({"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": peak_mb(), "imports_mb": before})
 
 
 def in_new_process(measure: Callable[[Any, Any], None], case: Any) -> dict[str, float]:
@@ -87,7 +89,7 @@ def main() -> None:
     parser.add_argument("--genes", type=int, default=60_000)
     parser.add_argument("--name", default="annotation", help="name of the result file")
     options = parser.parse_args()
-    figures: dict[str, object] = {"machine": platform.machine(), "python": platform.python_version(), "seed": SEED}
+    figures: dict[str, object] = {"python": platform.python_version(), "seed": SEED, "load_average": os.getloadavg()}
     with tempfile.TemporaryDirectory(prefix="ripe-bench-") as folder:
         for suffix in (".gtf", ".gtf.gz"):
             path = Path(folder) / f"a{suffix}"
