@@ -119,6 +119,8 @@ def run_chunks(
     """
     if any(chunk.index != place for place, chunk in enumerate(chunks)):
         raise ValueError("chunk indices must be 0, 1, 2, ... in order")
+    if scheduler is not None and scheduler.startswith("processes:"):
+        _process_count(scheduler)  # complain before anything is there
     folder = Path(parts_dir).absolute()  # workers may run in other folders
     parts = [folder / f"part-{chunk.index:06d}{suffix}" for chunk in chunks]
     total = len(chunks)
@@ -196,7 +198,11 @@ def _opened(folder: Path, state: dict[str, Any]) -> Iterator[None]:
             os.replace(fresh, folder / "fingerprint.json")
         for leftover in folder.glob(".part-*.tmp*"):
             leftover.unlink()
-        yield
+        try:
+            yield
+        finally:
+            if not any(folder.glob("part-*")):  # nothing to resume from: leave nothing behind
+                remove_parts(folder)
 
 
 # The places where parts are computed

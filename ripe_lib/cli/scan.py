@@ -78,9 +78,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bins.add_argument(
         "--fpr",
         type=float,
-        default=0.001,
+        default=0.01,
         metavar="R",
-        help="without --threshold: share of bins of the background that may pass (default 0.001)",
+        help="without --threshold: share of bins of the background that may pass (default 0.01)",
     )
     bins.add_argument(
         "--background",

@@ -44,7 +44,7 @@ class ScanOptions:
     step: int | None = None
     tasks: Sequence[str] | None = None
     threshold: float | None = None
-    false_positive_rate: float = 0.001
+    false_positive_rate: float = 0.01
     background: str = "auto"
     distance: int | None = None
     kmer_length: int | None = None

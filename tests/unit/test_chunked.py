@@ -190,11 +190,21 @@ def test_a_chunk_that_always_kills_its_worker_ends_the_job(tmp_path):
         run_chunks(jobs(1), work, parts_dir=tmp_path / "p", fingerprint="a", scheduler="processes:1")
 
 
+def test_a_job_without_a_finished_part_leaves_nothing_behind(tmp_path):
+    def broken(chunk, path):
+        raise InputError("wrong from the start")
+
+    with pytest.raises(InputError, match="wrong from the start"):
+        run_chunks(jobs(3), broken, parts_dir=tmp_path / "p", fingerprint="a")
+    assert not (tmp_path / "p").exists()
+
+
 def test_errors_of_worker_processes_reach_the_user(tmp_path):
     with pytest.raises(InputError, match=r"input\.txt:2: expected something else"):
         run_chunks(jobs(6), FailingWork(), parts_dir=tmp_path / "p", fingerprint="a", scheduler="processes:2")
 
 
+@pytest.mark.slow
 def test_dask_survives_the_death_of_a_worker(tmp_path):
     distributed = pytest.importorskip("distributed")
     log = tmp_path / "log"
