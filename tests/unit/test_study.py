@@ -160,6 +160,8 @@ def test_a_model_that_reads_the_border_is_found_out(planted, rng, monkeypatch):
     assert tables["border"]["g_effect"] == pytest.approx(3)
     assert tables["border"]["g_effect_control"] == pytest.approx(0, abs=1e-9)
     assert tables["border"]["edge_shift"] < -1
+    assert tables["border"]["auroc_g_lean"] == pytest.approx(0.5)
+    assert tables["motif"]["auroc_g_lean"] == 0
     assert tables["motif"]["auroc_lean"] == 0
     assert tables["motif"]["g_effect"] == pytest.approx(0, abs=1e-9)
     assert tables["motif"]["edge_shift"] == pytest.approx(0)

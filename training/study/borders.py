@@ -6,7 +6,9 @@ window that are no border:
 
 * bases around both ends of a site are replaced at random: the loss of AUROC and AP beyond that of the control is what
   the model owes to the border;
-* the last base of a site is set to each letter: the logit of G minus the mean of the others;
+* the last base of a site is set to each letter: the logit of G minus the mean of the others, and the loss of AUROC
+  and AP when every site, bound or not, ends with G. This is about the enzyme alone; the bases around the ends may
+  also belong to a motif;
 * integrated gradients of positives, aligned at the ends of the sites.
 """
 
@@ -141,9 +143,11 @@ def lean_on_borders(
     -------
     DataFrame
         One row per task: ``task n n_pos``; ``auroc`` and ``ap`` with suffixes ``_intact _edges _control`` and
-        ``_lean`` (control minus edges: what replacing the borders costs more than replacing other bases);
-        ``g_effect`` and ``g_effect_control`` (logit of G at the last base minus the mean of A, C, U, over positives),
-        ``edge_shift`` (mean logit of positives, edges replaced minus control).
+        ``_lean`` (control minus edges: what replacing the borders costs more than replacing other bases),
+        ``_same_g _same_g_control`` (every site, bound or not, ends with G; or has one at the control place) and
+        ``_g_lean`` (control minus border: what knowing which sites end with G is worth); ``g_effect`` and
+        ``g_effect_control`` (logit of G at the last base minus the mean of A, C, U, over positives), ``edge_shift``
+        (mean logit of positives, edges replaced minus control).
     """
     length = windows.seq.shape[1]
     rng = np.random.default_rng([seed, 0xB0D])
@@ -159,15 +163,16 @@ def lean_on_borders(
     for model in models:
         tasks = [task for task in model.tasks if task in dataset.tasks]
         scores = {kind: [_scores(model, windows, seq) for seq in seqs] for kind, seqs in variants.items()}
-        by_base = {}
-        for name, at in (("g_effect", windows.last), ("g_effect_control", windows.last + shift)):
-            logits = []
+        g_effects, same_g = {}, {}
+        for where, at in (("", windows.last), ("_control", windows.last + shift)):
+            by_base = []
             for base in range(4):
                 seq = windows.seq.copy()
                 seq[place, at] = base
-                logits.append(logit(_scores(model, windows, seq)))
-            others = [logits[base] for base in range(4) if base != G]
-            by_base[name] = logits[G] - np.mean(others, axis=0)
+                by_base.append(_scores(model, windows, seq))
+            others = [logit(by_base[base]) for base in range(4) if base != G]
+            g_effects[f"g_effect{where}"] = logit(by_base[G]) - np.mean(others, axis=0)
+            same_g[f"same_g{where}"] = by_base[G]
         for task in tasks:
             column = model.spec.task_index(task)
             label = dataset.labels[windows.rows, dataset.task_index(task)]
@@ -176,8 +181,11 @@ def lean_on_borders(
                 for kind, repeats in scores.items():
                     row[f"{measure}_{kind}"] = float(np.mean([function(label, s[:, column]) for s in repeats]))
                 row[f"{measure}_lean"] = row[f"{measure}_control"] - row[f"{measure}_edges"]
+                for kind, values in same_g.items():
+                    row[f"{measure}_{kind}"] = float(function(label, values[:, column]))
+                row[f"{measure}_g_lean"] = row[f"{measure}_same_g_control"] - row[f"{measure}_same_g"]
             positive = label == 1
-            for name, effect in by_base.items():
+            for name, effect in g_effects.items():
                 row[name] = float(effect[positive, column].mean()) if positive.any() else np.nan
             means = {k: np.mean([logit(s[:, column]) for s in scores[k]], axis=0) for k in ("edges", "control")}
             row["edge_shift"] = (

@@ -135,11 +135,12 @@ def plot_lean(borders: pd.DataFrame) -> Figure:
     tasks = list(dict.fromkeys(borders["task"]))
     columns = {
         "auroc_lean": "AUROC lost with the borders' bases\nbeyond that lost with other bases",
+        "auroc_g_lean": "AUROC lost when every\nsite ends with G",
         "g_effect": "logit of G at the last base\n(open: at a control place)",
     }
     with style():
         figure = new_figure(COLUMN_WIDTHS["double"], 22 + (2.2 + 2.4 * len(arms)) * len(tasks))
-        panels = figure.subplots(1, 2, sharey=True)
+        panels = figure.subplots(1, 3, sharey=True)
         for axes, (column, text) in zip(panels, columns.items(), strict=True):
             axes.axvline(0, color="black", linewidth=0.6)
             for number, arm in enumerate(arms):

@@ -62,7 +62,9 @@ def write_page(
         page.add_text(
             "RNase T1 cuts after G, so sites of RNase T1 libraries end with G: a trace of the enzyme. `lean`: what "
             f"replacing {config.borders.n_edge} bases on either side of both ends costs beyond replacing as many bases "
-            "elsewhere in the same windows. `g_effect`: logit of G at the last base minus the other letters' mean."
+            "elsewhere in the same windows (motifs near the ends count, too). `g_lean`: what it costs when every site, "
+            "bound or not, ends with G: the enzyme alone. `g_effect`: logit of G at the last base minus the other "
+            "letters' mean."
         )
         page.add_figure(pictures["borders"], "Dots at zero do not lean on the borders.")
         page.add_table(tables["borders"], caption="Borders replaced")
