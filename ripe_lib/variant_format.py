@@ -128,7 +128,7 @@ def payload(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_
         lines = _long_lines(long_frame(scored, selection, keep, out.top))
     else:
         lines = _wide_lines(scored, selection, keep)
-    text = "".join([line + "\n" for line in lines]).encode("utf-8", "surrogateescape")
+    text = ("\n".join(lines) + "\n" if lines else "").encode("utf-8", "surrogateescape")
     return bgzf(text) if out.compressed else text
 
 
@@ -375,6 +375,19 @@ def join_parquet(parts: Sequence[Callable[[], bytes]], path: Path) -> None:
     finally:
         if writer is not None:
             writer.close()
+
+
+def joined(contents: Sequence[bytes], out: OutputFormat) -> bytes:
+    """Put payloads of one chunk together."""
+    if out.kind != "parquet" or len(contents) < 2:
+        return b"".join(contents) or (contents[0] if contents else b"")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = io.BytesIO()
+    tables = [pq.read_table(io.BytesIO(content)) for content in contents]
+    pq.write_table(pa.concat_tables(tables), sink, compression="zstd")
+    return sink.getvalue()
 
 
 def bgzf(data: bytes) -> bytes:

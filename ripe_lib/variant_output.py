@@ -11,6 +11,7 @@ import os
 import struct
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,23 +21,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib._version import __version__
-from ripe_lib.alleles import OK
+from ripe_lib.alleles import OK, Alleles
 from ripe_lib.atomic import atomic_file
 from ripe_lib.catalogue import find_model_directory
 from ripe_lib.chunked import Chunk, Progress, fingerprint_of, load_once, parts_directory, remove_parts, run_chunks
 from ripe_lib.encoding import REGION_TYPES
 from ripe_lib.errors import OutputError, unknown_name
-from ripe_lib.models import load_model, model_arguments
+from ripe_lib.models import Model, load_model, model_arguments
 from ripe_lib.variant_format import (
     OutputFormat,
     Selection,
     header,
     info_fields,
     join_parquet,
+    joined,
     long_names,
     payload,
 )
 from ripe_lib.variant_peaks import Peaks
+from ripe_lib.variant_rows import Rows
 from ripe_lib.variants import (
     DEFAULT_CHUNK_SIZE,
     ScoredVariants,
@@ -47,6 +50,7 @@ from ripe_lib.variants import (
 from ripe_lib.vcf import BGZF_END, Block, VcfFile, VcfRecords, annotated_header
 
 REGION_FILTERS = (*REGION_TYPES, "none")
+_PIECE = 2048  # records: rows are scored while those before are written
 _LENGTH = struct.Struct("<Q")
 _TBI_LIMIT = 1 << 29
 
@@ -120,7 +124,7 @@ class Summary:
     strongest : list of dict
         The changes with the largest |delta|: the first columns of the table, ``contig start`` (as scored), ``model``,
         ``task``, and the fields.
-    index : Path or None
+    index : str or None
         Of a bgzip VCF whose records are sorted.
     """
 
@@ -128,7 +132,7 @@ class Summary:
     status: Counter[str] = field(default_factory=Counter)
     n_rows: int = 0
     strongest: list[dict[str, Any]] = field(default_factory=list)
-    index: Path | None = None
+    index: str | None = None
 
     def add(self, other: dict[str, Any], n_strongest: int) -> None:
         """Add a chunk's."""
@@ -139,24 +143,55 @@ class Summary:
         self.strongest = sorted(best, key=lambda row: -abs(row["delta"]))[:n_strongest]
 
 
+class _Piece(NamedTuple):
+    """Part of a chunk, ready to be scored."""
+
+    records: VcfRecords
+    alleles: Alleles
+    rows: Rows
+    counts: Counter[str]
+
+
 class _Worker:
     """Models, genome, annotation and the open VCF of one process."""
 
-    def __init__(self, job: VariantJob) -> None:
+    def __init__(self, job: VariantJob, models: Sequence[Model] | None = None) -> None:
         from ripe_lib.annotation import Annotation
         from ripe_lib.genome import Genome
 
         genome = Genome(job.fasta_file)
         annotation = None if job.gtf_file is None else Annotation.load(job.gtf_file).for_genome(genome)
-        models = [load_model(name) for name in job.models]
+        models = [load_model(name) for name in job.models] if models is None else list(models)
         self.job = job
         self.scorer = VariantScorer(models, genome, annotation, job.options)
         self.selection = Selection(models, job.rows.tasks)
         self.vcf = VcfFile(job.vcf_file)
+        self.blocks: list[Block] = []  # the order in which they will come, if it is known
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="ripe-read")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="ripe-write")
+        self._ahead: dict[int, Future[list[_Piece]]] = {}
         self.peaks = None if job.rows.peaks_file is None else Peaks(job.rows.peaks_file, genome)
 
-    def scored(self, records: VcfRecords) -> tuple[ScoredVariants, NDArray[np.bool_], Counter[str]]:
-        """Return the scored rows, which of them to write, and the counts of all rows by status."""
+    def close(self) -> None:
+        """End the threads and close the VCF."""
+        self._reader.shutdown(cancel_futures=True)
+        self._writer.shutdown(cancel_futures=True)
+        self.vcf.close()
+
+    def pieces(self, index: int, block: Block) -> list[_Piece]:
+        """Return the rows of a block; those of the next one are read while these are scored."""
+        coming = self._ahead.pop(index, None) or self._reader.submit(self._placed, block)
+        self._ahead.clear()
+        if index + 1 < len(self.blocks):
+            self._ahead[index + 1] = self._reader.submit(self._placed, self.blocks[index + 1])
+        return coming.result()
+
+    def _placed(self, block: Block) -> list[_Piece]:
+        records = self.vcf.read(block)
+        cuts = range(0, len(records), _PIECE)
+        return [self._place(records.part(slice(at, at + _PIECE))) for at in cuts]
+
+    def _place(self, records: VcfRecords) -> _Piece:
         alleles, rows = self.scorer.rows(records)
         counts = Counter(rows.status.tolist())
         job = self.job
@@ -169,11 +204,23 @@ class _Worker:
                 end = np.maximum(end, start + alleles.n_removed[rows.allele])
                 wanted &= self.peaks.overlap(alleles.contig[rows.allele], start, end, rows.strand == "-")
             rows = rows.take(np.flatnonzero(wanted))
-        scored = self.scorer.score_rows(records, alleles, rows)
-        keep = np.ones(len(rows), dtype=bool)
-        if job.rows.min_delta > 0:
-            keep = self._largest(scored) >= job.rows.min_delta
-        return scored, keep, counts
+        return _Piece(records, alleles, rows, counts)
+
+    def write_in_background(self, scored: ScoredVariants, n_records: int, counts: Counter[str]) -> Future[Any]:
+        """Turn scored rows into (bytes, summary) while the next ones are scored."""
+        return self._writer.submit(self._written, scored, n_records, counts)
+
+    def _written(self, scored: ScoredVariants, n_records: int, counts: Counter[str]) -> tuple[bytes, dict[str, Any]]:
+        keep = np.ones(len(scored.rows), dtype=bool)
+        if self.job.rows.min_delta > 0:
+            keep = self._largest(scored) >= self.job.rows.min_delta
+        summary = {
+            "n_records": n_records,
+            "n_rows": int(keep.sum()),
+            "status": counts,
+            "strongest": self.strongest(scored, keep),
+        }
+        return payload(scored, self.selection, keep, self.job.out), summary
 
     def _largest(self, scored: ScoredVariants) -> NDArray[np.float32]:
         at = scored.fields.index("delta")
@@ -229,15 +276,15 @@ def score_part_remotely(job: VariantJob, fingerprint: str, chunk: Chunk, path: P
 
 def score_part(worker: _Worker, chunk: Chunk, path: Path) -> None:
     """Score one chunk and write its part."""
-    records = worker.vcf.read(Block(*chunk.payload))
-    scored, keep, counts = worker.scored(records)
-    summary = {
-        "n_records": len(records),
-        "n_rows": int(keep.sum()),
-        "status": counts,
-        "strongest": worker.strongest(scored, keep),
-    }
-    _write_part(path, payload(scored, worker.selection, keep, worker.job.out), summary)
+    coming = [
+        worker.write_in_background(worker.scorer.score_rows(*piece[:3]), len(piece.records), piece.counts)
+        for piece in worker.pieces(chunk.index, Block(*chunk.payload))
+    ]
+    written = [future.result() for future in coming]
+    summary = Summary()
+    for _, found in written:
+        summary.add(found, worker.job.n_strongest)
+    _write_part(path, joined([content for content, _ in written], worker.job.out), vars(summary))
 
 
 def _write_part(path: Path, content: bytes, summary: dict[str, Any]) -> None:
@@ -275,6 +322,7 @@ def write_scores(
     output: str | Path,
     *,
     chunk_size: int | None = None,
+    models: Sequence[Model] | None = None,
     force: bool = False,
     scheduler: str | None = None,
     progress: Progress | None = None,
@@ -289,6 +337,8 @@ def write_scores(
         The suffix decided ``job.out`` (:meth:`OutputFormat.of`).
     chunk_size : int, optional
         Lines of the VCF per part.
+    models : list of Model, optional
+        ``job.models``, if they are loaded already.
     force : bool
         Go on even if the FASTA seems to be of another assembly.
     scheduler : str, optional
@@ -306,10 +356,12 @@ def write_scores(
     chunk_size = chunk_size or DEFAULT_CHUNK_SIZE
     with VcfFile(job.vcf_file) as vcf:
         job = _everywhere(job, vcf.path)
-        worker = _Worker(job)
+        worker = _Worker(job, models)
         try:
             check_assembly(vcf, worker.scorer.genome, force=force)
-            chunks = [Chunk(i, tuple(block)) for i, block in enumerate(vcf.blocks(chunk_size))]
+            blocks = vcf.blocks(chunk_size)
+            chunks = [Chunk(i, tuple(block)) for i, block in enumerate(blocks)]
+            worker.blocks = blocks if scheduler is None else []
             fingerprint = job.fingerprint(chunk_size)
             parts_dir = parts_directory(output)
             paths = run_chunks(
@@ -327,9 +379,10 @@ def write_scores(
             _join(worker, parts, output)
             remove_parts(parts_dir)
         finally:
-            worker.vcf.close()
+            worker.close()
     if job.out.kind == "vcf" and job.out.compressed:
-        summary.index = index_vcf(output)
+        index = index_vcf(output)
+        summary.index = None if index is None else str(index)
     return summary
 
 

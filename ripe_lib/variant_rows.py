@@ -84,7 +84,7 @@ def place_rows(alleles: Alleles, known: Genes | None, *, strand: str = "auto", i
         if value not in choices:
             raise unknown_name(name, value, choices)
     usable = np.flatnonzero(alleles.status == OK)
-    genes: dict[tuple[int, int], str] = {}
+    genes = np.full((len(usable), 2), "", dtype=object)
     if known is None:
         on_strand = np.tile(_FORCED["+" if strand == "auto" else strand], (len(usable), 1))
     else:
@@ -97,9 +97,7 @@ def place_rows(alleles: Alleles, known: Genes | None, *, strand: str = "auto", i
     order = np.argsort(np.concatenate([allele, unplaced]), kind="stable")
     n = len(allele)
     strands = np.array(["+", "-"], dtype=object)[minus]
-    gene_names = np.array(
-        [genes.get(key, "") for key in zip(local.tolist(), minus.tolist(), strict=True)], dtype=object
-    )
+    gene_names = genes[local, minus]
     region_type = np.full(n, "", dtype=object)
     if known is not None and n:
         codes = known.annotation.region_codes(alleles.contig[allele], alleles.start[allele], 1, minus.astype(bool))
@@ -126,23 +124,27 @@ class Genes:
             names = np.where(names == "", transcripts["gene_id"].to_numpy(dtype=object), names)
         strand = transcripts["strand"].to_numpy(dtype=object)
         self.annotation = annotation
-        self._names = names
+        # Names in alphabetical order, and the place of each transcript's gene among them.
+        self._names, self._gene = np.unique(names.astype(str), return_inverse=True)
+        self._names = self._names.astype(object)
         self._minus = np.where(strand == "-", 1, np.where(strand == "+", 0, -1))
 
-    def overlapping(
-        self, alleles: Alleles, usable: NDArray[np.int64]
-    ) -> tuple[NDArray[np.bool_], dict[tuple[int, int], str]]:
-        """Return which strands have a transcript (n, 2), and the gene names of (place in ``usable``, minus)."""
+    def overlapping(self, alleles: Alleles, usable: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.object_]]:
+        """Return which strands have a transcript, and the names of their genes, both (n, 2): plus, minus."""
         start = alleles.start[usable]
         end = start + np.maximum(alleles.n_removed[usable], 1)
         query, transcript = self.annotation.overlapping(alleles.contig[usable], start, end)
         stranded = self._minus[transcript] >= 0
         query, transcript = query[stranded], transcript[stranded]
-        minus = self._minus[transcript]
-        on_strand = np.zeros((len(usable), 2), dtype=bool)
-        on_strand[query, minus] = True
-        found: dict[tuple[int, int], set[str]] = {}
-        keys = zip(query.tolist(), minus.tolist(), strict=True)
-        for key, name in zip(keys, self._names[transcript].tolist(), strict=True):
-            found.setdefault(key, set()).add(name)
-        return on_strand, {key: ",".join(sorted(group)) for key, group in found.items()}
+        strand = query * 2 + self._minus[transcript]
+        pairs = np.unique(strand * len(self._names) + self._gene[transcript])  # sorted by strand, then name
+        strand, gene = pairs // max(1, len(self._names)), pairs % max(1, len(self._names))
+        first = np.flatnonzero(np.diff(strand, prepend=-1))
+        n_genes = np.diff(first, append=len(strand))
+        names = np.full(2 * len(usable), "", dtype=object)
+        names[strand[first]] = self._names[gene[first]]
+        for at, n in zip(first[n_genes > 1].tolist(), n_genes[n_genes > 1].tolist(), strict=True):
+            names[strand[at]] = ",".join(self._names[gene[at : at + n]])
+        on_strand = np.zeros(2 * len(usable), dtype=bool)
+        on_strand[strand] = True
+        return on_strand.reshape(-1, 2), names.reshape(-1, 2)

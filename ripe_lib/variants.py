@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ripe_lib.genome import Genome
 
 REGIONS = ("gtf", "none", "both")
-DEFAULT_CHUNK_SIZE = 4096
+DEFAULT_CHUNK_SIZE = 8192
 MAX_SHIFTS = 32
 CHECKED_RECORDS = 10_000
 MISMATCHES, MISMATCH_SHARE = 100, 0.05
@@ -273,7 +273,7 @@ def score_variants(
     strand, region, shifts, scores, intergenic
         See :class:`VariantOptions`.
     chunk_size : int, optional
-        Records per table (default 4,096).
+        Records per table (default 8,192).
     force : bool
         Go on even if the FASTA seems to be of another assembly.
     batch_size : int

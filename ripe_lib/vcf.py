@@ -54,6 +54,10 @@ class VcfRecords(NamedTuple):
     def __len__(self) -> int:
         return len(self.chrom)
 
+    def part(self, rows: slice) -> VcfRecords:
+        """Return some of the records."""
+        return VcfRecords(*[column[rows] for column in self])  # type: ignore[arg-type]
+
 
 class VcfFile:
     """A VCF (plain, gzip, bgzip), a BCF, or ``-`` for standard input, which is copied to a temporary file first.
@@ -211,26 +215,37 @@ class VcfFile:
         self._at = None
 
     def _parsed(self, raw_lines: list[bytes], first_line: int) -> VcfRecords:
-        chrom, pos, identifier, ref, alt, lines = [], [], [], [], [], []
-        for number, raw in enumerate(raw_lines):
-            line = raw.decode(*_CODING).rstrip("\r\n")
+        # pysam's lines come without their ends.
+        between = b"" if raw_lines and raw_lines[0].endswith(b"\n") else b"\n"
+        text = (between.join(raw_lines) + b"\n").decode(*_CODING)
+        if "\r" in text:
+            text = text.replace("\r\n", "\n")
+        lines = [line for line in text.split("\n") if line and line[0] != "#"]
+        rows = [line.split("\t", 5) for line in lines]
+        try:
+            positions = [int(row[1]) for row in rows]
+            alt = [row[4] for row in rows]
+        except (ValueError, IndexError):
+            raise self._first_bad_line(text, first_line) from None
+        if positions and not (min(positions) >= 0 and max(positions) < _MAX_POS):
+            raise self._first_bad_line(text, first_line)
+        return VcfRecords(
+            chrom=[row[0] for row in rows],
+            pos=np.array(positions, dtype=np.int64),
+            id=[row[2] for row in rows],
+            ref=[row[3] for row in rows],
+            alt=alt,
+            lines=lines,
+        )
+
+    def _first_bad_line(self, text: str, first_line: int) -> InputError:
+        for number, line in enumerate(text.split("\n"), first_line):
+            fields = line.split("\t")
             if not line or line[0] == "#":
                 continue
-            fields = line.split("\t", 5)
-            try:
-                position = int(fields[1])
-                alternatives = fields[4]
-            except (ValueError, IndexError):
-                raise self._bad_line(first_line + number, line) from None
-            if not -1 < position < _MAX_POS:
-                raise self._bad_line(first_line + number, line)
-            chrom.append(fields[0])
-            pos.append(position)
-            identifier.append(fields[2])
-            ref.append(fields[3])
-            alt.append(alternatives)
-            lines.append(line)
-        return VcfRecords(chrom, np.array(pos, dtype=np.int64), identifier, ref, alt, lines)
+            if len(fields) < 5 or not fields[1].isdecimal() or int(fields[1]) >= _MAX_POS:
+                return self._bad_line(number, line)
+        return self._bad_line(first_line, text.split("\n", 1)[0])
 
     def _bad_line(self, number: int, line: str) -> InputError:
         fields = line.split("\t")

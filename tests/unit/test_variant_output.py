@@ -127,7 +127,7 @@ def test_vcf_keeps_its_records_and_gains_entries_its_header_describes(tmp_path, 
 def test_vcf_gz_is_indexed_if_sorted(tmp_path, model_dir):
     vcf = random_vcf(tmp_path / "in.vcf", 40)
     summary = write_scores(job(model_dir, "x.vcf.gz", vcf), tmp_path / "x.vcf.gz", chunk_size=7)
-    assert summary.index == tmp_path / "x.vcf.gz.tbi"
+    assert summary.index == str(tmp_path / "x.vcf.gz.tbi")
     with pysam.TabixFile(str(tmp_path / "x.vcf.gz")) as indexed:
         assert len(list(indexed.fetch("chr2"))) == 20
     lines = vcf.read_text().splitlines(keepends=True)
