@@ -7,6 +7,7 @@ import shutil
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 import ripe_lib
@@ -202,6 +203,58 @@ def test_veff_gives_the_deltas_of_ripe_on_both_strands(substitutions, tmp_path):
     for score, expected in (("ref", reference), ("alt", changed), ("diff", changed - reference)):
         found = [[float(row[f"preds/{score}/{i}"]) for i in range(len(model.tasks))] for row in rows]
         np.testing.assert_allclose(found, expected, atol=1e-5, err_msg=score)
+
+
+@pytest.mark.slow
+def test_veff_gives_the_deltas_of_ripe_score_variants(substitutions, tmp_path):
+    tsv = tmp_path / "out.tsv"
+    stock(
+        "score_variants", MID, "--source", "deepripe", "--dataloader_args", veff_arguments(),
+        "-i", f"{substitutions}.gz", "-e", tsv, "-s", "diff", module="kipoi_veff",
+    )  # fmt: skip
+    model = ripe_lib.load_model(MID)
+    arguments = example_arguments()
+    scored = ripe_lib.score_variants(
+        model, substitutions, fasta_file=arguments["fasta_file"], gtf_file=arguments["gtf_file"], scores=("delta",)
+    )
+    ours = pd.concat(list(scored))
+    ours = ours[ours["status"] == "ok"]
+    assert set(ours["strand"]) == {"+", "-"}
+    compared = 0
+    for row in rows_of(tsv):
+        theirs = np.array([float(row[f"preds/diff/{index}"]) for index in range(len(model.tasks))])
+        same = ours[(ours["chrom"] == row["variant_chr"]) & (ours["pos"] == int(row["variant_pos"]))]
+        if len(same):  # the plugin knows one strand, ours gives a row for each
+            found = same[[f"{task}.delta" for task in model.tasks]].to_numpy(dtype=float)
+            assert np.abs(found - theirs).max(axis=1).min() < 1e-5, row
+            compared += 1
+    assert compared > 70
+
+
+@pytest.mark.slow
+def test_five_thousand_bins_of_real_genes(shared_data, tmp_path):
+    reference = shared_data / "reference"
+    fasta, gtf = reference / "chr22slice.fa", reference / "chr22slice.gencode_v25.gtf.gz"
+    genes = pd.read_csv(gtf, sep="\t", comment="#", header=None, usecols=[0, 2, 3, 4, 6])
+    genes = genes[genes[2] == "gene"]
+    bins = [
+        (row[0], start, start + 50, f"bin{start}", 0, row[6])
+        for row in genes.to_dict("records")
+        for start in range(row[3] - 1, row[4] - 50, 25)
+    ]
+    step = len(bins) / 5000
+    chosen = [bins[int(index * step)] for index in range(5000)]
+    assert len(set(chosen)) == 5000
+    bed, out = tmp_path / "bins.bed", tmp_path / "out.h5"
+    bed.write_text("".join("\t".join(map(str, row)) + "\n" for row in chosen))
+    arguments = {"intervals_file": str(bed), "fasta_file": str(fasta), "gtf_file": str(gtf)}
+    words = ("--source", "deepripe", "--dataloader_args", as_json(arguments), "--batch_size", "1024")
+    stock("predict", "DeepRiPe/clip31", *words, "-o", out)
+    model = ripe_lib.load_model("DeepRiPe/clip31")
+    windows = ripe_lib.make_windows(bed, fasta_file=fasta, gtf_file=gtf, spec=model.spec)
+    assert len(np.unique(windows.region.argmax(axis=2))) == 4
+    with h5py.File(out) as file:
+        np.testing.assert_allclose(file["preds"][()], ripe_lib.predict(model, windows), rtol=0, atol=1e-6)
 
 
 @pytest.mark.slow
