@@ -18,7 +18,7 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any, overload
@@ -46,8 +46,8 @@ def read_intervals(source: Any, *, chunk_size: int | None = None) -> pd.DataFram
 
     Parameters
     ----------
-    source : str, Path, DataFrame, or iterable of tuples
-        A BED-like file (plain, gzip or bgzip); a DataFrame with columns ``chrom start end`` and optionally
+    source : str, Path, DataFrame, mapping of columns, or iterable of tuples
+        A BED-like file (plain, gzip or bgzip); a table with columns ``chrom start end`` and optionally
         ``name score strand``; or tuples ``(chrom, start, end[, name[, score[, strand]]])``. A fourth item that is
         ``+``, ``-`` or ``.`` in every tuple of four is taken as the strand.
     chunk_size : int, optional
@@ -66,6 +66,8 @@ def read_intervals(source: Any, *, chunk_size: int | None = None) -> pd.DataFram
     InputError
         If it holds no interval, or one that is malformed (file and line are named).
     """
+    if isinstance(source, Mapping):
+        source = pd.DataFrame(source)
     if isinstance(source, str | Path):
         blocks = _read_file(Path(source), str(source))
         name: str | None = str(source)
@@ -271,7 +273,7 @@ def _find_line(path: Path, chrom: str, start: int, end: int) -> int | None:
 
 def _from_tuples(source: Iterable[Any]) -> pd.DataFrame:
     try:
-        rows = [tuple(row) for row in source]
+        rows = [() if isinstance(row, str) else tuple(row) for row in source]
     except TypeError as error:
         raise InputError(
             f"intervals: expected a BED file, a DataFrame or a list of (chrom, start, end, ...) tuples, "
@@ -281,7 +283,9 @@ def _from_tuples(source: Iterable[Any]) -> pd.DataFrame:
         rows = [(*row[:3], ".", ".", row[3]) for row in rows]
     for i, row in enumerate(rows):
         if not len(row) >= 3:
-            raise InputError(f"interval {i + 1}: expected (chrom, start, end[, name, score, strand]), got {row!r}.")
+            raise InputError(
+                f"interval {i + 1}: expected (chrom, start, end[, name, score, strand]), got {row or 'text'!r}."
+            )
     filled = [(*row[:6], *(".",) * (6 - len(row))) for row in rows]
     return pd.DataFrame(filled, columns=COLUMNS, dtype=object)
 

@@ -147,6 +147,7 @@ def test_frames_and_tuples(tmp_path):
     want = [("chr1", 10, 60, ".", ".", "."), ("2", 5, 6, ".", ".", ".")]
     assert rows(read_intervals(pd.DataFrame({"end": [60, 6], "start": [10, 5], "chrom": ["chr1", "2"]}))) == want
     assert rows(read_intervals([("chr1", 10, 60), ("2", 5.0, 6)])) == want
+    assert rows(read_intervals({"chrom": ["chr1", "2"], "start": [10, 5], "end": [60, 6]})) == want
     assert rows(read_intervals(FULL)) == FULL
     assert rows(read_intervals(read_intervals(FULL))) == FULL
     strands = read_intervals([("chr1", 10, 60, "-"), ("chr1", 10, 60, "+")])
@@ -172,6 +173,8 @@ def test_a_frame_is_not_changed():
         ([("chr1", 5, 9.5)], "interval 1: expected a whole number as end, got 9.5"),
         ([("chr1", 5, 9), ("chr1", 9, 9)], r"interval 2 \(chr1:9-9\): expected end > start"),
         ([("chr1", 5, 9, "n", 0, "x")], r"interval 1 .* as strand"),
+        (("chr1", 5, 9), r"expected a BED file, a DataFrame or a list of"),
+        (["chr1"], r"interval 1: expected \(chrom, start, end\[, name, score, strand\]\), got 'text'"),
         (17, "expected a BED file, a DataFrame or a list of"),
         (
             pd.DataFrame({"chr": ["a"], "start": [1], "end": [2]}),

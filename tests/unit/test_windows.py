@@ -1,4 +1,5 @@
 import gzip
+import pickle
 import shutil
 import subprocess
 import warnings
@@ -336,6 +337,14 @@ def test_windows_behave(fasta, gtf):
     assert intervals is made.intervals
     only = make_windows([("chr1", 0, 50, "+")], fasta_file=fasta, spec=SEQUENCE_ONLY)
     assert set(only[:1].inputs()) == {"seq"}
+
+
+def test_a_window_maker_travels_to_another_process(fasta, gtf):
+    maker = WindowMaker(SPEC, fasta, gtf)
+    there = pickle.loads(pickle.dumps(maker))
+    sites = [("MT", 5, 60, "+"), ("1", 300, 350)]
+    for a, b in zip(maker.codes(sites), there.codes(sites), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_columns_are_kept(fasta):
