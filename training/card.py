@@ -38,7 +38,8 @@ Data set digest `{{ manifest_sha256[:16] }}`.
 
 {{ epochs }} epochs, best epoch {{ best_epoch }} by validation loss ({{ "%.4f" | format(best_loss) }}), seed \
 {{ seed }}, batch {{ config.batch_size }}, learning rate {{ config.learning_rate }} ({{ config.schedule }}), loss \
-weighting `{{ config.loss.weighting }}`, unknown labels weighted {{ config.loss.unknown_weight }}. Augmentation: {{ augment }}.
+weighting `{{ config.loss.weighting }}`, unknown labels weighted {{ config.loss.unknown_weight }}.
+Augmentation: {{ augment }}.
 {% if calibrated %}
 ## Calibration
 

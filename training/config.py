@@ -170,14 +170,14 @@ def section(path: str | Path, name: str) -> Mapping:
     return sections[name]
 
 
-def plain(value: Any) -> Any:
-    """Return a config (dataclasses, paths, tuples) as plain YAML and JSON values."""
+def plain(value: Any, *, names_only: bool = False) -> Any:
+    """Return a config (dataclasses, paths, tuples) as plain YAML and JSON values; of paths the last part on request."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: plain(getattr(value, f.name), names_only=names_only) for f in dataclasses.fields(value)}
     if isinstance(value, Path):
-        return str(value)
+        return value.name if names_only else str(value)
     if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {str(k): plain(v, names_only=names_only) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
+        return [plain(v, names_only=names_only) for v in value]
     return value

@@ -61,8 +61,17 @@ class SplitOptions:
             raise InputError(f"split: expected distance >= 0 and block >= 1, got {self.distance} and {self.block}.")
 
 
+def equal_sequences(codes: Codes) -> NDArray[np.int64]:
+    """Return a number per row of base codes (N, W): equal for equal sequences, -1 for rows without a known base."""
+    rows = np.ascontiguousarray(codes)
+    if not len(rows):
+        return np.zeros(0, dtype=np.int64)
+    _, number = np.unique(rows.view(f"V{rows.shape[1]}").ravel(), return_inverse=True)
+    return np.where((rows != UNKNOWN).any(axis=1), number.ravel(), -1).astype(np.int64)
+
+
 def locus_clusters(
-    group: NDArray[np.int64], position: NDArray[np.int64], distance: int, seq: Codes | None = None
+    group: NDArray[np.int64], position: NDArray[np.int64], distance: int, same: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
     """Return the cluster (N,) int64 of every window.
 
@@ -74,25 +83,22 @@ def locus_clusters(
         Genomic start.
     distance : int
         Windows of one group whose starts differ by at most this are joined, and so on along the chain.
-    seq : uint8 (N, W), optional
-        Base codes; windows with equal codes are joined too.
+    same : int64 (N,), optional
+        Windows with equal numbers are joined too; -1 joins nothing (:func:`equal_sequences`).
     """
     n = len(position)
     order = np.lexsort((position, group))
     breaks = (np.diff(group[order]) != 0) | (np.diff(position[order]) > distance)
     chain = np.empty(n, dtype=np.int64)
     chain[order] = np.concatenate([[0], np.cumsum(breaks)]) if n else []
-    if seq is None or not n:
+    if same is None or not n:
         return chain
-    rows = np.ascontiguousarray(seq)
-    known = (rows != UNKNOWN).any(axis=1)
-    _, same = np.unique(rows.view(f"V{rows.shape[1]}").ravel(), return_inverse=True)
-    same = same.ravel()
-    # Clusters and distinct sequences are the two sides of a graph; a window is an edge.
-    n_chains, n_same = int(chain.max()) + 1, int(same.max()) + 1
+    known = same >= 0
+    # Chains and sequences are the two sides of a graph; a window is an edge.
+    n_chains = int(chain.max()) + 1
+    size = n_chains + int(same.max(initial=-1)) + 1
     graph = sparse.coo_matrix(
-        (np.ones(known.sum(), dtype=np.int8), (chain[known], n_chains + same[known])),
-        shape=(n_chains + n_same, n_chains + n_same),
+        (np.ones(known.sum(), dtype=np.int8), (chain[known], n_chains + same[known])), shape=(size, size)
     )
     _, component = connected_components(graph, directed=False)
     return component[chain].astype(np.int64)

@@ -12,6 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", metavar="CONFIG", help="YAML file with a section 'prepare'; see training/configs")
     parser.add_argument("-o", "--out", metavar="H5", help="output data set (default: 'output' of the config)")
     parser.add_argument("--seed", type=int, help="seed (default: that of the config)")
+    parser.add_argument("--report", action="store_true", help="write an HTML report beside the data set")
     parser.add_argument("--quiet", action="store_true", help="no notes on stderr")
 
 
@@ -21,14 +22,16 @@ def run(args: argparse.Namespace) -> None:
 
     from ripe_lib.cli.common import note
     from ripe_lib.dataset import Dataset
-    from training.prepare import prepare, read_config
+    from training.prepare import prepare_all, read_config
 
     config = read_config(args.config)
     if args.seed is not None:
         config = replace(config, seed=args.seed)
+    if args.report:
+        config = replace(config, report=True)
     if args.out is not None:
         config = replace(config, output=Path(args.out))
-    path = prepare(config, note=lambda line: note(line, quiet=args.quiet))
-    dataset = Dataset(path)
-    sizes = ", ".join(f"{name} {count}" for name, count in dataset.manifest["counts"]["splits"].items())
-    sys.stdout.write(f"{path}: {len(dataset)} sites, {len(dataset.tasks)} tasks ({sizes})\n")
+    for path in prepare_all(config, note=lambda line: note(line, quiet=args.quiet)):
+        dataset = Dataset(path)
+        sizes = ", ".join(f"{name} {count}" for name, count in dataset.manifest["counts"]["splits"].items())
+        sys.stdout.write(f"{path}: {len(dataset)} sites, {len(dataset.tasks)} tasks ({sizes})\n")

@@ -1,0 +1,81 @@
+"""The list of peak files: which file belongs to which RBP, protocol and cell line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ripe_lib.errors import InputError, MissingFileError, nearest_names
+
+COLUMNS = ("rbp", "file", "task", "protocol", "cell_line", "replicate")
+
+
+@dataclass(frozen=True)
+class PeakTask:
+    """One output column and its peak files.
+
+    Attributes
+    ----------
+    task, rbp, protocol, cell_line : str
+    files : tuple of Path
+        Replicates.
+    """
+
+    task: str
+    rbp: str
+    protocol: str
+    cell_line: str
+    files: tuple[Path, ...]
+
+
+def read_peak_table(path: Path) -> list[PeakTask]:
+    """Read a tab-separated table with columns ``rbp file`` and optionally ``task protocol cell_line replicate``.
+
+    Files are relative to the table. A task (default: the RBP) may be given on several lines only if they differ in
+    ``replicate``.
+
+    Raises
+    ------
+    MissingFileError, InputError
+        Naming the line: unknown or missing columns, missing files, a task given twice.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such table of peak files.")
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=str, na_filter=False, comment="#")
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected a tab-separated table with a header ({error}).") from error
+    for column in table.columns:
+        if column not in COLUMNS:
+            close = nearest_names(column, COLUMNS, n=1)
+            raise InputError(f"{path}:1: unknown column {column!r}. {f'Did you mean {close[0]!r}?' if close else ''}")
+    for column in ("rbp", "file"):
+        if column not in table.columns:
+            raise InputError(f"{path}:1: expected columns 'rbp' and 'file', {column!r} is missing.")
+    if not len(table):
+        raise InputError(f"{path}: expected at least one peak file, got none.")
+    tasks: dict[str, PeakTask] = {}
+    seen: dict[str, dict[str, int]] = {}
+    for line, row in enumerate(table.to_dict("records"), start=2):
+        name = row.get("task") or row["rbp"]
+        if not name:
+            raise InputError(f"{path}:{line}: expected the name of an RBP, got none.")
+        file = Path(row["file"]) if Path(row["file"]).is_absolute() else path.parent / row["file"]
+        if not file.is_file():
+            raise MissingFileError(f"{path}:{line}: no such peak file {file}.")
+        replicate = row.get("replicate", "")
+        if name in seen and (not replicate or replicate in seen[name] or "" in seen[name]):
+            before = next(iter(seen[name].values()))
+            raise InputError(
+                f"{path}:{line}: {name} has a peak file already (line {before}). Give different names in a column "
+                "'task', or number replicates in a column 'replicate'."
+            )
+        seen.setdefault(name, {})[replicate] = line
+        about = (row["rbp"], row.get("protocol", ""), row.get("cell_line", ""))
+        known = tasks.get(name)
+        if known is not None and (known.rbp, known.protocol, known.cell_line) != about:
+            raise InputError(f"{path}:{line}: replicates of {name} differ in rbp, protocol or cell_line.")
+        tasks[name] = PeakTask(name, *about, files=(*(known.files if known else ()), file))
+    return list(tasks.values())
