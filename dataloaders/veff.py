@@ -11,7 +11,8 @@ kipoi-veff's own modules and the file writer it uses (never NumPy, PyVCF or Kipo
    leave it, and their strand would be that of the whole stretch. For our models the interval is the variant's base,
    which has the same window and the strand of the transcript the variant lies in; other models are not affected.
 
-It scores substitutions only, and of several alternatives the first: ``ripe score-variants`` does the rest.
+It scores substitutions only, of several alternatives the first, and ``create_mutation_map`` needs windows without N and
+at most 150 of them per batch: ``ripe score-variants`` and ``ripe mutate`` have no such limits.
 """
 
 from __future__ import annotations

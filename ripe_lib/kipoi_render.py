@@ -73,8 +73,8 @@ def render_model(directory: str | Path, *, about: Mapping[str, Any] | None = Non
     spec, _ = read_weights(directory / WEIGHTS_FILE)
     if is_shipped(directory):
         sha256 = sha256_of(directory / WEIGHTS_FILE)
-        entry = catalogue().models[spec.name]
-        if (entry.sha256, entry.architecture) != (sha256, spec.architecture):
+        entry = catalogue().models.get(spec.name)
+        if entry is not None and (entry.sha256, entry.architecture) != (sha256, spec.architecture):
             update_measured(spec.name, {}, sha256=sha256, architecture=spec.architecture)
     text = model_yaml(directory)
     with atomic_file(directory / "model.yaml") as temporary:
@@ -242,7 +242,7 @@ def main(arguments: Sequence[str]) -> int:
     quiet_tensorflow()
     try:
         shipped = bundled_models_directory() / "DeepRiPe"
-        names = list(arguments) or sorted(path.parent.name for path in shipped.glob(f"*/{WEIGHTS_FILE}"))
+        names = list(arguments) or sorted(path.parent.name for path in shipped.glob(f"[!.]*/{WEIGHTS_FILE}"))
         for name in names:
             short = name.removeprefix("DeepRiPe/")
             directory = Path(name) if (Path(name) / WEIGHTS_FILE).is_file() else shipped / short
