@@ -23,6 +23,9 @@ layer. No approximation is made; sums are taken in another order than TensorFlow
 seventh digit. With a step above 1 only the phases that windows use are computed. A region track that does not change
 along the block (0.25 everywhere, or deep inside an intron) costs nothing: its branch is one constant.
 
+Networks with two separate towers (the region branch meets the sequence in the hidden layer) have no junction and no
+second convolution of the region branch; the rest is the same.
+
 All sizes are read from the layers. For a network of another wiring (GRU, extra layers, other activations)
 :func:`dense_scanner` gives None, and :mod:`ripe_lib.scan.engine` predicts whole windows.
 
@@ -114,6 +117,7 @@ class DenseScanner:
         # (C, width * F): all taps of the merged kernel in one matrix product.
         self._taps = np.ascontiguousarray(w.merged.kernel.transpose(1, 0, 2).reshape(n_channels, width * n_filters))
         self._tables = [_lookup_tables(branch) for branch in self._branches]
+        self._is_tower = w.region is not None and not w.seam
         self._dense = [(layer.kernel, layer.bias) for layer in w.dense]
         if self.columns is not None:
             weights, bias = self._dense[-1]
@@ -121,11 +125,14 @@ class DenseScanner:
         # Columns of the merged convolution before the junction of the branches, and those over it.
         first, n_conv = w.seq.n_pooled, w.merged.n_conv
         self._n_left = min(n_conv, first - width + 1)
-        self._n_junction = n_conv if w.region is None else min(n_conv, first)
+        self._n_junction = min(n_conv, first) if w.seam else n_conv
         # Pools wholly before the junction columns, and the first one wholly after them.
         n_pools, size, stride = w.merged.n_pooled, w.merged.size, w.merged.stride
         self._last_left_pool = min(n_pools, max(0, (self._n_left - size) // stride + 1))
-        self._first_right_pool = n_pools if w.region is None else min(n_pools, -(-first // stride))
+        self._first_right_pool = min(n_pools, -(-first // stride)) if w.seam else n_pools
+
+        # Rows of the first dense layer that a constant region track leaves variable.
+        self._n_variable = self._first_right_pool * n_filters
 
     def block_lengths(self, n: int, step: int) -> list[int]:
         """Return how many letters of each branch ``n`` windows at ``step`` span."""
@@ -150,7 +157,6 @@ class DenseScanner:
         -------
         float32 array (n, T)
         """
-        merged = self.wiring.merged
         space = space or Workspace()
         tracks = [self._track(0, seq_codes, step, space)]
         constant = None
@@ -163,30 +169,37 @@ class DenseScanner:
                 tracks.append(self._constant(constant or 0)[0])
             else:
                 tracks.append(self._track(1, region_codes, step, space))
+        weights, bias = self._dense[0]
+        if constant is not None:
+            weights, bias = weights[: self._n_variable], self._constant(constant)[1]
+        flat = space.take("flat", n, len(weights))
+        self._fill_pools(flat, tracks, n, space, only_variable=constant is not None)
+        hidden = np.matmul(flat, weights, out=space.take("hidden", n, weights.shape[1]))
+        hidden += bias
+        for weights, bias in self._dense[1:]:
+            np.maximum(hidden, 0, out=hidden)
+            hidden = hidden @ weights + bias
+        return hidden if len(self._dense) > 1 else hidden.copy()
+
+    def _fill_pools(self, flat: Array, tracks: list[_Track], n: int, space: Workspace, *, only_variable: bool) -> None:
+        """Fill what the first dense layer takes, (n, features); of a constant region branch nothing is needed."""
+        merged = self.wiring.merged
         n_filters = merged.kernel.shape[2]
-        n_pools = merged.n_pooled if constant is None else self._first_right_pool
-        flat = space.take("flat", n, n_pools, n_filters)
+        n_pools = self._first_right_pool if only_variable else merged.n_pooled
+        pools = flat[:, : n_pools * n_filters].reshape(n, n_pools, n_filters)
         for pool in range(self._last_left_pool):
-            flat[:, pool] = tracks[0].rows(tracks[0].pooled, pool * merged.stride, n)
+            pools[:, pool] = tracks[0].rows(tracks[0].pooled, pool * merged.stride, n)
         junction = {
             column: self._junction_column(column, tracks, n, space) for column in range(self._n_left, self._n_junction)
         }
         for pool in range(self._last_left_pool, self._first_right_pool):
-            self._straddling_pool(flat[:, pool], pool, tracks, junction, space)
+            self._straddling_pool(pools[:, pool], pool, tracks, junction, space)
         for pool in range(self._first_right_pool, n_pools):
-            flat[:, pool] = tracks[1].rows(tracks[1].pooled, pool * merged.stride - self._n_junction, n)
-        weights, bias = self._dense[0]
-        if constant is None:
-            hidden = np.matmul(flat.reshape(n, -1), weights, out=space.take("hidden", n, weights.shape[1]))
-            hidden += bias
-        else:
-            weights = weights[: n_pools * n_filters]
-            hidden = np.matmul(flat.reshape(n, -1), weights, out=space.take("hidden", n, weights.shape[1]))
-            hidden += self._constant(constant)[1]
-        for weights, bias in self._dense[1:]:
-            np.maximum(hidden, 0, out=hidden)
-            hidden = hidden @ weights + bias
-        return hidden
+            pools[:, pool] = tracks[1].rows(tracks[1].pooled, pool * merged.stride - self._n_junction, n)
+        if self._is_tower and not only_variable:
+            columns = flat[:, n_pools * n_filters :].reshape(n, self._branches[1].n_pooled, -1)
+            for column in range(columns.shape[1]):
+                columns[:, column] = tracks[1].rows(tracks[1].pooled, column, n)
 
     def probabilities(
         self, seq_codes: Codes, region_codes: Codes | None, n: int, step: int, space: Workspace | None = None
@@ -200,6 +213,8 @@ class DenseScanner:
         phase = gcd(step, branch.stride)  # windows only ever use every phase-th row of the pool
         pooled = self._first_pool(which, codes, phase, space)
         dilation = branch.stride // phase
+        if which == 1 and self._is_tower:  # no second convolution here
+            return _Track(dilation, step // phase, pooled[:0, :, None], pooled[:0], pooled)
         width, _, n_filters = self.wiring.merged.kernel.shape
         partial = space.take(f"partial{which}", len(pooled), width * n_filters)
         np.matmul(pooled, self._taps, out=partial)
@@ -264,16 +279,16 @@ class DenseScanner:
     def _constant(self, code: int) -> tuple[_Track, Array]:
         """Return the region branch of a track that is ``code`` everywhere, and what it adds to the hidden layer."""
         if code not in self._constants:
-            w = self.wiring.merged
             branch = self._branches[1]
             track = self._track(1, np.full(branch.n_in, code, np.uint8), branch.stride, Workspace())
             weights, bias = self._dense[0]
-            n_filters = w.kernel.shape[2]
-            total = bias.copy()
-            for pool in range(self._first_right_pool, w.n_pooled):
-                total += track.pooled[0] @ weights[pool * n_filters : (pool + 1) * n_filters]
             # Every row is the same: no hop between windows, no dilation between columns.
-            self._constants[code] = (_Constant(0, 0, track.partial[:1], track.merged[:1], track.pooled), total)
+            same = _Constant(0, 0, track.partial[:1], track.merged[:1], track.pooled[:1])
+            rest = weights[self._n_variable :]
+            n_columns = len(rest) // track.pooled.shape[1]
+            if n_columns:
+                bias = bias + np.tile(track.pooled[0], n_columns) @ rest
+            self._constants[code] = (same, bias)
         return self._constants[code]
 
 

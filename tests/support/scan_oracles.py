@@ -17,8 +17,11 @@ def naive_network(wiring, seq_codes, region_codes=None):
         x = one_hot(codes).astype(np.float64)
         conv = naive_conv(x, branch.kernel, branch.bias)
         columns.append(naive_pool(conv, branch.size, branch.stride))
-    merged = naive_conv(np.concatenate(columns), wiring.merged.kernel, wiring.merged.bias)
-    hidden = naive_pool(merged, wiring.merged.size, wiring.merged.stride).ravel()
+    towers = [] if wiring.seam else columns[1:]
+    joined = np.concatenate(columns) if wiring.seam else columns[0]
+    merged = naive_conv(joined, wiring.merged.kernel, wiring.merged.bias)
+    pooled = naive_pool(merged, wiring.merged.size, wiring.merged.stride)
+    hidden = np.concatenate([pooled.ravel(), *(tower.ravel() for tower in towers)])
     for layer in wiring.dense[:-1]:
         hidden = np.maximum(hidden @ layer.kernel.astype(np.float64) + layer.bias, 0)
     return hidden @ wiring.dense[-1].kernel.astype(np.float64) + wiring.dense[-1].bias

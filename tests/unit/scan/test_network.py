@@ -63,8 +63,10 @@ def test_paper_sizes_are_read(paper_wiring, tiny_model):
             }
         },
         {"sizes": {"kernel": 3, "merged_kernel": 1, "merged_pool": [4, 2], "hidden": 16}},
+        {"architecture": "towers"},
+        {"architecture": "towers", "inputs": "sequence"},
     ],
-    ids=["paper", "sequence only", "eclip", "short", "other sizes", "small kernels"],
+    ids=["paper", "sequence only", "eclip", "short", "other sizes", "small kernels", "towers", "one tower"],
 )
 @pytest.mark.parametrize("step", [1, 2, 3, 5, 50])
 def test_equals_keras_on_every_window(options, step, rng):
@@ -81,8 +83,10 @@ def test_equals_keras_on_every_window(options, step, rng):
 
 
 @pytest.mark.parametrize("code", [0, 2, 4])
-def test_constant_region_track_is_a_constant(paper_wiring, rng, code):
+@pytest.mark.parametrize("architecture", ["cnn", "towers"])
+def test_constant_region_track_is_a_constant(architecture, rng, code):
     """The shortcut for a region track of one letter gives what the general path gives."""
+    paper_wiring = read_wiring(random_model(architecture=architecture))
     n, step = 12, 20
     seq, region = block(rng, paper_wiring, n, step)
     region[:] = code
@@ -101,7 +105,7 @@ def test_constant_region_track_is_a_constant(paper_wiring, rng, code):
     assert np.abs(general[-1] - got[-1]).max() > 1e-3
 
 
-def small_wiring(rng, lengths, width, pools, merged, hidden, n_tasks):
+def small_wiring(rng, lengths, width, pools, merged, hidden, n_tasks, *, seam):
     def normal(*shape):
         return rng.normal(0, 1 / np.sqrt(np.prod(shape[:-1])), shape).astype(np.float32)
 
@@ -110,14 +114,18 @@ def small_wiring(rng, lengths, width, pools, merged, hidden, n_tasks):
         ConvPool(normal(w, 4, filters), normal(filters), None, *pool, length)
         for length, w, pool in zip(lengths, width, pools, strict=True)
     ]
-    n_columns = sum(branch.n_pooled for branch in branches)
+    joined = branches if seam else branches[:1]
+    n_columns = sum(branch.n_pooled for branch in joined)
     kernel, bias = normal(merged[0], filters, merged_filters), normal(merged_filters)
     merge = ConvPool(kernel, bias, None, *merged[1], n_columns)
-    if merge.n_pooled < 1 or any(branch.n_pooled < merge.width for branch in branches):
+    if merge.n_pooled < 1 or any(branch.n_pooled < merge.width for branch in joined):
         return None
-    sizes = [merge.n_pooled * merged_filters, *hidden, n_tasks]
+    if branches[-1].n_pooled < 1:
+        return None
+    tower = 0 if seam else sum(branch.n_pooled * filters for branch in branches[1:])
+    sizes = [merge.n_pooled * merged_filters + tower, *hidden, n_tasks]
     dense = tuple(DenseLayer(normal(a, b), normal(b), None) for a, b in pairwise(sizes))
-    return Wiring(branches[0], branches[1] if len(branches) == 2 else None, merge, dense)
+    return Wiring(branches[0], branches[1] if len(branches) == 2 else None, merge, dense, seam)
 
 
 pool_sizes = st.tuples(st.integers(1, 5), st.integers(1, 4))
@@ -132,12 +140,13 @@ pool_sizes = st.tuples(st.integers(1, 5), st.integers(1, 4))
     hidden=st.lists(st.integers(1, 5), max_size=2),
     step=st.integers(1, 12),
     n=st.integers(1, 7),
+    towers=st.booleans(),
     seed=st.integers(0, 1000),
 )
-def test_any_sizes_equal_the_slow_network(lengths, widths, pools, merged, hidden, step, n, seed):
+def test_any_sizes_equal_the_slow_network(lengths, widths, pools, merged, hidden, step, n, towers, seed):
     rng = np.random.default_rng(seed)
     k = len(lengths)
-    wiring = small_wiring(rng, lengths, widths[:k], pools[:k], merged, hidden, 3)
+    wiring = small_wiring(rng, lengths, widths[:k], pools[:k], merged, hidden, 3, seam=k == 2 and not towers)
     assume(wiring is not None)
     seq, region = block(rng, wiring, n, step)
     seqs, regions = windows_of(wiring, seq, region, n, step)
