@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,7 +132,10 @@ def integrated_gradients(
     values = _outputs(model, inputs, indices, output)
     start_values = _outputs(model, start, indices, output)
     found = Attributions(seq, region, _gap(seq, region, values - start_values))
-    _warn_of_gaps(found.gap, values - start_values, f"Raise n_steps (now {n_steps}).")
+    count = GapCount()
+    count.add(found)
+    if count.n_large:
+        warnings.warn(f"{count.sentence()}. Raise n_steps (now {n_steps}).", CompletenessWarning, stacklevel=2)
     return _squeezed(found, several)
 
 
@@ -384,14 +388,38 @@ def is_gap_large(gap: NDArray[np.float64], change: NDArray[np.float64]) -> NDArr
     return np.abs(gap) > np.maximum(GAP_FRACTION * np.abs(change), GAP_FLOOR)
 
 
-def _warn_of_gaps(gap: NDArray[np.float64], change: NDArray[np.float64], advice: str) -> None:
-    large = is_gap_large(gap, change)
-    if large.any():
-        warnings.warn(
-            f"{int(large.sum())} of {large.size} attribution maps miss the change of the output by more than "
-            f"{GAP_FRACTION:.0%} of it and {GAP_FLOOR} (largest gap {np.abs(gap).max():.3g}). {advice}",
-            CompletenessWarning,
-            stacklevel=3,
+@dataclass
+class GapCount:
+    """How well maps add up, collected over many of them.
+
+    Attributes
+    ----------
+    n_maps, n_large : int
+        Maps with a gap, and those past the stated bound.
+    largest : float
+        Largest gap, in units of the output.
+    """
+
+    n_maps: int = 0
+    n_large: int = 0
+    largest: float = 0.0
+
+    def add(self, maps: Attributions) -> None:
+        """Count maps; those without a gap (NaN) are passed over."""
+        gap = maps.gap
+        total = maps.seq.sum(axis=(-2, -1), dtype=np.float64)
+        if maps.region is not None:
+            total += maps.region.sum(axis=(-2, -1), dtype=np.float64)
+        known = np.isfinite(gap)
+        self.n_maps += int(known.sum())
+        self.n_large += int(is_gap_large(gap[known], (total - gap)[known]).sum())
+        self.largest = max(self.largest, float(np.abs(gap[known]).max(initial=0.0)))
+
+    def sentence(self) -> str:
+        """Say it in words."""
+        return (
+            f"{self.n_large} of {self.n_maps} attribution maps miss the change of the output by more than "
+            f"{GAP_FRACTION:.0%} of it and {GAP_FLOOR} (largest gap {self.largest:.3g})"
         )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ripe_lib.attribution import GAP_FLOOR, GAP_FRACTION, is_gap_large
+from ripe_lib.attribution import GapCount
 from ripe_lib.attribution_store import AttributionFile
 from ripe_lib.figures import checked_formats, save_figure
 from ripe_lib.report import Report
@@ -153,29 +153,13 @@ def write_pictures(
     return written
 
 
-def count_large_gaps(file: AttributionFile) -> tuple[int, int, float]:
-    """Return how many maps miss the change of the output by more than the bound, of how many, and the largest gap."""
-    n_large, n_all, largest = 0, 0, 0.0
+def count_gaps(file: AttributionFile) -> GapCount:
+    """Return how well the maps of a file add up."""
+    count = GapCount()
     for task in file.tasks:
         for start in range(0, len(file), 1024):
-            maps = file.maps(task, slice(start, start + 1024))
-            gap = maps.gap
-            total = maps.seq.sum(axis=(1, 2), dtype=np.float64)
-            if maps.region is not None:
-                total += maps.region.sum(axis=(1, 2), dtype=np.float64)
-            known = np.isfinite(gap)
-            n_large += int(is_gap_large(gap[known], (total - gap)[known]).sum())
-            n_all += int(known.sum())
-            largest = max(largest, float(np.abs(gap[known]).max(initial=0.0)))
-    return n_large, n_all, largest
-
-
-def gap_sentence(n_large: int, n_all: int, largest: float) -> str:
-    """Say in words what :func:`count_large_gaps` found."""
-    return (
-        f"{n_large} of {n_all} maps miss the change of the output by more than {GAP_FRACTION:.0%} of it "
-        f"and {GAP_FLOOR} (largest gap {largest:.2g})"
-    )
+            count.add(file.maps(task, slice(start, start + 1024)))
+    return count
 
 
 def attribution_report(
@@ -207,9 +191,9 @@ def attribution_report(
         "Letters above the line raise the model's output, letters below lower it; unknown bases (N) carry no letter. "
         "Position 0 is the middle of the window, 5' is on the left."
     )
-    n_large, n_all, largest = count_large_gaps(file)
-    if n_all:
-        report.add_text(f"Completeness: {gap_sentence(n_large, n_all, largest)}.")
+    gaps = count_gaps(file)
+    if gaps.n_maps:
+        report.add_text(f"Completeness: {gaps.sentence()}.")
     rows = chosen_sites(file, top, min_score)
     anchors: dict[int, str] = {row: f"site-{rank}" for rank, row in enumerate(rows, start=1)}
     report.add_heading("Sites")

@@ -6,17 +6,18 @@ The sites are streamed once and only the best of every task are kept, so that me
 from __future__ import annotations
 
 import heapq
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ripe_lib.atomic import atomic_directory
-from ripe_lib.attribution import Attributions
+from ripe_lib.attribution import Attributions, CompletenessWarning, GapCount
 from ripe_lib.attribution_methods import Method, SiteCounts
 from ripe_lib.attribution_report import METHOD_NAMES, UNITS, file_stem, site_label
 from ripe_lib.encoding import REGION_TYPES, codes_from_one_hot, one_hot
@@ -82,6 +83,14 @@ class GalleryOptions:
     motifs: dict[str, str] = field(default_factory=dict)
 
 
+class Gallery(NamedTuple):
+    """A gallery that was written: its folder, what sites were searched, and the completeness of the maps."""
+
+    folder: Path
+    counts: SiteCounts
+    gaps: GapCount
+
+
 def collect_best(
     model: Model, chunks: Iterable[Windows], tasks: Sequence[str], options: GalleryOptions, *, batch_size: int = 1024
 ) -> tuple[dict[str, BestSites], SiteCounts]:
@@ -117,7 +126,7 @@ def write_gallery(
     where: str = "sites",
     overwrite: bool = False,
     progress: Callable[[Sequence[str]], Iterable[str]] = list,
-) -> tuple[Path, SiteCounts]:
+) -> Gallery:
     """Write a folder with the best sites of every task, their pictures, region-type profiles and one page.
 
     Parameters
@@ -140,10 +149,9 @@ def write_gallery(
 
     Returns
     -------
-    folder : Path
-        ``index.html``, ``sites.tsv`` (columns :data:`SITE_COLUMNS`), ``region_types.tsv``, ``pictures/``. All of them
-        exist, and the tables are valid, even if no site is above the threshold.
-    counts : SiteCounts
+    Gallery
+        The folder holds ``index.html``, ``sites.tsv`` (columns :data:`SITE_COLUMNS`), ``region_types.tsv`` and
+        ``pictures/``. All of them exist, and the tables are valid, even if no site is above the threshold.
     """
     tasks = list(model.tasks if tasks is None else tasks)
     method, options = method or Method(), options or GalleryOptions()
@@ -157,6 +165,7 @@ def write_gallery(
             f"For every task the {options.top} sites with the highest scores above {options.min_score:g}, explained by "
             f"{METHOD_NAMES[method.name]}. Letters above the line raise the model's output, letters below lower it."
         )
+        gaps = GapCount()
         site_rows: list[dict[str, Any]] = []
         profiles: dict[str, np.ndarray] = {}
         n_profile: dict[str, int] = {}
@@ -167,6 +176,7 @@ def write_gallery(
             if not ranked:
                 continue
             maps = _maps(model, method, task, [entry for _, entry in ranked])
+            gaps.add(maps)
             if maps.region is not None:
                 region = one_hot(np.stack([entry[1] for _, entry in ranked]))
                 profiles[task] = present_types(maps.region, region).mean(axis=0)
@@ -177,19 +187,24 @@ def write_gallery(
                 first = save_figure(figure, stem, options.formats)[0]
                 sections[-1][1].append((figure, f"{task}, rank {rank}: {label}, score {score:.3f}."))
                 picture = f"pictures/{first.name}"
-                site_rows.append({"task": task, "rank": rank, "score": score, "picture": picture, **entry[2].to_dict()})
+                site_rows.append({**entry[2].to_dict(), "task": task, "rank": rank, "score": score, "picture": picture})
+        if gaps.n_maps:
+            report.add_text(f"Completeness: {gaps.sentence()}.")
         sites = pd.DataFrame(site_rows, columns=list(SITE_COLUMNS))
         sites.to_csv(temporary / "sites.tsv", sep="\t", index=False)
         _write_profiles(report, temporary, profiles, n_profile, tasks, model.spec.has_region, options)
         _write_sections(report, sites, sections, options)
         report.write(temporary / "index.html")
-    return Path(folder), counts
+    return Gallery(Path(folder), counts, gaps)
 
 
 def _maps(model: Model, method: Method, task: str, entries: list[Any]) -> Attributions:
     seq = one_hot(np.stack([entry[0] for entry in entries]))
     region = None if entries[0][1] is None else one_hot(np.stack([entry[1] for entry in entries]))
-    return method(model, {"seq": seq, "region": region}, [task]).for_task(0)
+    with warnings.catch_warnings():
+        # Counted over all tasks, for one sentence.
+        warnings.simplefilter("ignore", CompletenessWarning)
+        return method(model, {"seq": seq, "region": region}, [task]).for_task(0)
 
 
 def _draw(

@@ -108,12 +108,7 @@ def _source(args: argparse.Namespace) -> Any:
 def _maps(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], method: Any, formats: Any) -> None:
     from ripe_lib.attribution import CompletenessWarning
     from ripe_lib.attribution_methods import SiteCounts
-    from ripe_lib.attribution_report import (
-        attribution_report,
-        count_large_gaps,
-        gap_sentence,
-        write_pictures,
-    )
+    from ripe_lib.attribution_report import attribution_report, count_gaps, write_pictures
     from ripe_lib.attribution_store import AttributionFile, create_attributions
     from ripe_lib.predict import predict
 
@@ -153,12 +148,9 @@ def _maps(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], m
     note(f"{n_written} sites x {len(tasks)} tasks: {args.output}{left_out}", quiet=args.quiet)
     if threshold is not None and not n_written:
         note(f"note: no site has a score above {threshold:g}; {args.output} is valid and empty", quiet=args.quiet)
-    if remark := counts.remark():
-        note(f"note: {remark}", quiet=args.quiet)
+    _note_unknown(counts, source, args)
     with AttributionFile(args.output) as file:
-        found = count_large_gaps(file)
-        if found[0]:
-            note(f"warning: {gap_sentence(*found)}. Raise --steps (now {args.steps}).", quiet=args.quiet)
+        _note_gaps(count_gaps(file), args)
         options = {"top": args.top, "motif": args.motif, "peak": args.peak_label or None}
 
         def drawing(rows: Any) -> Any:
@@ -182,7 +174,7 @@ def _gallery(args: argparse.Namespace, model: Any, source: Any, tasks: list[str]
         formats=formats,
         motifs=dict.fromkeys(tasks, args.motif) if args.motif else {},
     )
-    folder, counts = write_gallery(
+    gallery = write_gallery(
         model,
         source.chunks(model.spec, 1024),
         args.gallery,
@@ -194,6 +186,18 @@ def _gallery(args: argparse.Namespace, model: Any, source: Any, tasks: list[str]
         overwrite=args.force,
         progress=lambda names: progress(names, quiet=args.quiet, desc="drawing", unit="task"),
     )
-    note(f"{counts.n_sites} sites searched: {folder / 'index.html'}", quiet=args.quiet)
-    if remark := counts.remark():
+    note(f"{gallery.counts.n_sites} sites searched: {gallery.folder / 'index.html'}", quiet=args.quiet)
+    _note_unknown(gallery.counts, source, args)
+    _note_gaps(gallery.gaps, args)
+
+
+def _note_unknown(counts: Any, source: Any, args: argparse.Namespace) -> None:
+    # Constructs are filled with N: that needs no remark.
+    if source.is_genomic and (remark := counts.remark()):
         note(f"note: {remark}", quiet=args.quiet)
+
+
+def _note_gaps(gaps: Any, args: argparse.Namespace) -> None:
+    if gaps.n_large:
+        advice = f" Raise --steps (now {args.steps})." if args.method == "ig" else ""
+        note(f"warning: {gaps.sentence()}.{advice}", quiet=args.quiet)
