@@ -32,13 +32,18 @@ Sources: {% for source, n in counts.sources.items() %}{{ source }} ({{ n }} site
 {% endfor %}.
 Split: {{ split_text }}, seed {{ data_seed }}.
 A label that is not known for a task was masked: it neither trained nor tested that task.
+{% if left_out -%}
+Trained in one network with {{ left_out | length }} more experiment{{ "" if left_out | length == 1 else "s" }}, whose \
+outputs are left out here: {{ left_out | join(", ") }}.
+{% endif -%}
 Data set digest `{{ manifest_sha256[:16] }}`.
 
 ## Training
 
 {{ epochs }} epochs, best epoch {{ best_epoch }} by validation loss ({{ "%.4f" | format(best_loss) }}), seed \
 {{ seed }}, batch {{ config.batch_size }}, learning rate {{ config.learning_rate }} ({{ config.schedule }}), loss \
-weighting `{{ config.loss.weighting }}`, unknown labels weighted {{ config.loss.unknown_weight }}.
+weighting `{{ config.loss.weighting }}`, unknown labels weighted {{ config.loss.unknown_weight }} \
+({{ config.loss.unknown_rows }} rows).
 Augmentation: {{ augment }}.
 {% if calibrated %}
 ## Calibration

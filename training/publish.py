@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ def publish(
     data: str | Path | None = None,
     out: str | Path | None = None,
     name: str | None = None,
+    tasks: Sequence[str] | None = None,
     calibrate: bool = False,
     options: Options | None = None,
     overwrite: bool = False,
@@ -51,6 +52,8 @@ def publish(
         ``kipoi_models`` the catalogue's rows are updated too.
     name : str, optional
         Another name than the run's.
+    tasks : sequence of str, optional
+        Outputs to keep, in this order: several tiers can come from one network that was trained on all of them.
     calibrate : bool
         Fit scale and offset of every output on the validation split and fold them into the output layer.
     options : Options, optional
@@ -78,6 +81,9 @@ def publish(
     spec, arrays = read_weights(weights)
     if name is not None:
         spec = replace(spec, name=name if name.startswith("DeepRiPe/") else f"DeepRiPe/{name}")
+    trained = spec.tasks
+    if tasks is not None:
+        spec, arrays = keep_tasks(spec, arrays, tasks)
     model = _model(spec, arrays)
     calibration = ""
     if calibrate:
@@ -91,10 +97,27 @@ def publish(
     with atomic_directory(directory, overwrite=overwrite) as temporary:
         write_weights(temporary / "weights.h5", spec, arrays_of(model.keras_model))
         table.to_csv(temporary / "metrics.tsv", sep="\t", index=False, float_format="%.6f")
-        card = card_text(run, model, dataset, evaluation, table, calibration=calibration if calibrate else None)
+        card = card_text(
+            run, model, dataset, evaluation, table, trained=trained, calibration=calibration if calibrate else None
+        )
         (temporary / "model_card.md").write_text(card, encoding="utf-8")
         _describe(temporary, spec, rows)
     return directory
+
+
+def keep_tasks(
+    spec: ModelSpec, arrays: dict[str, list[np.ndarray]], tasks: Sequence[str]
+) -> tuple[ModelSpec, dict[str, list[np.ndarray]]]:
+    """Return the spec and arrays of the same network with only these outputs, in this order.
+
+    Raises
+    ------
+    UnknownNameError
+        If the network has no such output.
+    """
+    columns = [spec.task_index(task) for task in tasks]
+    kernel, bias = arrays["output"]
+    return replace(spec, tasks=tuple(tasks)), {**arrays, "output": [kernel[:, columns], bias[columns]]}
 
 
 def _describe(directory: Path, spec: ModelSpec, rows: tuple[TaskEntry, ...]) -> None:
@@ -191,6 +214,7 @@ def card_text(
     evaluation: Evaluation,
     table: pd.DataFrame,
     *,
+    trained: Sequence[str],
     calibration: str | None,
 ) -> str:
     """Return the model card of a run."""
@@ -207,6 +231,7 @@ def card_text(
     return render_card(
         name=model.name,
         spec=model.spec,
+        left_out=[task for task in trained if task not in model.spec.tasks],
         parameters=f"{model.keras_model.count_params():,}",
         counts=manifest["counts"],
         split_text=_split_text(split),

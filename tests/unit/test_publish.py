@@ -8,7 +8,7 @@ import yaml
 import ripe_lib
 from ripe_lib.catalogue import read_task_table
 from ripe_lib.dataset import Dataset
-from ripe_lib.errors import InputError, MissingFileError, OutputError
+from ripe_lib.errors import InputError, MissingFileError, OutputError, UnknownNameError
 from ripe_lib.evaluate import Options
 from ripe_lib.models import model_from_weights
 from ripe_lib.predict import predict_codes
@@ -98,3 +98,17 @@ def test_wrong_input(run, published, tmp_path, rng):
     with pytest.raises(MissingFileError, match="is not finished; go on with: ripe-train fit"):
         publish(unfinished, out=tmp_path / "o")
     assert not (tmp_path / "o").exists()
+
+
+def test_some_outputs_of_a_joint_network(run, published):
+    second = ripe_lib.load_model(published).tasks[1]
+    directory = publish(run, out=run.parent / "second", name="second", tasks=[second], options=FEW)
+    codes = Dataset(run.parent / "toy.h5").centred_codes(np.arange(50))
+    whole = predict_codes(ripe_lib.load_model(published), *codes)
+    model = ripe_lib.load_model(directory)
+    assert (model.name, model.tasks) == ("DeepRiPe/second", [second])
+    np.testing.assert_allclose(predict_codes(model, *codes)[:, 0], whole[:, 1], atol=1e-6)
+    assert "1 more experiment" in (directory / "model_card.md").read_text()
+    with pytest.raises(UnknownNameError, match="unknown task 'nosuch'"):
+        publish(run, out=run.parent / "third", tasks=["nosuch"], options=FEW)
+    assert not (run.parent / "third").exists()
