@@ -10,13 +10,13 @@ import pysam
 import pytest
 
 import ripe_lib
-from ripe_lib import variant_output
 from ripe_lib.cli.main import main
 from ripe_lib.errors import InputError, UnknownNameError
-from ripe_lib.variant_format import OutputFormat, bgzf
-from ripe_lib.variant_output import RowFilter, VariantJob, write_scores
-from ripe_lib.variant_peaks import Peaks
 from ripe_lib.variants import VariantOptions
+from ripe_lib.variants import output as variant_output
+from ripe_lib.variants.format import OutputFormat, bgzf
+from ripe_lib.variants.output import RowFilter, VariantJob, write_scores
+from ripe_lib.variants.peaks import Peaks
 from tests.support.toy_genome import ToyGenome
 from tests.support.toy_models import random_model
 from tests.support.variant_files import FASTA, GTF, VCF, random_vcf, write_model

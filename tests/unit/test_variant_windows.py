@@ -5,7 +5,7 @@ import pytest
 
 from ripe_lib.alleles import canonical_alleles
 from ripe_lib.encoding import decode_region, decode_sequence
-from ripe_lib.variant_windows import (
+from ripe_lib.variants.windows import (
     Sites,
     alternative_region,
     alternative_sequence,

@@ -28,7 +28,7 @@ from ripe_lib.chunked import Chunk, Progress, fingerprint_of, load_once, parts_d
 from ripe_lib.encoding import REGION_TYPES
 from ripe_lib.errors import OutputError, unknown_name
 from ripe_lib.models import Model, load_model, model_arguments
-from ripe_lib.variant_format import (
+from ripe_lib.variants.format import (
     OutputFormat,
     Selection,
     header,
@@ -38,9 +38,9 @@ from ripe_lib.variant_format import (
     long_names,
     payload,
 )
-from ripe_lib.variant_peaks import Peaks
-from ripe_lib.variant_rows import Rows
-from ripe_lib.variants import (
+from ripe_lib.variants.peaks import Peaks
+from ripe_lib.variants.rows import Rows
+from ripe_lib.variants.score import (
     DEFAULT_CHUNK_SIZE,
     ScoredVariants,
     VariantOptions,

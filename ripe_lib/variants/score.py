@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from ripe_lib.alleles import IDENTICAL, OK, SNV, Alleles, canonical_alleles
 from ripe_lib.errors import InputError, unknown_name
 from ripe_lib.models import Model, load_model
-from ripe_lib.variant_rows import Genes, Rows, place_rows
-from ripe_lib.variant_scorer import AlleleScorer
-from ripe_lib.variant_summary import FIELDS, class_codes, class_names, load_background, percentiles
+from ripe_lib.variants.rows import Genes, Rows, place_rows
+from ripe_lib.variants.scorer import AlleleScorer
+from ripe_lib.variants.summary import FIELDS, class_codes, class_names, load_background, percentiles
 from ripe_lib.vcf import VcfFile, VcfRecords
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class ScoredVariants:
         Columns per task.
     values : list of float32 (R, T, F)
         Per model; NaN where nothing could be scored. ``class`` is an index into
-        :data:`ripe_lib.variant_summary.CLASSES`.
+        :data:`ripe_lib.variants.summary.CLASSES`.
     """
 
     records: VcfRecords

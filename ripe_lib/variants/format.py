@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
-from ripe_lib.variant_summary import class_names
-from ripe_lib.variants import META_COLUMNS, ScoredVariants, prefixes
+from ripe_lib.variants.score import META_COLUMNS, ScoredVariants, prefixes
+from ripe_lib.variants.summary import class_names
 from ripe_lib.vcf import annotated_line, escape, info_key
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from ripe_lib.encoding import Codes, complement
 from ripe_lib.incremental import substitution_scorer
 from ripe_lib.models import Model
 from ripe_lib.predict import full_logits
-from ripe_lib.variant_windows import (
+from ripe_lib.variants.windows import (
     Sites,
     alternative_region,
     alternative_sequence,

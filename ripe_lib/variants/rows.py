@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ripe_lib.alleles import OK, Alleles
 from ripe_lib.encoding import REGION_TYPES
 from ripe_lib.errors import unknown_name
-from ripe_lib.variant_windows import Sites
+from ripe_lib.variants.windows import Sites
 
 if TYPE_CHECKING:
     from ripe_lib.annotation import Annotation
@@ -54,7 +54,7 @@ class Rows:
         return Rows(self.allele[rows], self.strand[rows], self.genes[rows], self.region_type[rows], self.status[rows])
 
     def sites(self, alleles: Alleles, rows: NDArray[np.int64]) -> Sites:
-        """Return the changes of some rows, for :mod:`ripe_lib.variant_windows`."""
+        """Return the changes of some rows, for :mod:`ripe_lib.variants.windows`."""
         allele = self.allele[rows]
         return Sites(
             alleles.contig[allele],

@@ -1,0 +1,257 @@
+"""Variant scoring, file to file, against two passes of the compiled Keras network on ready arrays, in one run.
+
+Usage: python benchmarks/bench_variants.py [--model DeepRiPe/clip31] [--variants 20000] [--many 200000] [--repeats 3]
+
+A made-up genome with genes on both strands; SNVs at least 500 nt apart, each in one gene. ``two passes`` gets one-hot
+arrays that were made before the clock started, in batches of 1,024; ``ripe`` reads a VCF and writes a TSV, models
+loaded and compiled in both. Rows alternate within a repeat; the smallest time of each counts. The one-variant-at-a-time
+way calls ``bedtools getfasta`` and the network once per allele, on few variants. Peak memory and the time for
+``--many`` variants are those of a process of its own, models loaded inside; ten million are extrapolated from it.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+from common import machine, write_results
+
+import ripe_lib
+from ripe_lib.encoding import encode_sequence, one_hot
+from ripe_lib.predict import compiled_call
+from ripe_lib.variants import VariantOptions
+from ripe_lib.variants.output import OutputFormat, VariantJob, write_scores
+
+SPACING = 550
+GENE = 20_000
+LETTERS = np.frombuffer(b"ACGT", dtype=np.uint8)
+TEN_MILLION = 10_000_000
+
+
+def write_world(folder, n, rng):
+    """Write genome, genes and n scattered SNVs; return the paths."""
+    length = (n + 2) * SPACING
+    genome = LETTERS[rng.integers(0, 4, length)]
+    with (folder / "genome.fa").open("wb") as out:
+        out.write(b">chr1\n")
+        for at in range(0, length, 60):
+            out.write(genome[at : at + 60].tobytes() + b"\n")
+    with (folder / "genes.gtf").open("w") as out:
+        for number, start in enumerate(range(0, length - GENE, GENE)):
+            strand = "+-"[number % 2]
+            kind = 'gene_type "protein_coding"; transcript_type "protein_coding";'
+            names = f'gene_id "G{number}"; transcript_id "T{number}"; gene_name "GENE{number}"; {kind}'
+
+            def line(kind, a, b, start=start, strand=strand, names=names):
+                return f"chr1\tbench\t{kind}\t{start + a + 1}\t{start + b}\t.\t{strand}\t.\t{names}\n"
+
+            out.write(line("transcript", 0, GENE))
+            for exon in range(0, GENE, 2500):
+                out.write(line("exon", exon, exon + 600))
+                if 0 < exon < GENE - 2500:
+                    out.write(line("CDS", exon, exon + 600))
+    at = SPACING + np.arange(n) * SPACING + rng.integers(0, SPACING - 500, n)
+    at = at[at < (length // GENE - 1) * GENE]
+    ref = genome[at]
+    alt = LETTERS[(np.searchsorted(LETTERS, ref) + rng.integers(1, 4, len(at))) % 4]
+    with (folder / "variants.vcf").open("w") as out:
+        out.write(f"##fileformat=VCFv4.2\n##contig=<ID=chr1,length={length}>\n")
+        out.write("#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n")
+        for p, r, a in zip(at.tolist(), ref.tobytes().decode(), alt.tobytes().decode(), strict=True):
+            out.write(f"chr1\t{p + 1}\t.\t{r}\t{a}\t.\tPASS\t.\n")
+    return folder / "genome.fa", folder / "genes.gtf", folder / "variants.vcf", len(at)
+
+
+def ready_arrays(model, job):
+    """Return the one-hot windows of both alleles as the scorer would make them."""
+    from ripe_lib.variants.output import _Worker
+    from ripe_lib.variants.windows import alternative_sequence, reference_codes
+    from ripe_lib.vcf import VcfFile
+
+    worker = _Worker(job, [model])
+    with VcfFile(job.vcf_file) as vcf:
+        records = next(vcf.records(10**9))
+    alleles, rows = worker.scorer.rows(records)
+    sites = rows.sites(alleles, np.flatnonzero(rows.status == "ok"))
+    genome = worker.scorer.genome
+    seq = reference_codes(genome.fetch, sites, model.spec.sequence_length)
+    alt = alternative_sequence(genome, sites, model.spec.sequence_length)
+    region = np.full((len(seq), model.spec.region_length), 4, np.uint8)
+    if job.options.region == "gtf":
+        region = reference_codes(worker.scorer.genes.annotation.region_codes, sites, model.spec.region_length)
+    return one_hot(seq), one_hot(alt), one_hot(region)
+
+
+def two_passes(model, arrays, batch=1024):
+    call = compiled_call(model)
+    seq, alt, region = arrays
+    for start in range(0, len(seq), batch):
+        part = slice(start, start + batch)
+        call(seq[part], region[part])
+        call(alt[part], region[part])
+
+
+def one_at_a_time(model, fasta, vcf, n):
+    """Score n variants as pipelines do: bedtools for each window, one window per call. Returns seconds."""
+    records = [line.split("\t") for line in vcf.read_text().splitlines() if line[0] != "#"][:n]
+    predict = model.keras_model
+    region = np.full((1, model.spec.region_length, 4), 0.25, np.float32)
+    started = time.perf_counter()
+    for chrom, pos, _, _, alt, *_ in records:
+        start = int(pos) - 75
+        found = subprocess.run(
+            ["bedtools", "getfasta", "-fi", fasta, "-bed", "stdin", "-tab"],
+            input=f"{chrom}\t{start}\t{start + 150}\n",
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        sequence = found.split("\t")[1].strip()
+        for letters in (sequence, sequence[:74] + alt + sequence[75:]):
+            predict.predict_on_batch([one_hot(encode_sequence(letters))[None], region])
+    return time.perf_counter() - started
+
+
+def saturation(model, fasta, repeats):
+    """Return seconds of 6,000 passes on ready arrays and of ``ripe mutate``'s scoring of a 1-kb region."""
+    from ripe_lib.saturation import saturate
+
+    from ripe_lib.genome import Genome
+
+    genome = Genome(fasta)
+    region = ("chr1", 50_000, 51_000, "+")
+    table = saturate([model], genome, None, region)
+    n = len(table.positions) * 3
+    rng = np.random.default_rng(0)
+    seq = one_hot(rng.integers(0, 4, (n, model.spec.sequence_length)).astype(np.uint8))
+    regions = np.full((n, model.spec.region_length, 4), 0.25, np.float32)
+    slow, fast = best_times(
+        [lambda: two_passes(model, (seq, seq, regions)), lambda: saturate([model], genome, None, region)], repeats
+    )
+    return {"variants": n, "passes": 2 * n, "full_s": slow, "ripe_s": fast, "ratio": slow / fast}
+
+
+def best_times(functions, repeats):
+    for function in functions:
+        function()
+    times = np.full((repeats, len(functions)), np.inf)
+    for repeat in range(repeats):
+        for number, function in enumerate(functions):
+            started = time.perf_counter()
+            function()
+            times[repeat, number] = time.perf_counter() - started
+    return times.min(axis=0).tolist()
+
+
+def in_own_process(arguments):
+    """Run this file with ``--child``; returns what it measured."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--child", json.dumps(arguments)], capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def child(arguments):
+    started = time.perf_counter()
+    model = ripe_lib.load_model(arguments["model"])
+    job = make_job(arguments["model"], arguments, arguments["out"], arguments["region"])
+    loaded = time.perf_counter()
+    summary = write_scores(job, arguments["out"], models=[model])
+    done = time.perf_counter()
+    print(
+        json.dumps(
+            {
+                "records": summary.n_records,
+                "load_s": loaded - started,
+                "score_s": done - loaded,
+                "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            }
+        )
+    )
+
+
+def make_job(name, files, out, region):
+    return VariantJob(
+        vcf_file=str(files["vcf"]),
+        fasta_file=str(files["fasta"]),
+        gtf_file=str(files["gtf"]) if region == "gtf" else None,
+        models=(name,),
+        options=VariantOptions(region=region, strand="auto" if region == "gtf" else "+"),
+        out=OutputFormat.of(out),
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="DeepRiPe/clip31")
+    parser.add_argument("--variants", type=int, default=20_000)
+    parser.add_argument("--many", type=int, default=200_000, help="0: leave this out")
+    parser.add_argument("--one-by-one", type=int, default=50, help="variants of the slow way; 0: leave it out")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--no-saturation", action="store_true")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        child(json.loads(args.child))
+        return
+    rng = np.random.default_rng(0)
+    model = ripe_lib.load_model(args.model)
+    results = {"model": args.model, "rows": [], **machine()}
+    with tempfile.TemporaryDirectory(prefix="ripe-bench-") as name:
+        folder = Path(name)
+        fasta, gtf, vcf, n = write_world(folder, args.variants, rng)
+        files = {"fasta": fasta, "gtf": gtf, "vcf": vcf}
+        print(f"{'case':34s} {'variants':>9s} {'two passes s':>13s} {'ripe s':>8s} {'ratio':>7s} {'variants/s':>11s}")
+        per_second = {}
+        for region in ("none", "gtf"):
+            for suffix in (".tsv", ".vcf.gz"):
+                out = folder / f"out{suffix}"
+                job = make_job(args.model, files, out, region)
+                arrays = ready_arrays(model, job)
+                slow, fast = best_times(
+                    [lambda a=arrays: two_passes(model, a), lambda j=job, o=out: write_scores(j, o, models=[model])],
+                    args.repeats,
+                )
+                per_second[region] = max(per_second.get(region, 0), n / fast)
+                row = {"region": region, "output": suffix, "variants": n, "two_passes_s": slow, "ripe_s": fast}
+                results["rows"].append({**row, "ratio": slow / fast})
+                case = f"region {region}, VCF to {suffix}"
+                print(f"{case:34s} {n:9d} {slow:13.2f} {fast:8.2f} {slow / fast:7.2f} {n / fast:11.0f}", flush=True)
+        if args.one_by_one and shutil.which("bedtools"):
+            one_at_a_time(model, fasta, vcf, 3)
+            seconds = one_at_a_time(model, fasta, vcf, args.one_by_one)
+            rate = args.one_by_one / seconds
+            results["one_at_a_time"] = {"variants_per_s": rate, "ratio": per_second["none"] / rate}
+            print(f"one at a time with bedtools: {rate:.1f} variants/s, ripe is {per_second['none'] / rate:.0f} x")
+        if not args.no_saturation:
+            results["saturation"] = saturation(model, fasta, args.repeats)
+            print("saturation of 1 kb:", results["saturation"], flush=True)
+        if args.many:
+            fasta, gtf, vcf, _ = write_world(folder, args.many, rng)
+            for region in ("none", "gtf"):
+                arguments = {key: str(path) for key, path in files.items()}
+                arguments |= {"model": args.model, "region": region, "out": str(folder / "many.tsv")}
+                found = in_own_process(arguments)
+                rate = found["records"] / found["score_s"]
+                found["ten_million_hours"] = TEN_MILLION / rate / 3600
+                results[f"many_{region}"] = found
+                print(
+                    f"{found['records']} variants, region {region}: {found['score_s']:.0f} s, {rate:.0f}/s, peak "
+                    f"{found['peak_mb']:.0f} MB; 10 million: {found['ten_million_hours']:.2f} h",
+                    flush=True,
+                )
+    write_results("variants", results)
+
+
+if __name__ == "__main__":
+    main()
