@@ -11,52 +11,51 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.encoding import OneHot, codes_from_one_hot, one_hot
-from ripe_lib.errors import InputError, ShapeMismatchError, unknown_name
+from ripe_lib.attribution_inputs import baseline_inputs, network_inputs, task_list
+from ripe_lib.attribution_maps import (
+    GAP_FLOOR,
+    GAP_FRACTION,
+    Attributions,
+    CompletenessWarning,
+    GapCount,
+    is_gap_large,
+    ism_letters,
+    known_bases,
+    letter_scores,
+)
+from ripe_lib.encoding import codes_from_one_hot, one_hot
+from ripe_lib.errors import InputError
 from ripe_lib.gradients import DEFAULT_POINTS, Inputs, path_gradients, path_points
 from ripe_lib.models import Model
-from ripe_lib.predict import checked_windows, compiled_call, logit_model, run_batches
+from ripe_lib.predict import compiled_call, logit_model, run_batches
+
+__all__ = [
+    "GAP_FLOOR",
+    "GAP_FRACTION",
+    "Attributions",
+    "CompletenessWarning",
+    "GapCount",
+    "baseline_inputs",
+    "deeplift",
+    "gradient_x_input",
+    "input_gradients",
+    "integrated_gradients",
+    "is_gap_large",
+    "ism",
+    "ism_letters",
+    "known_bases",
+    "letter_scores",
+    "network_inputs",
+    "saliency",
+    "task_list",
+]
 
 DEFAULT_RULE = "midpoint"
-# A completeness gap is reported when it passes both: this much of the output's change, and this much in itself.
-GAP_FRACTION = 0.05
-GAP_FLOOR = 0.01
-UNKNOWN_REGION = 0.25
-
-
-class CompletenessWarning(UserWarning):
-    """The attributions of some maps do not add up to the change of the output."""
-
-
-class Attributions(NamedTuple):
-    """Attribution maps; with a list of K tasks every array has an axis K after the first.
-
-    Attributes
-    ----------
-    seq : float32 array (B, L, 4)
-        Channels A C G U. Positive values raise the output.
-    region : float32 array (B, R, 4) or None
-        Channels intron, CDS, 3'UTR, 5'UTR. None if the model or the method has no region part.
-    gap : float64 array (B,)
-        Sum of both maps minus (output - output of the baseline), in units of the output. NaN for methods that do not
-        claim to add up.
-    """
-
-    seq: NDArray[np.float32]
-    region: NDArray[np.float32] | None
-    gap: NDArray[np.float64]
-
-    def for_task(self, index: int) -> Attributions:
-        """Return the maps of one of several tasks (its place in the list that was asked for)."""
-        return Attributions(
-            self.seq[:, index], None if self.region is None else self.region[:, index], self.gap[:, index]
-        )
 
 
 def integrated_gradients(
@@ -251,105 +250,6 @@ def ism(model: Model, windows: Any, *, task: str | Sequence[str], output: str = 
     return _squeezed(Attributions(seq, None, np.full(seq.shape[:2], np.nan)), several)
 
 
-def letter_scores(seq_map: NDArray[np.floating], seq: OneHot) -> NDArray[np.float32]:
-    """Return one value per position: the map at the letter that is there, 0 where the base is unknown.
-
-    Parameters
-    ----------
-    seq_map : array (..., L, 4)
-        ``Attributions.seq``.
-    seq : array (..., L, 4)
-        The one-hot windows, broadcast against ``seq_map``.
-
-    Returns
-    -------
-    float32 array (..., L)
-    """
-    return np.where(known_bases(seq), (seq_map * (seq > 0.99)).sum(axis=-1), 0.0).astype(np.float32)
-
-
-def ism_letters(changes: NDArray[np.floating], seq: OneHot) -> NDArray[np.float32]:
-    """Return one importance per position of an in-silico mutagenesis map: minus the mean change of its substitutions.
-
-    Parameters
-    ----------
-    changes : array (..., L, 4)
-        Output of the mutant minus output of the window; 0 at the base that is there.
-    seq : array (..., L, 4)
-        The one-hot windows.
-
-    Returns
-    -------
-    float32 array (..., L)
-        Positive where the base raises the output; 0 where it is unknown.
-    """
-    return np.where(known_bases(seq), -changes.sum(axis=-1) / 3, 0.0).astype(np.float32)
-
-
-def known_bases(seq: OneHot) -> NDArray[np.bool_]:
-    """Return (..., L): whether a position holds a letter (not N, which is 0.25 in each channel)."""
-    return seq.max(axis=-1) > 0.99
-
-
-# --- inputs --------------------------------------------------------------------------------------------------------
-
-
-def task_list(model: Model, task: str | Sequence[str]) -> tuple[list[str], bool]:
-    """Return the tasks asked for, checked, and whether they came as a list."""
-    several = not isinstance(task, str)
-    tasks = list(task) if several else [str(task)]
-    if not tasks:
-        raise InputError(f"model {model.name}: expected at least one task, got none.")
-    for name in tasks:
-        model.spec.task_index(name)
-    return tasks, several
-
-
-def network_inputs(model: Model, windows: Any) -> Inputs:
-    """Return float32 arrays that fit the model; region types that are not given are unknown (0.25)."""
-    seq, region = checked_windows(model, windows)
-    if region is None and model.spec.has_region:
-        region = np.full((len(seq), model.spec.region_length, 4), UNKNOWN_REGION, dtype=np.float32)
-    return Inputs(seq, region)
-
-
-def baseline_inputs(model: Model, inputs: Inputs, baseline: str | Mapping[str, Any]) -> Inputs:
-    """Return the start of the paths, one for all sites or one each."""
-    paper: dict[str, Any] = {"seq": 0.0, "region": UNKNOWN_REGION}
-    if isinstance(baseline, str):
-        if baseline not in ("paper", "zeros"):
-            raise unknown_name("baseline", baseline, ("paper", "zeros"), 'Or give {"seq": ..., "region": ...}.')
-        chosen = paper if baseline == "paper" else {"seq": 0.0, "region": 0.0}
-    elif isinstance(baseline, Mapping):
-        for key in baseline:
-            if key not in paper:
-                raise unknown_name("baseline input", str(key), paper)
-        chosen = {**paper, **baseline}
-    else:
-        raise InputError(f'baseline: expected "paper", "zeros" or a dict, got {type(baseline).__name__}.')
-    arrays = {
-        name: _spread(chosen[name], array, f"baseline {name!r}")
-        for name, array in zip(("seq", "region"), inputs, strict=True)
-        if array is not None
-    }
-    n_starts = max(len(array) for array in arrays.values())
-    arrays = {name: np.broadcast_to(array, (n_starts, *array.shape[1:])) for name, array in arrays.items()}
-    return Inputs(arrays["seq"], arrays.get("region"))
-
-
-def _spread(value: Any, like: NDArray[np.float32], where: str) -> NDArray[np.float32]:
-    array = np.asarray(value, dtype=np.float32)
-    if array.ndim < 3:
-        array = array[(np.newaxis,) * (3 - array.ndim)]
-    target = (len(like) if len(array) > 1 else 1, *like.shape[1:])
-    try:
-        return np.ascontiguousarray(np.broadcast_to(array, target))
-    except ValueError:
-        raise ShapeMismatchError(
-            f"{where}: expected a number or shape {like.shape[1:]} or {like.shape}, got {np.shape(value)}."
-        ) from None
-
-
 # --- completeness --------------------------------------------------------------------------------------------------
 
 
@@ -381,46 +281,6 @@ def _gap(
     if region is not None:
         total += region.sum(axis=(2, 3), dtype=np.float64)
     return total - change
-
-
-def is_gap_large(gap: NDArray[np.float64], change: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return where a completeness gap passes the stated bound."""
-    return np.abs(gap) > np.maximum(GAP_FRACTION * np.abs(change), GAP_FLOOR)
-
-
-@dataclass
-class GapCount:
-    """How well maps add up, collected over many of them.
-
-    Attributes
-    ----------
-    n_maps, n_large : int
-        Maps with a gap, and those past the stated bound.
-    largest : float
-        Largest gap, in units of the output.
-    """
-
-    n_maps: int = 0
-    n_large: int = 0
-    largest: float = 0.0
-
-    def add(self, maps: Attributions) -> None:
-        """Count maps; those without a gap (NaN) are passed over."""
-        gap = maps.gap
-        total = maps.seq.sum(axis=(-2, -1), dtype=np.float64)
-        if maps.region is not None:
-            total += maps.region.sum(axis=(-2, -1), dtype=np.float64)
-        known = np.isfinite(gap)
-        self.n_maps += int(known.sum())
-        self.n_large += int(is_gap_large(gap[known], (total - gap)[known]).sum())
-        self.largest = max(self.largest, float(np.abs(gap[known]).max(initial=0.0)))
-
-    def sentence(self) -> str:
-        """Say it in words."""
-        return (
-            f"{self.n_large} of {self.n_maps} attribution maps miss the change of the output by more than "
-            f"{GAP_FRACTION:.0%} of it and {GAP_FLOOR} (largest gap {self.largest:.3g})"
-        )
 
 
 def _squeezed(maps: Attributions, several: bool) -> Attributions:

@@ -86,10 +86,11 @@ def run(args: argparse.Namespace) -> None:
     for task in tasks:
         model.spec.task_index(task)
     method = Method(args.method, args.explain, args.steps, args.rule, args.baseline, args.batch_size)
-    if args.gallery:
-        _gallery(args, model, source, tasks, method, formats)
-    else:
-        _maps(args, model, source, tasks, method, formats)
+    with warnings.catch_warnings():
+        # One plain line each instead of Python's two.
+        warnings.showwarning = lambda message, *_, **__: note(f"note: {message}", quiet=args.quiet)
+        run_mode = _gallery if args.gallery else _maps
+        run_mode(args, model, source, tasks, method, formats)
 
 
 def _source(args: argparse.Namespace) -> Any:

@@ -1,0 +1,72 @@
+"""What goes into an attribution method: checked windows, baselines, and lists of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ripe_lib.errors import InputError, ShapeMismatchError, unknown_name
+from ripe_lib.gradients import Inputs
+from ripe_lib.models import Model
+from ripe_lib.predict import checked_windows
+
+UNKNOWN_REGION = 0.25
+
+
+def task_list(model: Model, task: str | Sequence[str]) -> tuple[list[str], bool]:
+    """Return the tasks asked for, checked, and whether they came as a list."""
+    several = not isinstance(task, str)
+    tasks = list(task) if several else [str(task)]
+    if not tasks:
+        raise InputError(f"model {model.name}: expected at least one task, got none.")
+    for name in tasks:
+        model.spec.task_index(name)
+    return tasks, several
+
+
+def network_inputs(model: Model, windows: Any) -> Inputs:
+    """Return float32 arrays that fit the model; region types that are not given are unknown (0.25)."""
+    seq, region = checked_windows(model, windows)
+    if region is None and model.spec.has_region:
+        region = np.full((len(seq), model.spec.region_length, 4), UNKNOWN_REGION, dtype=np.float32)
+    return Inputs(seq, region)
+
+
+def baseline_inputs(model: Model, inputs: Inputs, baseline: str | Mapping[str, Any]) -> Inputs:
+    """Return the start of the paths, one for all sites or one each."""
+    paper: dict[str, Any] = {"seq": 0.0, "region": UNKNOWN_REGION}
+    if isinstance(baseline, str):
+        if baseline not in ("paper", "zeros"):
+            raise unknown_name("baseline", baseline, ("paper", "zeros"), 'Or give {"seq": ..., "region": ...}.')
+        chosen = paper if baseline == "paper" else {"seq": 0.0, "region": 0.0}
+    elif isinstance(baseline, Mapping):
+        for key in baseline:
+            if key not in paper:
+                raise unknown_name("baseline input", str(key), paper)
+        chosen = {**paper, **baseline}
+    else:
+        raise InputError(f'baseline: expected "paper", "zeros" or a dict, got {type(baseline).__name__}.')
+    arrays = {
+        name: _spread(chosen[name], array, f"baseline {name!r}")
+        for name, array in zip(("seq", "region"), inputs, strict=True)
+        if array is not None
+    }
+    n_starts = max(len(array) for array in arrays.values())
+    arrays = {name: np.broadcast_to(array, (n_starts, *array.shape[1:])) for name, array in arrays.items()}
+    return Inputs(arrays["seq"], arrays.get("region"))
+
+
+def _spread(value: Any, like: NDArray[np.float32], where: str) -> NDArray[np.float32]:
+    array = np.asarray(value, dtype=np.float32)
+    if array.ndim < 3:
+        array = array[(np.newaxis,) * (3 - array.ndim)]
+    target = (len(like) if len(array) > 1 else 1, *like.shape[1:])
+    try:
+        return np.ascontiguousarray(np.broadcast_to(array, target))
+    except ValueError:
+        raise ShapeMismatchError(
+            f"{where}: expected a number or shape {like.shape[1:]} or {like.shape}, got {np.shape(value)}."
+        ) from None
