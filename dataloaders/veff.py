@@ -17,8 +17,6 @@ at most 150 of them per batch: ``ripe score-variants`` and ``ripe mutate`` have 
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sys
 import types
 from types import SimpleNamespace
@@ -66,12 +64,12 @@ def repair() -> None:
     """Make the loaded kipoi-veff run (see the module's description); calling it again changes nothing."""
     from kipoi_veff.utils import dna_reshapers, generic, io, mutators
 
-    modules = [mutators, dna_reshapers]
-    if importlib.util.find_spec("deepdish") is not None:
-        modules.append(importlib.import_module("deepdish.io.hdf5io"))
-    for module in modules:
-        if not isinstance(module.np, _NumpyWithOldNames):
-            module.np = _NumpyWithOldNames()
+    for module in (mutators, dna_reshapers):
+        _give_old_numpy(module)
+    for name in ("read_hdf5", "write_hdf5"):
+        function = getattr(generic, name)
+        if function.__module__ != __name__:
+            setattr(generic, name, _with_mended_deepdish(function))
     io.VcfWriter._generate_info_field = staticmethod(_info_field)
     region_of = generic.SnvCenteredRg.__call__
     if region_of.__module__ != __name__:
@@ -86,6 +84,21 @@ def repair() -> None:
             return {"chrom": [variant_record.CHROM], "start": [position], "end": [position]}
 
         generic.SnvCenteredRg.__call__ = narrow_region
+
+
+def _give_old_numpy(module: Any) -> None:
+    if not isinstance(module.np, _NumpyWithOldNames):
+        module.np = _NumpyWithOldNames()
+
+
+def _with_mended_deepdish(function: Any) -> Any:
+    def mended(*arguments: Any) -> Any:
+        from deepdish.io import hdf5io
+
+        _give_old_numpy(hdf5io)
+        return function(*arguments)
+
+    return mended
 
 
 def _info_field(name: str, number: Any, kind: str, description: str, source: Any, version: Any) -> Any:

@@ -1,5 +1,8 @@
 """The Kipoi loaders give exactly the arrays of ``ripe_lib.make_windows``, in Kipoi's shapes."""
 
+import gzip
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -171,6 +174,18 @@ def test_wrong_input_is_one_clear_line_before_the_first_batch(kipoi, tmp_path, m
             given[name].write_text(text)
     with pytest.raises(RipeError, match=message) as caught:
         dataloaders.RnaIntervals(**example_arguments(**given))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("argument", ["intervals_file", "gtf_file"])
+def test_truncated_gzip_is_one_clear_line(kipoi, tmp_path, argument):
+    import dataloaders
+
+    whole = gzip.compress(Path(example_arguments()[argument]).read_bytes())
+    cut = tmp_path / "cut.gz"
+    cut.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(RipeError, match="complete gzip file") as caught:
+        dataloaders.RnaIntervals(**example_arguments(**{argument: cut}))
     assert "\n" not in str(caught.value)
 
 

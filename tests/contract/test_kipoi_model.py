@@ -1,9 +1,12 @@
 """The Kipoi model class: inputs, outputs, layers, gradients; two models in one process."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 import ripe_lib
+from ripe_lib.catalogue import user_models_directory
 from ripe_lib.errors import InputError, RipeError, ShapeMismatchError, UnknownNameError, WeightsError
 from ripe_lib.kipoi_render import render_model
 from ripe_lib.weights import arrays_of, write_weights
@@ -121,6 +124,18 @@ def test_two_models_in_one_process_stay_apart(kipoi, model, tmp_path):
     assert loaded["wide"].default_dataloader.source_dir != model.default_dataloader.source_dir
     assert [len(one.tasks) for one in (loaded["wide"], loaded["bare"], model)] == [2, 1, 5]
     assert loaded["bare"].pipeline.predict_example().shape == (39, 1)
+
+
+def test_users_own_models_have_a_source_too(kipoi):
+    folder = user_models_directory() / "DeepRiPe" / "of_a_user"
+    try:
+        toy = published(folder)
+        loaded = kipoi.get_model("DeepRiPe/of_a_user", source="deepripe-user")
+        found = loaded.pipeline.predict(example_arguments(gtf=False))
+        batch = next(loaded.default_dataloader(**example_arguments(gtf=False)).batch_iter(batch_size=100))
+        np.testing.assert_allclose(found, ripe_lib.predict(toy, batch["inputs"]), rtol=0, atol=1e-6)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # other tests list the models
 
 
 # --- layers --------------------------------------------------------------------------------------------------------

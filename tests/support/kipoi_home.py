@@ -18,8 +18,11 @@ def registered_kipoi():
     assert main(["register", "--quiet"]) == 0
     import kipoi
 
-    if "deepripe" not in kipoi.config.model_sources():  # imported by another test before
-        kipoi.config.add_source("deepripe", {"type": "local", "local_path": str(ROOT / "kipoi_models")})
+    from ripe_lib.catalogue import user_models_directory
+
+    for name, folder in (("deepripe", ROOT / "kipoi_models"), ("deepripe-user", user_models_directory())):
+        if name not in kipoi.config.model_sources():  # imported by another test before
+            kipoi.config.add_source(name, {"type": "local", "local_path": str(folder)})
     return kipoi
 
 
