@@ -7,13 +7,25 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LEVELS = [
-    {"_version", "errors", "atomic", "encoding", "spec", "metrics"},
-    {"intervals", "contigs", "genome", "gtf", "annotation", "vcf", "alleles", "catalogue"},
-    {"windows", "architecture", "dataset", "weights", "tables", "chunked"},
-    {"models", "calibration"},
-    {"predict", "incremental"},
-    {"attribution", "deeplift_bridge", "evaluate", "motifs", "variants", "scan"},
-    {"plot", "report", "kipoi_render"},
+    {"_version", "errors", "cache", "atomic", "encoding", "spec", "metrics", "figures"},
+    {"intervals", "contigs", "genome", "gtf", "annotation_index", "annotation", "vcf", "alleles", "catalogue", "kmers"},
+    {"windows", "architecture", "weights", "tables", "chunked", "calibration", "report", "kipoi_config", "meme"},
+    {"models", "dataset", "motif_databases"},
+    {"predict", "incremental", "gradients", "motif_match"},
+    {"attribution_maps", "attribution_inputs", "deeplift_bridge", "attribution", "attribution_methods"},
+    {"plot", "site_plots", "evaluate", "evaluation_plots", "evaluation_report", "motifs"},
+    {"attribution_store", "attribution_report", "gallery", "scan", "kipoi_render"},
+    {
+        "variant_background",
+        "variant_format",
+        "variant_output",
+        "variant_peaks",
+        "variant_rows",
+        "variant_scorer",
+        "variant_summary",
+        "variant_windows",
+        "variants",
+    },
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
