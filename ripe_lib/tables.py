@@ -15,8 +15,11 @@ Text files carry no attributes: a comment line would be in the way of every read
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -201,6 +204,7 @@ class _Hdf5Writer:
     def __init__(self, path: Path, attributes: dict[str, Any], stack: ExitStack) -> None:
         import h5py
 
+        self._path = path
         self._columns = _Columns(path)
         self._file = stack.enter_context(h5py.File(path, "w"))
         for key, value in attributes.items():
@@ -211,6 +215,7 @@ class _Hdf5Writer:
         import h5py
 
         first = self._columns.check(table)
+        self._check_room(table)
         end = self._rows + len(table)
         for name in table.columns:
             values = _hdf5_values(table[name])
@@ -224,6 +229,12 @@ class _Hdf5Writer:
             if len(table):
                 dataset[self._rows :] = values
         self._rows = end
+
+    def _check_room(self, table: pd.DataFrame) -> None:
+        # HDF5 cannot be closed in good order once a write has failed: stop before.
+        wanted = 2 * int(table.memory_usage(deep=True).sum()) + len(table.columns) * _HDF5_CHUNK_ROWS * 8
+        if shutil.disk_usage(self._path.parent).free < wanted:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
     def finish(self) -> None:
         self._file.attrs["columns"] = self._columns.names or []
