@@ -7,8 +7,8 @@ substitutions get a pass of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from ripe_lib.variants.windows import (
     alternative_sequence,
     reference_codes,
     substituted_position,
+    window_starts,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 Logits = NDArray[np.float32]
 _SITES_AT_A_TIME = 1024  # reference windows whose intermediates are kept: about 90 MB with the paper's sizes
+_NEAR, _MANY = 32, 32  # nt between places that share work, and how many there must be
 
 
 class AlleleScorer:
@@ -91,10 +93,10 @@ class AlleleScorer:
             tuple(np.empty((len(shifts), n, len(model.tasks)), dtype=np.float32) for _ in range(2))
             for model in self.models
         ]
-        for rows, first, inverse in _grouped(sites):
+        for rows, first, inverse, near in _grouped(sites):
             part = sites.take(rows)
             for k, shift in enumerate(shifts):
-                windows = _Windows(self, part, first, shift)
+                windows = _Windows(self, part, first, shift, near)
                 for model, (ref, alt) in zip(self.models, results, strict=True):
                     region = with_region and self.annotation is not None and model.spec.has_region
                     score = self._fast if self.fast else self._full
@@ -132,7 +134,10 @@ class AlleleScorer:
         spec = model.spec
         scorer = substitution_scorer(model)
         ref_region = windows.reference_region(spec.region_length) if region else None
-        state = scorer.reference(windows.reference(spec.sequence_length), ref_region)
+        if windows.near:
+            state = scorer.tiled_reference(*windows.stretch(spec.sequence_length), ref_region)
+        else:
+            state = scorer.reference(windows.reference(spec.sequence_length), ref_region)
         alt = state.logits[inverse]
         rows = np.flatnonzero(substituted)
         if rows.size:
@@ -150,9 +155,13 @@ class AlleleScorer:
 
 
 class _Windows:
-    """Code windows of some sites at one shift, made once per length and shared by the models."""
+    """Code windows of some sites at one shift, made once per length and shared by the models.
 
-    def __init__(self, scorer: AlleleScorer, sites: Sites, first: NDArray[np.intp], shift: int) -> None:
+    ``near``: the sites lie side by side on one strand.
+    """
+
+    def __init__(self, scorer: AlleleScorer, sites: Sites, first: NDArray[np.intp], shift: int, near: bool) -> None:
+        self.near = near
         self._genome, self._annotation = scorer.genome, scorer.annotation
         self._sites, self._first, self._shift = sites, first, shift
         self._made: dict[tuple[str, int], Codes] = {}
@@ -163,6 +172,15 @@ class _Windows:
             sites = self._sites.take(self._first)
             self._made[key] = reference_codes(self._genome.fetch, sites, length, self._shift)
         return self._made[key]
+
+    def stretch(self, length: int) -> tuple[Codes, NDArray[np.int64]]:
+        """Return the stretch (N,) that holds all reference windows, RNA sense, and where in it each begins."""
+        sites = self._sites.take(self._first)
+        starts = window_starts(sites, length, self._shift)
+        low, high = int(starts.min()), int(starts.max()) + length
+        minus = bool(sites.minus[0])
+        codes = self._genome.fetch(sites.contig[:1], np.array([low]), high - low, sites.minus[:1])[0]
+        return codes, high - (starts + length) if minus else starts - low
 
     def reference_region(self, length: int) -> Codes:
         key = ("region", length)
@@ -186,20 +204,48 @@ class _Windows:
         return substituted_position(length, sites.minus, self._shift), np.where(sites.minus, complement(new), new)
 
 
-def _grouped(sites: Sites) -> Iterable[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]]:
-    """Cut rows into groups of few unique places; yield rows, first row of each place, and each row's place.
+class _Group(NamedTuple):
+    """Some rows of the sites; ``first`` row of each unique place and each row's place, within the group."""
 
-    Places are (contig, start, strand); indices of the second and third are within the group.
+    rows: NDArray[np.intp]
+    first: NDArray[np.intp]
+    inverse: NDArray[np.intp]
+    near: bool
+
+
+def _grouped(sites: Sites) -> Iterator[_Group]:
+    """Cut rows into groups of few unique places: (contig, start, strand).
+
+    Places that lie side by side on one strand are groups of their own, so that their windows can share work; the
+    others follow each other in order of appearance.
     """
     if not len(sites.start):
         return
     import pandas as pd
 
     contig = pd.factorize(sites.contig)[0]
-    key = (contig << 42) + (sites.start << 1) + sites.minus
-    place = pd.factorize(key)[0]  # in order of appearance, so neighbours stay together
-    order = np.argsort(place, kind="stable")
-    bounds = np.searchsorted(place[order], np.arange(0, place.max() + 1, _SITES_AT_A_TIME))
-    for rows in np.split(order, bounds[1:]):
-        _, first, inverse = np.unique(place[rows], return_index=True, return_inverse=True)
-        yield rows, first, inverse
+    key = ((contig * 2 + sites.minus) << 42) + sites.start  # neighbours on a strand have neighbouring keys
+    place, keys = pd.factorize(key)
+    run_of = _runs(keys)
+    order = np.lexsort((place, run_of[place]))
+    ordered_place, ordered_run = place[order], run_of[place][order]
+    for run in np.unique(ordered_run):
+        low, high = np.searchsorted(ordered_run, [run, run + 1])
+        ranks = pd.factorize(ordered_place[low:high])[0]
+        cuts = np.searchsorted(ranks, np.arange(_SITES_AT_A_TIME, ranks.max() + 1, _SITES_AT_A_TIME))
+        for rows in np.split(order[low:high], cuts):
+            _, first, inverse = np.unique(place[rows], return_index=True, return_inverse=True)
+            yield _Group(rows, first, inverse, bool(run >= 0))
+
+
+def _runs(keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the number of each place's run of near places, -1 for places that are in none."""
+    order = np.argsort(keys)
+    ends = np.flatnonzero(np.diff(keys[order]) > _NEAR)
+    run = np.zeros(len(keys), dtype=np.int64)
+    run[ends + 1] = 1
+    run = run.cumsum()
+    enough = np.bincount(run) >= _MANY
+    found = np.empty(len(keys), dtype=np.int64)
+    found[order] = np.where(enough[run], run, -1)
+    return found

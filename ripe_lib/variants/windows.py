@@ -56,7 +56,8 @@ def substituted_position(length: int, minus: NDArray[np.bool_], shift: int = 0) 
     return np.where(minus, length - 1 - left, left)
 
 
-def _starts(sites: Sites, length: int, shift: int) -> NDArray[np.int64]:
+def window_starts(sites: Sites, length: int, shift: int = 0) -> NDArray[np.int64]:
+    """Return where the windows start (0-based, plus strand)."""
     return window_start(sites.start, sites.start + 1, length) + shift
 
 
@@ -70,7 +71,7 @@ def reference_codes(fetch: Fetch, sites: Sites, length: int, shift: int = 0) -> 
     shift : int
         The window starts this many nt (genomic) after the normal place.
     """
-    return fetch(sites.contig, _starts(sites, length, shift), length, sites.minus)
+    return fetch(sites.contig, window_starts(sites, length, shift), length, sites.minus)
 
 
 def alternative_sequence(genome: Genome, sites: Sites, length: int, shift: int = 0) -> Codes:
@@ -104,7 +105,7 @@ def alternative_region(annotation: Annotation, sites: Sites, length: int, shift:
 
 def _sides(fetch: Fetch, sites: Sites, length: int, shift: int, minus: NDArray[np.bool_]) -> tuple[Codes, Codes]:
     """Return the reference window and the one that begins just after the removed bases."""
-    left = fetch(sites.contig, _starts(sites, length, shift), length, minus)
+    left = fetch(sites.contig, window_starts(sites, length, shift), length, minus)
     right = fetch(sites.contig, sites.start + sites.n_removed, length, minus)
     return left, right
 

@@ -307,3 +307,27 @@ def test_class_and_percentile_columns(tiny_model, world):
     assert table[f"{task}.class"][0] in CLASSES
     assert table[f"{task}.class"][1] == ""
     assert table[f"{task}.percentile"].isna().all()  # the toy model ships no background
+
+
+def test_dense_variants_share_work_and_agree(tiny_model, world):
+    sequence = world[0].sequences["c"]
+    rows = [("c", p + 1, sequence[p], "A,C,G,T") for p in range(420, 640)]
+    rows += [("c", p + 1, sequence[p : p + 2], sequence[p]) for p in range(430, 440)]
+    rows += [snv(world, p) for p in (150, 900, 1000)]
+    rng = np.random.default_rng(0)
+    rows = [rows[i] for i in rng.permutation(len(rows))]
+    for options in ({"strand": "both"}, {"strand": "auto", "region": "none", "shifts": 2}):
+        full = score(tiny_model, world, rows, fast=False, **options)
+        fast = score(tiny_model, world, rows, fast=True, **options)
+        assert full.iloc[:, :9].equals(fast.iloc[:, :9])
+        np.testing.assert_allclose(fast.iloc[:, 9:], full.iloc[:, 9:], atol=1e-5)
+        same = fast["ref"] == fast["alt"]
+        assert (fast[same].filter(regex=r"\.delta") == 0).all(axis=None)
+    from ripe_lib.variants.scorer import _grouped
+
+    genome, annotation = world
+    scorer = VariantScorer([tiny_model], genome, annotation, VariantOptions(strand="both"))
+    alleles, placed = scorer.rows(records(*rows))
+    groups = list(_grouped(placed.sites(alleles, np.arange(len(placed)))))
+    assert sorted(np.concatenate([g.rows for g in groups])) == list(range(len(placed)))
+    assert [g.near for g in groups] == [False, True, True]
