@@ -27,7 +27,8 @@ from ripe_lib.models import Model
 from ripe_lib.predict import predict_codes
 from ripe_lib.scan.network import Array, Workspace, dense_scanner
 
-BLOCK_LETTERS = 2048  # letters per block: its arrays stay in the cache
+BLOCK_LETTERS = 8192  # letters and
+BLOCK_WINDOWS = 2048  # windows per block: its arrays stay in the cache
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Scanner:
         if self._dense is None:
             return [self._whole_windows(stretch) for stretch in stretches]
         output = [np.empty((stretch.n, len(self.tasks)), np.float32) for stretch in stretches]
-        per_block = max(1, BLOCK_LETTERS // self.step)
+        per_block = max(1, min(BLOCK_WINDOWS, BLOCK_LETTERS // self.step))
         jobs = [
             (number, first, min(per_block, stretch.n - first))
             for number, stretch in enumerate(stretches)
