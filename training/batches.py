@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ripe_lib.dataset import Dataset
 from ripe_lib.encoding import UNKNOWN, Codes
 from ripe_lib.errors import InputError
-from training.losses import MASKED
+from training.losses import MASKED, POSITIVE
 from training.sites import KNOWN_BASES
 
 # Rows drawn, read and augmented at once; a multiple of usual batch sizes is not needed.
@@ -168,6 +168,8 @@ class EpochBatches:
     seed : int
     region_tasks : bool (T,), optional
         Tasks that a source with region types has; their labels are masked in rows with a borrowed track.
+    background : float
+        Share of the rows without any positive that an epoch draws, other ones in every epoch.
     """
 
     def __init__(
@@ -179,6 +181,7 @@ class EpochBatches:
         options: AugmentOptions,
         seed: int,
         region_tasks: NDArray[np.bool_] | None = None,
+        background: float = 1.0,
     ) -> None:
         jitter = options.jitter + options.site_jitter
         if jitter > dataset.margin:
@@ -186,17 +189,28 @@ class EpochBatches:
                 f"augment: jitter {jitter} is larger than the margin of {dataset.path} ({dataset.margin}). "
                 "Prepare the data set with a larger margin."
             )
-        self.dataset, self.rows, self.codes = dataset, rows, codes
+        self.dataset, self.codes = dataset, codes
+        is_site = (codes[rows] == POSITIVE).any(axis=1)
+        self.sites, self.background = rows[is_site], rows[~is_site]
+        self.n_background = round(background * len(self.background))
         self.batch_size, self.options, self.seed = batch_size, options, seed
         self.region_tasks = np.ones(codes.shape[1], dtype=bool) if region_tasks is None else region_tasks
 
     def __len__(self) -> int:
-        return -(-len(self.rows) // self.batch_size)
+        return -(-self.n_rows // self.batch_size)
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of an epoch."""
+        return len(self.sites) + self.n_background
 
     def epoch(self, epoch: int) -> Iterator[tuple[Codes, Codes, NDArray[np.uint8]]]:
         """Yield (seq (B, L), region (B, R), label codes (B, T)), uint8, of epoch number ``epoch``."""
         rng = augment_rng(self.seed, epoch)
-        order = rng.permutation(self.rows)
+        drawn_background = self.background
+        if self.n_background < len(self.background):
+            drawn_background = rng.choice(self.background, self.n_background, replace=False)
+        order = rng.permutation(np.concatenate([self.sites, drawn_background]))
         block = max(1, BLOCK // self.batch_size) * self.batch_size
         for first in range(0, len(order), block):
             drawn = order[first : first + block]

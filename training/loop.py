@@ -196,7 +196,14 @@ class Trainer:
             tf.config.experimental.enable_op_determinism()
         self.strategy = distribution(config.strategy)
         self.batches = EpochBatches(
-            data.dataset, data.train, data.codes, config.batch_size, config.augment, config.seed, data.region_tasks
+            data.dataset,
+            data.train,
+            data.codes,
+            config.batch_size,
+            config.augment,
+            config.seed,
+            data.region_tasks,
+            config.sampling.background,
         )
         with self.scope(), seeded(config.seed):
             self.network = build_model(spec)
@@ -267,7 +274,7 @@ class Trainer:
             table = validation_table(self.data, self.spec.tasks, probabilities)
             row["val_auroc"], row["val_ap"] = float(table["auroc"].mean()), float(table["ap"].mean())
         row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        row["rows_per_second"] = round(len(self.data.train) / seconds, 1)
+        row["rows_per_second"] = round(self.batches.n_rows / seconds, 1)
         row["seconds"] = round(time.monotonic() - began, 2)
         self.history.append(row)
         if best_epoch(self.history) == epoch:

@@ -26,16 +26,21 @@ class SamplingOptions:
     balance : str
         For a single task: ``"oversample_positives"`` or ``"subsample_negatives"`` to equal numbers. The paper's
         strategies: (1) other_sites + oversample_positives, (2) unbound, (3) other_sites + subsample_negatives.
+    background : float
+        Share of the training rows without any positive that each epoch draws anew (0 to 1].
     """
 
     negatives: str = "own"
     balance: str = "none"
+    background: float = 1.0
 
     def __post_init__(self) -> None:
         if self.negatives not in NEGATIVES:
             raise unknown_name("sampling negatives", self.negatives, NEGATIVES)
         if self.balance not in BALANCE:
             raise unknown_name("sampling balance", self.balance, BALANCE)
+        if not 0 < self.background <= 1:
+            raise InputError(f"sampling: expected background above 0 and up to 1, got {self.background}.")
 
 
 def chosen_rows(
@@ -47,7 +52,7 @@ def chosen_rows(
     """
     labels = dataset.labels[:, columns]
     train, valid = (np.flatnonzero(dataset.split == SPLITS.index(name)) for name in ("train", "valid"))
-    if options == SamplingOptions():
+    if (options.negatives, options.balance) == ("own", "none"):
         return labels, train, valid
     if len(columns) != 1:
         raise InputError(

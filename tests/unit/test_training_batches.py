@@ -8,7 +8,7 @@ from ripe_lib.encoding import UNKNOWN
 from ripe_lib.errors import InputError
 from tests.support.toy_datasets import write_toy_dataset
 from training.batches import AugmentOptions, EpochBatches, augment_rng, cut_windows, fill_flanks, mask_flanks
-from training.losses import MASKED
+from training.losses import MASKED, POSITIVE, label_codes
 
 
 @pytest.fixture
@@ -146,3 +146,18 @@ def test_wrong_options(dataset):
 def test_epoch_generators_are_apart():
     draws = {augment_rng(seed, epoch).integers(1 << 62) for seed in range(5) for epoch in range(5)}
     assert len(draws) == 25
+
+
+def test_each_epoch_draws_all_sites_and_a_fresh_share_of_the_background(dataset):
+    codes = label_codes(dataset.labels, dataset.source_index, dataset.source_has_task, soft_unknown=False)
+    rows = np.arange(len(codes))
+    sites = (codes == POSITIVE).any(axis=1)
+    batches = EpochBatches(dataset, rows, codes, 16, AugmentOptions(), 3, background=0.25)
+    epochs = [[labels for *_, labels in batches.epoch(number)] for number in (1, 2)]
+    for drawn in epochs:
+        assert len(drawn) == len(batches)
+        n_sites = sum(int((labels == POSITIVE).any(axis=1).sum()) for labels in drawn)
+        assert n_sites == sites.sum()
+        assert sum(map(len, drawn)) == n_sites + round(0.25 * (~sites).sum())
+    draws = [np.concatenate([seq for seq, *_ in batches.epoch(number)]) for number in (1, 2)]
+    assert {s.tobytes() for s in draws[0]} != {s.tobytes() for s in draws[1]}
