@@ -47,7 +47,8 @@ class ModelSpec:
             object.__setattr__(self, "region_length", 0)
         if not self.tasks or len(set(self.tasks)) != len(self.tasks):
             raise InputError(f"model {self.name}: expected at least one task and no name twice, got {self.tasks}.")
-        if self.sequence_length < 2 or self.sequence_length % 2 or self.region_length % 2:
+        lengths = (self.sequence_length, *([self.region_length] if self.has_region else []))
+        if any(length < 2 or length % 2 for length in lengths):
             raise InputError(
                 f"model {self.name}: expected even window lengths, got sequence {self.sequence_length} "
                 f"and region {self.region_length}."

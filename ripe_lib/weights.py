@@ -85,6 +85,8 @@ def read_weights(path: str | Path, *, sha256: str | None = None) -> tuple[ModelS
             }
     except OSError as error:
         raise WeightsError(f"{path}: not a readable HDF5 file. Install the model again.") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: expected a complete weights file ({error}). Install the model again.") from error
     return spec, arrays
 
 

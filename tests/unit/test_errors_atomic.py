@@ -1,0 +1,128 @@
+"""Error wording, and outputs that are complete or not there."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from ripe_lib.atomic import atomic_directory, atomic_file
+from ripe_lib.errors import OutputError, RipeError, UnknownNameError, nearest_names, unknown_name
+
+
+def test_nearest_names_ignore_case():
+    assert nearest_names("qki", ["PUM2", "QKI", "QKI_PARCLIP"])[0] == "QKI"
+    assert nearest_names("zzz", ["PUM2"]) == []
+
+
+def test_unknown_name_lists_what_there_is_if_nothing_is_near():
+    error = unknown_name("task", "zzzz", [f"t{i}" for i in range(20)], "Hint.")
+    assert isinstance(error, UnknownNameError)
+    assert str(error) == "unknown task 'zzzz'. Known: t0, t1, t2, t3, t4, t5, t6, t7, .... Hint."
+    assert str(unknown_name("task", "x", [])) == "unknown task 'x'. There are none."
+
+
+def test_every_error_is_a_ripe_error_and_its_builtin():
+    assert issubclass(UnknownNameError, RipeError)
+    assert issubclass(UnknownNameError, LookupError)
+    assert issubclass(OutputError, OSError)
+
+
+# --- files ---------------------------------------------------------------------------------------------------------
+
+
+def test_file_appears_only_when_done(tmp_path):
+    path = tmp_path / "out.tsv.gz"
+    with atomic_file(path) as temporary:
+        temporary.write_text("x")
+        assert not path.exists()
+        assert temporary.name.endswith("out.tsv.gz")  # writers choose their format by the suffix
+        assert temporary.parent == path.parent
+    assert path.read_text() == "x"
+    assert os.listdir(tmp_path) == ["out.tsv.gz"]
+
+
+def test_failure_leaves_what_was_there(tmp_path):
+    path = tmp_path / "out.tsv"
+    path.write_text("old")
+
+    def fail():
+        with atomic_file(path) as temporary:
+            temporary.write_text("new")
+            raise KeyboardInterrupt("stopped")
+
+    with pytest.raises(KeyboardInterrupt, match="stopped"):
+        fail()
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["out.tsv"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EIO, errno.EFBIG])
+@pytest.mark.parametrize("kind", [atomic_file, atomic_directory])
+def test_write_failures_are_one_clear_error(tmp_path, number, kind):
+    def fail():
+        with kind(tmp_path / "out"):
+            raise OSError(number, os.strerror(number))
+
+    with pytest.raises(OutputError, match=rf"out: could not be written \({os.strerror(number)}\)"):
+        fail()
+    assert os.listdir(tmp_path) == []
+
+
+def test_errors_that_are_not_about_writing_pass(tmp_path):
+    def fail():
+        with atomic_file(tmp_path / "out"):
+            raise FileNotFoundError(errno.ENOENT, "input.bed")
+
+    with pytest.raises(FileNotFoundError, match=r"input.bed"):
+        fail()
+
+
+def test_wrong_places(tmp_path):
+    with pytest.raises(OutputError, match="expected a file name, got a folder"), atomic_file(tmp_path):
+        pass
+    with pytest.raises(OutputError, match="expected an existing folder"), atomic_file(tmp_path / "no" / "out"):
+        pass
+
+
+# --- folders -------------------------------------------------------------------------------------------------------
+
+
+def write_into(folder: Path, name: str) -> None:
+    (folder / name).write_text(name)
+
+
+def test_folder_appears_only_when_done(tmp_path):
+    path = tmp_path / "out"
+    with atomic_directory(path) as temporary:
+        write_into(temporary, "a")
+        assert not path.exists()
+    assert os.listdir(path) == ["a"]
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_full_folder_is_kept_unless_told(tmp_path):
+    path = tmp_path / "out"
+    path.mkdir()
+    write_into(path, "old")
+    with pytest.raises(OutputError, match="exists already and is not empty"), atomic_directory(path):
+        pass
+    with atomic_directory(path, overwrite=True) as temporary:
+        write_into(temporary, "new")
+    assert os.listdir(path) == ["new"]
+
+
+def test_failure_in_a_folder_leaves_the_old_one(tmp_path):
+    path = tmp_path / "out"
+    path.mkdir()
+    write_into(path, "old")
+
+    def fail():
+        with atomic_directory(path, overwrite=True) as temporary:
+            write_into(temporary, "new")
+            raise ValueError("bad")
+
+    with pytest.raises(ValueError, match="bad"):
+        fail()
+    assert os.listdir(path) == ["old"]
+    assert os.listdir(tmp_path) == ["out"]
