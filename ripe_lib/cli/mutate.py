@@ -1,0 +1,56 @@
+"""``ripe mutate``: every substitution and single-base deletion of a region."""
+
+from __future__ import annotations
+
+import argparse
+
+from ripe_lib.cli.common import add_genome_arguments, add_run_arguments, apply_threads, note
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument("model", metavar="MODEL", help="name or directory of a model")
+    parser.add_argument(
+        "region", metavar="REGION", help="e.g. chr1:1,001-2,000 or chr1:1001-2000:- (1-based, ends included)"
+    )
+    add_genome_arguments(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUT",
+        help="table (.tsv, .parquet) or tracks of the strongest change per base (.bedgraph, .bw; one file per task)",
+    )
+    parser.add_argument("--tasks", nargs="+", metavar="T", help="tasks to write (default all)")
+    parser.add_argument("--region", dest="region_types", choices=("gtf", "none"), default="gtf", help="region types")
+    parser.add_argument("--no-deletions", action="store_true", help="substitutions only")
+    parser.add_argument("--plots", metavar="DIR", help="a heat map per task")
+    parser.add_argument("--plot-formats", default="png", metavar="LIST", help="png, svg, pdf (default png)")
+    add_run_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Score and write."""
+    apply_threads(args.threads)
+    from ripe_lib.annotation import Annotation
+    from ripe_lib.figures import checked_formats
+    from ripe_lib.genome import Genome
+    from ripe_lib.models import load_model
+    from ripe_lib.saturation_output import write_heat_maps, write_saturation
+    from ripe_lib.variants.saturation import parse_region, saturate
+    from ripe_lib.variants.score import VariantOptions
+
+    formats = checked_formats(args.plot_formats)
+    genome = Genome(args.fasta)
+    annotation = None if args.gtf is None else Annotation.load(args.gtf).for_genome(genome)
+    region = parse_region(args.region, genome, annotation)
+    model = load_model(args.model)
+    for task in args.tasks or ():
+        model.spec.task_index(task)
+    options = VariantOptions(region=args.region_types, batch_size=args.batch_size)
+    found = saturate([model], genome, annotation, region, deletions=not args.no_deletions, options=options)
+    files = write_saturation(found, args.output, genome, args.tasks)
+    if args.plots:
+        files += write_heat_maps(found, args.plots, args.tasks, formats)
+    named = ", ".join(map(str, files[:3])) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+    note(f"{region}: {len(found.scored.rows)} changes: {named}", quiet=args.quiet)
