@@ -10,7 +10,7 @@ import sys
 from typing import NoReturn
 
 from ripe_lib._version import __version__
-from ripe_lib.errors import RipeError
+from ripe_lib.errors import RipeError, unknown_name
 
 EXIT_DONE, EXIT_BUG, EXIT_USER = 0, 1, 2
 
@@ -39,9 +39,7 @@ def run_command(program: str, description: str, commands: dict[str, tuple[str, s
     chosen = next((word for word in argv if not word.startswith("-")), None)
     parser = _OneLineParser(prog=program, description=description)
     parser.add_argument("--version", action="version", version=f"{program} {__version__}")
-    subparsers = parser.add_subparsers(
-        dest="command", metavar="COMMAND", required=True, parser_class=_OneLineParser
-    )
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_OneLineParser)
     for name, (module, text) in commands.items():
         if name == chosen:
             sub = subparsers.add_parser(
@@ -52,9 +50,13 @@ def run_command(program: str, description: str, commands: dict[str, tuple[str, s
             sub.set_defaults(run=loaded.run)
         else:
             subparsers.add_parser(name, help=text)
+    if chosen is not None and chosen not in commands and argv[0] == chosen:
+        parser.error(str(unknown_name("command", chosen, commands)).rstrip("."))
     args = parser.parse_args(argv)
     try:
-        return args.run(args) or EXIT_DONE
+        code = args.run(args) or EXIT_DONE
+        sys.stdout.flush()  # a full disk or a reader that left shows here, not at exit
+        return code
     except RipeError as error:
         return _fail(program, args.command, str(error))
     except BrokenPipeError:
