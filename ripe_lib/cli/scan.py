@@ -19,9 +19,10 @@ from ripe_lib.cli.common import (
 from ripe_lib.errors import InputError, MissingFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from ripe_lib.models import Model
+    from ripe_lib.scan.run import ScanResult
     from ripe_lib.scan.sources import Source
 
 EXAMPLES = """
@@ -64,6 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(one file per task and strand), .h5 (compact)",
     )
     out.add_argument("--sites", action="append", default=[], metavar="OUT", help="sites: .bed .tsv .parquet")
+    out.add_argument("--attributions", metavar="OUT.h5", help="attribution map (integrated gradients) of every site")
+    out.add_argument("--plots", metavar="DIR", help="pictures of the best sites: tracks per RBP, logos")
+    out.add_argument("--plot-format", default="png", metavar="F", help="png, svg, pdf, or several with commas")
+    out.add_argument("--report", metavar="DIR", help="write one self-contained page, DIR/report.html")
+    out.add_argument(
+        "--max-plots", type=positive_int, default=12, metavar="N", help="pictures in --plots and --report (default 12)"
+    )
     out.add_argument("--task", nargs="+", metavar="T", help="only these tasks, see: ripe tasks MODEL")
     out.add_argument("--long", action="store_true", help="tables with one row per bin and task")
     out.add_argument("--min-score", type=float, default=0.0, metavar="P", help="leave out table rows below")
@@ -106,18 +114,20 @@ def run(args: argparse.Namespace) -> None:
     """Run ``ripe scan``."""
     apply_threads(args.threads)
     _check_arguments(args)
+    from ripe_lib.figures import checked_formats
     from ripe_lib.models import load_model
     from ripe_lib.scan.output import check_outputs
 
-    if not args.output and not args.sites:
+    if not (args.output or args.sites or args.attributions):
         raise InputError("expected at least one output, got none. Name one with -o or --sites.")
-    check_outputs(args.output, args.sites)
+    check_outputs(args.output, args.sites, args.attributions)
+    formats = checked_formats(args.plot_format)
     model = load_model(args.model)
     with _source(args, model) as source:
-        _scan(args, model, source)
+        _scan(args, model, source, formats)
 
 
-def _scan(args: argparse.Namespace, model: Model, source: Source) -> None:
+def _scan(args: argparse.Namespace, model: Model, source: Source, formats: tuple[str, ...]) -> None:
     from ripe_lib.scan.run import ScanOptions, scan_to_files
 
     options = ScanOptions(
@@ -141,10 +151,19 @@ def _scan(args: argparse.Namespace, model: Model, source: Source) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        result = scan_to_files(model, source, args.output, sites=args.sites, options=options, progress=show)
+        result = scan_to_files(
+            model,
+            source,
+            args.output,
+            sites=args.sites,
+            attributions=args.attributions,
+            call_sites=bool(args.plots or args.report),
+            options=options,
+            progress=show,
+        )
     files = [str(path) for path in result.files]
     named = ", ".join(files[:4]) + (f" and {len(files) - 4} more" if len(files) > 4 else "")
-    sites = f", {result.n_sites} sites" if args.sites else ""
+    sites = f", {result.n_sites} sites" if result.thresholds else ""
     note(f"{result.n_bins} bins of {result.step} nt{sites}: {named}", quiet=args.quiet)
     if result.thresholds and args.threshold is None:
         values = sorted(result.thresholds.values())
@@ -152,6 +171,27 @@ def _scan(args: argparse.Namespace, model: Model, source: Source) -> None:
             f"thresholds {values[0]:.3f} to {values[-1]:.3f}: {args.fpr:g} of the bins of the background reach them",
             quiet=args.quiet,
         )
+    if args.plots or args.report:
+        _draw(args, model, source, result, formats)
+
+
+def _draw(args: argparse.Namespace, model: Model, source: Source, result: ScanResult, formats: tuple[str, ...]) -> None:
+    from ripe_lib.scan_plots import scan_report, write_pictures
+
+    def drawing(items: Iterable[Any]) -> Any:
+        return progress(items, quiet=args.quiet, unit="picture", desc="draw")
+
+    if args.plots:
+        written = write_pictures(
+            model, source, result, args.plots, formats=formats, max_pictures=args.max_plots, progress=drawing
+        )
+        note(f"{len(written)} pictures: {args.plots}", quiet=args.quiet)
+    if args.report:
+        folder = Path(args.report)
+        folder.mkdir(parents=True, exist_ok=True)
+        title = f"Binding sites: {args.rna or args.intervals or args.genes or ' '.join(args.chrom)}"
+        report = scan_report(model, source, result, title=title, max_pictures=args.max_plots, progress=drawing)
+        note(f"report: {report.write(folder / 'report.html')}", quiet=args.quiet)
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
@@ -185,7 +225,7 @@ def _source(args: argparse.Namespace, model: Model) -> Iterator[Source]:
     from ripe_lib.scan.rna_fasta import read_rna_fasta
     from ripe_lib.scan.sources import RnaSource
 
-    first = Path([*args.output, *args.sites][0])
+    first = Path([*args.output, *args.sites, args.attributions][0])
     scratch = first.parent / f".{first.name}.rna"
     try:
         yield RnaSource(read_rna_fasta(args.rna, scratch, region_file=args.region_file, region_letter=args.region_type))

@@ -50,14 +50,18 @@ def output_kind(path: str | Path) -> str:
     raise InputError(f"{path}: expected a file name that ends in {known}. {hint}")
 
 
-def check_outputs(outputs: Sequence[str | Path], sites: Sequence[str | Path]) -> None:
+def check_outputs(
+    outputs: Sequence[str | Path], sites: Sequence[str | Path], attributions: str | Path | None = None
+) -> None:
     """Refuse unknown suffixes, folders that do not exist, and one name twice."""
     for path in outputs:
         output_kind(path)
     for path in sites:
         if not Path(path).name.lower().endswith((".bed", *TABLE_SUFFIXES)):
             raise InputError(f"{path}: expected a file of sites that ends in .bed, {', '.join(TABLE_SUFFIXES)}.")
-    names = [Path(path).absolute() for path in (*outputs, *sites)]
+    if attributions is not None and not Path(attributions).name.lower().endswith(HDF5_SUFFIXES):
+        raise InputError(f"{attributions}: expected attribution maps as {' or '.join(HDF5_SUFFIXES)}.")
+    names = [Path(path).absolute() for path in (*outputs, *sites, *([] if attributions is None else [attributions]))]
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{name}: expected every output once, got it {names.count(name)} times.")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ripe_lib.chunked import Chunk, Progress, fingerprint_of, load_once, parts_directory, remove_parts, run_chunks
@@ -24,6 +25,7 @@ from ripe_lib.scan.engine import Scanner, Stretch
 from ripe_lib.scan.network import Array
 from ripe_lib.scan.output import Outputs, check_outputs
 from ripe_lib.scan.shuffle import human_like, shuffle_dinucleotides
+from ripe_lib.scan.site_maps import SiteMapWriter
 from ripe_lib.scan.site_table import SiteWriter
 from ripe_lib.scan.sites import thresholds_from_null
 from ripe_lib.scan.sources import Run, Source, bin_bounds, stretches
@@ -68,6 +70,8 @@ class ScanResult:
         Task -> probability from which a bin belongs to a site; empty if no sites were called.
     files : list of Path
         Everything written.
+    best_sites : DataFrame
+        Up to 5,000 sites with the highest scores, best first, in coordinates of the source's contigs.
     """
 
     step: int
@@ -75,6 +79,7 @@ class ScanResult:
     n_sites: int = 0
     thresholds: dict[str, float] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
+    best_sites: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def bin_size(model: Model) -> int:
@@ -93,6 +98,8 @@ def scan_to_files(
     outputs: Sequence[str | Path] = (),
     *,
     sites: Sequence[str | Path] = (),
+    attributions: str | Path | None = None,
+    call_sites: bool = False,
     options: ScanOptions | None = None,
     progress: Progress | None = None,
 ) -> ScanResult:
@@ -108,6 +115,10 @@ def scan_to_files(
         ``.tsv[.gz]``, ``.csv[.gz]``, ``.parquet``.
     sites : paths
         Tables of sites, or ``.bed`` (BED12).
+    attributions : path, optional
+        HDF5 file for the attribution map of every site, see :mod:`ripe_lib.scan.site_maps`.
+    call_sites : bool
+        Call sites even if no file asks for them, for ``ScanResult.best_sites``.
     options : ScanOptions
         ``step``: distance and width of bins, default 1 up to a million nt, else the bin size. ``tasks``: default all.
         ``threshold``: probability of a site; default from ``false_positive_rate``, the share of bins of a
@@ -126,9 +137,10 @@ def scan_to_files(
         For wrong options or inputs, before anything is computed where possible.
     """
     options = options or ScanOptions()
-    if not outputs and not sites:
+    named = [*outputs, *sites, *([] if attributions is None else [attributions])]
+    if not named:
         raise InputError("ripe scan: expected at least one output, got none. Name one with -o or --sites.")
-    check_outputs(outputs, sites)  # what is wrong there should not cost an hour of computing
+    check_outputs(outputs, sites, attributions)  # what is wrong there should not cost an hour of computing
     runs, step, is_long = _plan(model, source, options)
     scanner = Scanner(model, step=step, tasks=options.tasks, threads=options.threads, batch_size=options.batch_size)
     result = ScanResult(step, n_bins=sum(run.n for run in runs))
@@ -138,7 +150,7 @@ def scan_to_files(
     fingerprint = fingerprint_of(
         {"scan": identity, "step": step, "tasks": scanner.tasks, "weights": weights_digest(model)}, files
     )
-    parts_dir = parts_directory([*outputs, *sites][0])
+    parts_dir = parts_directory(named[0])
     work = ScanWork(model, source, step, scanner.tasks, options.threads, options.batch_size, scanner)
     parts = run_chunks(
         chunks, work, parts_dir=parts_dir, fingerprint=fingerprint, suffix=".npy",
@@ -147,12 +159,13 @@ def scan_to_files(
     with ExitStack() as stack:
         opened = Outputs(source, outputs, scanner.tasks, strands, step, options.long, options.min_score, stack)
         site_writer = None
-        if sites:
+        if sites or attributions is not None or call_sites:
             thresholds = _thresholds(scanner, source, runs, options)
             result.thresholds = dict(zip(scanner.tasks, thresholds.tolist(), strict=True))
             k = options.kmer_length if options.kmer_length is not None else (0 if is_long else 6)
             distance = max(1, (options.distance or bin_size(model)) // step)
-            site_writer = SiteWriter(scanner, source, sites, thresholds, distance, k, stack)
+            maps = None if attributions is None else SiteMapWriter(attributions, model, stack)
+            site_writer = SiteWriter(scanner, source, sites, thresholds, distance, k, stack, maps)
         for chunk, part in zip(chunks, parts, strict=True):
             for run, scores in _split(chunk.payload, np.load(part)):
                 starts, ends = bin_bounds(run, step, source.contigs[run.contig])
@@ -163,7 +176,8 @@ def scan_to_files(
         if site_writer is not None:
             site_writer.finish()
             result.n_sites = site_writer.n_sites
-    result.files = [*opened.files, *(Path(path) for path in sites)]
+            result.best_sites = site_writer.best_sites
+    result.files = [*opened.files, *map(Path, named[len(outputs) :])]
     remove_parts(parts_dir)
     return result
 

@@ -17,16 +17,17 @@ from ripe_lib.encoding import Codes, decode_sequence
 from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.kmers import BestKmer, best_kmers
 from ripe_lib.scan.network import Array
+from ripe_lib.scan.site_maps import SiteMapWriter
 from ripe_lib.scan.sites import Site, SiteCaller
-from ripe_lib.scan.sources import Run, Source, TranscriptSource, stretches
+from ripe_lib.scan.sources import Run, Source, TranscriptSource, peak_windows
 from ripe_lib.tables import open_table
-from ripe_lib.windows import window_start
 
 COLUMNS = [
     "chrom", "start", "end", "strand", "task", "score", "threshold", "peak_start", "peak_end",
     "kmer", "kmer_start", "kmer_end", "kmer_effect",
 ]  # fmt: skip
 _FLUSH_ROWS = 5_000
+KEPT_SITES = 5_000
 
 
 class SiteWriter:
@@ -44,6 +45,7 @@ class SiteWriter:
         distance: int,
         kmer_length: int,
         stack: ExitStack,
+        maps: SiteMapWriter | None = None,
     ) -> None:
         self._scanner, self._source = scanner, source
         self._thresholds, self._distance, self._k = thresholds, distance, kmer_length
@@ -62,7 +64,12 @@ class SiteWriter:
         self._held: list[pd.DataFrame] = []
         self._held_contig: str | None = None
         self.n_sites = 0
-        self._write(self._frame([], []))  # the header, even if there will be no site
+        self._maps = maps
+        empty = self._frame([], [])
+        self._best = [empty]
+        if self._transcripts is not None:
+            empty = self._to_genome(empty, "")
+        self._write(empty)  # the header, even if there will be no site
 
     def add(self, run: Run, scores: Array) -> None:
         """Take the next run with its scores (n, T)."""
@@ -96,9 +103,13 @@ class SiteWriter:
         numbers = {peak: number for number, peak in enumerate(windows)}
         kmers: list[BestKmer] = [BestKmer(-1, float("nan"))] * len(sites)
         seq: Codes = np.zeros((0, 0), np.uint8)
+        region: Codes | None = None
         starts = np.zeros(0, np.int64)
+        if self._k or self._maps is not None:
+            seq, region, starts = peak_windows(
+                self._source, self._scanner.model.spec, *self._current, windows, self._scanner.step
+            )
         if self._k:
-            seq, region, starts = self._windows(windows)
             pairs = [(numbers[site.peak], int(self._scanner.columns[site.task])) for site in sites]
             kmers = best_kmers(
                 self._scanner.model, seq, region, pairs, length=self._k, batch_size=self._scanner.batch_size
@@ -113,25 +124,15 @@ class SiteWriter:
                 if self._current[1] == "-":
                     low = int(starts[number]) + seq.shape[1] - kmer.offset - self._k
             rows.append((letters, low, kmer.effect))
-        self._held.append(self._frame(sites, rows))
+        frame = self._frame(sites, rows)
+        self._remember(frame)
+        if self._maps is not None:
+            places = [numbers[site.peak] for site in sites]
+            self._maps.add(frame, seq[places], None if region is None else region[places])
+        self._held.append(frame if self._transcripts is None else self._to_genome(frame, self._current[0]))
 
     def _place(self, contig: str) -> str:
         return contig if self._transcripts is None else self._transcripts.place_of(contig)[0]
-
-    def _windows(self, peaks: Sequence[int]) -> tuple[Codes, Codes | None, NDArray[np.int64]]:
-        """Return the windows of bins of the current strand, and where they start on the plus strand."""
-        contig, strand = self._current or ("", "+")
-        seqs, regions, starts = [], [], []
-        length, step = self._scanner.lengths[0], self._scanner.step
-        for peak in peaks:
-            stretch = stretches(self._source, Run(contig, strand, peak, 1), self._scanner)[0]
-            seqs.append(stretch.seq[stretch.seq_first : stretch.seq_first + length])
-            if stretch.region is not None:
-                first = stretch.region_first
-                regions.append(stretch.region[first : first + self._scanner.lengths[1]])
-            begin = peak * step
-            starts.append(window_start(begin, min(begin + step, self._source.contigs[contig]), length))
-        return np.stack(seqs), np.stack(regions) if regions else None, np.array(starts, dtype=np.int64)
 
     def _frame(self, sites: Sequence[Site], kmers: Sequence[tuple[str, int, float]]) -> pd.DataFrame:
         contig, strand = self._current or ("", "+")
@@ -152,10 +153,21 @@ class SiteWriter:
             "kmer_end": np.array([low + k if low >= 0 else -1 for _, low, _ in kmers], dtype=np.int64),
             "kmer_effect": np.array([effect for _, _, effect in kmers], dtype=np.float32),
         }
-        frame = pd.DataFrame(columns)
-        if self._transcripts is not None:
-            frame = self._to_genome(frame, contig)
-        return frame
+        return pd.DataFrame(columns)
+
+    def _remember(self, frame: pd.DataFrame) -> None:
+        """Keep the best sites, in coordinates of the source's contigs."""
+        self._best.append(frame)
+        if sum(map(len, self._best)) > 2 * KEPT_SITES:
+            self._best = [self.best_sites]
+
+    @property
+    def best_sites(self) -> pd.DataFrame:
+        """The :data:`KEPT_SITES` sites with the highest score, best first, in coordinates of the contigs scanned."""
+        frames = [frame for frame in self._best if len(frame)] or self._best[:1]
+        joined = pd.concat(frames, ignore_index=True)
+        order = np.lexsort((joined["task"], joined["start"], joined["chrom"], -joined["score"]))
+        return joined.iloc[order[:KEPT_SITES]].reset_index(drop=True)
 
     def _to_genome(self, frame: pd.DataFrame, transcript: str) -> pd.DataFrame:
         """Replace transcript coordinates by those of the genome, keeping them in columns of their own."""

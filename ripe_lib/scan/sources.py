@@ -75,22 +75,40 @@ def stretches(source: Source, run: Run, scanner: Scanner) -> list[Stretch]:
     n_whole = min(run.n, max(0, length // step - run.first))
     found = []
     if n_whole:
-        found.append(_stretch(source, run, run.first * step, (run.first + 1) * step, n_whole, scanner))
+        start = run.first * step
+        found.append(_stretch(source, run, start, start + step, n_whole, step, scanner.lengths))
     if n_whole < run.n:  # the last bin of the contig is shorter, so its window is off the grid
         last = (run.first + n_whole) * step
-        found.append(_stretch(source, run, last, length, 1, scanner))
+        found.append(_stretch(source, run, last, length, 1, step, scanner.lengths))
     return found[::-1] if minus else found
 
 
-def _stretch(source: Source, run: Run, start: int, end: int, n: int, scanner: Scanner) -> Stretch:
+def _stretch(source: Source, run: Run, start: int, end: int, n: int, step: int, lengths: tuple[int, int]) -> Stretch:
     """Return the windows of ``n`` bins, the first of which is ``[start, end)``."""
-    minus, hop = run.strand == "-", (n - 1) * scanner.step
-    first = [window_start(start, end, length) for length in scanner.lengths]
-    last = [begin + length + hop for begin, length in zip(first, scanner.lengths, strict=True)]
-    low, high = (min(first), max(last)) if scanner.lengths[1] else (first[0], last[0])
+    minus, hop = run.strand == "-", (n - 1) * step
+    first = [window_start(start, end, length) for length in lengths]
+    last = [begin + length + hop for begin, length in zip(first, lengths, strict=True)]
+    low, high = (min(first), max(last)) if lengths[1] else (first[0], last[0])
     seq, region = source.codes(run.contig, low, high - low, minus)
     offsets = [(high - end) if minus else (begin - low) for begin, end in zip(first, last, strict=True)]
-    return Stretch(seq, region if scanner.lengths[1] else None, offsets[0], offsets[1], n)
+    return Stretch(seq, region if lengths[1] else None, offsets[0], offsets[1], n)
+
+
+def peak_windows(
+    source: Source, spec: Any, contig: str, strand: str, bins: Sequence[int], step: int
+) -> tuple[Codes, Codes | None, NDArray[np.int64]]:
+    """Return the windows of single bins: codes (B, L), (B, R) or None, and where the first start on the plus strand."""
+    seqs, regions, starts = [], [], []
+    lengths, contig_length = (spec.sequence_length, spec.region_length), source.contigs[contig]
+    for number in bins:
+        begin = number * step
+        end = min(begin + step, contig_length)
+        stretch = _stretch(source, Run(contig, strand, number, 1), begin, end, 1, step, lengths)
+        seqs.append(stretch.seq[stretch.seq_first : stretch.seq_first + lengths[0]])
+        if stretch.region is not None:
+            regions.append(stretch.region[stretch.region_first : stretch.region_first + lengths[1]])
+        starts.append(window_start(begin, end, lengths[0]))
+    return np.stack(seqs), np.stack(regions) if regions else None, np.array(starts, dtype=np.int64)
 
 
 @dataclass(frozen=True)

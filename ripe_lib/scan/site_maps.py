@@ -1,0 +1,83 @@
+"""Attribution maps of the sites of a scan, in one HDF5 file."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ripe_lib.atomic import atomic_file
+from ripe_lib.attribution import CompletenessWarning, integrated_gradients
+from ripe_lib.encoding import Codes, one_hot
+from ripe_lib.models import Model
+
+FORMAT = "deepripe-site-maps-1"
+_TEXT = ("chrom", "strand", "task", "kmer")
+_NUMBERS = {"start": np.int64, "end": np.int64, "peak_start": np.int64, "peak_end": np.int64, "score": np.float32}
+
+
+class SiteMapWriter:
+    """Integrated gradients of each site's own task at its peak.
+
+    One row per site, in the order in which sites were finished: ``chrom start end strand task score peak_start
+    peak_end kmer`` (coordinates of the contig, RNA or transcript that was scanned), ``seq`` (N, L, 4) and ``region``
+    (N, R, 4) maps in RNA sense and units of probability, ``gap`` (N,), ``seq_codes`` and ``region_codes`` the windows.
+    """
+
+    def __init__(self, path: str | Path, model: Model, stack: ExitStack) -> None:
+        import h5py
+
+        self._model = model
+        self._n = 0
+        self._file = stack.enter_context(h5py.File(stack.enter_context(atomic_file(path)), "w"))
+        self._file.attrs["format"] = FORMAT
+        self._file.attrs["model"] = model.name
+        spec = model.spec
+        shapes: dict[str, tuple[tuple[int, ...], Any]] = {
+            "seq": ((spec.sequence_length, 4), np.float32),
+            "seq_codes": ((spec.sequence_length,), np.uint8),
+            "gap": ((), np.float64),
+            **{name: ((), h5py.string_dtype()) for name in _TEXT},
+            **{name: ((), kind) for name, kind in _NUMBERS.items()},
+        }
+        if spec.has_region:
+            shapes["region"] = ((spec.region_length, 4), np.float32)
+            shapes["region_codes"] = ((spec.region_length,), np.uint8)
+        for name, (shape, kind) in shapes.items():
+            packing = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if shape else {}
+            self._file.create_dataset(
+                name, (0, *shape), kind, maxshape=(None, *shape), chunks=(256, *shape), track_times=False, **packing
+            )
+
+    def add(self, sites: pd.DataFrame, seq_codes: Codes, region_codes: Codes | None) -> None:
+        """Append sites with the windows of their peaks (B, L) and (B, R)."""
+        spec = self._model.spec
+        if region_codes is None:
+            region_codes = np.full((len(sites), spec.region_length), 4, dtype=np.uint8)
+        columns: dict[str, Any] = {
+            "seq": np.zeros((len(sites), spec.sequence_length, 4), np.float32),
+            "region": np.zeros((len(sites), spec.region_length, 4), np.float32),
+            "gap": np.zeros(len(sites)),
+            "seq_codes": seq_codes,
+            "region_codes": region_codes,
+            **{name: sites[name].to_numpy(dtype=object) for name in _TEXT},
+            **{name: sites[name].to_numpy() for name in _NUMBERS},
+        }
+        for task, rows in sites.groupby("task").indices.items():
+            inputs = {"seq": one_hot(seq_codes[rows])}
+            if spec.has_region:
+                inputs["region"] = one_hot(region_codes[rows])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", CompletenessWarning)  # the gap is in the file
+                maps = integrated_gradients(self._model, inputs, task=str(task))
+            columns["seq"][rows], columns["gap"][rows] = maps.seq, maps.gap
+            if maps.region is not None:
+                columns["region"][rows] = maps.region
+        for name, data in self._file.items():
+            data.resize(self._n + len(sites), axis=0)
+            data[self._n :] = columns[name]
+        self._n += len(sites)
