@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
-
-if TYPE_CHECKING:
-    from ripe_lib.models import Model
+from ripe_lib.models import Model, model_arguments
 
 FIELDS = ("ref", "alt", "delta", "delta_logit", "delta_noregion", "class", "percentile")
 CLASSES = ("none", "lost", "gained", "weakened", "strengthened")
 BACKGROUND_FILE = "variant_background.tsv"
+BACKGROUND_FORMAT = "deepripe-variant-background-1"
 _CLASS_NAMES = np.array([*CLASSES, ""], dtype=object)
 
 
@@ -42,20 +39,32 @@ def class_names(codes: NDArray[np.float32]) -> NDArray[np.object_]:
 def load_background(model: Model) -> tuple[NDArray[np.float64], NDArray[np.float32]] | None:
     """Return (percentages (Q,), quantiles of |delta| (T, Q)) shipped with a model, or None if there are none.
 
-    The table ``variant_background.tsv`` has the columns ``task`` and one per percentage (``0``, ``50``, ``99.9`` ...).
+    The table ``variant_background.tsv`` has one comment line that names the weights, and the columns ``task`` and one
+    per percentage (``0``, ``5``, ..., ``99.9``, ``100``).
+
+    Raises
+    ------
+    InputError
+        If the table is damaged, or of other weights.
     """
     import pandas as pd
 
     if model.directory is None or not (path := model.directory / BACKGROUND_FILE).is_file():
         return None
+    again = f"Make it again with: python -m training.variant_background {model.name} DATASET"
+    with path.open(encoding="utf-8") as file:
+        said = file.readline().split()
+    if said[1:2] != [BACKGROUND_FORMAT]:
+        raise InputError(f"{path}: expected a table of format {BACKGROUND_FORMAT}. {again}")
+    if f"weights={model_arguments(model.directory)['sha256']}" not in said:
+        raise InputError(f"{path}: expected the background of these weights, got that of others. {again}")
     table = pd.read_csv(path, sep="\t", comment="#", dtype={"task": str}).set_index("task")
     try:
         percentages = np.array([float(name) for name in table.columns])
         quantiles = table.loc[model.tasks].to_numpy(np.float32)
     except (ValueError, KeyError) as error:
         raise InputError(
-            f"{path}: expected one row per task of {model.name} and one column per percentage ({error}). "
-            f"Make it again with: python -m training.variant_background {model.name}"
+            f"{path}: expected one row per task and one column per percentage ({error}). {again}"
         ) from error
     return percentages, quantiles
 
