@@ -20,7 +20,7 @@ from ripe_lib.predict import logit_model
 
 RULES = ("midpoint", "left", "trapezoid")
 OUTPUTS = ("probability", "logit")
-# Network evaluations per compiled call; larger calls were not faster (benchmarks/bench_attribution.py).
+# Network evaluations per compiled call: enough to keep two cores busy, few enough to stay in their caches.
 DEFAULT_POINTS = 512
 # Tasks that share one forward pass; each adds its own backward pass to the graph.
 _TASKS_PER_CALL = 8
