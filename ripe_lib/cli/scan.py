@@ -176,7 +176,7 @@ def _scan(args: argparse.Namespace, model: Model, source: Source, formats: tuple
 
 
 def _draw(args: argparse.Namespace, model: Model, source: Source, result: ScanResult, formats: tuple[str, ...]) -> None:
-    from ripe_lib.scan_plots import scan_report, write_pictures
+    from ripe_lib.scan.plots import scan_report, write_pictures
 
     def drawing(items: Iterable[Any]) -> Any:
         return progress(items, quiet=args.quiet, unit="picture", desc="draw")

@@ -9,5 +9,7 @@ module                    holds
 ``engine``, ``network``   the scores: bins, blocks, threads; exact sharing between neighbouring windows
 ``sites``, ``kmers``      local maxima above a threshold; the k-mer behind a peak
 ``tracks``, ``output``    bedGraph, bigWig, HDF5, tables
+``site_table``            sites as tables and BED; ``site_maps``: their attribution maps
+``plots``                 pictures and the page
 ========================  =========================================================================================
 """

@@ -148,7 +148,7 @@ def _draw_regions(ax: Axes, codes: Any, view: View) -> None:
     present = set(np.unique(codes).tolist())
     handles = [_patch(REGION_COLORS[key], text) for number, (text, key) in enumerate(names) if number in present]
     if handles:
-        ax.legend(handles=handles, frameon=False, ncols=4, loc="upper right", bbox_to_anchor=(1, -1.0), borderpad=0)
+        ax.legend(handles=handles, frameon=False, ncols=4, loc="upper right", bbox_to_anchor=(1, -2.3), borderpad=0)
 
 
 def _patch(color: str, label: str) -> Any:
