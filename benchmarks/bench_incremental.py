@@ -1,6 +1,6 @@
 """Exact substitution scoring against full passes of the compiled network on ready arrays, in one run.
 
-Usage: python benchmarks/bench_incremental.py [--model NAME] [--architecture cnn] [--sites 2048] [--repeats 5]
+Usage: python -m benchmarks.bench_incremental [--model NAME] [--architecture cnn] [--sites 2048] [--repeats 5]
 
 Rows: scattered SNVs (one alternative per reference window) without and with region tracks, every substitution of
 separate windows, and every substitution of a 1-kb stretch with each variant in its own window. The full passes are
@@ -16,12 +16,12 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from common import machine, write_results
 
+from benchmarks.common import machine, write_results
 from ripe_lib.encoding import one_hot
-from ripe_lib.incremental import SubstitutionScorer, in_silico_mutagenesis
+from ripe_lib.incremental import SubstitutionScorer, in_silico_mutagenesis, sigmoid
 from ripe_lib.models import Model, load_model
-from ripe_lib.predict import compiled_call
+from ripe_lib.predict import compiled_call, predict_codes
 from ripe_lib.spec import ModelSpec
 
 CENTRE = 74
@@ -46,7 +46,7 @@ def sliding(codes, n, length):
 
 
 def one_region_track(rng, length):
-    """A stretch of a transcript: one border every 400 bases or so."""
+    """Return the region types of a stretch of a transcript: a border every 400 bases or so."""
     borders = np.sort(rng.integers(0, length, max(1, length // 400)))
     return (np.searchsorted(borders, np.arange(length), side="right") % 2).astype(np.uint8)
 
@@ -129,6 +129,18 @@ def one_stretch(model, scorer, rng, *, with_region, n=1000):
     return lambda: full_passes(model, windows, regions), incremental, 6 * n
 
 
+def equality(model, scorer, rng, n=200):
+    """Return the largest difference in probability to full passes, over random positions and bases."""
+    seq = rng.integers(0, 4, (n, model.spec.sequence_length)).astype(np.uint8)
+    region = random_tracks(rng, n, model.spec.region_length)
+    position, alt = rng.integers(0, model.spec.sequence_length, n), rng.integers(0, 4, n).astype(np.uint8)
+    changed = seq.copy()
+    changed[np.arange(n), position] = alt
+    state = scorer.reference(seq, region)
+    got = sigmoid(scorer.alternatives(state, np.arange(n), position, alt))
+    return float(np.abs(got - predict_codes(model, changed, region)).max())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", help="a model's name; default: an untrained network with 31 tasks")
@@ -148,13 +160,24 @@ def main():
         "1-kb saturation, region track": one_stretch(model, scorer, rng, with_region=True),
     }
     rows = []
+    check = equality(model, scorer, rng)
+    print(f"largest difference to full passes: {check:.1e} in probability")
     print(f"{'case':42s} {'passes':>8s} {'full s':>8s} {'exact s':>8s} {'ratio':>7s}")
     for name, (full, incremental, passes) in cases.items():
         slow, fast = best_times([full, incremental], args.repeats)
         rows.append({"case": name, "passes": passes, "full_s": slow, "incremental_s": fast, "ratio": slow / fast})
         print(f"{name:42s} {passes:8d} {slow:8.3f} {fast:8.3f} {slow / fast:7.2f}", flush=True)
     name = f"incremental_{model.name.split('/')[-1]}_{model.spec.architecture}"
-    write_results(name, {"model": model.name, "architecture": model.spec.architecture, "rows": rows, **machine()})
+    write_results(
+        name,
+        {
+            "model": model.name,
+            "architecture": model.spec.architecture,
+            "largest_difference": check,
+            "rows": rows,
+            **machine(),
+        },
+    )
 
 
 if __name__ == "__main__":

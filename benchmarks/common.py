@@ -15,7 +15,9 @@ def machine():
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
         model = names[0] if names else model
     return {
         "machine": {"cpu": model, "cores": os.cpu_count(), "load": [round(value, 2) for value in os.getloadavg()]},
