@@ -30,7 +30,9 @@ import ripe_lib
 from ripe_lib.encoding import encode_sequence, one_hot
 from ripe_lib.predict import compiled_call
 from ripe_lib.variants import VariantOptions
-from ripe_lib.variants.output import OutputFormat, VariantJob, write_scores
+from ripe_lib.variants.format import OutputFormat
+from ripe_lib.variants.output import write_scores
+from ripe_lib.variants.worker import VariantJob, Worker
 
 SPACING = 550
 GENE = 20_000
@@ -74,11 +76,10 @@ def write_world(folder, n, rng):
 
 def ready_arrays(model, job):
     """Return the one-hot windows of both alleles as the scorer would make them."""
-    from ripe_lib.variants.output import _Worker
     from ripe_lib.variants.windows import alternative_sequence, reference_codes
     from ripe_lib.vcf import VcfFile
 
-    worker = _Worker(job, [model])
+    worker = Worker(job, [model])
     with VcfFile(job.vcf_file) as vcf:
         records = next(vcf.records(10**9))
     alleles, rows = worker.scorer.rows(records)

@@ -108,7 +108,8 @@ def run(args: argparse.Namespace) -> None:
     apply_threads(args.threads)
     from ripe_lib.alleles import OK, REASONS
     from ripe_lib.variants.format import OutputFormat
-    from ripe_lib.variants.output import RowFilter, VariantJob, write_scores
+    from ripe_lib.variants.output import write_scores
+    from ripe_lib.variants.worker import RowFilter, VariantJob
 
     out = OutputFormat.of(args.output, args.format, args.top or 0)
     if args.gtf is None and args.strand == "auto":

@@ -15,8 +15,9 @@ from ripe_lib.errors import InputError, UnknownNameError
 from ripe_lib.variants import VariantOptions
 from ripe_lib.variants import output as variant_output
 from ripe_lib.variants.format import OutputFormat, bgzf
-from ripe_lib.variants.output import RowFilter, VariantJob, write_scores
+from ripe_lib.variants.output import write_scores
 from ripe_lib.variants.peaks import Peaks
+from ripe_lib.variants.worker import RowFilter, VariantJob
 from tests.support.toy_genome import ToyGenome
 from tests.support.toy_models import random_model
 from tests.support.variant_files import FASTA, GTF, VCF, random_vcf, write_model

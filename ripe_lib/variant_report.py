@@ -1,0 +1,158 @@
+"""A page of the strongest changes of a scored VCF: a table, and the attributions of both alleles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ripe_lib.alleles import Alleles, canonical_alleles
+from ripe_lib.annotation import Annotation
+from ripe_lib.attribution import integrated_gradients, letter_scores
+from ripe_lib.encoding import Codes, one_hot
+from ripe_lib.figures import new_figure, style
+from ripe_lib.genome import Genome
+from ripe_lib.models import Model, load_model
+from ripe_lib.plot import mark_positions, plot_logo, position_axis, value_limits
+from ripe_lib.report import Report
+from ripe_lib.variants.output import Summary
+from ripe_lib.variants.summary import CLASSES, class_codes
+from ripe_lib.variants.windows import (
+    Sites,
+    alternative_region,
+    alternative_sequence,
+    change_index,
+    reference_codes,
+)
+from ripe_lib.variants.worker import VariantJob
+from ripe_lib.vcf import VcfRecords
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SHOWN = 36  # nt on each side of the change
+_CLASS_TEXT = dict(zip(CLASSES, ("no change", "site lost", "site gained", "weakened", "strengthened"), strict=True))
+
+
+def write_report(job: VariantJob, summary: Summary, folder: str | Path) -> Path:
+    """Write ``index.html`` with the strongest changes of a run (``job.n_strongest`` of them); returns its path."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    report = Report("Variant effects on RNA-binding proteins", f"{summary.n_records:,} records")
+    report.add_heading("What was scored")
+    counts = pd.DataFrame(summary.status.most_common(), columns=["status", "rows"])
+    report.add_table(counts, caption="Alleles and strands by status", filterable=False)
+    report.add_heading("Strongest changes")
+    report.add_text(
+        "One row per allele and strand: its task with the largest |delta|. `delta` is the probability of the "
+        f"alternative minus that of the reference. A change is {_classes(job)}"
+    )
+    strongest = summary.strongest
+    if not strongest:
+        report.add_text("No allele could be scored, or none passed the filters.")
+        return report.write(folder / "index.html")
+    genome = Genome(job.fasta_file)
+    annotation = None if job.gtf_file is None else Annotation.load(job.gtf_file).for_genome(genome)
+    models = {model.name: model for model in map(load_model, job.models)}
+    anchors = [f"change-{number + 1}" for number in range(len(strongest))]
+    table = _table(job, strongest, several=len(models) > 1)
+    links = {"variant": anchors}
+    report.add_table(table, caption="Strongest changes", links=links)
+    report.add_heading("Attributions of both alleles")
+    report.add_text(
+        "Integrated gradients of the reference (above) and the alternative allele (below), 5' to 3' on the strand of "
+        "the RNA, on one scale. Shaded: the changed bases. Letters above the line raise the prediction."
+    )
+    for anchor, row, name in zip(anchors, strongest, table["variant"], strict=True):
+        model = models[row["model"]]
+        figure = allele_figure(model, genome, annotation if job.options.region != "none" else None, row, name)
+        report.add_figure(figure, f"{name}, {row['task']}: delta {row['delta']:+.3f}", format="svg", anchor=anchor)
+    return report.write(folder / "index.html")
+
+
+def _classes(job: VariantJob) -> str:
+    options = job.options
+    return (
+        f"none up to |delta| {options.delta_threshold:g}; otherwise a site is lost or gained if only one allele has a "
+        f"probability above {options.site_threshold:g}, else it is weakened or strengthened."
+    )
+
+
+def _table(job: VariantJob, strongest: list[dict[str, Any]], *, several: bool) -> pd.DataFrame:
+    frame = pd.DataFrame(strongest)
+    variant = [f"{r['chrom']}:{r['pos']} {_short(r['ref'])}>{_short(r['alt'])} ({r['strand']})" for r in strongest]
+    ref, alt = (frame[name].to_numpy(np.float32) for name in ("ref_probability", "alt_probability"))
+    codes = class_codes(ref, alt, job.options.delta_threshold, job.options.site_threshold)
+    columns: dict[str, Any] = {
+        "variant": variant,
+        "id": frame["id"],
+        "genes": frame["genes"],
+        "region type": frame["region_type"],
+        **({"model": frame["model"]} if several else {}),
+        "task": frame["task"],
+        "ref": ref,
+        "alt": alt,
+        "delta": frame["delta"],
+        "change": [_CLASS_TEXT[CLASSES[int(code)]] for code in codes],
+    }
+    return pd.DataFrame(columns)
+
+
+def _short(allele: str) -> str:
+    return allele if len(allele) <= 12 else f"{allele[:9]}...({len(allele)})"
+
+
+def _site(genome: Genome, row: dict[str, Any], length: int) -> tuple[Sites, Alleles]:
+    """Find the change of a row again."""
+    nothing = ["."]
+    position = np.array([row["pos"]], dtype=np.int64)
+    records = VcfRecords([row["chrom"]], position, nothing, [row["ref"]], [row["alt"]], nothing)
+    alleles = canonical_alleles(records, genome, max_inserted=length)
+    minus = np.array([row["strand"] == "-"])
+    sites = Sites(alleles.contig, alleles.start, minus, alleles.n_removed, alleles.n_inserted, alleles.inserted)
+    return sites, alleles
+
+
+def allele_figure(
+    model: Model, genome: Genome, annotation: Annotation | None, row: dict[str, Any], title: str
+) -> Figure:
+    """Draw the attributions of both alleles of one change for its task, one above the other on one scale."""
+    spec = model.spec
+    length = spec.sequence_length
+    sites, _ = _site(genome, row, max(length, spec.region_length))
+    seq: Codes = np.concatenate(
+        [reference_codes(genome.fetch, sites, length), alternative_sequence(genome, sites, length)]
+    )
+    windows = {"seq": one_hot(seq)}
+    if annotation is not None and spec.has_region:
+        ref_region = reference_codes(annotation.region_codes, sites, spec.region_length)
+        alt_region = alternative_region(annotation, sites, spec.region_length)
+        windows["region"] = one_hot(np.concatenate([ref_region, alt_region]))
+    maps = integrated_gradients(model, windows, task=row["task"])
+    letters = letter_scores(maps.seq, windows["seq"])
+    heights = letters[..., None] * (windows["seq"] > 0.99)
+    minus = bool(sites.minus[0])
+    at = change_index(length)
+    spans = [int(sites.n_removed[0]), min(int(sites.n_inserted[0]), length - at)]
+    first = -(length // 2)
+    middle = length - 1 - at if minus else at
+    shown = slice(max(0, middle - _SHOWN), min(length, middle + _SHOWN + 1))
+    limits = value_limits([heights[:, shown]])
+    with style():
+        figure = new_figure(height_mm=72)
+        axes = figure.subplots(2, 1, sharex=True)
+        figure.suptitle(f"{title}   {row['task']}", fontsize=8.5, x=0.01, ha="left")
+        for ax, one, span, name, key in zip(
+            axes, heights, spans, ("reference", "alternative"), ("ref_probability", "alt_probability"), strict=True
+        ):
+            plot_logo(ax, one, first=first, ylabel="attribution", ylim=limits)
+            here = range(at, at + span)
+            places = [length - 1 - i for i in here] if minus else list(here)
+            if places:
+                mark_positions(ax, [first + i for i in places if 0 <= i < length], color="#b9a2e8")
+            ax.set_title(f"{name}   p = {row[key]:.3f}", loc="left", fontweight="bold")
+            ax.set_xlim(first + shown.start - 0.5, first + shown.stop - 0.5)
+        position_axis(axes[-1])
+    return figure
