@@ -42,13 +42,20 @@ def timed(function):
     return result, time.perf_counter() - wall, time.process_time() - cpu
 
 
-def compare(model, n, step, with_region, repeats, rng):
+def region_track(kind, length, rng):
+    """Region types: none, exons of 600 nt every 2,500 nt, or another type every 200 nt."""
+    if kind == "none":
+        return None
+    if kind == "gene":
+        return np.resize(np.repeat(np.array([1, 0], dtype=np.uint8), [600, 1900]), length)
+    return np.repeat(rng.choice(5, length // 200 + 1), 200)[:length].astype(np.uint8)
+
+
+def compare(model, n, step, kind, repeats, rng):
     """Time both ways on ``n`` bins."""
     spec = model.spec
     seq = rng.integers(0, 4, spec.sequence_length + (n - 1) * step).astype(np.uint8)
-    region_length = spec.region_length + (n - 1) * step
-    region = np.repeat(rng.choice(5, region_length // 200 + 1), 200)[:region_length].astype(np.uint8)
-    region = region if with_region else None
+    region = region_track(kind, spec.region_length + (n - 1) * step, rng)
     scanner = Scanner(model, step=step, threads=THREADS)
     stretch = Stretch(seq, region, 0, 0, n)
     call = compiled_call(model)
@@ -85,7 +92,7 @@ def compare(model, n, step, with_region, repeats, rng):
         "model": model.name,
         "architecture": spec.architecture,
         "step": step,
-        "region": "types" if with_region else "none",
+        "region": kind,
         "bins": n,
         "every_window_per_s": round(n / slow),
         "scan_per_s": round(n / fast),
@@ -177,8 +184,9 @@ def main():
     rng = np.random.default_rng(0)
     model = ripe_lib.load_model(args.model)
     rows = []
-    for step, with_region, n in ((1, False, args.bins), (1, True, args.bins), (50, True, args.bins // 4)):
-        rows.append(compare(model, n, step, with_region, args.repeats, rng))
+    for step, kind in ((1, "none"), (1, "gene"), (1, "every 200 nt"), (50, "none"), (50, "gene")):
+        n = args.bins if step == 1 else args.bins // 4
+        rows.append(compare(model, n, step, kind, args.repeats, rng))
         print("  ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
     results = {**machine(), "shared": rows}
     if args.chromosome:

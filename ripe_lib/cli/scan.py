@@ -226,7 +226,7 @@ def _source(args: argparse.Namespace, model: Model) -> Iterator[Source]:
     from ripe_lib.scan.sources import RnaSource
 
     first = Path([*args.output, *args.sites, args.attributions][0])
-    scratch = first.parent / f".{first.name}.rna"
+    scratch = first.absolute().parent / f".{first.name}.rna"  # workers may run in other folders
     try:
         yield RnaSource(read_rna_fasta(args.rna, scratch, region_file=args.region_file, region_letter=args.region_type))
     finally:

@@ -27,8 +27,10 @@ from ripe_lib.models import Model
 from ripe_lib.predict import predict_codes
 from ripe_lib.scan.network import Array, Workspace, dense_scanner
 
-BLOCK_LETTERS = 8192  # letters and
-BLOCK_WINDOWS = 2048  # windows per block: its arrays stay in the cache
+# A block has at most so many letters and windows: its arrays stay in the cache.
+BLOCK_LETTERS = 8192
+BLOCK_WINDOWS = 2048
+SEGMENT_WINDOWS = 200  # with one region type from which a block of their own pays
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class Scanner:
         if step < 1:
             raise InputError(f"step: expected at least 1, got {step}.")
         self.model, self.step, self.batch_size = model, step, batch_size
-        self.tasks = list(model.tasks) if tasks is None else list(tasks)
+        self.tasks = list(dict.fromkeys(model.tasks if tasks is None else tasks))
         self.columns = np.array([model.spec.task_index(task) for task in self.tasks], dtype=np.intp)
         self._dense = dense_scanner(model, self.columns)
         self._threads = threads or _available_cores()
@@ -106,9 +108,10 @@ class Scanner:
         output = [np.empty((stretch.n, len(self.tasks)), np.float32) for stretch in stretches]
         per_block = max(1, min(BLOCK_WINDOWS, BLOCK_LETTERS // self.step))
         jobs = [
-            (number, first, min(per_block, stretch.n - first))
+            (number, first, min(per_block, end - first))
             for number, stretch in enumerate(stretches)
-            for first in range(0, stretch.n, per_block)
+            for start, end in self._segments(stretch)
+            for first in range(start, end, per_block)
         ]
 
         def run(job: tuple[int, int, int]) -> None:
@@ -121,6 +124,29 @@ class Scanner:
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(self._threads) as pool:
             list(pool.map(run, jobs))
         return output
+
+    def _segments(self, stretch: Stretch) -> list[tuple[int, int]]:
+        """Cut a stretch so that many windows in a row with one region type all along are blocks of their own.
+
+        Their region branch is a constant (:mod:`ripe_lib.scan.network`).
+        """
+        if stretch.region is None or not self.lengths[1]:
+            return [(0, stretch.n)]
+        codes = self._cut(stretch.region, stretch.region_first, self.lengths[1], stretch.n)
+        changes = np.flatnonzero(codes[1:] != codes[:-1]) + 1
+        edges = np.concatenate([[0], changes, [len(codes)]])
+        # Windows that lie wholly between two changes.
+        first = -(-edges[:-1] // self.step)
+        last = (edges[1:] - self.lengths[1]) // self.step + 1
+        segments, done = [], 0
+        for start, end in zip(first.tolist(), last.tolist(), strict=True):
+            if end - start < SEGMENT_WINDOWS:
+                continue
+            if start > done:
+                segments.append((done, start))
+            segments.append((start, end))
+            done = end
+        return [*segments, (done, stretch.n)] if done < stretch.n else segments
 
     def _block(self, stretch: Stretch, first: int, n: int) -> Array:
         if not hasattr(self._local, "space"):

@@ -246,7 +246,8 @@ class ScanWork:
     ) -> None:
         self._directory = model.directory
         self._name = model.name
-        self._key = _WorkKey(str(model.directory), step, tuple(tasks), threads, batch_size)
+        directory = "" if model.directory is None else str(model.directory.absolute())
+        self._key = _WorkKey(directory, step, tuple(tasks), threads, batch_size)
         self._source, self._scanner = source, scanner
 
     def __getstate__(self) -> dict[str, Any]:

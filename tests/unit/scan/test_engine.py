@@ -1,5 +1,7 @@
 """A scan says what ``predict`` says for the same windows."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -102,6 +104,29 @@ def test_overlapping_pieces_change_nothing(genome, tiny_model, step):
         for first in range(0, 2137 // step - 12, 17 if step > 3 else 300):
             piece = scan(scanner, source, Run("chr1", strand, first, 12))
             np.testing.assert_allclose(piece, whole[first : first + 12], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("step", [1, 4])
+def test_long_stretches_of_one_region_type(tmp_path, tiny_model, rng, monkeypatch, step):
+    """Blocks with a constant region branch, cut where the type changes, give what one general block gives."""
+    region = "i" * 700 + "c" * 90 + "3" * 620 + "N" * 500 + "5" * 10
+    letters = random_rna(rng, len(region))
+    source = rna_source(tmp_path, {"a": letters}, {"a": region})
+    run = Run("a", "+", 0, len(region) // step)
+    monkeypatch.setattr("ripe_lib.scan.engine.SEGMENT_WINDOWS", 50)
+    scanner = Scanner(tiny_model, step=step)
+    stretch = stretches(source, run, scanner)[0]
+    segments = scanner._segments(stretch)
+    assert [segments[0][0], segments[-1][1]] == [0, run.n]
+    assert all(a[1] == b[0] for a, b in pairwise(segments))
+    codes = stretch.region[stretch.region_first :]
+    is_constant = [len(set(codes[step * w : step * w + 250].tolist())) == 1 for w in range(run.n)]
+    found = {w for start, end in segments if is_constant[start] for w in range(start, end)}
+    assert found == {w for w in range(run.n) if is_constant[w]}
+    cut = scan(scanner, source, run)
+    monkeypatch.setattr("ripe_lib.scan.engine.SEGMENT_WINDOWS", 10**9)
+    assert scanner._segments(stretch) == [(0, run.n)]
+    np.testing.assert_allclose(cut, scan(scanner, source, run), rtol=0, atol=2e-6)
 
 
 def test_overlapping_spans_are_scanned_once(genome):
