@@ -1,0 +1,145 @@
+"""Seqlets that look alike: embedding, clustering, alignment within a cluster, merging of shifted copies."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ripe_lib.encoding import UNKNOWN, Codes
+from ripe_lib.meme import information
+from ripe_lib.motifs.seqlets import Seqlets, cut
+
+# With fewer seqlets a neighbour graph means nothing: all of them are aligned to one consensus.
+FEWEST_TO_EMBED = 30
+# Clusters whose motifs correlate at least so well at some shift are copies of one.
+SAME_MOTIF = 0.75
+_ROUNDS = 4
+_TRIM_BITS = 0.2
+
+
+def seqlet_vectors(scores: NDArray[np.floating], codes: Codes, seqlets: Seqlets, length: int) -> NDArray[np.float32]:
+    """Return (S, length * 4): the scores at their letters, negative ones 0, scaled to add up to 1."""
+    values = np.maximum(cut(scores, seqlets, length), 0).astype(np.float64)
+    values /= np.maximum(values.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    letters = np.eye(5)[cut(codes, seqlets, length, fill=UNKNOWN)][..., :4]
+    return (values[..., np.newaxis] * letters).reshape(len(seqlets), -1).astype(np.float32)
+
+
+def embed(vectors: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
+    """Embed seqlets in two dimensions by UMAP; the same vectors and seed give the same result."""
+    with warnings.catch_warnings():
+        # One thread is what makes a seeded UMAP reproducible; saying so again is no news.
+        warnings.filterwarnings("ignore", message="n_jobs value", category=UserWarning)
+        # Equal seqlets (runs of one base) fall apart from the graph: they are a cluster of their own.
+        warnings.filterwarnings("ignore", message="Graph is not fully connected", category=UserWarning)
+        warnings.filterwarnings("ignore", message="(?s).*disconnected", category=UserWarning)
+        from umap import UMAP
+
+        model = UMAP(
+            n_neighbors=min(15, len(vectors) - 1), min_dist=0.0, init="pca", random_state=seed, n_jobs=1, n_components=2
+        )
+        return np.asarray(model.fit_transform(vectors), dtype=np.float64)
+
+
+def cluster(points: NDArray[np.float64], *, eps: float = 0.5) -> list[NDArray[np.int64]]:
+    """Return the rows of every cluster that DBSCAN finds, largest first (ties: by the first row)."""
+    from sklearn.cluster import DBSCAN
+
+    labels = DBSCAN(eps=eps, min_samples=max(5, len(points) // 100)).fit_predict(points)
+    found = [np.flatnonzero(labels == label) for label in range(labels.max(initial=-1) + 1)]
+    return sorted(found, key=lambda rows: (-len(rows), int(rows[0])))
+
+
+def align(scores: NDArray[np.floating], codes: Codes, seqlets: Seqlets, length: int) -> Seqlets:
+    """Shift the seqlets of one cluster onto their common average.
+
+    Every seqlet may move by up to half its length; it goes where its scores agree best with the cluster's average,
+    which is then taken anew. The cluster as a whole stays where its summed score is highest. A window that would hold
+    an unknown base or leave the sequence stays where it was.
+    """
+    reach = length // 2
+    wide = length + 2 * reach
+    letters = cut(codes, seqlets, wide, before=reach, fill=UNKNOWN)
+    values = np.maximum(cut(scores, seqlets, wide, before=reach), 0).astype(np.float64)
+    values /= np.maximum(values[:, reach : reach + length].sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    matrices = values[..., np.newaxis] * np.eye(5)[letters][..., :4]
+    shifts = np.arange(-reach, reach + 1)
+    # Of equal agreement the smallest move, then the one to the left.
+    by_size = shifts[np.lexsort((shifts, np.abs(shifts)))]
+    allowed = np.stack([(letters[:, reach + s : reach + s + length] < UNKNOWN).all(axis=1) for s in by_size], axis=1)
+    allowed |= by_size == 0
+    moves = np.zeros(len(seqlets), dtype=np.int64)
+    rows = np.arange(len(seqlets))[:, np.newaxis]
+    for _ in range(_ROUNDS):
+        average = matrices[rows, reach + moves[:, np.newaxis] + np.arange(length)].mean(axis=0)
+        agreement = np.stack([(matrices[:, reach + s : reach + s + length] * average).sum((1, 2)) for s in by_size], 1)
+        better = by_size[np.where(allowed, np.round(agreement, 6), -np.inf).argmax(axis=1)]
+        if (better == moves).all():
+            break
+        moves = better
+    return _distinct(Seqlets(seqlets.site, seqlets.start + moves, seqlets.score))
+
+
+def _distinct(seqlets: Seqlets) -> Seqlets:
+    """Keep one of seqlets that have moved onto each other."""
+    _, rows = np.unique(np.stack([seqlets.site, seqlets.start], axis=1), axis=0, return_index=True)
+    return seqlets.take(rows)
+
+
+def counts(codes: Codes, seqlets: Seqlets, length: int, flank: int = 0) -> NDArray[np.int64]:
+    """Return the (length + 2 flank, 4) counts of bases at the aligned positions; unknown bases count nowhere."""
+    letters = cut(codes, seqlets, length + 2 * flank, before=flank, fill=UNKNOWN)
+    return np.stack([(letters == base).sum(axis=0) for base in range(4)], axis=1).astype(np.int64)
+
+
+def frequencies(pfm: NDArray) -> NDArray[np.float64]:
+    """Return counts as probabilities; a position without any base is 0.25 each."""
+    total = pfm.sum(axis=1, keepdims=True)
+    return np.where(total > 0, pfm / np.maximum(total, 1), 0.25)
+
+
+def merge_copies(codes: Codes, clusters: Sequence[Seqlets], length: int) -> list[Seqlets]:
+    """Join clusters that are shifted copies of a larger one; largest first."""
+    merged: list[Seqlets] = []
+    for one in sorted(clusters, key=lambda seqlets: (-len(seqlets), seqlets.site[0], seqlets.start[0])):
+        for place, larger in enumerate(merged):
+            shift, likeness = best_shift(
+                frequencies(counts(codes, larger, length)), frequencies(counts(codes, one, length, flank=length // 2))
+            )
+            if likeness >= SAME_MOTIF:
+                moved = Seqlets(one.site, one.start + shift - length // 2, one.score)
+                inside = (cut(codes, moved, length, fill=UNKNOWN) < UNKNOWN).all(axis=1)
+                parts = zip(larger, moved.take(np.flatnonzero(inside)), strict=True)
+                merged[place] = _distinct(Seqlets(*(np.concatenate(pair) for pair in parts)))
+                break
+        else:
+            merged.append(one)
+    return sorted(merged, key=lambda seqlets: (-len(np.unique(seqlets.site)), seqlets.site[0], seqlets.start[0]))
+
+
+def best_shift(motif: NDArray[np.float64], wider: NDArray[np.float64]) -> tuple[int, float]:
+    """Return where a motif lies best in a wider one, and the correlation of the base frequencies there."""
+    length = len(motif)
+    centred = motif - 0.25
+    found = []
+    for shift in range(len(wider) - length + 1):
+        other = wider[shift : shift + length] - 0.25
+        norm = np.sqrt((centred**2).sum() * (other**2).sum())
+        found.append(float((centred * other).sum() / norm) if norm > 0 else 0.0)
+    best = int(np.argmax(np.round(found, 9)))
+    return best, found[best]
+
+
+def trimmed(pfm: NDArray[np.int64], flank: int) -> NDArray[np.int64]:
+    """Cut positions that say nothing from the flanks: information below a fifth of a bit beyond what chance gives."""
+    n = np.maximum(pfm.sum(axis=1), 1)
+    bits = information(frequencies(pfm)) - 3 / (2 * np.log(2) * n)
+    first, last = 0, len(pfm)
+    while first < flank and bits[first] < _TRIM_BITS:
+        first += 1
+    while last > len(pfm) - flank and bits[last - 1] < _TRIM_BITS:
+        last -= 1
+    return pfm[first:last]

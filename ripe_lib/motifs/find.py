@@ -1,0 +1,306 @@
+"""From attribution maps to the motifs of an RBP, matched to known ones."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from ripe_lib.attribution import CompletenessWarning, integrated_gradients, letter_scores, network_inputs
+from ripe_lib.encoding import Codes, codes_from_one_hot, decode_sequence
+from ripe_lib.errors import InputError, MissingPackageError, ShapeMismatchError, unknown_name
+from ripe_lib.meme import MotifMatrix, iupac_consensus
+from ripe_lib.models import Model
+from ripe_lib.motif_databases import ATTRACT, MotifDatabase, load_database
+from ripe_lib.motif_match import match_motifs
+from ripe_lib.motifs import clusters
+from ripe_lib.motifs.seqlets import Seqlets, cut, top_windows
+from ripe_lib.predict import predict
+
+METHODS = ("umap-dbscan", "single")
+DEFAULT_SITES = 1000
+FEWEST_SITES = 5
+FLANK = 2
+_SITES_PER_CALL = 256
+
+
+@dataclass(frozen=True)
+class Motif:
+    """A motif that a model has learned for one task.
+
+    Attributes
+    ----------
+    name : str
+        ``<task>.1``, ``<task>.2``, ... by falling number of sites.
+    pfm : int64 array (W, 4)
+        Counts of A C G U at the aligned positions.
+    consensus : str
+        IUPAC letters of RNA.
+    n_sites : int
+        Sites that hold it.
+    fraction : float
+        ``n_sites`` divided by all true sites that were given.
+    matches : DataFrame
+        Known motifs, best first, see :func:`ripe_lib.motif_match.match_motifs`; empty without a database.
+    kmers : dict
+        Site k-mer at the motif's place -> how often, most frequent first.
+    """
+
+    name: str
+    pfm: NDArray[np.int64] = field(repr=False)
+    consensus: str
+    n_sites: int
+    fraction: float
+    matches: pd.DataFrame = field(repr=False)
+    kmers: dict[str, int] = field(repr=False, default_factory=dict)
+
+    @property
+    def ppm(self) -> NDArray[np.float64]:
+        """Probabilities (W, 4)."""
+        return clusters.frequencies(self.pfm)
+
+    def matrix(self) -> MotifMatrix:
+        """Return it for a MEME file."""
+        return MotifMatrix(self.name, self.consensus, self.ppm, float(self.n_sites))
+
+
+def find_motifs(
+    model: Model,
+    windows: Any,
+    *,
+    task: str,
+    length: int = 6,
+    min_score: float = 0.5,
+    method: str = "umap-dbscan",
+    labels: ArrayLike | None = None,
+    database: MotifDatabase | str | Path | None = ATTRACT,
+    rbp: str | None = None,
+    n_windows: int = 3,
+    flank: int = FLANK,
+    max_sites: int | None = DEFAULT_SITES,
+    n_steps: int = 50,
+    batch_size: int = 1024,
+    seed: int = 0,
+) -> list[Motif]:
+    """Collect the attribution maps of an RBP's sites into its motifs and match them to known ones.
+
+    Parameters
+    ----------
+    model : Model
+    windows : Windows, dict or array
+        Sites, as for :func:`ripe_lib.predict`.
+    task : str
+        Output to explain.
+    length : int
+        Of the windows that are searched in the maps, in nt.
+    min_score : float
+        Sites with a prediction above this are used.
+    method : str
+        ``"umap-dbscan"`` as the paper, or ``"single"``: all windows are aligned to one consensus (also what happens
+        to fewer than 30 windows).
+    labels : (B,) bool, optional
+        Which windows are true sites; others are not used. Default: all.
+    database : MotifDatabase, ``"attract"``, path of a MEME file, or None
+        Known motifs. ATtRACT is left out with a warning where ``concise`` is not installed.
+    rbp : str, optional
+        Protein of the task, to mark its known motifs. Default: what stands before the first ``_`` of the task.
+    n_windows : int
+        Windows taken per map at most.
+    flank : int
+        The motif may grow by so many positions on each side where the bases there are not random.
+    max_sites : int or None
+        Only so many sites, those with the highest predictions, are explained.
+    n_steps : int
+        Of integrated gradients.
+    batch_size : int
+        Windows per network call; changes nothing but speed.
+    seed : int
+        Of the embedding.
+
+    Returns
+    -------
+    list of Motif
+        By falling number of sites; empty if no site has a prediction above ``min_score``. The order of the sites
+        changes nothing.
+
+    Raises
+    ------
+    UnknownNameError
+        For an unknown task or method.
+    InputError, ShapeMismatchError
+        If length, score or labels make no sense.
+
+    Notes
+    -----
+    Source: paper, Methods, "consensus motifs". Left open there: how many windows per map, all parameters of UMAP and
+    DBSCAN, and how clusters are joined; see docs/motifs.md for what is done here.
+    """
+    index = model.spec.task_index(task)
+    _check(length, min_score, method, model.spec.sequence_length)
+    inputs = network_inputs(model, windows)
+    n_windows_given = len(inputs.seq)
+    is_site = np.ones(n_windows_given, dtype=bool) if labels is None else np.asarray(labels) == 1
+    if is_site.shape != (n_windows_given,):
+        raise ShapeMismatchError(f"labels: expected shape ({n_windows_given},), got {is_site.shape}.")
+    scores = np.zeros(n_windows_given)
+    rows = np.flatnonzero(is_site)
+    if len(rows):
+        scores[rows] = predict(model, _take(inputs, rows), batch_size=batch_size)[:, index]
+    codes = codes_from_one_hot(inputs.seq)
+    used = _chosen(rows[scores[rows] > min_score], scores, codes, inputs.region, max_sites)
+    if not len(used):
+        return []
+    maps = np.concatenate(
+        [
+            _letter_maps(model, _take(inputs, used[first : first + _SITES_PER_CALL]), task, n_steps)
+            for first in range(0, len(used), _SITES_PER_CALL)
+        ]
+    )
+    return motifs_from_maps(
+        maps,
+        codes[used],
+        name=task,
+        n_true=int(is_site.sum()),
+        length=length,
+        method=method,
+        n_windows=n_windows,
+        flank=flank,
+        seed=seed,
+        database=_database(database),
+        rbp=task.split("_")[0] if rbp is None else rbp,
+    )
+
+
+def motifs_from_maps(
+    scores: NDArray[np.floating],
+    codes: Codes,
+    *,
+    name: str,
+    n_true: int,
+    length: int = 6,
+    method: str = "umap-dbscan",
+    n_windows: int = 3,
+    flank: int = FLANK,
+    seed: int = 0,
+    database: MotifDatabase | None = None,
+    rbp: str = "",
+) -> list[Motif]:
+    """Collect ready maps into motifs.
+
+    Parameters
+    ----------
+    scores : (B, L) float
+        Attribution of the letter at each position.
+    codes : (B, L) uint8
+        Bases of the sites.
+    name : str
+        First part of the motifs' names.
+    n_true : int
+        Number of all true sites, for ``fraction``.
+    length, method, n_windows, flank, seed, database, rbp
+        As for :func:`find_motifs`.
+    """
+    seqlets = top_windows(scores, codes, length, n_windows=n_windows)
+    groups = _groups(scores, codes, seqlets, length, method, seed)
+    fewest = min(FEWEST_SITES, len(codes))
+    groups = [group for group in groups if len(np.unique(group.site)) >= fewest]
+    motifs = []
+    for number, group in enumerate(groups, start=1):
+        pfm = clusters.trimmed(clusters.counts(codes, group, length, flank), flank)
+        n_sites = len(np.unique(group.site))
+        motifs.append(
+            Motif(
+                name=f"{name}.{number}",
+                pfm=pfm,
+                consensus=iupac_consensus(pfm),
+                n_sites=n_sites,
+                fraction=n_sites / max(n_true, 1),
+                matches=match_motifs([], MotifDatabase("", ())),
+                kmers=_kmers(codes, group, length),
+            )
+        )
+    return motifs if database is None else with_matches(motifs, database, rbp)
+
+
+def with_matches(motifs: Sequence[Motif], database: MotifDatabase, rbp: str) -> list[Motif]:
+    """Return the motifs with their matches in a database."""
+    table = match_motifs([motif.matrix() for motif in motifs], database, rbp=rbp)
+    parts = dict(iter(table.groupby("motif", sort=False)))
+    return [
+        Motif(m.name, m.pfm, m.consensus, m.n_sites, m.fraction, parts[m.name].reset_index(drop=True), m.kmers)
+        for m in motifs
+    ]
+
+
+def _groups(
+    scores: NDArray[np.floating], codes: Codes, seqlets: Seqlets, length: int, method: str, seed: int
+) -> list[Seqlets]:
+    if not len(seqlets):
+        return []
+    if method == "single" or len(seqlets) < clusters.FEWEST_TO_EMBED:
+        return [clusters.align(scores, codes, seqlets, length)]
+    points = clusters.embed(clusters.seqlet_vectors(scores, codes, seqlets, length), seed)
+    found = [clusters.align(scores, codes, seqlets.take(rows), length) for rows in clusters.cluster(points)]
+    return clusters.merge_copies(codes, found, length)
+
+
+def _kmers(codes: Codes, group: Seqlets, length: int) -> dict[str, int]:
+    words, times = np.unique(cut(codes, group, length, fill=4), axis=0, return_counts=True)
+    order = np.argsort(-times, kind="stable")
+    return {decode_sequence(words[i], rna=True): int(times[i]) for i in order}
+
+
+def _chosen(
+    rows: NDArray[np.int64],
+    scores: NDArray[np.float64],
+    codes: Codes,
+    region: NDArray[np.float32] | None,
+    max_sites: int | None,
+) -> NDArray[np.int64]:
+    """Return the rows to explain in an order that depends on what they hold only."""
+    keys = [codes[row].tobytes() + (b"" if region is None else region[row].tobytes()) for row in rows]
+    rows = rows[np.array(sorted(range(len(rows)), key=keys.__getitem__), dtype=np.int64)]
+    if max_sites is not None and len(rows) > max_sites:
+        # Rounded: a batch of another size moves the last digits of a prediction.
+        rows = rows[np.sort(np.argsort(-np.round(scores[rows], 5), kind="stable")[:max_sites])]
+    return rows
+
+
+def _take(inputs: Any, rows: NDArray[np.int64]) -> dict[str, Any]:
+    taken = {"seq": inputs.seq[rows]}
+    if inputs.region is not None:
+        taken["region"] = inputs.region[rows]
+    return taken
+
+
+def _letter_maps(model: Model, inputs: dict[str, Any], task: str, n_steps: int) -> NDArray[np.float32]:
+    with warnings.catch_warnings():
+        # A motif is an average of hundreds of maps: a gap of a hundredth in one of them does not matter.
+        warnings.simplefilter("ignore", CompletenessWarning)
+        maps = integrated_gradients(model, inputs, task=task, n_steps=n_steps)
+    return letter_scores(maps.seq, inputs["seq"])
+
+
+def _database(source: MotifDatabase | str | Path | None) -> MotifDatabase | None:
+    if source is None or isinstance(source, MotifDatabase):
+        return source
+    try:
+        return load_database(source)
+    except MissingPackageError as error:
+        warnings.warn(f"motifs are not matched to known ones: {error}", stacklevel=3)
+        return None
+
+
+def _check(length: int, min_score: float, method: str, window: int) -> None:
+    if method not in METHODS:
+        raise unknown_name("method", method, METHODS)
+    if not 3 <= length <= min(30, window):
+        raise InputError(f"motif length: expected 3 to {min(30, window)} nt, got {length}.")
+    if not 0 <= min_score < 1:
+        raise InputError(f"min_score: expected a probability from 0 to below 1, got {min_score}.")
