@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 
 from ripe_lib.alleles import Alleles, canonical_alleles
 from ripe_lib.annotation import Annotation
-from ripe_lib.attribution import integrated_gradients, letter_scores
+from ripe_lib.attribution import CompletenessWarning, integrated_gradients, letter_scores
 from ripe_lib.encoding import Codes, one_hot
 from ripe_lib.figures import new_figure, style
 from ripe_lib.genome import Genome
@@ -63,7 +64,8 @@ def write_report(job: VariantJob, summary: Summary, folder: str | Path) -> Path:
     report.add_heading("Attributions of both alleles")
     report.add_text(
         "Integrated gradients of the reference (above) and the alternative allele (below), 5' to 3' on the strand of "
-        "the RNA, on one scale. Shaded: the changed bases. Letters above the line raise the prediction."
+        "the RNA, on one scale. Shaded: the changed bases. Letters above the line raise the prediction. "
+        "Gap: by how much the attributions of a window miss the change of the prediction at most."
     )
     for anchor, row, name in zip(anchors, strongest, table["variant"], strict=True):
         model = models[row["model"]]
@@ -130,7 +132,10 @@ def allele_figure(
         ref_region = reference_codes(annotation.region_codes, sites, spec.region_length)
         alt_region = alternative_region(annotation, sites, spec.region_length)
         windows["region"] = one_hot(np.concatenate([ref_region, alt_region]))
-    maps = integrated_gradients(model, windows, task=row["task"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CompletenessWarning)  # said in the title instead
+        maps = integrated_gradients(model, windows, task=row["task"])
+    gap = float(np.abs(maps.gap).max())
     letters = letter_scores(maps.seq, windows["seq"])
     heights = letters[..., None] * (windows["seq"] > 0.99)
     minus = bool(sites.minus[0])
@@ -143,7 +148,7 @@ def allele_figure(
     with style():
         figure = new_figure(height_mm=72)
         axes = figure.subplots(2, 1, sharex=True)
-        figure.suptitle(f"{title}   {row['task']}", fontsize=8.5, x=0.01, ha="left")
+        figure.suptitle(f"{title}   {row['task']}   (gap {gap:.3f})", fontsize=8.5, x=0.01, ha="left")
         for ax, one, span, name, key in zip(
             axes, heights, spans, ("reference", "alternative"), ("ref_probability", "alt_probability"), strict=True
         ):

@@ -1,0 +1,71 @@
+"""A page about allele-specific binding: scatter plots of the scores (paper, Fig. 10) and their correlations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ripe_lib.asb import correlations
+from ripe_lib.figures import new_figure, style
+from ripe_lib.report import Report
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LABELS = {
+    "model_score": "model score (difference in probability)",
+    "ig_score": "IG-score (difference of attributions)",
+    "motif_score": "motif score (difference in log-odds)",
+    "effect": "measured effect",
+}
+
+
+def asb_figure(table: pd.DataFrame, task: str) -> Figure:
+    """Draw the scores of a task against the measured effect, or against the model score where none was measured."""
+    scores = [kind for kind in ("model_score", "ig_score", "motif_score") if f"{task}.{kind}" in table]
+    x = "effect" if "effect" in table else "model_score"
+    pairs = [(x, score) for score in scores if score != x]
+    with style():
+        figure = new_figure(min(180.0, 62.0 * len(pairs) + 10), 62)
+        axes = figure.subplots(1, len(pairs), squeeze=False)[0]
+        figure.suptitle(task, fontsize=8.5, x=0.01, ha="left")
+        for ax, (one, other) in zip(axes, pairs, strict=True):
+            name = one if one == "effect" else f"{task}.{one}"
+            both = table[[name, f"{task}.{other}"]].dropna()
+            ax.axhline(0, color="#bbbbbb", linewidth=0.5, zorder=0)
+            ax.axvline(0, color="#bbbbbb", linewidth=0.5, zorder=0)
+            ax.plot(
+                both.iloc[:, 0], both.iloc[:, 1], "o", color="#2f6db3", markersize=2.2, alpha=0.6, markeredgewidth=0
+            )
+            ax.set_xlabel(_LABELS[one])
+            ax.set_ylabel(_LABELS[other])
+            if len(both) > 2 and both.nunique().min() > 1:
+                r = np.corrcoef(both.iloc[:, 0], both.iloc[:, 1])[0, 1]
+                ax.set_title(f"r = {r:.2f}, n = {len(both)}", loc="left")
+    return figure
+
+
+def write_asb_report(table: pd.DataFrame, tasks: Sequence[str], folder: str | Path, *, top: int = 200) -> Path:
+    """Write ``index.html`` into a folder; returns its path."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    report = Report("Allele-specific binding", f"{(table['status'] == 'ok').sum():,} alleles and strands scored")
+    report.add_text(
+        "`model_score`: difference of the predictions of the two alleles; `ig_score`: of the largest sum of "
+        "attributions in a 6-nt window that contains the variant; `motif_score`: of the best log-odds of the motif in "
+        "a 10-nt window. Differences are minor - major allele where frequencies are given, else alt - ref (column `difference`)."
+    )
+    report.add_heading("Correlations")
+    report.add_table(correlations(table, tasks), caption="Correlations of the scores")
+    for task in tasks:
+        report.add_figure(asb_figure(table, task), f"{task}: scores of the variants", format="svg")
+    report.add_heading("Variants")
+    names = [f"{task}.model_score" for task in tasks]
+    size = table[names].abs().max(axis=1)
+    strongest = table[size.notna()].loc[size.dropna().sort_values(ascending=False).index[:top]]
+    report.add_table(strongest, caption=f"The {len(strongest)} strongest by model score")
+    return report.write(folder / "index.html")

@@ -1,0 +1,107 @@
+"""``ripe asb``: scores of SNVs at sites of allele-specific binding."""
+
+from __future__ import annotations
+
+import argparse
+
+from ripe_lib.cli.common import add_genome_arguments, add_run_arguments, apply_threads, note, progress
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument("vcf", metavar="VCF", help="VCF (plain, gzip, bgzip), BCF, or - for standard input")
+    add_genome_arguments(parser)
+    parser.add_argument("--model", required=True, metavar="M", help="name or directory of a model")
+    parser.add_argument("--task", nargs="+", required=True, metavar="T", help="tasks to score")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="table: .tsv, .tsv.gz, .parquet")
+    parser.add_argument("--motifs", metavar="MEME", help="MEME file with motifs of the proteins, for the motif score")
+    parser.add_argument(
+        "--motif", nargs="+", metavar="ID", help="motifs to use for every task (default: those with the task's protein)"
+    )
+    parser.add_argument("--strand", choices=("auto", "+", "-", "both"), default="auto")
+    parser.add_argument("--region", choices=("gtf", "none"), default="none", help="region types (default none)")
+    parser.add_argument("--context", type=int, default=30, metavar="N", help="nt seen around the SNV (30; 0: window)")
+    parser.add_argument("--af", default="AF", metavar="KEY", help="INFO key of the frequency of ALT (default AF)")
+    parser.add_argument("--effect", metavar="KEY", help="INFO key of a measured effect, for correlations")
+    parser.add_argument("--steps", type=int, default=50, metavar="N", help="of integrated gradients (default 50)")
+    parser.add_argument("--report", metavar="DIR", help="also a page with plots and correlations")
+    parser.add_argument("--force", action="store_true", help="go on if the FASTA seems to be of another assembly")
+    add_run_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Score and write."""
+    apply_threads(args.threads)
+    import pandas as pd
+
+    from ripe_lib.alleles import OK
+    from ripe_lib.annotation import Annotation
+    from ripe_lib.asb import AsbScorer
+    from ripe_lib.asb_report import write_asb_report
+    from ripe_lib.genome import Genome
+    from ripe_lib.models import load_model
+    from ripe_lib.tables import open_table
+    from ripe_lib.variants.score import check_assembly
+    from ripe_lib.vcf import VcfFile
+
+    genome = Genome(args.fasta)
+    annotation = None if args.gtf is None else Annotation.load(args.gtf).for_genome(genome)
+    if annotation is None and args.strand == "auto":
+        note("note: no --gtf, so every variant is scored on the plus strand; choose with --strand", quiet=args.quiet)
+    model = load_model(args.model)
+    scorer = AsbScorer(
+        model,
+        genome,
+        annotation,
+        args.task,
+        pwms=_pwms(args, model),
+        strand=args.strand,
+        region=args.region,
+        context=args.context,
+        af_key=args.af,
+        effect_key=args.effect,
+        n_steps=args.steps,
+    )
+    kept = []
+    n_scored = 0
+    with VcfFile(args.vcf) as vcf, open_table(args.output) as table:
+        check_assembly(vcf, genome, force=args.force)
+        for rows in progress(scorer.tables(vcf), quiet=args.quiet, desc="scoring", unit="chunk"):
+            table.write(rows)
+            n_scored += int((rows["status"] == OK).sum())
+            if args.report:
+                kept.append(rows)
+    note(f"{n_scored} rows scored, written to {args.output}", quiet=args.quiet)
+    if scorer.gaps.n_large:
+        note(f"note: {scorer.gaps.sentence()}. Raise --steps (now {args.steps})", quiet=args.quiet)
+    if args.report and kept:
+        path = write_asb_report(pd.concat(kept, ignore_index=True), args.task, args.report)
+        note(f"report: {path}", quiet=args.quiet)
+
+
+def _pwms(args: argparse.Namespace, model):  # type: ignore[no-untyped-def]
+    """Return the matrices of each task: those named, or those of the task's protein."""
+    if args.motifs is None:
+        return None
+    from ripe_lib.catalogue import tasks_of
+    from ripe_lib.errors import InputError, unknown_name
+    from ripe_lib.meme import read_meme
+    from ripe_lib.motif_databases import is_same_protein
+
+    motifs = read_meme(args.motifs, dna_as_rna=True)
+    if args.motif:
+        known = {motif.identifier: motif.ppm for motif in motifs}
+        for name in args.motif:
+            if name not in known:
+                raise unknown_name(f"motif in {args.motifs}", name, known)
+        return {task: [known[name] for name in args.motif] for task in args.task}
+    table = tasks_of(model).set_index("task")["rbp"]
+    found = {
+        task: [m.ppm for m in motifs if is_same_protein(m.name or m.identifier, str(table[task]))] for task in args.task
+    }
+    for task, matrices in found.items():
+        if not matrices:
+            raise InputError(
+                f"{args.motifs}: expected a motif of {table[task]} ({task}), got none. Name one: --motif ID"
+            )
+    return found

@@ -1,0 +1,55 @@
+"""``ripe compare-strand``: what the right strand changes for variants in minus-strand genes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ripe_lib.cli.common import add_genome_arguments, add_run_arguments, apply_threads, note, positive_int, progress
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument("vcf", metavar="VCF", help="VCF (plain, gzip, bgzip), BCF, or - for standard input")
+    add_genome_arguments(parser)
+    parser.add_argument("--model", action="append", required=True, metavar="M", help="name or directory of a model")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="OUT", help="table of minus-strand variants: .tsv, .tsv.gz, .parquet"
+    )
+    parser.add_argument("--tasks", nargs="+", metavar="T", help="tasks to compare (default all)")
+    parser.add_argument("--region", choices=("gtf", "none"), default="none", help="region types (default none)")
+    parser.add_argument("--shifts", type=positive_int, default=1, metavar="K", help="average over K windows")
+    parser.add_argument(
+        "--delta-threshold", type=float, default=0.1, metavar="X", help="|delta| that is a change (0.1)"
+    )
+    parser.add_argument("--force", action="store_true", help="go on if the FASTA seems to be of another assembly")
+    add_run_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Score twice and write the table; the summary goes to standard output."""
+    apply_threads(args.threads)
+    from ripe_lib.annotation import Annotation
+    from ripe_lib.errors import InputError
+    from ripe_lib.genome import Genome
+    from ripe_lib.models import load_model
+    from ripe_lib.tables import open_table
+    from ripe_lib.variants.score import VariantOptions, check_assembly
+    from ripe_lib.variants.strand import StrandComparison
+    from ripe_lib.vcf import VcfFile
+
+    if args.gtf is None:
+        raise InputError("expected a gene annotation, which tells the strands, got none. Give it with --gtf.")
+    genome = Genome(args.fasta)
+    annotation = Annotation.load(args.gtf).for_genome(genome)
+    models = [load_model(name) for name in args.model]
+    options = VariantOptions(region=args.region, shifts=args.shifts, batch_size=args.batch_size)
+    comparison = StrandComparison(models, genome, annotation, options, tasks=args.tasks, threshold=args.delta_threshold)
+    with VcfFile(args.vcf) as vcf, open_table(args.output) as table:
+        check_assembly(vcf, genome, force=args.force)
+        for rows in progress(comparison.tables(vcf), quiet=args.quiet, desc="scoring", unit="chunk"):
+            table.write(rows)
+    summary = comparison.summary()
+    sys.stdout.write(summary.to_csv(sep="\t", index=False, float_format="%.4f"))
+    n = comparison.n_rows
+    note(f"{n['-']} of {n['+'] + n['-']} rows are in minus-strand genes; written to {args.output}", quiet=args.quiet)
