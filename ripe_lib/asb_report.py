@@ -57,7 +57,8 @@ def write_asb_report(table: pd.DataFrame, tasks: Sequence[str], folder: str | Pa
     report.add_text(
         "`model_score`: difference of the predictions of the two alleles; `ig_score`: of the largest sum of "
         "attributions in a 6-nt window that contains the variant; `motif_score`: of the best log-odds of the motif in "
-        "a 10-nt window. Differences are minor - major allele where frequencies are given, else alt - ref (column `difference`)."
+        "a 10-nt window. Differences are minor - major allele where frequencies are given, else alt - ref "
+        "(column `difference`)."
     )
     report.add_heading("Correlations")
     report.add_table(correlations(table, tasks), caption="Correlations of the scores")
