@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -160,3 +161,17 @@ def _floats(line: str) -> list[float]:
         return [float(word) for word in line.split()]
     except ValueError:
         return []
+
+
+def join_databases(databases: Sequence[MotifDatabase]) -> MotifDatabase:
+    """Return all motifs of several databases as one; an identifier that occurs twice gets its database before it."""
+    if len(databases) == 1:
+        return databases[0]
+    seen: set[str] = set()
+    motifs = []
+    for database in databases:
+        for motif in database.motifs:
+            name = motif.identifier if motif.identifier not in seen else f"{database.name}:{motif.identifier}"
+            seen.add(name)
+            motifs.append(MotifMatrix(name, motif.name, motif.ppm, motif.n_sites))
+    return MotifDatabase(" + ".join(database.name for database in databases), tuple(motifs))

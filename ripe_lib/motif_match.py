@@ -45,7 +45,7 @@ def match_motifs(
     rbp : str
         Protein the queries belong to (several divided by ``;``); decides ``same_protein``.
     n_best : int or None
-        Best matches kept of each query; all with None.
+        Best matches kept of each query, and the best one of its own protein wherever it stands; all with None.
     pseudocount : float
         Probability added to every base of every position of both, then scaled to add up to 1.
 
@@ -75,7 +75,8 @@ def match_motifs(
         order = np.lexsort((np.arange(len(targets)), -scores[row], p[row]))
         rank = 1 + np.searchsorted(np.sort(p[row]), p[row] * (1 - 1e-9))
         q = q_values(p[row])
-        kept = order[:n_best]
+        own = order[same[order]][:1]
+        kept = order[:n_best] if n_best is None or own in order[:n_best] else np.append(order[:n_best], own)
         tables.append(
             pd.DataFrame(
                 {

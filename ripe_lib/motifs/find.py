@@ -70,6 +70,27 @@ class Motif:
         return MotifMatrix(self.name, self.consensus, self.ppm, float(self.n_sites))
 
 
+@dataclass(frozen=True)
+class MotifSearch:
+    """The motifs of a task and the sites they come from.
+
+    Attributes
+    ----------
+    task, rbp : str
+    n_true : int
+        True sites that were given.
+    n_used : int
+        Those with a prediction above the bound, at most ``max_sites``: their maps were made.
+    motifs : list of Motif
+    """
+
+    task: str
+    rbp: str
+    n_true: int
+    n_used: int
+    motifs: list[Motif]
+
+
 def find_motifs(
     model: Model,
     windows: Any,
@@ -141,6 +162,48 @@ def find_motifs(
     Source: paper, Methods, "consensus motifs". Left open there: how many windows per map, all parameters of UMAP and
     DBSCAN, and how clusters are joined; see docs/motifs.md for what is done here.
     """
+    return search_motifs(
+        model,
+        windows,
+        task=task,
+        length=length,
+        min_score=min_score,
+        method=method,
+        labels=labels,
+        database=database,
+        rbp=rbp,
+        n_windows=n_windows,
+        flank=flank,
+        max_sites=max_sites,
+        n_steps=n_steps,
+        batch_size=batch_size,
+        seed=seed,
+    ).motifs
+
+
+def search_motifs(
+    model: Model,
+    windows: Any,
+    *,
+    task: str,
+    length: int = 6,
+    min_score: float = 0.5,
+    method: str = "umap-dbscan",
+    labels: ArrayLike | None = None,
+    database: MotifDatabase | str | Path | None = ATTRACT,
+    rbp: str | None = None,
+    n_windows: int = 3,
+    flank: int = FLANK,
+    max_sites: int | None = DEFAULT_SITES,
+    n_steps: int = 50,
+    batch_size: int = 1024,
+    seed: int = 0,
+    n_true: int | None = None,
+) -> MotifSearch:
+    """As :func:`find_motifs`, and says how many sites there were.
+
+    ``n_true`` is the number of true sites when those with low predictions were left out before.
+    """
     index = model.spec.task_index(task)
     _check(length, min_score, method, model.spec.sequence_length)
     inputs = network_inputs(model, windows)
@@ -154,27 +217,30 @@ def find_motifs(
         scores[rows] = predict(model, _take(inputs, rows), batch_size=batch_size)[:, index]
     codes = codes_from_one_hot(inputs.seq)
     used = _chosen(rows[scores[rows] > min_score], scores, codes, inputs.region, max_sites)
+    protein = task.split("_")[0] if rbp is None else rbp
+    n_true = int(is_site.sum()) if n_true is None else n_true
     if not len(used):
-        return []
+        return MotifSearch(task, protein, n_true, 0, [])
     maps = np.concatenate(
         [
             _letter_maps(model, _take(inputs, used[first : first + _SITES_PER_CALL]), task, n_steps)
             for first in range(0, len(used), _SITES_PER_CALL)
         ]
     )
-    return motifs_from_maps(
+    motifs = motifs_from_maps(
         maps,
         codes[used],
         name=task,
-        n_true=int(is_site.sum()),
+        n_true=n_true,
         length=length,
         method=method,
         n_windows=n_windows,
         flank=flank,
         seed=seed,
         database=_database(database),
-        rbp=task.split("_")[0] if rbp is None else rbp,
+        rbp=protein,
     )
+    return MotifSearch(task, protein, n_true, len(used), motifs)
 
 
 def motifs_from_maps(

@@ -1,0 +1,229 @@
+"""``ripe motifs``: the motifs a model has learned, matched to known ones."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ripe_lib.cli.common import add_genome_arguments, add_run_arguments, apply_threads, note, positive_int, progress
+
+_FILTER_SITES = 2000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("model", metavar="MODEL", help="name (DeepRiPe/clip31) or directory of a model")
+    parser.add_argument("sites", metavar="DATASET|INTERVALS", help="prepared data set (.h5), or BED file of true sites")
+    add_genome_arguments(parser, required=False)
+    parser.add_argument(
+        "--task", nargs="+", action="extend", required=True, metavar="T", help="tasks to explain; 'all' for all"
+    )
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--force", action="store_true", help="replace the folder if it is there")
+    which = parser.add_argument_group("sites")
+    which.add_argument(
+        "--split", default="valid,test", metavar="S,S", help="of a data set (default valid,test: not trained on)"
+    )
+    which.add_argument(
+        "--min-score", type=float, default=0.5, metavar="P", help="only sites with a prediction above P (default 0.5)"
+    )
+    which.add_argument(
+        "--max-sites", type=positive_int, default=1000, metavar="N", help="per task, the best ones (default 1000)"
+    )
+    how = parser.add_argument_group("motifs")
+    how.add_argument("--length", type=positive_int, default=6, metavar="N", help="of the windows in nt (default 6)")
+    how.add_argument("--method", choices=("umap-dbscan", "single"), default="umap-dbscan", help="default umap-dbscan")
+    how.add_argument("--windows", type=positive_int, metavar="N", help="windows taken per map")
+    how.add_argument("--steps", type=positive_int, default=50, metavar="N", help="of integrated gradients (default 50)")
+    how.add_argument("--filters", action="store_true", help="also the filters of the first layer")
+    known = parser.add_argument_group("known motifs")
+    known.add_argument(
+        "--database",
+        action="append",
+        metavar="D",
+        help="'attract' (default), a MEME file, or 'none'; repeatable: all together",
+    )
+    known.add_argument("--dna-as-rna", action="store_true", help="read T as U in MEME files of DNA motifs")
+    known.add_argument("--format", default="png,svg", metavar="F,F", help="of pictures: png,svg,pdf (default png,svg)")
+    add_run_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command."""
+    apply_threads(args.threads)
+    from ripe_lib.atomic import check_output_file
+    from ripe_lib.catalogue import tasks_of
+    from ripe_lib.errors import InputError, OutputError
+    from ripe_lib.figures import checked_formats
+    from ripe_lib.models import load_model
+    from ripe_lib.motifs.find import search_motifs
+    from ripe_lib.motifs.folder import motif_table, write_motifs
+
+    output = Path(args.output)
+    if output.exists() and not args.force and (output.is_file() or any(output.iterdir())):
+        raise OutputError(
+            f"{output}: exists already and is not empty. Choose another name, or replace it with --force."
+        )
+    check_output_file(output.with_name(output.name + ".check"))
+    if not 0 <= args.min_score < 1:
+        raise InputError(f"--min-score: expected a probability from 0 to below 1, got {args.min_score}.")
+    formats = checked_formats(args.format)
+    database = _database(args)
+    model = load_model(args.model)
+    tasks = model.tasks if args.task == ["all"] else list(dict.fromkeys(args.task))
+    for task in tasks:
+        model.spec.task_index(task)
+    proteins = dict(zip(model.tasks, tasks_of(model)["rbp"], strict=True))
+    options = {} if args.windows is None else {"n_windows": args.windows}
+    searches = []
+    sources = _sites(args, model, tasks)
+    for task, windows, n_true in progress(sources, quiet=args.quiet, desc="motifs", unit="task", total=len(tasks)):
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: note(f"note: {message}", quiet=args.quiet)
+            searches.append(
+                search_motifs(
+                    model,
+                    windows,
+                    task=task,
+                    length=args.length,
+                    min_score=args.min_score,
+                    method=args.method,
+                    database=database,
+                    rbp=str(proteins.get(task) or "") or None,
+                    max_sites=args.max_sites,
+                    n_steps=args.steps,
+                    batch_size=args.batch_size,
+                    seed=args.seed,
+                    n_true=n_true,
+                    **options,
+                )
+            )
+        if not searches[-1].n_used:
+            note(f"note: {task}: none of {n_true} sites has a prediction above {args.min_score:g}", quiet=args.quiet)
+    filters = _filters(args, model, tasks, database) if args.filters else []
+    write_motifs(
+        searches,
+        output,
+        database=database,
+        filters=filters,
+        formats=formats,
+        subtitle=f"{model.name} on {args.sites}",
+        remarks=[
+            f"Windows of {args.length} nt in maps of integrated gradients of sites with a prediction above "
+            f"{args.min_score:g}, grouped by {args.method}, seed {args.seed}."
+        ],
+        overwrite=args.force,
+    )
+    table = motif_table(searches)
+    if not len(table):
+        note("note: no motif; tables and MEME file are valid and empty", quiet=args.quiet)
+    shown = table[["motif", "consensus", "n_sites", "best_protein", "best_match", "best_q", "own_rank"]]
+    sys.stdout.write(shown.to_csv(sep="\t", index=False, float_format="%.3g"))
+    note(f"page: {output / 'motifs.html'}", quiet=args.quiet)
+
+
+def _database(args: argparse.Namespace) -> Any:
+    from ripe_lib.errors import InputError
+    from ripe_lib.motif_databases import join_databases, load_database
+
+    names = args.database or ["attract"]
+    if names == ["none"]:
+        return None
+    if "none" in names:
+        raise InputError("--database none: expected no other --database with it.")
+    return join_databases([load_database(name, dna_as_rna=args.dna_as_rna) for name in names])
+
+
+def _is_dataset(path: str) -> bool:
+    from ripe_lib.errors import MissingFileError
+
+    file = Path(path)
+    if not file.is_file():
+        raise MissingFileError(f"{path}: no such file. Expected a data set of ripe-train prepare, or a BED file.")
+    with file.open("rb") as handle:
+        return handle.read(8) == b"\x89HDF\r\n\x1a\n"
+
+
+def _sites(args: argparse.Namespace, model: Any, tasks: list[str]) -> Iterator[tuple[str, Any, int]]:
+    """Yield task, windows of its true sites, and how many true sites there are."""
+    import numpy as np
+
+    from ripe_lib.attribution_methods import IntervalSites, SiteCounts
+    from ripe_lib.errors import InputError
+    from ripe_lib.predict import predict
+    from ripe_lib.windows import Windows
+
+    if _is_dataset(args.sites):
+        dataset, chosen = _dataset_rows(args, model, tasks)
+        for task in tasks:
+            rows = chosen[dataset.labels[chosen, dataset.task_index(task)] == 1]
+            yield task, dataset.windows(rows), len(rows)
+        return
+    if args.fasta is None:
+        raise InputError("expected --fasta F with INTERVALS, got none (a data set of ripe-train prepare needs none).")
+    source, counts, kept, scores = IntervalSites(args.sites, args.fasta, args.gtf), SiteCounts(), [], []
+    columns = [model.spec.task_index(task) for task in tasks]
+    for windows in source.chunks(model.spec, 4096):
+        counts.add(windows)
+        values = predict(model, windows, batch_size=args.batch_size)[:, columns]
+        rows = np.flatnonzero((values > args.min_score).any(axis=1))
+        kept.append(windows[rows])
+        scores.append(values[rows])
+    counts.check(source.where)
+    if not kept:
+        raise InputError(f"{args.sites}: expected at least one interval, got none.")
+    if remark := counts.remark():
+        note(f"note: {remark}", quiet=args.quiet)
+    import pandas as pd
+
+    joined = Windows(
+        np.concatenate([w.seq for w in kept]),
+        np.concatenate([w.region for w in kept]) if model.spec.has_region else None,
+        pd.concat([w.intervals for w in kept], ignore_index=True),
+    )
+    values = np.concatenate(scores)
+    for column, task in enumerate(tasks):
+        yield task, joined[np.flatnonzero(values[:, column] > args.min_score)], counts.n_sites
+
+
+def _dataset_rows(args: argparse.Namespace, model: Any, tasks: list[str]) -> tuple[Any, Any]:
+    import numpy as np
+
+    from ripe_lib.dataset import SPLITS, Dataset
+    from ripe_lib.errors import ShapeMismatchError, unknown_name
+
+    dataset = Dataset(args.sites)
+    lengths = (dataset.sequence_length, dataset.region_length if model.spec.has_region else 0)
+    expected = (model.spec.sequence_length, model.spec.region_length)
+    if lengths != expected:
+        raise ShapeMismatchError(
+            f"{args.sites}: expected windows of {expected} nt (sequence, region) as {model.name}, got {lengths}."
+        )
+    for task in tasks:
+        dataset.task_index(task)
+    names = [name.strip() for name in args.split.split(",") if name.strip()]
+    for name in names:
+        if name not in (*SPLITS, "all"):
+            raise unknown_name("split", name, (*SPLITS, "all"))
+    wanted = [number for number, name in enumerate(SPLITS) if name in names or "all" in names]
+    return dataset, np.flatnonzero(np.isin(dataset.split, wanted))
+
+
+def _filters(args: argparse.Namespace, model: Any, tasks: list[str], database: Any) -> list[Any]:
+    import numpy as np
+
+    from ripe_lib.motifs.filters import filter_motifs
+
+    parts = []
+    for _, windows, _ in _sites(args, model, tasks):
+        # The same number of sites of every task, spread over all of them.
+        n = max(1, _FILTER_SITES // len(tasks))
+        parts.append(
+            windows[np.unique(np.linspace(0, max(len(windows) - 1, 0), n).astype(int))] if len(windows) else windows
+        )
+    inputs = {"seq": np.concatenate([w.seq for w in parts])}
+    return filter_motifs(model, inputs, database=database)
