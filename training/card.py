@@ -40,7 +40,7 @@ Data set digest `{{ manifest_sha256[:16] }}`.
 
 ## Training
 
-{{ epochs }} epochs, best epoch {{ best_epoch }} by validation loss ({{ "%.4f" | format(best_loss) }}), seed \
+{{ epochs }} epochs, best epoch {{ best_epoch }} by {{ best_by }} (loss {{ "%.4f" | format(best_loss) }}), seed \
 {{ seed }}, batch {{ config.batch_size }}, learning rate {{ config.learning_rate }} ({{ config.schedule }}), loss \
 weighting `{{ config.loss.weighting }}`, unknown labels weighted {{ config.loss.unknown_weight }} \
 ({{ config.loss.unknown_rows }} rows).

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from ripe_lib.figures import new_figure, save_figure, style
+from training.history import best_epoch
 
 
-def plot_curves(history: list[dict[str, Any]], path: Path) -> None:
+def plot_curves(history: list[dict[str, Any]], path: Path, best_by: str) -> None:
     """Draw loss, AUROC and average precision by epoch; the best epoch is marked."""
-    from training.loop import best_epoch
-
     epochs = [row["epoch"] for row in history]
-    best = best_epoch(history)
+    best = best_epoch(history, best_by)
     with style():
         figure = new_figure(height_mm=60)
         left, right = figure.subplots(1, 2)

@@ -23,10 +23,11 @@ from ripe_lib.spec import INPUTS, ModelSpec
 from training.batches import AugmentOptions
 from training.config import build, plain, section
 from training.losses import MASKED, ElementWeights, LossOptions, element_weights, label_codes
-from training.runs import TrainingFailedError, open_run
+from training.runs import TrainingFailedError, is_chief, open_run
 from training.sampling import SamplingOptions, chosen_rows
 
 STRATEGIES = ("none", "mirrored", "multi_worker")
+BEST_BY = ("val_loss", "val_auroc")
 SCHEDULES = ("constant", "cosine")
 VIEWS = ("plain", "no_region", "no_flanks", "no_region_no_flanks")
 
@@ -52,8 +53,11 @@ class FitConfig:
     views : tuple of str
         Inputs the validation loss is averaged over (:data:`VIEWS`): a model that must also work without region types
         can be chosen with ``[plain, no_region]``.
+    best_by : str
+        Which epoch's weights are kept: smallest ``"val_loss"`` (paper) or largest ``"val_auroc"``. The loss also holds
+        the level of the probabilities, which ``ripe-train publish --calibrate`` sets afterwards.
     patience : int
-        Epochs without a better validation loss before stopping; 0 = never stop early.
+        Epochs without a better one before stopping; 0 = never stop early.
     strategy : str
         ``"mirrored"`` for all GPUs of this host, ``"multi_worker"`` for several hosts (``TF_CONFIG``).
     deterministic : bool
@@ -70,6 +74,7 @@ class FitConfig:
     seed: int = 0
     epochs: int = 20
     batch_size: int = 128
+    best_by: str = "val_loss"
     patience: int = 5
     learning_rate: float = 1e-3
     schedule: str = "constant"
@@ -86,6 +91,7 @@ class FitConfig:
         for kind, value, known in (
             ("strategy", self.strategy, STRATEGIES),
             ("schedule", self.schedule, SCHEDULES),
+            ("best_by", self.best_by, BEST_BY),
             ("inputs", self.inputs, INPUTS),
             *(("validation view", view, VIEWS) for view in self.views),
         ):
@@ -206,7 +212,8 @@ def fit(
     from training.loop import train
 
     dataset = Dataset(config.data)
-    open_run(config.run, plain(config), dataset)
+    if is_chief():
+        open_run(config.run, plain(config), dataset)
     if (config.run / "weights.h5").is_file():
         note(f"{config.run}: finished already")
         return config.run

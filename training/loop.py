@@ -22,8 +22,9 @@ from ripe_lib.models import quiet_tensorflow
 from ripe_lib.spec import ModelSpec
 from ripe_lib.weights import arrays_of, set_arrays, write_weights
 from training.batches import EpochBatches, mask_flanks
+from training.history import best_epoch, is_over
 from training.losses import NEGATIVE, POSITIVE, make_loss, numpy_loss
-from training.runs import TrainingFailedError, read_checkpoint, write_checkpoint
+from training.runs import TrainingFailedError, is_chief, read_checkpoint, write_checkpoint
 
 quiet_tensorflow()
 import keras  # noqa: E402
@@ -129,7 +130,8 @@ def as_tf_dataset(batches: EpochBatches, epoch: int, spec: ModelSpec) -> tf.data
         tf.TensorSpec((None, len(spec.tasks)), tf.uint8),
     )
     options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    # Several hosts: each makes all batches and trains on its share of every one.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     pipeline = tf.data.Dataset.from_generator(generate, output_signature=signature)
     return pipeline.apply(tf.data.experimental.assert_cardinality(len(batches))).with_options(options).prefetch(2)
 
@@ -147,7 +149,7 @@ def view_codes(data: TrainingData, rows: NDArray[np.int64], view: str) -> tuple[
 
 
 def validate(
-    model: keras.Model, spec: ModelSpec, data: TrainingData, views: tuple[str, ...]
+    predict: Callable[[list[Codes]], Any], spec: ModelSpec, data: TrainingData, views: tuple[str, ...]
 ) -> tuple[float, NDArray[np.float32]]:
     """Return the mean loss over views and the predictions (n, T) of the first view on the validation rows."""
     losses, first = [], None
@@ -158,7 +160,7 @@ def validate(
             # Padded to one shape, so that TensorFlow traces the function once.
             n = len(seq)
             arrays = [np.pad(a, ((0, VALID_BATCH - n), (0, 0))) for a in ((seq, region) if spec.has_region else (seq,))]
-            parts.append(np.asarray(model.predict_on_batch(arrays))[:n])
+            parts.append(np.asarray(predict(arrays))[:n])
         probabilities = np.concatenate(parts)
         first = probabilities if first is None else first
         losses.append(numpy_loss(probabilities, data.codes[data.valid], data.weights))
@@ -215,6 +217,9 @@ class Trainer:
             # XLA compiles for half a minute on a CPU and is not faster there.
             self.model.compile(optimizer=optimizer, loss=make_loss(data.weights), jit_compile=False)
             optimizer.build(self.model.trainable_variables)
+        self._distributed_step: Any = None
+        # Not Keras' predict: that takes all hosts, but only one writes results.
+        self.predict = tf.function(lambda arrays: self.model(arrays, training=False))
         self.dropout = _dropout_states(self.network)
         self.history: list[dict[str, Any]] = []
         self.best: list[np.ndarray] = _to_arrays(self.network.weights)
@@ -244,6 +249,19 @@ class Trainer:
             best=self.best,
         )
 
+    def _distributed_epoch(self, batches: tf.data.Dataset, watch: _Progress) -> float:
+        """Train one epoch on all replicas; Keras' own ``fit`` cannot do several hosts. Returns the mean loss."""
+        if self._distributed_step is None:
+            strategy, model = self.strategy, self.model
+            self._distributed_step = tf.function(lambda batch: strategy.run(model.train_step, args=(batch,)))
+        self.model.reset_metrics()
+        loss = math.nan
+        for number, batch in enumerate(self.strategy.experimental_distribute_dataset(batches)):
+            logs = self._distributed_step(batch)
+            loss = float(np.mean(self.strategy.experimental_local_results(logs["loss"])))
+            watch.on_train_batch_end(number, {"loss": loss})
+        return loss
+
     def run_epoch(self, epoch: int, *, quiet: bool) -> dict[str, Any]:
         """Train one epoch (from 1), validate, keep the weights if they are the best."""
         words = np.random.SeedSequence([self.config.seed, epoch, 0xD40]).generate_state(
@@ -255,12 +273,13 @@ class Trainer:
         began = time.monotonic()
         total = len(self.batches)
         with progress(total=total, quiet=quiet, desc=f"epoch {epoch}/{self.config.epochs}", unit="batch") as bar:
-            history = self.model.fit(
-                as_tf_dataset(self.batches, epoch, self.spec),
-                verbose=0,
-                shuffle=False,
-                callbacks=[_Progress(epoch, total, bar)],
-            )
+            batches = as_tf_dataset(self.batches, epoch, self.spec)
+            watch = _Progress(epoch, total, bar)
+            if self.strategy is None:
+                fitted = self.model.fit(batches, verbose=0, shuffle=False, callbacks=[watch])
+                loss = float(fitted.history["loss"][-1])
+            else:
+                loss = self._distributed_epoch(batches, watch)
         seconds = time.monotonic() - began
         # ReLU and max pooling can swallow "not a number", so the loss alone does not show it.
         if not all(np.isfinite(values).all() for values in _to_arrays(self.network.weights)):
@@ -268,31 +287,18 @@ class Trainer:
                 f"weights became infinite or not a number in epoch {epoch}. Lower 'learning_rate' or the loss weights; "
                 "the state of the last good epoch is kept."
             )
-        row: dict[str, Any] = {"epoch": epoch, "loss": float(history.history["loss"][-1])}
+        row: dict[str, Any] = {"epoch": epoch, "loss": loss}
         if len(self.data.valid):
-            row["val_loss"], probabilities = validate(self.model, self.spec, self.data, self.config.views)
+            row["val_loss"], probabilities = validate(self.predict, self.spec, self.data, self.config.views)
             table = validation_table(self.data, self.spec.tasks, probabilities)
             row["val_auroc"], row["val_ap"] = float(table["auroc"].mean()), float(table["ap"].mean())
         row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row["rows_per_second"] = round(self.batches.n_rows / seconds, 1)
         row["seconds"] = round(time.monotonic() - began, 2)
         self.history.append(row)
-        if best_epoch(self.history) == epoch:
+        if best_epoch(self.history, self.config.best_by) == epoch:
             self.best = _to_arrays(self.network.weights)
         return row
-
-
-def best_epoch(history: list[dict[str, Any]]) -> int:
-    """Return the epoch of the smallest validation loss; the last one when there is no validation."""
-    losses = [row.get("val_loss", -row["epoch"]) for row in history]
-    return int(history[int(np.argmin(losses))]["epoch"])
-
-
-def is_over(history: list[dict[str, Any]], epochs: int, patience: int) -> bool:
-    """Return whether training stops after this history."""
-    if len(history) >= epochs:
-        return True
-    return bool(history) and patience > 0 and len(history) - best_epoch(history) >= patience
 
 
 def train(
@@ -312,11 +318,12 @@ def train(
     if trainer.history:
         note(f"{run}: going on after epoch {len(trainer.history)}")
     writer = tf.summary.create_file_writer(str(run / "tensorboard")) if config.tensorboard else None
-    while not is_over(trainer.history, config.epochs, config.patience):
+    while not is_over(trainer.history, config.epochs, config.patience, config.best_by):
         epoch = len(trainer.history) + 1
         row = trainer.run_epoch(epoch, quiet=quiet)
-        trainer.save(checkpoint)
-        _write_history(run, trainer.history)
+        if is_chief():
+            trainer.save(checkpoint)
+            _write_history(run, trainer.history)
         if writer is not None:
             with writer.as_default(step=epoch):
                 for name, value in row.items():
@@ -327,8 +334,9 @@ def train(
         after_epoch(epoch)
     with trainer.scope():
         _assign(trainer.network.weights, trainer.best)
-    _write_results(trainer, run)
-    checkpoint.unlink(missing_ok=True)
+    if is_chief():
+        _write_results(trainer, run)
+        checkpoint.unlink(missing_ok=True)
 
 
 def _write_history(run: Path, history: list[dict[str, Any]]) -> None:
@@ -340,9 +348,9 @@ def _write_results(trainer: Trainer, run: Path) -> None:
     from training.curves import plot_curves
 
     _write_history(run, trainer.history)
-    plot_curves(trainer.history, run / "curves.png")
+    plot_curves(trainer.history, run / "curves.png", trainer.config.best_by)
     if len(trainer.data.valid):
-        _, probabilities = validate(trainer.model, trainer.spec, trainer.data, trainer.config.views[:1])
+        _, probabilities = validate(trainer.predict, trainer.spec, trainer.data, trainer.config.views[:1])
         table = validation_table(trainer.data, trainer.spec.tasks, probabilities)
         with atomic_file(run / "metrics.tsv") as temporary:
             table.to_csv(temporary, sep="\t", index=False)

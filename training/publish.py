@@ -22,6 +22,7 @@ from ripe_lib.models import Model, quiet_tensorflow
 from ripe_lib.spec import ModelSpec
 from ripe_lib.weights import arrays_of, read_weights, set_arrays, sha256_of, write_weights
 from training.card import render_card
+from training.history import best_epoch
 from training.runs import finished_weights
 
 Note = Callable[[str], None]
@@ -181,7 +182,8 @@ def task_entries(spec: ModelSpec, dataset: Dataset, table: pd.DataFrame) -> tupl
 
 def model_entry(spec: ModelSpec, rows: tuple[TaskEntry, ...], *, sha256: str) -> ModelEntry:
     """Return the catalogue row of a shipped model."""
-    before = catalogue().models.get(spec.name)
+    models = catalogue().models
+    before = models.get(spec.name) or models.get(spec.name.removesuffix("_paper"))
     means: dict[str, Any] = {}
     for key in ("auroc", "ap", "ece"):
         values = [value for row in rows if (value := getattr(row, key)) is not None]
@@ -221,7 +223,8 @@ def card_text(
     config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
     history = pd.read_csv(run / "history.csv")
     validated = "val_loss" in history
-    best = history.iloc[int(history["val_loss"].argmin()) if validated else -1]
+    best_by = config.get("best_by", "val_loss")
+    best = history.iloc[best_epoch(history.to_dict("records"), best_by) - 1]
     no_region = None
     if model.spec.has_region:
         withheld = score_dataset(model, dataset, split="test", region="none", options=evaluation.options)
@@ -239,6 +242,7 @@ def card_text(
         manifest_sha256=dataset.manifest_sha256,
         epochs=len(history),
         best_epoch=int(best["epoch"]),
+        best_by=f"validation {best_by.removeprefix('val_')}" if validated else "being the last",
         best_loss=float(best["val_loss" if validated else "loss"]),
         seed=config["seed"],
         config=config,

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 from importlib import metadata
@@ -43,6 +44,12 @@ def write_text(path: Path, text: str) -> None:
     """Write a small file at once."""
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def is_chief() -> bool:
+    """Whether this process writes the run: the only one, or the first worker of several hosts (``TF_CONFIG``)."""
+    task = json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {})
+    return task.get("type", "chief") in {"chief", "worker"} and int(task.get("index", 0)) == 0
 
 
 def environment() -> dict[str, Any]:

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from ripe_lib.catalogue import catalogue
 from ripe_lib.dataset import Dataset
 from ripe_lib.errors import InputError, MissingFileError, UnknownNameError
 from ripe_lib.models import model_from_weights
@@ -176,7 +177,6 @@ from dataclasses import replace
 from pathlib import Path
 from training import loop
 from training.fit import fit, read_config
-loop.distribution.__globals__["tf"].distribute.MirroredStrategy  # the real one
 original = loop.distribution
 loop.distribution = lambda name: original(name, ["CPU:0", "CPU:1"] if name == "mirrored" else None)
 config = read_config({str(config.run.parent / "c.yaml")!r})
@@ -197,6 +197,46 @@ fit(replace(config, run=Path({str(config.run.parent / "one")!r})))
     histories = [pd.read_csv(config.run.parent / name / "history.csv") for name in ("one", "two")]
     np.testing.assert_allclose(histories[1]["loss"], histories[0]["loss"], rtol=2e-3)
     np.testing.assert_allclose(histories[1]["val_loss"], histories[0]["val_loss"], rtol=2e-3)
+
+
+@pytest.mark.slow
+def test_two_hosts_train_like_one(config):
+    """Two processes of this machine as two workers; the first one alone writes the run."""
+    import socket
+
+    config = replace(config, epochs=2, sizes=TINY_SIZES | {"dropout": 0.0}, strategy="multi_worker")
+    path = config.run.parent / "c.yaml"
+    path.write_text(yaml.safe_dump({"fit": plain(config)}))
+    ports = []
+    for _ in range(2):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            ports.append(probe.getsockname()[1])
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "training.cli.main", "fit", str(path), "--quiet"],
+            env=os.environ
+            | {
+                "PYTHONPATH": str(REPOSITORY),
+                "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}),
+            },
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    for process in processes:
+        _, stderr = process.communicate(timeout=300)
+        assert process.returncode == 0, stderr[-2000:]
+    alone = fit(replace(config, strategy="none", run=config.run.parent / "alone"))
+    histories = [pd.read_csv(run / "history.csv") for run in (config.run, alone)]
+    np.testing.assert_allclose(histories[0]["val_loss"], histories[1]["val_loss"], rtol=1e-5)
+    together, single = (read_weights(run / "weights.h5")[1] for run in (config.run, alone))
+    for layer, values in single.items():
+        for got, expected in zip(together[layer], values, strict=True):
+            np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
 def test_single_task_negatives(toy):
@@ -256,11 +296,16 @@ def test_config_takes_the_data_from_prepare(tmp_path):
         read_config(path)
 
 
-@pytest.mark.parametrize("name", ["clip31", "parclip_high", "parclip_mid", "parclip_low"])
-def test_shipped_configs_are_valid(name, monkeypatch):
+def test_the_shipped_config_is_valid(monkeypatch):
     from training import prepare
+    from training.config import section
+    from training.shipped import CONFIG
 
     monkeypatch.setenv("RIPE_DATA", "/data")
-    path = REPOSITORY / "training" / "configs" / f"{name}.yaml"
-    assert read_config(path).name == f"DeepRiPe/{name}"
-    assert prepare.read_config(path).tables[0].format == "clip31"
+    assert read_config(CONFIG).architecture == "towers"
+    assert [table.format for table in prepare.read_config(CONFIG).tables] == ["clip31", "rbp24"]
+    kept = section(CONFIG, "publish")
+    assert {f"DeepRiPe/{name}" for name in ("clip31", "parclip_high", "parclip_mid", "parclip_low")} == set(kept)
+    assert len(kept["DeepRiPe/clip31"]) == 31
+    for name, tasks in kept.items():
+        assert [row.task for row in catalogue().tasks[name]] == tasks
