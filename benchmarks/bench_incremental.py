@@ -168,16 +168,8 @@ def main():
         rows.append({"case": name, "passes": passes, "full_s": slow, "incremental_s": fast, "ratio": slow / fast})
         print(f"{name:42s} {passes:8d} {slow:8.3f} {fast:8.3f} {slow / fast:7.2f}", flush=True)
     name = f"incremental_{model.name.split('/')[-1]}_{model.spec.architecture}"
-    write_results(
-        name,
-        {
-            "model": model.name,
-            "architecture": model.spec.architecture,
-            "largest_difference": check,
-            "rows": rows,
-            **machine(),
-        },
-    )
+    facts = {"model": model.name, "architecture": model.spec.architecture, "largest_difference": check}
+    write_results(name, {**facts, "rows": rows, **machine()})
 
 
 if __name__ == "__main__":

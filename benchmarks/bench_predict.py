@@ -120,9 +120,8 @@ def main():
             measured = throughput(untrained_model(architecture), folder / "sites.bed", fasta, gtf, args.repeats)
             results[f"throughput_{architecture}"] = {"intervals": args.intervals, "tasks": 31, **measured}
             for case, rate in measured["windows_per_s"].items():
-                print(
-                    f"{architecture:8s} {case:8s} {rate:10,.0f} windows/s  {measured['share_of_bare'][case]:6.2f} of bare"
-                )
+                share = measured["share_of_bare"][case]
+                print(f"{architecture:8s} {case:8s} {rate:10,.0f} windows/s  {share:6.2f} of bare")
         if args.memory:
             write_bed(folder / "many.bed", args.memory)
             results["memory"] = memory(folder / "many.bed", args.memory, fasta, gtf, folder)
