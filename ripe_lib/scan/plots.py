@@ -119,10 +119,9 @@ def view_figure(model: Model, source: Source, view: View, *, step: int = 1, logo
 
 
 def _draw_track(ax: Axes, view: View, task: str, scores: Any, sites: pd.DataFrame) -> None:
-    positions = np.arange(view.start, view.end) + 0.5
     for _, site in sites.iterrows():
         ax.axvspan(site["start"], site["end"], color="#f6d55c", alpha=0.45, linewidth=0)
-    ax.fill_between(positions, scores, color=TRACK_COLOR, linewidth=0, alpha=0.85, step="mid")
+    ax.stairs(scores, np.arange(view.start, view.end + 1), fill=True, color=TRACK_COLOR, alpha=0.85)
     ax.axhline(float(sites["threshold"].iloc[0]), color="#444444", linewidth=0.5, linestyle=(0, (4, 3)))
     ax.set_xlim(view.start, view.end)
     ax.set_ylim(0, 1)
