@@ -69,7 +69,7 @@ def test_shipped_models_do_not_take_a_source_for_a_protein(name, task, shared_da
     import ripe_lib
 
     monkeypatch.setenv("RIPE_DATA", str(shared_data))
-    config = read_config(Path(__file__).resolve().parents[2] / "training" / "configs" / f"{name}.yaml")
+    config = read_config(Path(__file__).resolve().parents[2] / "training" / "configs" / "shipped.yaml")
     dataset = Dataset(prepare(replace(config, output=tmp_path / "d.h5")))
     table = source_leak(ripe_lib.load_model(f"DeepRiPe/{name}"), dataset, rng=rng)
     table = table[(table["source"] == "clip31") & (table["task"] == task)]
