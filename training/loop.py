@@ -326,8 +326,7 @@ def train(
             _write_history(run, trainer.history)
         if writer is not None:
             with writer.as_default(step=epoch):
-                for name, value in row.items():
-                    tf.summary.scalar(name, value)
+                _write_scalars(row)
             writer.flush()
         shown = ", ".join(f"{k} {row[k]:.4f}" for k in ("loss", "val_loss", "val_auroc", "val_ap") if k in row)
         note(f"epoch {epoch}/{config.epochs}: {shown} ({row['seconds']:.0f} s)")
@@ -337,6 +336,14 @@ def train(
     if is_chief():
         _write_results(trainer, run)
         checkpoint.unlink(missing_ok=True)
+
+
+def _write_scalars(row: dict[str, Any]) -> None:
+    # What TensorBoard's own scalar function writes; that needs the package installed, this does not.
+    metadata = tf.compat.v1.SummaryMetadata(data_class=1)
+    metadata.plugin_data.plugin_name = "scalars"
+    for name, value in row.items():
+        tf.summary.write(name, tf.constant(value, tf.float32), metadata=metadata)
 
 
 def _write_history(run: Path, history: list[dict[str, Any]]) -> None:

@@ -166,6 +166,22 @@ def test_masked_and_sequence_only_and_gru(config, tmp_path, rng):
         assert spec.has_region == (name in {"soft", "legacy"})
 
 
+def test_event_files_for_tensorboard(config):
+    import tensorflow as tf
+
+    run = fit(replace(config, epochs=2, tensorboard=True))
+    history = pd.read_csv(run / "history.csv")
+    (path,) = (run / "tensorboard").iterdir()
+    seen = {}
+    for record in tf.data.TFRecordDataset(str(path)):
+        event = tf.compat.v1.Event.FromString(record.numpy())
+        for value in event.summary.value:
+            assert value.metadata.plugin_data.plugin_name in {"scalars", ""}
+            seen[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
+    for row in history.to_dict("records"):
+        assert seen["val_loss", row["epoch"]] == pytest.approx(row["val_loss"], rel=1e-5)
+
+
 @pytest.mark.slow
 def test_two_logical_devices_train_like_one(config):
     """In a process of its own: logical devices must be set before TensorFlow starts."""
