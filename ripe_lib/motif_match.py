@@ -76,7 +76,8 @@ def match_motifs(
         rank = 1 + np.searchsorted(np.sort(p[row]), p[row] * (1 - 1e-9))
         q = q_values(p[row])
         own = order[same[order]][:1]
-        kept = order[:n_best] if n_best is None or own in order[:n_best] else np.append(order[:n_best], own)
+        kept = order[:n_best]
+        kept = np.append(kept, own[~np.isin(own, kept)])
         tables.append(
             pd.DataFrame(
                 {
@@ -88,7 +89,7 @@ def match_motifs(
                     "p_value": p[row, kept],
                     "q_value": q[kept],
                     "score": scores[row, kept],
-                    "offset": offsets[row, kept].astype(int),
+                    "offset": -offsets[row, kept].astype(int),
                     "overlap": overlaps[row, kept].astype(int),
                     "consensus": [database.motifs[i].consensus for i in kept],
                 }

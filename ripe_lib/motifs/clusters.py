@@ -14,9 +14,11 @@ from ripe_lib.motifs.seqlets import Seqlets, cut
 
 # With fewer seqlets a neighbour graph means nothing: all of them are aligned to one consensus.
 FEWEST_TO_EMBED = 30
+# Neighbours in the embedding, and in the vectors themselves (two without a common letter are about 0.6 apart).
+EPS_EMBEDDED, EPS_VECTORS = 0.5, 0.25
 # Clusters whose motifs correlate at least so well at some shift are copies of one.
 SAME_MOTIF = 0.75
-_ROUNDS = 4
+_ROUNDS = 6
 _TRIM_BITS = 0.2
 
 
@@ -44,7 +46,12 @@ def embed(vectors: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
         return np.asarray(model.fit_transform(vectors), dtype=np.float64)
 
 
-def cluster(points: NDArray[np.float64], *, eps: float = 0.5) -> list[NDArray[np.int64]]:
+def few_kinds(vectors: NDArray[np.float32]) -> bool:
+    """Whether there are too few different seqlets for a neighbour graph: they are clustered as they are."""
+    return len(np.unique(np.round(vectors, 3), axis=0)) < FEWEST_TO_EMBED
+
+
+def cluster(points: NDArray[np.floating], eps: float) -> list[NDArray[np.int64]]:
     """Return the rows of every cluster that DBSCAN finds, largest first (ties: by the first row)."""
     from sklearn.cluster import DBSCAN
 
@@ -72,14 +79,20 @@ def align(scores: NDArray[np.floating], codes: Codes, seqlets: Seqlets, length: 
     allowed = np.stack([(letters[:, reach + s : reach + s + length] < UNKNOWN).all(axis=1) for s in by_size], axis=1)
     allowed |= by_size == 0
     moves = np.zeros(len(seqlets), dtype=np.int64)
-    rows = np.arange(len(seqlets))[:, np.newaxis]
+    rows = np.arange(len(seqlets))
     for _ in range(_ROUNDS):
-        average = matrices[rows, reach + moves[:, np.newaxis] + np.arange(length)].mean(axis=0)
+        average = matrices[rows[:, np.newaxis], reach + moves[:, np.newaxis] + np.arange(length)].mean(axis=0)
         agreement = np.stack([(matrices[:, reach + s : reach + s + length] * average).sum((1, 2)) for s in by_size], 1)
         better = by_size[np.where(allowed, np.round(agreement, 6), -np.inf).argmax(axis=1)]
-        if (better == moves).all():
+        # All of them together go where the cluster's score is highest.
+        padded = np.pad(values, ((0, 0), (wide, wide)))
+        inside = wide + reach + better[:, np.newaxis] + np.arange(length)
+        sums = [padded[rows[:, np.newaxis], inside + s].sum() for s in by_size]
+        framed = np.clip(better + by_size[int(np.argmax(np.round(sums, 6)))], -reach, reach)
+        framed = np.where(allowed[rows, np.argsort(by_size)[framed + reach]], framed, better)
+        if (framed == moves).all():
             break
-        moves = better
+        moves = framed
     return _distinct(Seqlets(seqlets.site, seqlets.start + moves, seqlets.score))
 
 

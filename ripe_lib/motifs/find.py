@@ -311,8 +311,12 @@ def _groups(
         return []
     if method == "single" or len(seqlets) < clusters.FEWEST_TO_EMBED:
         return [clusters.align(scores, codes, seqlets, length)]
-    points = clusters.embed(clusters.seqlet_vectors(scores, codes, seqlets, length), seed)
-    found = [clusters.align(scores, codes, seqlets.take(rows), length) for rows in clusters.cluster(points)]
+    vectors = clusters.seqlet_vectors(scores, codes, seqlets, length)
+    if clusters.few_kinds(vectors):
+        parts = clusters.cluster(vectors, clusters.EPS_VECTORS)
+    else:
+        parts = clusters.cluster(clusters.embed(vectors, seed), clusters.EPS_EMBEDDED)
+    found = [clusters.align(scores, codes, seqlets.take(rows), length) for rows in parts]
     return clusters.merge_copies(codes, found, length)
 
 
