@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ripe_lib.dataset import Dataset
 from ripe_lib.encoding import UNKNOWN, Codes
 from ripe_lib.errors import InputError
-from training.losses import MASKED, POSITIVE
+from training.losses import MASKED
 from training.sites import KNOWN_BASES
 
 # Rows drawn, read and augmented at once; a multiple of usual batch sizes is not needed.
@@ -168,8 +168,9 @@ class EpochBatches:
     seed : int
     region_tasks : bool (T,), optional
         Tasks that a source with region types has; their labels are masked in rows with a borrowed track.
-    background : float
-        Share of the rows without any positive that an epoch draws, other ones in every epoch.
+    share : float32 (N,), optional
+        Share of the rows like this one (rows with equal values) that an epoch draws, other ones in every epoch.
+        Default: all rows.
     """
 
     def __init__(
@@ -181,7 +182,7 @@ class EpochBatches:
         options: AugmentOptions,
         seed: int,
         region_tasks: NDArray[np.bool_] | None = None,
-        background: float = 1.0,
+        share: NDArray[np.float32] | None = None,
     ) -> None:
         jitter = options.jitter + options.site_jitter
         if jitter > dataset.margin:
@@ -190,9 +191,8 @@ class EpochBatches:
                 "Prepare the data set with a larger margin."
             )
         self.dataset, self.codes = dataset, codes
-        is_site = (codes[rows] == POSITIVE).any(axis=1)
-        self.sites, self.background = rows[is_site], rows[~is_site]
-        self.n_background = round(background * len(self.background))
+        shares = np.ones(len(rows)) if share is None else share[rows]
+        self.strata = [(rows[shares == value], float(value)) for value in np.unique(shares)[::-1]]
         self.batch_size, self.options, self.seed = batch_size, options, seed
         self.region_tasks = np.ones(codes.shape[1], dtype=bool) if region_tasks is None else region_tasks
 
@@ -202,15 +202,16 @@ class EpochBatches:
     @property
     def n_rows(self) -> int:
         """Rows of an epoch."""
-        return len(self.sites) + self.n_background
+        return sum(round(share * len(rows)) for rows, share in self.strata)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Codes, Codes, NDArray[np.uint8]]]:
         """Yield (seq (B, L), region (B, R), label codes (B, T)), uint8, of epoch number ``epoch``."""
         rng = augment_rng(self.seed, epoch)
-        drawn_background = self.background
-        if self.n_background < len(self.background):
-            drawn_background = rng.choice(self.background, self.n_background, replace=False)
-        order = rng.permutation(np.concatenate([self.sites, drawn_background]))
+        drawn_rows = [
+            rows if share == 1 else rng.choice(rows, round(share * len(rows)), replace=False)
+            for rows, share in self.strata
+        ]
+        order = rng.permutation(np.concatenate(drawn_rows))
         block = max(1, BLOCK // self.batch_size) * self.batch_size
         for first in range(0, len(order), block):
             drawn = order[first : first + block]

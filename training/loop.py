@@ -25,6 +25,7 @@ from training.batches import EpochBatches, mask_flanks
 from training.history import best_epoch, is_over
 from training.losses import NEGATIVE, POSITIVE, make_loss, numpy_loss
 from training.runs import TrainingFailedError, is_chief, read_checkpoint, write_checkpoint
+from training.sampling import row_shares
 
 quiet_tensorflow()
 import keras  # noqa: E402
@@ -205,7 +206,7 @@ class Trainer:
             config.augment,
             config.seed,
             data.region_tasks,
-            config.sampling.background,
+            row_shares(data.dataset, config.sampling),
         )
         with self.scope(), seeded(config.seed):
             self.network = build_model(spec)

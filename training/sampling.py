@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,19 +28,24 @@ class SamplingOptions:
         strategies: (1) other_sites + oversample_positives, (2) unbound, (3) other_sites + subsample_negatives.
     background : float
         Share of the training rows without any positive that each epoch draws anew (0 to 1].
+    sources : dict
+        The same for all rows of a source, by its name, e.g. ``{rbp24: 0.5}``: a source with many more sites per
+        experiment would otherwise decide what the network looks at.
     """
 
     negatives: str = "own"
     balance: str = "none"
     background: float = 1.0
+    sources: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.negatives not in NEGATIVES:
             raise unknown_name("sampling negatives", self.negatives, NEGATIVES)
         if self.balance not in BALANCE:
             raise unknown_name("sampling balance", self.balance, BALANCE)
-        if not 0 < self.background <= 1:
-            raise InputError(f"sampling: expected background above 0 and up to 1, got {self.background}.")
+        for name, share in {"background": self.background, **self.sources}.items():
+            if not isinstance(share, int | float) or not 0 < share <= 1:
+                raise InputError(f"sampling: expected a share above 0 and up to 1 for {name}, got {share!r}.")
 
 
 def chosen_rows(
@@ -72,3 +77,19 @@ def chosen_rows(
     elif options.balance == "subsample_negatives" and 0 < len(positive) < len(negative):
         train = np.sort(np.concatenate([positive, rng.choice(negative, len(positive), replace=False)]))
     return labels, train, valid
+
+
+def row_shares(dataset: Dataset, options: SamplingOptions) -> NDArray[np.float32]:
+    """Return the share of each row's kind (N,) that an epoch draws.
+
+    Raises
+    ------
+    UnknownNameError
+        For a source that the data set does not have.
+    """
+    shares = np.where((dataset.labels == 1).any(axis=1), 1.0, options.background).astype(np.float32)
+    for name, share in options.sources.items():
+        if name not in dataset.sources:
+            raise unknown_name("source", name, dataset.sources)
+        shares[dataset.source_index == dataset.sources.index(name)] = share
+    return shares

@@ -5,10 +5,11 @@ import pytest
 
 from ripe_lib.dataset import Dataset
 from ripe_lib.encoding import UNKNOWN
-from ripe_lib.errors import InputError
+from ripe_lib.errors import InputError, UnknownNameError
 from tests.support.toy_datasets import write_toy_dataset
 from training.batches import AugmentOptions, EpochBatches, augment_rng, cut_windows, fill_flanks, mask_flanks
 from training.losses import MASKED, POSITIVE, label_codes
+from training.sampling import SamplingOptions, row_shares
 
 
 @pytest.fixture
@@ -149,15 +150,27 @@ def test_epoch_generators_are_apart():
 
 
 def test_each_epoch_draws_all_sites_and_a_fresh_share_of_the_background(dataset):
+    shares = row_shares(dataset, SamplingOptions(background=0.25))
     codes = label_codes(dataset.labels, dataset.source_index, dataset.source_has_task, soft_unknown=False)
-    rows = np.arange(len(codes))
-    sites = (codes == POSITIVE).any(axis=1)
-    batches = EpochBatches(dataset, rows, codes, 16, AugmentOptions(), 3, background=0.25)
-    epochs = [[labels for *_, labels in batches.epoch(number)] for number in (1, 2)]
-    for drawn in epochs:
+    sites = (dataset.labels == 1).any(axis=1)
+    batches = EpochBatches(dataset, np.arange(len(codes)), codes, 16, AugmentOptions(), 3, share=shares)
+    for number in (1, 2):
+        drawn = [labels for *_, labels in batches.epoch(number)]
         assert len(drawn) == len(batches)
         n_sites = sum(int((labels == POSITIVE).any(axis=1).sum()) for labels in drawn)
         assert n_sites == sites.sum()
-        assert sum(map(len, drawn)) == n_sites + round(0.25 * (~sites).sum())
+        assert sum(map(len, drawn)) == n_sites + round(0.25 * (~sites).sum()) == batches.n_rows
     draws = [np.concatenate([seq for seq, *_ in batches.epoch(number)]) for number in (1, 2)]
     assert {s.tobytes() for s in draws[0]} != {s.tobytes() for s in draws[1]}
+
+
+def test_a_source_can_be_drawn_less(dataset):
+    name = dataset.sources[0]
+    shares = row_shares(dataset, SamplingOptions(sources={name: 0.5}))
+    of_source = dataset.source_index == 0
+    assert (shares[of_source] == 0.5).all()
+    assert (shares[~of_source] == 1).all()
+    with pytest.raises(UnknownNameError, match="unknown source 'nosuch'"):
+        row_shares(dataset, SamplingOptions(sources={"nosuch": 0.5}))
+    with pytest.raises(InputError, match="expected a share above 0"):
+        SamplingOptions(sources={name: 2.0})
