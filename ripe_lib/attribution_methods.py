@@ -18,7 +18,7 @@ from ripe_lib.encoding import UNKNOWN, one_hot, place
 from ripe_lib.errors import InputError, unknown_name
 from ripe_lib.intervals import read_intervals
 from ripe_lib.models import Model
-from ripe_lib.scan.rna_fasta import read_rna_fasta
+from ripe_lib.rna_fasta import read_rna_fasta
 from ripe_lib.spec import ModelSpec
 from ripe_lib.windows import WindowMaker, Windows
 

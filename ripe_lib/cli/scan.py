@@ -222,7 +222,7 @@ def _source(args: argparse.Namespace, model: Model) -> Iterator[Source]:
             note(f"note: {warning.message}", quiet=args.quiet)
         yield source
         return
-    from ripe_lib.scan.rna_fasta import read_rna_fasta
+    from ripe_lib.rna_fasta import read_rna_fasta
     from ripe_lib.scan.sources import RnaSource
 
     first = Path([*args.output, *args.sites, args.attributions][0])

@@ -25,8 +25,8 @@ from ripe_lib.chunked import load_once
 from ripe_lib.encoding import Codes, place
 from ripe_lib.errors import InputError, UnknownNameError, unknown_name
 from ripe_lib.genome import Genome
+from ripe_lib.rna_fasta import RnaRecords
 from ripe_lib.scan.engine import Scanner, Stretch
-from ripe_lib.scan.rna_fasta import RnaRecords
 from ripe_lib.windows import window_start
 
 STRAND_CHOICES = ("auto", "+", "-", "both")

@@ -27,7 +27,7 @@ LEVELS = [
     {"attribution_maps", "attribution_inputs", "deeplift_bridge", "attribution", "attribution_methods"},
     {"plot", "site_plots", "evaluate", "evaluation_plots", "evaluation_report", "motifs"},
     {"attribution_store", "attribution_report", "gallery", "scan", "kipoi_render"},
-    {"variants"},
+    {"variants", "variant_report", "asb", "asb_report", "saturation_output"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}

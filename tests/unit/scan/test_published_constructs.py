@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from ripe_lib.errors import RipeError
+from ripe_lib.rna_fasta import read_rna_fasta
 from ripe_lib.scan.memory import scan_sequence
-from ripe_lib.scan.rna_fasta import read_rna_fasta
 from ripe_lib.scan.run import ScanOptions, scan_to_files
 from ripe_lib.scan.sources import RnaSource
 from tests.support.scan_genome import write_fasta

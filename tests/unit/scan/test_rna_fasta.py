@@ -8,7 +8,7 @@ import pytest
 
 from ripe_lib.encoding import decode_region, decode_sequence
 from ripe_lib.errors import InputError, MissingFileError
-from ripe_lib.scan.rna_fasta import read_rna_fasta
+from ripe_lib.rna_fasta import read_rna_fasta
 
 
 def read(tmp_path, text, **options):

@@ -14,8 +14,8 @@ import pytest
 from ripe_lib.chunked import parts_directory
 from ripe_lib.errors import InputError, OutputError
 from ripe_lib.genome import Genome
+from ripe_lib.rna_fasta import read_rna_fasta
 from ripe_lib.scan.memory import SequenceSource, scan_sequence
-from ripe_lib.scan.rna_fasta import read_rna_fasta
 from ripe_lib.scan.run import ScanOptions, ScanWork, default_step, null_scores, pack, scan_to_files
 from ripe_lib.scan.sources import GenomeSource, RnaSource, Run, TranscriptSource
 from ripe_lib.scan.tracks import read_tracks
