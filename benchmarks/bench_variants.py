@@ -5,11 +5,13 @@ Usage: python benchmarks/bench_variants.py [--model DeepRiPe/clip31] [--variants
 A made-up genome with genes on both strands; SNVs at least 500 nt apart, each in one gene. ``two passes`` gets one-hot
 arrays that were made before the clock started, in batches of 1,024; ``ripe`` reads a VCF and writes a TSV, models
 loaded and compiled in both. Rows alternate within a repeat; the smallest time of each counts. The one-variant-at-a-time
-way calls ``bedtools getfasta`` and the network once per allele, on few variants. Peak memory and the time for
+way calls ``bedtools getfasta`` and the network once per allele, on few variants; stock ``kipoi-veff`` gets ``--veff``
+variants of the same file, its start-up taken off. Peak memory and the time for
 ``--many`` variants are those of a process of its own, models loaded inside; ten million are extrapolated from it.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import resource
@@ -123,16 +125,41 @@ def one_at_a_time(model, fasta, vcf, n):
     return time.perf_counter() - started
 
 
+def stock_veff(name, files, folder, n):
+    """Return variants per second of ``python -m kipoi_veff score_variants``, start-up taken off."""
+    import pysam
+
+    home = folder / "home"
+    home.mkdir()
+    environment = {**os.environ, "HOME": str(home), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    subprocess.run(["ripe", "register", "--quiet"], env=environment, check=True, capture_output=True)
+    lines = files["vcf"].read_text().splitlines()
+    seconds = []
+    for size in (10, n):
+        part = folder / f"veff{size}.vcf"
+        part.write_text(
+            "\n".join([*(x for x in lines if x[0] == "#"), *[x for x in lines if x[0] != "#"][:size]]) + "\n"
+        )
+        pysam.tabix_compress(str(part), f"{part}.gz", force=True)
+        pysam.tabix_index(f"{part}.gz", preset="vcf", force=True)
+        arguments = json.dumps({"fasta_file": str(files["fasta"]), "gtf_file": str(files["gtf"])})
+        started = time.perf_counter()
+        command = [sys.executable, "-m", "kipoi_veff", "score_variants", name, "--source", "deepripe"]
+        command += ["--dataloader_args", arguments, "-i", f"{part}.gz", "-e", str(folder / "veff.tsv"), "-s", "diff"]
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+        seconds.append(time.perf_counter() - started)
+    return (n - 10) / (seconds[1] - seconds[0])
+
+
 def saturation(model, fasta, repeats):
     """Return seconds of 6,000 passes on ready arrays and of ``ripe mutate``'s scoring of a 1-kb region."""
-    from ripe_lib.saturation import saturate
-
     from ripe_lib.genome import Genome
+    from ripe_lib.variants.saturation import saturate
 
     genome = Genome(fasta)
     region = ("chr1", 50_000, 51_000, "+")
     table = saturate([model], genome, None, region)
-    n = len(table.positions) * 3
+    n = len(table.codes) * 3
     rng = np.random.default_rng(0)
     seq = one_hot(rng.integers(0, 4, (n, model.spec.sequence_length)).astype(np.uint8))
     regions = np.full((n, model.spec.region_length, 4), 0.25, np.float32)
@@ -181,6 +208,23 @@ def child(arguments):
     )
 
 
+def paper_network(folder):
+    """Write a model directory with the paper's CNN, 31 tasks, untrained; returns its path."""
+    import yaml
+
+    from ripe_lib.architecture import build_model
+    from ripe_lib.spec import ModelSpec
+    from ripe_lib.weights import arrays_of, sha256_of, write_weights
+
+    spec = ModelSpec(name="DeepRiPe/paper_cnn", tasks=tuple(f"task{i}" for i in range(31)), architecture="cnn")
+    weights = folder / "paper_cnn" / "weights.h5"
+    weights.parent.mkdir()
+    write_weights(weights, spec, arrays_of(build_model(spec)))
+    arguments = {"args": {"weights": weights.name, "sha256": sha256_of(weights)}}
+    (weights.parent / "model.yaml").write_text(yaml.safe_dump(arguments))
+    return str(weights.parent)
+
+
 def make_job(name, files, out, region):
     return VariantJob(
         vcf_file=str(files["vcf"]),
@@ -194,10 +238,11 @@ def make_job(name, files, out, region):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="DeepRiPe/clip31")
+    parser.add_argument("--model", default="DeepRiPe/clip31", help="measured beside the paper's CNN with 31 tasks")
     parser.add_argument("--variants", type=int, default=20_000)
     parser.add_argument("--many", type=int, default=200_000, help="0: leave this out")
     parser.add_argument("--one-by-one", type=int, default=50, help="variants of the slow way; 0: leave it out")
+    parser.add_argument("--veff", type=int, default=3000, help="variants given to stock kipoi-veff; 0: leave it out")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--no-saturation", action="store_true")
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -206,39 +251,20 @@ def main():
         child(json.loads(args.child))
         return
     rng = np.random.default_rng(0)
-    model = ripe_lib.load_model(args.model)
-    results = {"model": args.model, "rows": [], **machine()}
+    results = {"rows": [], **machine()}
     with tempfile.TemporaryDirectory(prefix="ripe-bench-") as name:
         folder = Path(name)
         fasta, gtf, vcf, n = write_world(folder, args.variants, rng)
         files = {"fasta": fasta, "gtf": gtf, "vcf": vcf}
-        print(f"{'case':34s} {'variants':>9s} {'two passes s':>13s} {'ripe s':>8s} {'ratio':>7s} {'variants/s':>11s}")
-        per_second = {}
-        for region in ("none", "gtf"):
-            for suffix in (".tsv", ".vcf.gz"):
-                out = folder / f"out{suffix}"
-                job = make_job(args.model, files, out, region)
-                arrays = ready_arrays(model, job)
-                slow, fast = best_times(
-                    [lambda a=arrays: two_passes(model, a), lambda j=job, o=out: write_scores(j, o, models=[model])],
-                    args.repeats,
-                )
-                per_second[region] = max(per_second.get(region, 0), n / fast)
-                row = {"region": region, "output": suffix, "variants": n, "two_passes_s": slow, "ripe_s": fast}
-                results["rows"].append({**row, "ratio": slow / fast})
-                case = f"region {region}, VCF to {suffix}"
-                print(f"{case:34s} {n:9d} {slow:13.2f} {fast:8.2f} {slow / fast:7.2f} {n / fast:11.0f}", flush=True)
-        if args.one_by_one and shutil.which("bedtools"):
-            one_at_a_time(model, fasta, vcf, 3)
-            seconds = one_at_a_time(model, fasta, vcf, args.one_by_one)
-            rate = args.one_by_one / seconds
-            results["one_at_a_time"] = {"variants_per_s": rate, "ratio": per_second["none"] / rate}
-            print(f"one at a time with bedtools: {rate:.1f} variants/s, ripe is {per_second['none'] / rate:.0f} x")
-        if not args.no_saturation:
-            results["saturation"] = saturation(model, fasta, args.repeats)
-            print("saturation of 1 kb:", results["saturation"], flush=True)
+        for which in (paper_network(folder), args.model):
+            file_to_file(which, files, folder, n, args, results)
+        if args.veff and importlib.util.find_spec("kipoi_veff"):
+            rate = stock_veff(args.model, files, folder, args.veff)
+            ours = max(row["variants_per_s"] for row in results["rows"] if row["region"] == "gtf")
+            results["kipoi_veff"] = {"variants_per_s": rate, "ratio": ours / rate}
+            print(f"stock kipoi-veff: {rate:.0f} variants/s, ripe with GTF is {ours / rate:.0f} x", flush=True)
         if args.many:
-            fasta, gtf, vcf, _ = write_world(folder, args.many, rng)
+            write_world(folder, args.many, rng)
             for region in ("none", "gtf"):
                 arguments = {key: str(path) for key, path in files.items()}
                 arguments |= {"model": args.model, "region": region, "out": str(folder / "many.tsv")}
@@ -252,6 +278,38 @@ def main():
                     flush=True,
                 )
     write_results("variants", results)
+
+
+def file_to_file(which, files, folder, n, args, results):
+    """Measure one model: VCF to file against two passes, one variant at a time, saturation of 1 kb."""
+    model = ripe_lib.load_model(which)
+    print(f"{model.name}, {model.spec.architecture}, {len(model.tasks)} tasks")
+    print(f"  {'case':32s} {'variants':>9s} {'two passes s':>13s} {'ripe s':>8s} {'ratio':>7s} {'variants/s':>11s}")
+    best = 0.0
+    for region in ("none", "gtf"):
+        for suffix in (".tsv", ".vcf.gz"):
+            out = folder / f"out{suffix}"
+            job = make_job(which, files, out, region)
+            arrays = ready_arrays(model, job)
+            slow, fast = best_times(
+                [lambda a=arrays: two_passes(model, a), lambda j=job, o=out: write_scores(j, o, models=[model])],
+                args.repeats,
+            )
+            row = {"model": model.name, "region": region, "output": suffix, "variants": n, "two_passes_s": slow}
+            row |= {"ripe_s": fast, "ratio": slow / fast, "variants_per_s": n / fast}
+            results["rows"].append(row)
+            best = max(best, n / fast if region == "none" else 0)
+            case = f"region {region}, VCF to {suffix}"
+            print(f"  {case:32s} {n:9d} {slow:13.2f} {fast:8.2f} {slow / fast:7.2f} {n / fast:11.0f}", flush=True)
+    if args.one_by_one and shutil.which("bedtools"):
+        one_at_a_time(model, files["fasta"], files["vcf"], 3)
+        rate = args.one_by_one / one_at_a_time(model, files["fasta"], files["vcf"], args.one_by_one)
+        results[f"one_at_a_time {model.name}"] = {"variants_per_s": rate, "ratio": best / rate}
+        print(f"  one at a time with bedtools: {rate:.1f} variants/s, ripe is {best / rate:.0f} x", flush=True)
+    if not args.no_saturation:
+        found = saturation(model, files["fasta"], args.repeats)
+        results[f"saturation {model.name}"] = found
+        print(f"  all {found['variants']} SNVs of 1 kb against 6,000 passes: {found['ratio']:.1f} x", flush=True)
 
 
 if __name__ == "__main__":

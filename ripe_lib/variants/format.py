@@ -43,7 +43,7 @@ _SUFFIXES = {
 }
 LONG_NAMES = {"ref": "ref_probability", "alt": "alt_probability"}  # the table has the alleles as ref and alt
 _BLOCK = 65_280  # bytes of text per BGZF block, as bgzip does
-_LEVEL = 4
+_LEVEL = 2  # half the time of level 4, 5 % larger
 
 
 @dataclass(frozen=True)
