@@ -20,6 +20,7 @@ EPS_EMBEDDED, EPS_VECTORS = 0.5, 0.25
 SAME_MOTIF = 0.75
 _ROUNDS = 6
 _TRIM_BITS = 0.2
+_FLATTEN = 0.3
 
 
 def seqlet_vectors(scores: NDArray[np.floating], codes: Codes, seqlets: Seqlets, length: int) -> NDArray[np.float32]:
@@ -146,8 +147,12 @@ def best_shift(motif: NDArray[np.float64], wider: NDArray[np.float64]) -> tuple[
     return best, found[best]
 
 
-def trimmed(pfm: NDArray[np.int64], flank: int) -> NDArray[np.int64]:
-    """Cut positions that say nothing from the flanks: information below a fifth of a bit beyond what chance gives."""
+def informative(pfm: NDArray[np.int64], flank: int) -> tuple[int, int]:
+    """Return the part of a motif that is left when flanks that say nothing are cut.
+
+    A position of a flank goes, from outside inwards, while its information is below a fifth of a bit beyond what
+    chance gives for so many sites.
+    """
     n = np.maximum(pfm.sum(axis=1), 1)
     bits = information(frequencies(pfm)) - 3 / (2 * np.log(2) * n)
     first, last = 0, len(pfm)
@@ -155,4 +160,24 @@ def trimmed(pfm: NDArray[np.int64], flank: int) -> NDArray[np.int64]:
         first += 1
     while last > len(pfm) - flank and bits[last - 1] < _TRIM_BITS:
         last -= 1
-    return pfm[first:last]
+    return first, last
+
+
+def weighted_frequencies(
+    scores: NDArray[np.floating], codes: Codes, seqlets: Seqlets, length: int, flank: int
+) -> NDArray[np.float64]:
+    """Return (length + 2 flank, 4) base frequencies in which every base counts by its attribution.
+
+    Attributions are those of :func:`seqlet_vectors` (negative ones 0, scaled per seqlet), so this is the cluster's
+    average map (what the paper shows), scaled to add up to 1 at every position. Positions with little attribution
+    are drawn towards 0.25 each: by their share of the highest one to the power :data:`_FLATTEN`.
+    """
+    wide = length + 2 * flank
+    values = np.maximum(cut(scores, seqlets, wide, before=flank), 0).astype(np.float64)
+    values /= np.maximum(values[:, flank : flank + length].sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    letters = np.eye(5)[cut(codes, seqlets, wide, before=flank, fill=UNKNOWN)][..., :4]
+    average = (values[..., np.newaxis] * letters).mean(axis=0)
+    total = average.sum(axis=1, keepdims=True)
+    certainty = (total / max(float(total.max()), np.finfo(float).tiny)) ** _FLATTEN
+    share = np.where(total > 0, average / np.maximum(total, np.finfo(float).tiny), 0.25)
+    return certainty * share + (1 - certainty) * 0.25

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,10 @@ class Motif:
         ``n_sites`` divided by all true sites that were given.
     matches : DataFrame
         Known motifs, best first, see :func:`ripe_lib.motif_match.match_motifs`; empty without a database.
+    weighted : float64 array (W', 4)
+        Frequencies in which every base counts by its attribution; this is what is compared with known motifs. It
+        holds all flanks: position 0 of ``pfm`` is position ``first`` of it.
+    first : int
     kmers : dict
         Site k-mer at the motif's place -> how often, most frequent first.
     """
@@ -58,6 +62,8 @@ class Motif:
     n_sites: int
     fraction: float
     matches: pd.DataFrame = field(repr=False)
+    weighted: NDArray[np.float64] = field(repr=False)
+    first: int = field(repr=False, default=0)
     kmers: dict[str, int] = field(repr=False, default_factory=dict)
 
     @property
@@ -102,7 +108,7 @@ def find_motifs(
     labels: ArrayLike | None = None,
     database: MotifDatabase | str | Path | None = ATTRACT,
     rbp: str | None = None,
-    n_windows: int = 3,
+    n_windows: int = 2,
     flank: int = FLANK,
     max_sites: int | None = DEFAULT_SITES,
     n_steps: int = 50,
@@ -192,7 +198,7 @@ def search_motifs(
     labels: ArrayLike | None = None,
     database: MotifDatabase | str | Path | None = ATTRACT,
     rbp: str | None = None,
-    n_windows: int = 3,
+    n_windows: int = 2,
     flank: int = FLANK,
     max_sites: int | None = DEFAULT_SITES,
     n_steps: int = 50,
@@ -251,7 +257,7 @@ def motifs_from_maps(
     n_true: int,
     length: int = 6,
     method: str = "umap-dbscan",
-    n_windows: int = 3,
+    n_windows: int = 2,
     flank: int = FLANK,
     seed: int = 0,
     database: MotifDatabase | None = None,
@@ -278,7 +284,9 @@ def motifs_from_maps(
     groups = [group for group in groups if len(np.unique(group.site)) >= fewest]
     motifs = []
     for number, group in enumerate(groups, start=1):
-        pfm = clusters.trimmed(clusters.counts(codes, group, length, flank), flank)
+        pfm = clusters.counts(codes, group, length, flank)
+        first, last = clusters.informative(pfm, flank)
+        pfm = pfm[first:last]
         n_sites = len(np.unique(group.site))
         motifs.append(
             Motif(
@@ -288,6 +296,8 @@ def motifs_from_maps(
                 n_sites=n_sites,
                 fraction=n_sites / max(n_true, 1),
                 matches=match_motifs([], MotifDatabase("", ())),
+                weighted=clusters.weighted_frequencies(scores, codes, group, length, flank),
+                first=first,
                 kmers=_kmers(codes, group, length),
             )
         )
@@ -296,12 +306,15 @@ def motifs_from_maps(
 
 def with_matches(motifs: Sequence[Motif], database: MotifDatabase, rbp: str) -> list[Motif]:
     """Return the motifs with their matches in a database."""
-    table = match_motifs([motif.matrix() for motif in motifs], database, rbp=rbp)
+    queries = [MotifMatrix(motif.name, motif.consensus, motif.weighted) for motif in motifs]
+    table = match_motifs(queries, database, rbp=rbp)
     parts = dict(iter(table.groupby("motif", sort=False)))
-    return [
-        Motif(m.name, m.pfm, m.consensus, m.n_sites, m.fraction, parts[m.name].reset_index(drop=True), m.kmers)
-        for m in motifs
-    ]
+    found = []
+    for motif in motifs:
+        matches = parts[motif.name].reset_index(drop=True)
+        # From here on positions are those of the motif that is shown.
+        found.append(replace(motif, matches=matches.assign(offset=matches["offset"] - motif.first)))
+    return found
 
 
 def _groups(

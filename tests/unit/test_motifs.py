@@ -207,9 +207,20 @@ def test_copies_are_merged_and_others_are_not(rng):
 
 def test_flanks_without_information_are_cut():
     sharp, flat = [100, 0, 0, 0], [25, 25, 25, 25]
-    assert len(clusters.trimmed(np.array([flat, sharp, sharp, flat]), 1)) == 2
-    assert len(clusters.trimmed(np.array([sharp, flat, sharp, flat]), 1)) == 3
-    assert len(clusters.trimmed(np.array([flat, flat]), 0)) == 2
+    assert clusters.informative(np.array([flat, sharp, sharp, flat]), 1) == (1, 3)
+    assert clusters.informative(np.array([sharp, flat, sharp, flat]), 1) == (0, 3)
+    assert clusters.informative(np.array([flat, flat]), 0) == (0, 2)
+
+
+def test_weighted_frequencies_by_hand():
+    """Two sites, AC and GC; each attribution is a share of its site."""
+    codes = np.array([encode_sequence("AC"), encode_sequence("GC")])
+    seqlets = Seqlets(np.arange(2), np.zeros(2, int), np.ones(2))
+    scores = np.array([[3.0, 1.0], [1.0, 3.0]])
+    found = clusters.weighted_frequencies(scores, codes, seqlets, 2, 0)
+    np.testing.assert_allclose(found, [[0.75, 0, 0.25, 0], [0, 1, 0, 0]], atol=1e-12)
+    faint = clusters.weighted_frequencies(np.array([[4.0, 0.0], [4.0, 0.0]]), codes, seqlets, 2, 0)
+    np.testing.assert_allclose(faint, [[0.5, 0, 0.5, 0], [0.25] * 4], atol=1e-12)
 
 
 def test_few_sites_are_one_consensus(rng):
