@@ -4,17 +4,19 @@
 
 DATASET comes from ``ripe-train prepare`` with the configuration the model was trained with, so that its valid and
 test splits were not trained on. Prints the table (first motif of each task), writes
-``benchmarks/results/motif_table.json``.
+``benchmarks/results/motif_table.json`` and from it the table of ``docs/motifs.md``.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.common import machine, write_results
+from benchmarks.common import RESULTS, machine, write_results
 from ripe_lib.catalogue import tasks_of
 from ripe_lib.dataset import Dataset
 from ripe_lib.models import load_model, model_from_weights
@@ -22,6 +24,7 @@ from ripe_lib.motif_databases import join_databases, load_database
 from ripe_lib.motifs import search_motifs
 from ripe_lib.motifs.folder import motif_table
 
+DOCS = Path(__file__).parents[1] / "docs" / "motifs.md"
 PROTEINS = ("QKI", "TARDBP", "HNRNPC", "TIA1", "U2AF2", "ELAVL1", "SRSF1", "PUM2", "TIAL1", "HNRNPL")
 
 
@@ -78,6 +81,30 @@ def main() -> None:
             "motifs": [{key: plain(value) for key, value in row.items()} for row in rows],
         },
     )
+    if args.name == "motif_table":
+        write_docs(args.name)
+
+
+def write_docs(name: str) -> None:
+    """Write the table of the documentation from the result file."""
+    motifs = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["motifs"]
+    lines = ["| task | consensus | sites (share) | best known match | q | own protein's best | own rank | q |"]
+    lines.append("|---|---|---|---|---|---|---|---|")
+    for row in motifs:
+        if not row["motif"].endswith(".1"):
+            continue
+        own = ["-"] * 3
+        if row["own_match"] is not None:
+            own = [row["own_match"], str(row["own_rank"]), f"{row['own_q']:.1e}"]
+        best = f"{row['best_protein']} {row['best_match']}"
+        sites = f"{row['n_sites']} ({row['fraction']:.0%})"
+        cells = [row["task"], row["consensus"], sites, best, f"{row['best_q']:.1e}", *own]
+        lines.append(f"| {' | '.join(cells)} |")
+    text = DOCS.read_text(encoding="utf-8")
+    before, rest = text.split("<!-- begin: motifs -->")
+    after = rest.split("<!-- end: motifs -->")[1]
+    table = "\n".join(lines)
+    DOCS.write_text(f"{before}<!-- begin: motifs -->\n{table}\n<!-- end: motifs -->{after}", encoding="utf-8")
 
 
 def plain(value):
