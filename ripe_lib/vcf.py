@@ -31,6 +31,7 @@ BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b00030000000000000000
 COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
 _CODING = ("utf-8", "surrogateescape")  # any bytes come out as they went in
 _MAX_POS = 2**40
+_MAX_BYTES = 1 << 26  # of lines held at a time
 
 
 class Block(NamedTuple):
@@ -167,7 +168,8 @@ class VcfFile:
     def _checked(self, lines: Iterator[bytes]) -> Iterator[bytes]:
         """Pass lines on; damage of the compressed file becomes one clear line."""
         try:
-            yield from lines
+            for line in lines:  # noqa: UP028 (`yield from` would close the file with the generator)
+                yield line
         except (OSError, EOFError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
             raise InputError(
                 f"{self.name}: the compressed file is damaged or truncated ({error or 'unexpected end'}). "
@@ -175,19 +177,26 @@ class VcfFile:
             ) from error
 
     def blocks(self, n_lines: int) -> list[Block]:
-        """Cut the file into runs of ``n_lines`` lines; reads it once, to its end."""
+        """Cut the file into runs of ``n_lines`` lines, fewer where lines are long; reads it once, to its end."""
         self._seek(self._body)
-        found = []
+        found: list[Block] = []
         line = len(self.header) + 1
         while True:
             offset = self._stream.tell()
-            n = sum(1 for _ in self._checked(islice(self._stream, n_lines)))
-            if n:
-                found.append(Block(line, n, offset))
-            if n < n_lines:
-                self._at = None
+            n = sum(1 for _ in self._next_lines(n_lines))
+            if not n:
                 return found
+            found.append(Block(line, n, offset))
             line += n
+
+    def _next_lines(self, n_lines: int) -> Iterator[bytes]:
+        """Yield up to ``n_lines`` lines; stop early after :data:`_MAX_BYTES` (files with very many samples)."""
+        n_bytes = 0
+        for number, raw in enumerate(self._checked(self._stream), 1):
+            yield raw
+            n_bytes += len(raw)
+            if number == n_lines or n_bytes >= _MAX_BYTES:
+                return
 
     def read(self, block: Block) -> VcfRecords:
         """Read one block; blocks in the order of the file need no seeking."""
@@ -197,17 +206,16 @@ class VcfFile:
         return self._parsed(lines, block.first_line)
 
     def records(self, n_lines: int) -> Iterator[VcfRecords]:
-        """Read the whole file from its start, ``n_lines`` lines at a time."""
-        block = Block(len(self.header) + 1, n_lines, self._body)
+        """Read the whole file from its start, up to ``n_lines`` lines at a time."""
+        first, offset = len(self.header) + 1, self._body
         while True:
-            self._seek(block.offset)
-            lines = list(self._checked(islice(self._stream, n_lines)))
-            self._at = self._stream.tell()
-            if lines:
-                yield self._parsed(lines, block.first_line)
-            if len(lines) < n_lines:
+            self._seek(offset)
+            lines = list(self._next_lines(n_lines))
+            offset = self._at = self._stream.tell()
+            if not lines:
                 return
-            block = Block(block.first_line + n_lines, n_lines, self._at)
+            yield self._parsed(lines, first)
+            first += len(lines)
 
     def _seek(self, offset: int) -> None:
         if self._at != offset:

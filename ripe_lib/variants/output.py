@@ -226,11 +226,12 @@ def vcf_header(worker: Worker, fields: Sequence[str]) -> list[str]:
     """Return the header of the annotated VCF."""
     options = worker.job.options
     models = "+".join(model.name for model in worker.selection.models)
-    said = (
-        f"##deepripe=<Version={__version__},Models={models},Strand={options.strand},"
-        f"Region={options.region},Shifts={options.shifts},Intergenic={options.intergenic}>"
-    )
-    return annotated_header(worker.vcf.header, info_fields(fields, worker.selection), more=[said])
+    said = [
+        f"##deepripeVersion={__version__}",
+        f"##deepripeOptions=models {models}; strand {options.strand}; region {options.region}; "
+        f"shifts {options.shifts}; intergenic {options.intergenic}",
+    ]
+    return annotated_header(worker.vcf.header, info_fields(fields, worker.selection), more=said)
 
 
 def index_vcf(path: Path) -> Path | None:

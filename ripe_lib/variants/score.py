@@ -327,15 +327,21 @@ def check_assembly(vcf: VcfFile, genome: Genome, *, force: bool = False) -> None
     InputError
         If at least 100 records and more than 5 % do not match, unless ``force``.
     """
-    records = next(vcf.records(CHECKED_RECORDS), None)
-    if force or records is None:
-        return
-    alleles = canonical_alleles(records, genome)
-    wrong = np.unique(alleles.record[alleles.status == "ref_mismatch"])
-    if len(wrong) >= MISMATCHES and len(wrong) > MISMATCH_SHARE * len(records):
-        first = wrong[0]
+    n_records, wrong, first = 0, 0, ""
+    for records in vcf.records(CHECKED_RECORDS):
+        if force or n_records >= CHECKED_RECORDS:
+            break
+        records = records.part(slice(CHECKED_RECORDS - n_records))
+        n_records += len(records)
+        alleles = canonical_alleles(records, genome)
+        mismatched = np.unique(alleles.record[alleles.status == "ref_mismatch"])
+        if len(mismatched) and not first:
+            at = mismatched[0]
+            first = f"{records.chrom[at]}:{records.pos[at]} {records.ref[at]}"
+        wrong += len(mismatched)
+    if wrong >= MISMATCHES and wrong > MISMATCH_SHARE * n_records:
         raise InputError(
-            f"{vcf.name}: REF of {len(wrong)} of the first {len(records)} records is not what {genome.path} has there "
-            f"(first: {records.chrom[first]}:{records.pos[first]} {records.ref[first]}). Is the FASTA of another "
-            "assembly? Use the one the variants were called on, or go on with --force (force=True)."
+            f"{vcf.name}: REF of {wrong} of the first {n_records} records is not what {genome.path} has there "
+            f"(first: {first}). Is the FASTA of another assembly? Use the one the variants were called on, or go on "
+            "with --force (force=True)."
         )

@@ -15,7 +15,7 @@ from ripe_lib.errors import InputError, UnknownNameError
 from ripe_lib.variants import VariantOptions
 from ripe_lib.variants import output as variant_output
 from ripe_lib.variants.format import OutputFormat, bgzf
-from ripe_lib.variants.output import write_scores
+from ripe_lib.variants.output import write_scores as really_write_scores
 from ripe_lib.variants.peaks import Peaks
 from ripe_lib.variants.worker import RowFilter, VariantJob
 from tests.support.toy_genome import ToyGenome
@@ -54,6 +54,12 @@ def job(model_dir, out, vcf=VCF, *, options=None, rows=None, layout=None, top=0,
     )
 
 
+@pytest.fixture(scope="module")
+def write_scores(model):
+    """As the function, with a model that is loaded and compiled already."""
+    return lambda *arguments, **options: really_write_scores(*arguments, models=[model], **options)
+
+
 def read_tsv(path):
     return pd.read_csv(path, sep="\t", keep_default_na=False, na_values={}, dtype=str)
 
@@ -63,7 +69,7 @@ def numbers(frame):
 
 
 @pytest.mark.parametrize("name", ["x.tsv", "x.tsv.gz"])
-def test_tsv_is_the_table(tmp_path, model_dir, table, name):
+def test_tsv_is_the_table(tmp_path, model_dir, table, name, write_scores):
     summary = write_scores(job(model_dir, name), tmp_path / name, chunk_size=20)
     found = read_tsv(tmp_path / name)
     assert list(found.columns) == list(table.columns)
@@ -74,7 +80,7 @@ def test_tsv_is_the_table(tmp_path, model_dir, table, name):
     assert os.listdir(tmp_path) == [name]
 
 
-def test_parquet_is_the_table(tmp_path, model_dir, table):
+def test_parquet_is_the_table(tmp_path, model_dir, table, write_scores):
     write_scores(job(model_dir, "x.parquet"), tmp_path / "x.parquet", chunk_size=20)
     found = pd.read_parquet(tmp_path / "x.parquet")
     assert list(found.columns) == list(table.columns)
@@ -91,7 +97,7 @@ def vcf_entries(lines, key):
 
 
 @pytest.mark.parametrize("name", ["x.vcf", "x.vcf.gz"])
-def test_vcf_keeps_its_records_and_gains_entries_its_header_describes(tmp_path, model_dir, model, table, name):
+def test_vcf_keeps_its_records_and_gains_entries(tmp_path, model_dir, model, table, name, write_scores):
     write_scores(job(model_dir, name), tmp_path / name, chunk_size=20)
     content = (tmp_path / name).read_bytes()
     lines = (gzip.decompress(content) if name.endswith("gz") else content).decode().splitlines()
@@ -125,7 +131,7 @@ def test_vcf_keeps_its_records_and_gains_entries_its_header_describes(tmp_path, 
         assert sum(1 for _ in strict) == len(original)
 
 
-def test_vcf_gz_is_indexed_if_sorted(tmp_path, model_dir):
+def test_vcf_gz_is_indexed_if_sorted(tmp_path, model_dir, write_scores):
     vcf = random_vcf(tmp_path / "in.vcf", 40)
     summary = write_scores(job(model_dir, "x.vcf.gz", vcf), tmp_path / "x.vcf.gz", chunk_size=7)
     assert summary.index == str(tmp_path / "x.vcf.gz.tbi")
@@ -139,7 +145,7 @@ def test_vcf_gz_is_indexed_if_sorted(tmp_path, model_dir):
 
 
 @pytest.mark.parametrize("name", ["x.tsv", "x.vcf.gz", "x.parquet"])
-def test_an_interrupted_run_continues_and_gives_the_same_bytes(tmp_path, model_dir, monkeypatch, name):
+def test_an_interrupted_run_continues_and_gives_the_same_bytes(tmp_path, model_dir, monkeypatch, name, write_scores):
     vcf = random_vcf(tmp_path / "in.vcf", 60)
     write_scores(job(model_dir, name, vcf), tmp_path / f"whole-{name}", chunk_size=11)
     computed = []
@@ -170,7 +176,7 @@ def test_an_interrupted_run_continues_and_gives_the_same_bytes(tmp_path, model_d
     assert len(computed) == 6
 
 
-def test_filters(tmp_path, model_dir, model, table):
+def test_filters(tmp_path, model_dir, model, table, write_scores):
     task = model.tasks[1]
     out = tmp_path / "x.tsv"
     write_scores(job(model_dir, out, rows=RowFilter(tasks=(task,), min_delta=1e-3)), out)
@@ -193,7 +199,7 @@ def test_filters(tmp_path, model_dir, model, table):
     assert {entry[3] for entry in entries} == {"CDS"}
 
 
-def test_long_layout_and_top_tasks(tmp_path, model_dir, model, table):
+def test_long_layout_and_top_tasks(tmp_path, model_dir, model, table, write_scores):
     out = tmp_path / "x.tsv"
     write_scores(job(model_dir, out, layout="long"), out)
     found = read_tsv(out)
@@ -211,7 +217,7 @@ def test_long_layout_and_top_tasks(tmp_path, model_dir, model, table):
     )
 
 
-def test_biobank_layout(tmp_path, model_dir, model):
+def test_biobank_layout(tmp_path, model_dir, model, write_scores):
     out = tmp_path / "x.csv.gz"
     write_scores(job(model_dir, out, layout="biobank", options=VariantOptions(shifts=4)), out)
     found = pd.read_csv(out)

@@ -68,6 +68,17 @@ def test_a_number_of_lines_that_is_a_multiple_of_the_chunk(tmp_path):
         assert [b.n_lines for b in vcf.blocks(50)] == [50, 50]
 
 
+def test_very_long_lines_make_short_chunks(tmp_path, monkeypatch):
+    from ripe_lib import vcf as module
+
+    monkeypatch.setattr(module, "_MAX_BYTES", 100)
+    with VcfFile(write(tmp_path / "x.vcf", "plain")) as vcf:
+        chunks = list(vcf.records(50))
+        assert {len(c) for c in chunks} <= {4, 5, 6}
+        assert [line for c in chunks for line in c.lines] == BODY
+        assert [vcf.read(block).lines for block in vcf.blocks(50)] == [c.lines for c in chunks]
+
+
 def test_header_only(tmp_path):
     path = tmp_path / "x.vcf"
     path.write_text("\n".join(HEADER) + "\n")
