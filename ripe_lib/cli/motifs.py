@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("motifs")
     how.add_argument("--length", type=positive_int, default=6, metavar="N", help="of the windows in nt (default 6)")
     how.add_argument("--method", choices=("umap-dbscan", "single"), default="umap-dbscan", help="default umap-dbscan")
-    how.add_argument("--windows", type=positive_int, metavar="N", help="windows taken per map")
+    how.add_argument("--windows", type=positive_int, metavar="N", help="windows taken per map (default 1)")
     how.add_argument("--steps", type=positive_int, default=50, metavar="N", help="of integrated gradients (default 50)")
     how.add_argument("--filters", action="store_true", help="also the filters of the first layer")
     known = parser.add_argument_group("known motifs")

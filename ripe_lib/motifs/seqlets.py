@@ -36,7 +36,7 @@ class Seqlets(NamedTuple):
 
 
 def top_windows(
-    scores: NDArray[np.floating], codes: Codes, length: int, *, n_windows: int = 2, min_share: float = 0.5
+    scores: NDArray[np.floating], codes: Codes, length: int, *, n_windows: int = 1, min_share: float = 0.5
 ) -> Seqlets:
     """Find the best windows of every map, best first, without overlaps.
 
