@@ -25,9 +25,7 @@ COMMANDS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run ``ripe``; returns the exit code (0 done, 2 the user can fix it, 1 a bug)."""
-    return run_command(
-        "ripe", "DeepRiPe: RNA-binding protein sites, their explanation, and variants.", COMMANDS, argv
-    )
+    return run_command("ripe", "DeepRiPe: RNA-binding protein sites, their explanation, and variants.", COMMANDS, argv)
 
 
 if __name__ == "__main__":
