@@ -80,9 +80,7 @@ def read_weights(path: str | Path, *, sha256: str | None = None) -> tuple[ModelS
                     "Published Keras files are read by: ripe-train import-published."
                 )
             spec = ModelSpec.from_json(handle.attrs["spec"])
-            arrays = {
-                layer: [group[str(index)][()] for index in range(len(group))] for layer, group in handle.items()
-            }
+            arrays = {layer: [group[str(index)][()] for index in range(len(group))] for layer, group in handle.items()}
     except OSError as error:
         raise WeightsError(f"{path}: not a readable HDF5 file. Install the model again.") from error
     except (KeyError, TypeError, ValueError) as error:
