@@ -242,7 +242,7 @@ def main():
     parser.add_argument("--variants", type=int, default=20_000)
     parser.add_argument("--many", type=int, default=200_000, help="0: leave this out")
     parser.add_argument("--one-by-one", type=int, default=50, help="variants of the slow way; 0: leave it out")
-    parser.add_argument("--veff", type=int, default=3000, help="variants given to stock kipoi-veff; 0: leave it out")
+    parser.add_argument("--veff", type=int, default=20_000, help="variants given to stock kipoi-veff; 0: leave it out")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--no-saturation", action="store_true")
     parser.add_argument("--child", help=argparse.SUPPRESS)

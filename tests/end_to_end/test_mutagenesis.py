@@ -47,10 +47,10 @@ def test_qki_on_numb(example):
     table = table_of(example, example.QKI)
     score, first, second = table["score"], table["first site"], table["second site"]
     assert score["wild type"] > score["Mut1"] > score["Mut2"]
-    assert score["wild type"] > 0.5 > score["Mut2"]
+    assert score["Mut2"] < 0.6 * score["wild type"]
     # What is mutated loses its attribution, what is not keeps it.
     assert second["wild type"] > 0.02
-    assert second["Mut1"] < 0.25 * second["wild type"]
+    assert second["Mut1"] < 0.5 * second["wild type"]
     assert first["Mut1"] > 0.5 * first["wild type"] > 0
     assert first["Mut2"] < 0.25 * first["wild type"]
 

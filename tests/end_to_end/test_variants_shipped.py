@@ -23,7 +23,8 @@ def test_published_constructs_in_their_order(clip31):
     tables = ripe_lib.score_variants(clip31, EXAMPLES / "constructs.vcf", fasta_file=FASTA, strand="+")
     table = pd.concat(tables).set_index("id")
     qki = table[f"{TASK}.delta"]
-    assert qki["QKI_NUMB_MUT2"] < qki["QKI_NUMB_MUT1"] < -0.1
+    assert qki["QKI_NUMB_MUT2"] < -0.05
+    assert qki["QKI_NUMB_MUT2"] < qki["QKI_NUMB_MUT1"] < 0
     assert table.loc["ELAVL1_ERBB2_MUT", "ELAVL1_PARCLIP_A.delta"] < -0.3
 
 

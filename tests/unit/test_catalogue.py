@@ -193,7 +193,10 @@ def test_measurements_are_written_and_averaged(tables):
     assert (rows["QKI_PARCLIP"].auroc, rows["QKI_PARCLIP"].n_pos) == (0.9124, 900)
     assert rows["PUM2_PARCLIP"].ap is None
     entry = got.models["DeepRiPe/parclip_low"]
-    assert (entry.auroc, entry.ap, entry.sha256) == (0.8562, 0.7, "a" * 64)
+    assert entry.sha256 == "a" * 64
+    for column in ("auroc", "ap"):
+        known = [value for row in rows.values() if (value := getattr(row, column)) is not None]
+        assert getattr(entry, column) == pytest.approx(sum(known) / len(known), abs=1e-4)
 
 
 def test_writing_twice_gives_the_same_bytes(tables):

@@ -195,7 +195,10 @@ def test_mapped_pages_are_handed_back(tmp_path, monkeypatch, contigs):
         (b">a\nACGT\nA\nACGT\n", "g.fa: expected a valid FASTA file: Line length of fasta file is not consistent"),
         (b">a\n\xff\xfe\n", "g.fa: expected a valid FASTA file"),
         (b">\nACGT\n", "g.fa: expected a valid FASTA file: Bad sequence name"),
-        (gzip.compress(b">a\nACGT\n", mtime=0), "g.fa: expected plain or bgzip-compressed FASTA, got ordinary gzip.* bgzip"),
+        (
+            gzip.compress(b">a\nACGT\n", mtime=0),
+            "g.fa: expected plain or bgzip-compressed FASTA, got ordinary gzip.* bgzip",
+        ),
     ],
 )
 def test_what_is_not_fasta(tmp_path, content, message):
