@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
     from ripe_lib.genome import Genome
     from ripe_lib.models import load_model
     from ripe_lib.tables import open_table
-    from ripe_lib.variants.score import check_assembly
+    from ripe_lib.variants.assembly import check_assembly
     from ripe_lib.vcf import VcfFile
 
     genome = Genome(args.fasta)

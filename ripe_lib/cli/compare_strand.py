@@ -34,7 +34,8 @@ def run(args: argparse.Namespace) -> None:
     from ripe_lib.genome import Genome
     from ripe_lib.models import load_model
     from ripe_lib.tables import open_table
-    from ripe_lib.variants.score import VariantOptions, check_assembly
+    from ripe_lib.variants.assembly import check_assembly
+    from ripe_lib.variants.score import VariantOptions
     from ripe_lib.variants.strand import StrandComparison
     from ripe_lib.vcf import VcfFile
 

@@ -4,6 +4,7 @@
 module          what it does
 ==============  =====================================================================
 ``score``       :func:`score_variants`, :class:`VariantScorer`: records -> scores
+``assembly``    is the FASTA that of the VCF?
 ``rows``        strands, genes and region type of each allele
 ``windows``     reference and alternative windows as codes
 ``scorer``      logits of both alleles, with as little computing as is exact
@@ -19,7 +20,6 @@ from ripe_lib.variants.score import (
     ScoredVariants,
     VariantOptions,
     VariantScorer,
-    check_assembly,
     score_variants,
 )
 
@@ -28,6 +28,5 @@ __all__ = [
     "ScoredVariants",
     "VariantOptions",
     "VariantScorer",
-    "check_assembly",
     "score_variants",
 ]

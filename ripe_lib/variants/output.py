@@ -31,7 +31,7 @@ from ripe_lib.variants.format import (
     joined,
     payload,
 )
-from ripe_lib.variants.score import DEFAULT_CHUNK_SIZE, check_assembly
+from ripe_lib.variants.score import DEFAULT_CHUNK_SIZE
 from ripe_lib.variants.worker import VariantJob, Worker
 from ripe_lib.vcf import BGZF_END, Block, VcfFile, annotated_header
 
@@ -164,8 +164,9 @@ def write_scores(
         job = _everywhere(job, vcf.path)
         worker = Worker(job, models)
         try:
-            check_assembly(vcf, worker.scorer.genome, force=force)
             blocks = vcf.blocks(chunk_size)
+            if not force:
+                worker.check_assembly(vcf.name, blocks)
             chunks = [Chunk(i, tuple(block)) for i, block in enumerate(blocks)]
             worker.blocks = blocks if scheduler is None else []
             fingerprint = job.fingerprint(chunk_size)

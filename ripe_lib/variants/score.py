@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ripe_lib.alleles import IDENTICAL, OK, SNV, Alleles, canonical_alleles
 from ripe_lib.errors import InputError, unknown_name
 from ripe_lib.models import Model, load_model
+from ripe_lib.variants.assembly import check_assembly
 from ripe_lib.variants.rows import Genes, Rows, place_rows
 from ripe_lib.variants.scorer import AlleleScorer
 from ripe_lib.variants.summary import FIELDS, class_codes, class_names, load_background, percentiles
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 REGIONS = ("gtf", "none", "both")
 DEFAULT_CHUNK_SIZE = 8192
 MAX_SHIFTS = 32
-CHECKED_RECORDS = 10_000
-MISMATCHES, MISMATCH_SHARE = 100, 0.05
 META_COLUMNS = ("chrom", "pos", "id", "ref", "alt", "strand", "genes", "region_type", "status")
 
 
@@ -190,9 +189,9 @@ class VariantScorer:
         wants_background = "percentile" in options.scores
         self._backgrounds = [load_background(model) if wants_background else None for model in models]
 
-    def rows(self, records: VcfRecords) -> tuple[Alleles, Rows]:
-        """Return alleles and rows of a chunk, not scored yet."""
-        alleles = canonical_alleles(records, self.genome, max_inserted=self._longest)
+    def rows(self, records: VcfRecords, genome: Genome | None = None) -> tuple[Alleles, Rows]:
+        """Return alleles and rows of a chunk, not scored yet; another thread gives a genome of its own."""
+        alleles = canonical_alleles(records, genome or self.genome, max_inserted=self._longest)
         options = self.options
         return alleles, place_rows(alleles, self.genes, strand=options.strand, intergenic=options.intergenic)
 
@@ -317,31 +316,3 @@ def score_variants(
                 yield scorer.score(records).frame()
 
     return tables()
-
-
-def check_assembly(vcf: VcfFile, genome: Genome, *, force: bool = False) -> None:
-    """Stop if REF of the first 10,000 records says that the FASTA is of another assembly.
-
-    Raises
-    ------
-    InputError
-        If at least 100 records and more than 5 % do not match, unless ``force``.
-    """
-    n_records, wrong, first = 0, 0, ""
-    for records in vcf.records(CHECKED_RECORDS):
-        if force or n_records >= CHECKED_RECORDS:
-            break
-        records = records.part(slice(CHECKED_RECORDS - n_records))
-        n_records += len(records)
-        alleles = canonical_alleles(records, genome)
-        mismatched = np.unique(alleles.record[alleles.status == "ref_mismatch"])
-        if len(mismatched) and not first:
-            at = mismatched[0]
-            first = f"{records.chrom[at]}:{records.pos[at]} {records.ref[at]}"
-        wrong += len(mismatched)
-    if wrong >= MISMATCHES and wrong > MISMATCH_SHARE * n_records:
-        raise InputError(
-            f"{vcf.name}: REF of {wrong} of the first {n_records} records is not what {genome.path} has there "
-            f"(first: {first}). Is the FASTA of another assembly? Use the one the variants were called on, or go on "
-            "with --force (force=True)."
-        )

@@ -17,6 +17,7 @@ from ripe_lib.chunked import fingerprint_of
 from ripe_lib.encoding import REGION_TYPES
 from ripe_lib.errors import unknown_name
 from ripe_lib.models import Model, load_model, model_arguments
+from ripe_lib.variants.assembly import AssemblyCheck
 from ripe_lib.variants.format import OutputFormat, Selection, long_names, payload
 from ripe_lib.variants.peaks import Peaks
 from ripe_lib.variants.rows import Rows
@@ -99,6 +100,7 @@ class Worker:
         from ripe_lib.genome import Genome
 
         genome = Genome(job.fasta_file)
+        self._readers_genome = Genome(job.fasta_file)  # open files are not shared between threads
         annotation = None if job.gtf_file is None else Annotation.load(job.gtf_file).for_genome(genome)
         models = [load_model(name) for name in job.models] if models is None else list(models)
         self.job = job
@@ -117,11 +119,23 @@ class Worker:
         self._writer.shutdown(cancel_futures=True)
         self.vcf.close()
 
+    def check_assembly(self, name: str, blocks: Sequence[Block]) -> None:
+        """Stop if REF of the first records says that the FASTA is of another assembly; what is read is kept."""
+        check = AssemblyCheck()
+        for index, block in enumerate(blocks):
+            self._ahead[index] = self._reader.submit(self._placed, block)
+            for piece in self._ahead[index].result():
+                check.add(piece.records, piece.alleles)
+            if check.is_complete:
+                break
+        check.finish(name, self.scorer.genome)
+
     def pieces(self, index: int, block: Block) -> list[Piece]:
         """Return the rows of a block; those of the next one are read while these are scored."""
+        for number in [number for number in self._ahead if number < index]:
+            del self._ahead[number]
         coming = self._ahead.pop(index, None) or self._reader.submit(self._placed, block)
-        self._ahead.clear()
-        if index + 1 < len(self.blocks):
+        if index + 1 < len(self.blocks) and index + 1 not in self._ahead:
             self._ahead[index + 1] = self._reader.submit(self._placed, self.blocks[index + 1])
         return coming.result()
 
@@ -131,7 +145,7 @@ class Worker:
         return [self._place(records.part(slice(at, at + _PIECE))) for at in cuts]
 
     def _place(self, records: VcfRecords) -> Piece:
-        alleles, rows = self.scorer.rows(records)
+        alleles, rows = self.scorer.rows(records, self._readers_genome)
         counts = Counter(rows.status.tolist())
         job = self.job
         if job.rows.region_types is not None or self.peaks is not None:

@@ -218,13 +218,13 @@ def test_a_new_shipped_model_comes_before_the_published_ones(tables):
     from dataclasses import replace
 
     before = read_catalogue(tables)
-    entry = replace(before.models["DeepRiPe/clip31"], model="DeepRiPe/clip31_paper")
+    entry = replace(before.models["DeepRiPe/clip31"], model="DeepRiPe/clip31_new")
     tasks = tuple(replace(task, model=entry.model) for task in before.tasks["DeepRiPe/clip31"])
     put_model(entry, tasks, folder=tables)
     names = list(read_catalogue(tables).models)
-    position = names.index("DeepRiPe/clip31_paper")
+    position = names.index("DeepRiPe/clip31_new")
     assert all("published" in name for name in names[position + 1 :])
-    assert names.count("DeepRiPe/clip31_paper") == 1
+    assert names.count("DeepRiPe/clip31_new") == 1
 
 
 # --- finding -------------------------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ def test_elavl1_on_erbb2(clip31):
 
 
 def test_constructs_show_their_sites(clip31, tmp_path):
-    """At a false-positive rate of 5 %: the QKI site of NUMB goes with its mutation, ELAVL1's with its U-rich element."""
+    """At a false-positive rate of 5 %: QKI's site in NUMB goes when mutated, ELAVL1's with its U-rich element."""
     path = write_fasta(tmp_path / "c.fa", CONSTRUCTS)
     source = RnaSource(read_rna_fasta(path, tmp_path / "scratch"))
     options = ScanOptions(tasks=["QKI_PARCLIP", "ELAVL1_CLIPSEQ"], false_positive_rate=0.05)
