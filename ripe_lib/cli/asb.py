@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 
 from ripe_lib.cli.common import add_genome_arguments, add_run_arguments, apply_threads, note, progress
 
@@ -32,6 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Score and write."""
     apply_threads(args.threads)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: note(f"note: {message}", quiet=args.quiet)
+        _run(args)
+
+
+def _run(args: argparse.Namespace) -> None:
     import pandas as pd
 
     from ripe_lib.alleles import OK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 
 from ripe_lib.cli.common import add_genome_arguments, add_run_arguments, apply_threads, note, positive_int, progress
 
@@ -29,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Score twice and write the table; the summary goes to standard output."""
     apply_threads(args.threads)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: note(f"note: {message}", quiet=args.quiet)
+        _run(args)
+
+
+def _run(args: argparse.Namespace) -> None:
     from ripe_lib.annotation import Annotation
     from ripe_lib.errors import InputError
     from ripe_lib.genome import Genome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 
 from ripe_lib.cli.common import add_genome_arguments, add_run_arguments, apply_threads, note
 
@@ -32,7 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Score and write."""
     apply_threads(args.threads)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: note(f"note: {message}", quiet=args.quiet)
+        _run(args)
+
+
+def _run(args: argparse.Namespace) -> None:
     from ripe_lib.annotation import Annotation
+    from ripe_lib.atomic import check_output_file
     from ripe_lib.figures import checked_formats
     from ripe_lib.genome import Genome
     from ripe_lib.models import load_model
@@ -40,6 +48,7 @@ def run(args: argparse.Namespace) -> None:
     from ripe_lib.variants.saturation import parse_region, saturate
     from ripe_lib.variants.score import VariantOptions
 
+    check_output_file(args.output)
     formats = checked_formats(args.plot_formats)
     genome = Genome(args.fasta)
     annotation = None if args.gtf is None else Annotation.load(args.gtf).for_genome(genome)

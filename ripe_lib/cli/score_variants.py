@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from typing import Any
 
 from ripe_lib.cli.common import (
@@ -106,6 +107,12 @@ def scoring_options(args: argparse.Namespace, *, default_shifts: int = 1) -> Any
 def run(args: argparse.Namespace) -> None:
     """Score a VCF into a file."""
     apply_threads(args.threads)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: note(f"note: {message}", quiet=args.quiet)
+        _run(args)
+
+
+def _run(args: argparse.Namespace) -> None:
     from ripe_lib.alleles import OK, REASONS
     from ripe_lib.variants.format import OutputFormat
     from ripe_lib.variants.output import write_scores

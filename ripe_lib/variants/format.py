@@ -71,12 +71,12 @@ class OutputFormat:
                 f"{path}: expected an output name that ends in {', '.join(_SUFFIXES)}. The suffix decides the format."
             )
         kind, compressed = _SUFFIXES[suffix]
-        layout = layout or ("long" if top else "wide")
+        layout = layout or ("biobank" if kind == "csv" else "long" if top else "wide")
         if layout not in LAYOUTS:
             raise InputError(f"layout: expected one of {', '.join(LAYOUTS)}, got {layout!r}.")
         if (layout == "biobank") != (kind == "csv"):
             raise InputError(
-                f"{path}: the biobank layout is written as .csv or .csv.gz, and only it is; got layout {layout!r}."
+                f"{path}: expected .csv or .csv.gz for the biobank layout and only for it, got layout {layout!r}."
             )
         if kind == "vcf" and layout != "wide":
             raise InputError(f"{path}: a VCF has no long layout or top tasks. Write .tsv or .parquet.")

@@ -19,10 +19,9 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from ripe_lib._version import __version__
-from ripe_lib.atomic import atomic_file
+from ripe_lib.atomic import atomic_file, check_output_file
 from ripe_lib.catalogue import find_model_directory
 from ripe_lib.chunked import Chunk, Progress, load_once, parts_directory, remove_parts, run_chunks
-from ripe_lib.errors import OutputError
 from ripe_lib.models import Model
 from ripe_lib.variants.format import (
     header,
@@ -157,8 +156,7 @@ def write_scores(
     Summary
     """
     output = Path(output)
-    if output.is_dir():
-        raise OutputError(f"{output}: expected a file name, got a folder.")
+    check_output_file(output)
     chunk_size = chunk_size or DEFAULT_CHUNK_SIZE
     with VcfFile(job.vcf_file) as vcf:
         job = _everywhere(job, vcf.path)

@@ -233,10 +233,11 @@ def test_biobank_layout(tmp_path, model_dir, model, write_scores):
 
 def test_suffix_decides_and_mistakes_are_told():
     assert OutputFormat.of("A.VCF.GZ") == OutputFormat("vcf", True)
+    assert OutputFormat.of("a.csv.gz") == OutputFormat("csv", True, "biobank")
     for name, layout, top, message in (
         ("x.txt", None, 0, "expected an output name that ends in"),
-        ("x.tsv", "biobank", 0, "written as .csv"),
-        ("x.csv", None, 0, "written as .csv"),
+        ("x.tsv", "biobank", 0, "for the biobank layout"),
+        ("x.csv", "wide", 0, "for the biobank layout"),
         ("x.vcf", None, 3, "a VCF has no long layout"),
         ("x.tsv", "wide", 3, "need the long layout"),
     ):
