@@ -153,7 +153,7 @@ def test_activations_of_every_layer(model, inputs):
     np.testing.assert_array_equal(by_index, model.predict_activation_on_batch(inputs, "output"))
 
 
-@pytest.mark.parametrize("layer", ["left_conv1", "right_conv1", "conv_merged", "hidden1"])
+@pytest.mark.parametrize("layer", ["left_conv1", "left_conv2", "right_conv1", "hidden1"])
 def test_before_the_nonlinearity(model, inputs, layer):
     before = model.predict_activation_on_batch(inputs, layer, pre_nonlinearity=True)
     assert before.min() < 0

@@ -1,5 +1,6 @@
 """Random intervals, genomes and annotations against slow, obvious versions."""
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -55,7 +56,9 @@ def transcripts(draw):
 
 @st.composite
 def annotations(draw):
-    lines = [line for one in draw(st.lists(transcripts(), max_size=8)) for line in one]
+    drawn = draw(st.lists(transcripts(), max_size=8))
+    # Every transcript has an id of its own.
+    lines = [re.sub(r"T\d+", f"T{number}", line) for number, one in enumerate(drawn) for line in one]
     # One transcript that is always there: a GTF without CDS lines is refused.
     return "".join(lines) + gtf_transcript("a", "+", "always", [(20, 30), (40, 50)], [(25, 30), (40, 45)])
 

@@ -60,7 +60,7 @@ def test_tables_show_the_files_numbers(results):
     text = cards.table_for("tasks parclip_low", results)
     assert "| A | 4 | 6 | 0.912 (0.800 to 0.950) | 0.700 (0.600 to 0.800) | 0.031 |" in text
     assert "| B | 5 | 0 | – | – | – |" in text
-    assert "| `DeepRiPe/parclip_low` | 2 | cnn" in cards.table_for("models", results)
+    assert "| `DeepRiPe/parclip_low` | 2 | towers" in cards.table_for("models", results)
     text = cards.table_for("study toy tests", results)
     assert "| region types | multitask | sequence_only | AUROC | 0.900 | 0.850 | +0.0500 | 3 of 3 | 0.25 |" in text
     assert text.count("region types") == 1
