@@ -81,15 +81,12 @@ def score_part_remotely(job: VariantJob, fingerprint: str, chunk: Chunk, path: P
 
 def score_part(worker: Worker, chunk: Chunk, path: Path) -> None:
     """Score one chunk and write its part."""
-    coming = [
-        worker.write_in_background(worker.scorer.score_rows(*piece[:3]), len(piece.records), piece.counts)
-        for piece in worker.pieces(chunk.index, Block(*chunk.payload))
-    ]
-    written = [future.result() for future in coming]
+    contents = []
     summary = Summary()
-    for _, found in written:
+    for content, found in worker.written(worker.pieces(chunk.index, Block(*chunk.payload))):
+        contents.append(content)
         summary.add(found, worker.job.n_strongest)
-    _write_part(path, joined([content for content, _ in written], worker.job.out), vars(summary))
+    _write_part(path, joined(contents, worker.job.out), vars(summary))
 
 
 def _write_part(path: Path, content: bytes, summary: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ substitutions get a pass of their own.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -64,6 +65,9 @@ class AlleleScorer:
         self.annotation = annotation
         self.fast = fast
         self.batch_size = batch_size
+        self.reading = threading.Lock()  # the genome's file is read by one thread at a time
+        for model in self.models if fast else ():
+            substitution_scorer(model)  # made before threads ask for it
 
     def logits(
         self,
@@ -163,6 +167,7 @@ class _Windows:
     def __init__(self, scorer: AlleleScorer, sites: Sites, first: NDArray[np.intp], shift: int, near: bool) -> None:
         self.near = near
         self._genome, self._annotation = scorer.genome, scorer.annotation
+        self._reading = scorer.reading
         self._sites, self._first, self._shift = sites, first, shift
         self._made: dict[tuple[str, int], Codes] = {}
 
@@ -170,7 +175,8 @@ class _Windows:
         key = ("seq", length)
         if key not in self._made:
             sites = self._sites.take(self._first)
-            self._made[key] = reference_codes(self._genome.fetch, sites, length, self._shift)
+            with self._reading:
+                self._made[key] = reference_codes(self._genome.fetch, sites, length, self._shift)
         return self._made[key]
 
     def stretch(self, length: int) -> tuple[Codes, NDArray[np.int64]]:
@@ -179,7 +185,8 @@ class _Windows:
         starts = window_starts(sites, length, self._shift)
         low, high = int(starts.min()), int(starts.max()) + length
         minus = bool(sites.minus[0])
-        codes = self._genome.fetch(sites.contig[:1], np.array([low]), high - low, sites.minus[:1])[0]
+        with self._reading:
+            codes = self._genome.fetch(sites.contig[:1], np.array([low]), high - low, sites.minus[:1])[0]
         return codes, high - (starts + length) if minus else starts - low
 
     def reference_region(self, length: int) -> Codes:
@@ -192,7 +199,8 @@ class _Windows:
     def alternative(self, rows: NDArray[np.intp], length: int, region_length: int) -> tuple[Codes, Codes | None]:
         """Return sequence and region windows of the alternative allele; no region for length 0."""
         sites = self._sites.take(rows)
-        seq = alternative_sequence(self._genome, sites, length, self._shift)
+        with self._reading:
+            seq = alternative_sequence(self._genome, sites, length, self._shift)
         if not region_length or self._annotation is None:
             return seq, None
         return seq, alternative_region(self._annotation, sites, region_length, self._shift)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
@@ -25,7 +26,8 @@ from ripe_lib.variants.score import ScoredVariants, VariantOptions, VariantScore
 from ripe_lib.vcf import Block, VcfFile, VcfRecords
 
 REGION_FILTERS = (*REGION_TYPES, "none")
-_PIECE = 2048  # records: rows are scored while those before are written
+_PIECE = 2048  # records scored at a time
+_SCORING_THREADS = 2  # while one waits for Python, formats or compresses, the other keeps the cores busy
 
 
 @dataclass(frozen=True)
@@ -109,14 +111,15 @@ class Worker:
         self.vcf = VcfFile(job.vcf_file)
         self.blocks: list[Block] = []  # the order in which they will come, if it is known
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="ripe-read")
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="ripe-write")
+        n_threads = 1 if os.environ.get("TF_NUM_INTRAOP_THREADS") == "1" else _SCORING_THREADS
+        self._scoring = ThreadPoolExecutor(n_threads, thread_name_prefix="ripe-score")
         self._ahead: dict[int, Future[list[Piece]]] = {}
         self.peaks = None if job.rows.peaks_file is None else Peaks(job.rows.peaks_file, genome)
 
     def close(self) -> None:
         """End the threads and close the VCF."""
         self._reader.shutdown(cancel_futures=True)
-        self._writer.shutdown(cancel_futures=True)
+        self._scoring.shutdown(cancel_futures=True)
         self.vcf.close()
 
     def check_assembly(self, name: str, blocks: Sequence[Block]) -> None:
@@ -159,18 +162,19 @@ class Worker:
             rows = rows.take(np.flatnonzero(wanted))
         return Piece(records, alleles, rows, counts)
 
-    def write_in_background(self, scored: ScoredVariants, n_records: int, counts: Counter[str]) -> Future[Any]:
-        """Turn scored rows into (bytes, summary) while the next ones are scored."""
-        return self._writer.submit(self._written, scored, n_records, counts)
+    def written(self, pieces: Sequence[Piece]) -> Iterator[tuple[bytes, dict[str, Any]]]:
+        """Score pieces and yield, in order, what each adds to the output, and its summary."""
+        return self._scoring.map(self._written, pieces)
 
-    def _written(self, scored: ScoredVariants, n_records: int, counts: Counter[str]) -> tuple[bytes, dict[str, Any]]:
+    def _written(self, piece: Piece) -> tuple[bytes, dict[str, Any]]:
+        scored = self.scorer.score_rows(piece.records, piece.alleles, piece.rows)
         keep = np.ones(len(scored.rows), dtype=bool)
         if self.job.rows.min_delta > 0:
             keep = self._largest(scored) >= self.job.rows.min_delta
         summary = {
-            "n_records": n_records,
+            "n_records": len(piece.records),
             "n_rows": int(keep.sum()),
-            "status": counts,
+            "status": piece.counts,
             "strongest": self.strongest(scored, keep),
         }
         return payload(scored, self.selection, keep, self.job.out), summary
