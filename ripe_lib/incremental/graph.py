@@ -11,14 +11,15 @@ T tasks.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from ripe_lib.incremental.geometry import first_pool1, first_pool2, pool1_exists, touched
-from ripe_lib.incremental.kernels import full_convolution_bands, substitution_tables
+from ripe_lib.incremental.geometry import Touched, first_pool1, first_pool2, pool1_exists, touched
+from ripe_lib.incremental.kernels import substitution_tables
 from ripe_lib.incremental.reference import MAX_SPAN, ReferenceGraph, compiled, floats
 from ripe_lib.incremental.wiring import Wiring
 
@@ -135,9 +136,7 @@ class Graph(ReferenceGraph):
         # Merged convolution of the few changed columns, then the pools that see them.
         delta2 = self._spread(tf.reshape(delta1, (groups * n * n_alt, t.n_pool1, filters1)))
         around2 = tf.reshape(tf.gather(conv2, conv2_rows), (groups * n, t.conv2_length, filters2))
-        delta3 = self._pool_difference(
-            t.conv2_offset, t.n_pool2, around2, tf.reshape(delta2, (groups * n, n_alt, t.n_conv2, filters2))
-        )
+        delta3 = self._pool_difference(t, around2, [tf.reshape(d, (groups * n, n_alt, filters2)) for d in delta2])
         return tf.reshape(delta3, (groups, n, n_alt, t.n_pool2, filters2))
 
     def _everywhere(
@@ -150,20 +149,17 @@ class Graph(ReferenceGraph):
     ) -> tf.Tensor:
         """Return logits (B, L, A, T) of single substitutions ``alt`` (B, L, A) at every position.
 
-        Loci are brought together by the pooled column their change begins at, over all classes: each block of the
-        first dense kernel is then used once, for many loci.
+        Loci that touch the same pooled columns are brought together, over all classes: each block of the first dense
+        kernel is then used once, for many loci.
         """
         sizes, length = self.sizes, self.wiring.seq.n_in
         n, n_alt, filters2 = tf.shape(alt)[0], tf.shape(alt)[2], self.wiring.merged.kernel.shape[2]
-        begins = first_pool2(sizes, np.arange(length))
-        lowest, n_begins = int(begins.min()), int(np.ptp(begins)) + 1
-        classes = range(min(sizes.period, length))
-        most = max(touched(sizes, c, 1).n_pool2 for c in classes)
-        deltas = []
-        for c in classes:
+        together: dict[tuple[int, int], list[tuple[int, tf.Tensor]]] = {}
+        for c in range(min(sizes.period, length)):
             chosen = np.arange(c, length, sizes.period)
             around1, around2 = self.columns_around(chosen, 1)
             window = tf.range(n)[None, :, None]
+            t = touched(sizes, c, 1)
             delta = self._pooled_change(
                 c,
                 1,
@@ -171,22 +167,23 @@ class Graph(ReferenceGraph):
                 conv2,
                 window * self.wiring.seq.n_conv + tf.constant(around1, tf.int32)[:, None],
                 window * self.n_conv2_readable + tf.constant(around2, tf.int32)[:, None],
-                tf.constant(pool1_exists(sizes, chosen, touched(sizes, c, 1).n_pool1)),
+                tf.constant(pool1_exists(sizes, chosen, t.n_pool1)),
                 tf.transpose(codes[:, c :: sizes.period])[..., None],
                 tf.transpose(alt[:, c :: sizes.period], (1, 0, 2))[..., None],
             )
-            before = int(begins[c]) - lowest
-            after = n_begins - before - len(chosen)
-            deltas.append(tf.pad(delta, ((before, after), (0, 0), (0, 0), (0, most - delta.shape[3]), (0, 0))))
-        stacked = tf.stack(deltas, axis=1)  # (begins, classes, B, A, most, F2)
-        window = lowest + np.arange(n_begins)[:, None] + self._hidden_padding + np.arange(most)
-        kernel = self._padded_hidden.numpy()[window].reshape(n_begins, most * filters2, self.n_hidden)
-        hidden = tf.matmul(tf.reshape(stacked, (n_begins, len(classes) * n * n_alt, most * filters2)), kernel)
-        hidden = tf.reshape(hidden, (n_begins * len(classes), n, n_alt, self.n_hidden))
-        order = (begins - lowest) * len(classes) + np.arange(length) % sizes.period
-        site = tf.broadcast_to(tf.range(n)[None], (length, n))
-        logits = self._dense_difference(dense, site, tf.gather(hidden, order))
-        return tf.transpose(logits, (1, 0, 2, 3))
+            for index, begin in enumerate(first_pool2(sizes, chosen).tolist()):
+                first, last = (min(max(column, 0), self.n_pool2) for column in (begin, begin + t.n_pool2))
+                inside = delta[index, :, :, first - begin : last - begin]
+                together.setdefault((first, last), []).append((int(chosen[index]), inside))
+        positions, hidden = [], []
+        for (first, last), members in together.items():
+            positions += [position for position, _ in members]
+            rows = len(members) * n * n_alt
+            flat = tf.reshape(tf.stack([inside for _, inside in members]), (rows, (last - first) * filters2))
+            product = tf.matmul(flat, self._hidden_rows(first, last))
+            hidden.append(tf.reshape(product, (len(members), n, n_alt, self.n_hidden)))
+        logits = self._dense_difference(dense, tf.range(n)[None], tf.concat(hidden, axis=0))
+        return tf.transpose(tf.gather(logits, np.argsort(positions)), (1, 0, 2, 3))
 
     def columns_around(self, position: np.ndarray, span: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the columns (n, a) of the first and (n, b) of the merged convolution around positions of a class.
@@ -198,42 +195,49 @@ class Graph(ReferenceGraph):
         around2 = self.sizes.stride2 * first_pool2(self.sizes, position)[:, None] + np.arange(t.conv2_length)
         return around1.clip(0, self.wiring.seq.n_conv - 1), around2.clip(0, self.n_conv2_readable - 1)
 
-    def _spread(self, delta: tf.Tensor) -> tf.Tensor:
-        """Convolve (m, n, F1) changed columns, zeros around them: (m, n + K2 - 1, F2)."""
-        kernel = self.wiring.merged.kernel
-        n_in, rows = int(delta.shape[1]), tf.shape(delta)[0]
-        pieces = [
-            tf.matmul(tf.reshape(delta[:, band.low : band.high], (rows, len(band.matrix))), band.matrix)
-            for band in full_convolution_bands(kernel, n_in)
-        ]
-        return tf.reshape(tf.concat(pieces, axis=1), (rows, n_in + len(kernel) - 1, kernel.shape[2]))
+    def _spread(self, delta: tf.Tensor) -> list[tf.Tensor]:
+        """Convolve (m, n, F1) changed columns, zeros around them: n + K2 - 1 columns (m, F2).
 
-    def _pool_difference(self, offset: int, n_pool2: int, around: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
+        One product per column: no products with zeros, and the pools then work on whole arrays.
+        """
+        kernel = self.wiring.merged.kernel
+        width, filters1, filters2 = kernel.shape
+        n_in, rows = int(delta.shape[1]), tf.shape(delta)[0]
+        columns = []
+        for last in range(n_in + width - 1):
+            low, high = max(0, last - width + 1), min(n_in, last + 1)
+            taps = kernel[low - last + width - 1 : high - last + width - 1].reshape(-1, filters2)
+            columns.append(tf.matmul(tf.reshape(delta[:, low:high], (rows, (high - low) * filters1)), taps))
+        return columns
+
+    def _pool_difference(self, t: Touched, around: tf.Tensor, delta: list[tf.Tensor]) -> tf.Tensor:
         """Return (m, A, n_pool2, F2): activated pools with the changed columns minus those without.
 
-        ``around`` (m, b, F2) reference columns, ``delta`` (m, A, n, F2) change of ``n`` columns from ``offset`` on.
-        What the unchanged columns of a pool contribute to its maximum is found once for all alternatives.
+        ``around`` (m, b, F2) reference columns, ``delta`` the change (m, A, F2) of the touched ones. Pools overlap: the
+        maximum of a run of columns that begins or ends no pool is found once; that of unchanged columns once for all
+        alternatives.
         """
         merged = self.wiring.merged
-        n = int(delta.shape[2])
-        reference = around[:, offset : offset + n]
-        changed = reference[:, None] + delta
-        references, alternatives = [], []
-        for index in range(n_pool2):
-            start = index * merged.stride
-            end = start + merged.size
-            first, last = max(start, offset), min(end, offset + n)
-            ref_max = tf.reduce_max(reference[:, first - offset : last - offset], axis=1)
-            alt_max = tf.reduce_max(changed[:, :, first - offset : last - offset], axis=2)
-            for low, high in ((start, first), (last, end)):
-                if low < high:
-                    others = tf.reduce_max(around[:, low:high], axis=1)
-                    ref_max = tf.maximum(ref_max, others)
-                    alt_max = tf.maximum(alt_max, others[:, None])
-            references.append(ref_max)
-            alternatives.append(alt_max)
-        stacked = merged.activation(tf.stack(alternatives, axis=2))
-        return stacked - merged.activation(tf.stack(references, axis=1))[:, None]
+        offset, end = t.conv2_offset, t.conv2_offset + t.n_conv2
+        pools = [(first, first + merged.size) for first in range(0, t.n_pool2 * merged.stride, merged.stride)]
+        borders = sorted({offset, end, *(border for pool in pools for border in pool)})
+        runs = list(itertools.pairwise(borders))
+        reference = {(low, high): tf.reduce_max(around[:, low:high], axis=1, keepdims=True) for low, high in runs}
+        touched_columns = tf.split(around[:, offset:end], t.n_conv2, axis=1)
+        columns = [column + change for column, change in zip(touched_columns, delta, strict=True)]
+        changed = {
+            (low, high): _maximum(columns[low - offset : high - offset])
+            for low, high in runs
+            if offset <= low and high <= end
+        }
+        differences = []
+        for first, last in pools:
+            inside = [run for run in runs if first <= run[0] and run[1] <= last]
+            same = [reference[run] for run in inside if run not in changed]
+            new = _maximum([*(changed[run] for run in inside if run in changed), *([_maximum(same)] if same else [])])
+            old = _maximum([reference[run] for run in inside])
+            differences.append(merged.activation(new) - merged.activation(old))
+        return tf.stack(differences, axis=2)
 
     def _dense_difference(self, dense: tuple[tf.Tensor, ...], site: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
         """Carry (G, n, A, H) through the dense layers: logits (G, n, A, T)."""
@@ -246,3 +250,7 @@ class Graph(ReferenceGraph):
             product = tf.matmul(tf.reshape(step, (-1, kernel.shape[0])), kernel)
             delta = tf.reshape(product, (shape[0], shape[1], shape[2], kernel.shape[1]))
         return tf.gather(dense[-1], site)[:, :, None] + delta
+
+
+def _maximum(tensors: list[tf.Tensor]) -> tf.Tensor:
+    return functools.reduce(tf.maximum, tensors)

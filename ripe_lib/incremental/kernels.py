@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from ripe_lib.incremental.geometry import Touched
-
-_OUTPUTS_PER_PRODUCT = 3  # fewer means fewer products with zero, but more and smaller matrix products
 
 
 def substitution_tables(kernel: np.ndarray, t: Touched, span: int) -> list[np.ndarray]:
@@ -36,40 +32,3 @@ def substitution_tables(kernel: np.ndarray, t: Touched, span: int) -> list[np.nd
         table[:, first : first + len(kernel)] = steps[::-1].transpose(1, 0, 2)
         tables.append(table)
     return tables
-
-
-class Band(NamedTuple):
-    """One matrix product of a convolution: columns ``low:high`` times ``matrix`` ((high-low) F1, n F2)."""
-
-    low: int
-    high: int
-    matrix: np.ndarray
-
-
-def full_convolution_bands(kernel: np.ndarray, n_in: int) -> list[Band]:
-    """Return the convolution of ``n_in`` columns with zeros around them as a few dense matrix products.
-
-    Parameters
-    ----------
-    kernel : float32 array (K2, F1, F2)
-    n_in : int
-
-    Returns
-    -------
-    list of Band
-        Their outputs side by side are the ``n_in + K2 - 1`` output columns. Leaving out the blocks of zeros at both
-        ends saves about a quarter of one big product.
-    """
-    width, filters1, filters2 = kernel.shape
-    n_out = n_in + width - 1
-    bands = []
-    for first in range(0, n_out, _OUTPUTS_PER_PRODUCT):
-        last = min(first + _OUTPUTS_PER_PRODUCT, n_out)
-        low, high = max(0, first - width + 1), min(n_in, last)
-        matrix = np.zeros((high - low, filters1, last - first, filters2), dtype=np.float32)
-        for i in range(low, high):
-            for o in range(first, last):
-                if 0 <= i - o + width - 1 < width:
-                    matrix[i - low, :, o - first] = kernel[i - o + width - 1]
-        bands.append(Band(low, high, matrix.reshape((high - low) * filters1, (last - first) * filters2)))
-    return bands
