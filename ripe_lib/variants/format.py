@@ -218,9 +218,10 @@ def _all_joined(
 
 def _wide_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_]) -> list[str]:
     rows = np.flatnonzero(keep)
-    meta = scored.meta()
-    columns = [[column[i] for i in rows] for column in meta.values()]
-    columns[1] = [str(pos) for pos in columns[1]]
+    columns = [np.asarray(column, dtype=object).tolist() for column in scored.meta().values()]
+    if not keep.all():
+        columns = [[column[i] for i in rows] for column in columns]
+    columns[1] = list(map(str, columns[1]))
     return ["\t".join(fields) for fields in zip(*columns, *_all_joined(scored, selection, rows, "\t"), strict=True)]
 
 

@@ -121,11 +121,12 @@ class ScoredVariants:
     def meta(self) -> dict[str, Any]:
         """Return the columns before the scores."""
         allele = self.rows.allele
-        record = self.alleles.record[allele].tolist()
+        places = self.alleles.record[allele]
+        record = places.tolist()
         alts = self.alleles.alt
         return {
             "chrom": [self.records.chrom[i] for i in record],
-            "pos": self.records.pos[record] if record else np.zeros(0, dtype=np.int64),
+            "pos": self.records.pos[places],
             "id": [self.records.id[i] for i in record],
             "ref": [self.records.ref[i] for i in record],
             "alt": [alts[i] for i in allele.tolist()],
