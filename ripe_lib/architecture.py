@@ -135,7 +135,8 @@ def build_towers(spec: ModelSpec) -> keras.Model:
 
     The sequence tower is the paper's with the merged convolution to itself; the region tower is one thin
     convolution. In the paper's network one convolution kernel has to serve both, and slides over the seam between
-    them. Fewer multiplications than :func:`build_cnn`; ``docs/study.md`` has what was measured.
+    them. Fewer multiplications than :func:`build_cnn`; both are measured in each other's company as the shipped models
+    and their ``_paper`` twins.
     """
     sizes = resolved_sizes(spec)
     left_in = keras.Input((spec.sequence_length, 4), name="left_input")

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import warnings
 
-from ripe_lib.cli.common import add_genome_arguments, add_run_arguments, apply_threads, note, progress
+from ripe_lib.cli.common import (
+    add_genome_arguments,
+    add_run_arguments,
+    apply_threads,
+    note,
+    progress,
+    warnings_as_notes,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,8 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Score and write."""
     apply_threads(args.threads)
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: note(f"note: {message}", quiet=args.quiet)
+    with warnings_as_notes(quiet=args.quiet):
         _run(args)
 
 

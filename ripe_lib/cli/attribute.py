@@ -7,7 +7,15 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from ripe_lib.cli.common import add_genome_arguments, add_run_arguments, apply_threads, note, positive_int, progress
+from ripe_lib.cli.common import (
+    add_genome_arguments,
+    add_run_arguments,
+    apply_threads,
+    note,
+    positive_int,
+    progress,
+    warnings_as_notes,
+)
 
 METHODS = ("ig", "saliency", "gradxinput", "deeplift", "ism")
 
@@ -86,9 +94,7 @@ def run(args: argparse.Namespace) -> None:
     for task in tasks:
         model.spec.task_index(task)
     method = Method(args.method, args.explain, args.steps, args.rule, args.baseline, args.batch_size)
-    with warnings.catch_warnings():
-        # One plain line each instead of Python's two.
-        warnings.showwarning = lambda message, *_, **__: note(f"note: {message}", quiet=args.quiet)
+    with warnings_as_notes(quiet=args.quiet):
         run_mode = _gallery if args.gallery else _maps
         run_mode(args, model, source, tasks, method, formats)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -83,3 +85,11 @@ def write_table(table: pd.DataFrame, *, as_json: bool = False) -> None:
             for name, cells in text.items()
         ]
         sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+
+@contextmanager
+def warnings_as_notes(*, quiet: bool) -> Iterator[None]:
+    """Say each warning in one plain line instead of with a file name and a line of source code."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: note(f"note: {message}", quiet=quiet)
+        yield

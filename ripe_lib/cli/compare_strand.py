@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 
-from ripe_lib.cli.common import add_genome_arguments, add_run_arguments, apply_threads, note, positive_int, progress
+from ripe_lib.cli.common import (
+    add_genome_arguments,
+    add_run_arguments,
+    apply_threads,
+    note,
+    positive_int,
+    progress,
+    warnings_as_notes,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,8 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Score twice and write the table; the summary goes to standard output."""
     apply_threads(args.threads)
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: note(f"note: {message}", quiet=args.quiet)
+    with warnings_as_notes(quiet=args.quiet):
         _run(args)
 
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ripe_lib.cli.common import add_genome_arguments, add_run_arguments, apply_threads, note, positive_int, progress
+from ripe_lib.cli.common import (
+    add_genome_arguments,
+    add_run_arguments,
+    apply_threads,
+    note,
+    positive_int,
+    progress,
+    warnings_as_notes,
+)
 
 _FILTER_SITES = 2000
 
@@ -82,8 +89,7 @@ def run(args: argparse.Namespace) -> None:
     searches = []
     sources = _sites(args, model, tasks)
     for task, windows, n_true in progress(sources, quiet=args.quiet, desc="motifs", unit="task", total=len(tasks)):
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: note(f"note: {message}", quiet=args.quiet)
+        with warnings_as_notes(quiet=args.quiet):
             searches.append(
                 search_motifs(
                     model,

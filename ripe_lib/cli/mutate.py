@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import warnings
 
-from ripe_lib.cli.common import add_genome_arguments, add_run_arguments, apply_threads, note
+from ripe_lib.cli.common import add_genome_arguments, add_run_arguments, apply_threads, note, warnings_as_notes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,8 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Score and write."""
     apply_threads(args.threads)
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: note(f"note: {message}", quiet=args.quiet)
+    with warnings_as_notes(quiet=args.quiet):
         _run(args)
 
 

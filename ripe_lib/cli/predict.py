@@ -6,7 +6,14 @@ import argparse
 import time
 import warnings
 
-from ripe_lib.cli.common import add_genome_arguments, add_run_arguments, apply_threads, note, progress
+from ripe_lib.cli.common import (
+    add_genome_arguments,
+    add_run_arguments,
+    apply_threads,
+    note,
+    progress,
+    warnings_as_notes,
+)
 
 EXAMPLES = """
 examples:
@@ -43,10 +50,8 @@ def run(args: argparse.Namespace) -> None:
     table_format(args.output)
     check_output_file(args.output)
     started = time.perf_counter()
-    with warnings.catch_warnings():
-        # What the user should know is said in one line, not with a file name and a line of source code.
+    with warnings_as_notes(quiet=args.quiet):
         warnings.simplefilter("always")
-        warnings.showwarning = lambda message, *_, **__: note(f"note: {message}", quiet=args.quiet)
         model = load_model(args.model)
         loaded = time.perf_counter()
         n_intervals = 0

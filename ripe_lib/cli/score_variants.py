@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import warnings
 from typing import Any
 
 from ripe_lib.cli.common import (
@@ -13,6 +12,7 @@ from ripe_lib.cli.common import (
     note,
     positive_int,
     progress,
+    warnings_as_notes,
 )
 
 STRANDS = ("auto", "+", "-", "both")
@@ -107,8 +107,7 @@ def scoring_options(args: argparse.Namespace, *, default_shifts: int = 1) -> Any
 def run(args: argparse.Namespace) -> None:
     """Score a VCF into a file."""
     apply_threads(args.threads)
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: note(f"note: {message}", quiet=args.quiet)
+    with warnings_as_notes(quiet=args.quiet):
         _run(args)
 
 
