@@ -61,6 +61,11 @@ class Gene:
     biotype: str = "protein_coding"
     rna: str = field(default="", repr=False)
 
+    def __post_init__(self) -> None:
+        if self.biotype == "protein_coding":
+            # What is not a whole codon belongs to the 3'UTR.
+            self.utr3 += (sum(self.exons) - self.utr5 - self.utr3) % 3
+
     @property
     def length(self) -> int:
         """Length of the gene with its introns."""
@@ -133,7 +138,6 @@ def _gene_sequence(rng: np.random.Generator, gene: Gene) -> str:
         codons = [a + b + c for a in "ACGT" for b in "ACGT" for c in "ACGT" if a + b + c not in STOPS]
         frame = "ATG" + "".join(rng.choice(codons, size=coding // 3 - 2)) + "TAA"
         transcript = transcript[: gene.utr5] + frame + transcript[gene.utr5 + len(frame) :]
-        gene.utr3 = spliced - gene.utr5 - len(frame)
         transcript = transcript[: -gene.utr3] + _write_motifs(rng, transcript[-gene.utr3 :])
     pieces, at = [], 0
     for exon, intron in zip(gene.exons, (*gene.introns, 0), strict=True):
