@@ -164,11 +164,11 @@ def training_data(config: FitConfig, dataset: Dataset) -> TrainingData:
                     f"{dataset.path}: expected a {word} of task {task} in split 'train', got none. "
                     "Leave the task out of 'tasks' or prepare another split."
                 )
-    region_tasks = has_task[_sources_with_regions(dataset)].any(axis=0)
+    region_tasks = has_task[sources_with_regions(dataset)].any(axis=0)
     return TrainingData(dataset, codes, train, valid, element_weights(codes[train], config.loss), region_tasks)
 
 
-def _sources_with_regions(dataset: Dataset) -> NDArray[np.bool_]:
+def sources_with_regions(dataset: Dataset) -> NDArray[np.bool_]:
     """Return which sources (S,) have region types, from a sample of each one's rows."""
     found = np.zeros(len(dataset.sources), dtype=bool)
     for source in range(len(dataset.sources)):

@@ -23,6 +23,7 @@ from ripe_lib.spec import ModelSpec
 from ripe_lib.weights import arrays_of, read_weights, set_arrays, sha256_of, write_weights
 from training.card import render_card
 from training.history import best_epoch
+from training.neutral import neutral_arrays
 from training.runs import finished_weights
 
 Note = Callable[[str], None]
@@ -35,6 +36,7 @@ def publish(
     out: str | Path | None = None,
     name: str | None = None,
     tasks: Sequence[str] | None = None,
+    neutral: bool = False,
     calibrate: bool = False,
     options: Options | None = None,
     overwrite: bool = False,
@@ -55,6 +57,9 @@ def publish(
         Another name than the run's.
     tasks : sequence of str, optional
         Outputs to keep, in this order: several tiers can come from one network that was trained on all of them.
+    neutral : bool
+        Take out of outputs that no source with region types has what region types and flanks alone do to them
+        (:mod:`training.neutral`).
     calibrate : bool
         Fit scale and offset of every output on the validation split and fold them into the output layer.
     options : Options, optional
@@ -86,6 +91,10 @@ def publish(
     if tasks is not None:
         spec, arrays = keep_tasks(spec, arrays, tasks)
     model = _model(spec, arrays)
+    neutral_tasks: list[str] = []
+    if neutral:
+        arrays, neutral_tasks = neutral_arrays(model, dataset, seed=options.seed)
+        model = _model(spec, arrays)
     calibration = ""
     if calibrate:
         model, calibration = calibrated(model, dataset, options, note)
@@ -99,7 +108,14 @@ def publish(
         write_weights(temporary / "weights.h5", spec, arrays_of(model.keras_model))
         table.to_csv(temporary / "metrics.tsv", sep="\t", index=False, float_format="%.6f")
         card = card_text(
-            run, model, dataset, evaluation, table, trained=trained, calibration=calibration if calibrate else None
+            run,
+            model,
+            dataset,
+            evaluation,
+            table,
+            trained=trained,
+            neutral_tasks=neutral_tasks,
+            calibration=calibration if calibrate else None,
         )
         (temporary / "model_card.md").write_text(card, encoding="utf-8")
         _describe(temporary, spec, rows)
@@ -217,6 +233,7 @@ def card_text(
     table: pd.DataFrame,
     *,
     trained: Sequence[str],
+    neutral_tasks: Sequence[str],
     calibration: str | None,
 ) -> str:
     """Return the model card of a run."""
@@ -235,6 +252,7 @@ def card_text(
         name=model.name,
         spec=model.spec,
         left_out=[task for task in trained if task not in model.spec.tasks],
+        neutral_tasks=neutral_tasks,
         parameters=f"{model.keras_model.count_params():,}",
         counts=manifest["counts"],
         split_text=_split_text(split),

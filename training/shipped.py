@@ -60,6 +60,7 @@ def make_shipped(work: Path, *, models: Path, note_line: prepare.Note, quiet: bo
                 out=models / f"{name}{suffix}",
                 name=f"{name}{suffix}",
                 tasks=tasks,
+                neutral=True,
                 calibrate=True,
                 overwrite=True,
                 note=note_line,

@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 
 from ripe_lib.dataset import Dataset
+from ripe_lib.encoding import UNKNOWN
 from ripe_lib.errors import InputError
+from ripe_lib.predict import full_logits
+from ripe_lib.weights import arrays_of, set_arrays
 from tests.support.toy_datasets import write_toy_dataset
 from tests.support.toy_models import random_model
 from training.leak import source_leak
+from training.neutral import neutral_arrays
 from training.prepare import prepare, read_config
 
 
@@ -51,6 +55,41 @@ def test_a_planted_leak_is_found(dataset, rng):
     assert table.loc["random_flanks", "delta"] == pytest.approx(0, abs=1e-6)
     honest = source_leak(linear_model(dataset, region_bias=0.0), dataset, split="train", rng=rng)
     assert honest["delta"].abs().max() < 1e-6
+
+
+def test_a_planted_leak_is_taken_out(dataset, rng):
+    model = linear_model(dataset, region_bias=3.0)
+    before = arrays_of(model.keras_model)
+    arrays, tasks = neutral_arrays(model, dataset, seed=1)
+    assert tasks == [dataset.tasks[1]]
+    np.testing.assert_array_equal(arrays["output"][0][:, 0], before["output"][0][:, 0])
+    set_arrays(model.keras_model, arrays, "test")
+    model.cache.clear()
+    table = source_leak(model, dataset, split="train", rng=rng)
+    assert table["delta"].abs().max() < 1e-6
+
+
+def test_the_mean_logit_stays_and_no_longer_moves(dataset):
+    model = random_model(tasks=tuple(dataset.tasks), sizes={"filters": 8, "merged_filters": 8, "hidden": 16})
+    rows = np.flatnonzero((dataset.split == 0) & (dataset.source_index == 0))
+    seq, region = dataset.centred_codes(rows)
+    unknown = np.full_like(region, UNKNOWN)
+    plain, moved = full_logits(model, seq, region), full_logits(model, seq, unknown)
+    assert abs((moved - plain)[:, 1].mean()) > 1e-3
+    set_arrays(model.keras_model, neutral_arrays(model, dataset, seed=1)[0], "test")
+    model.cache.clear()
+    neutral, neutral_moved = full_logits(model, seq, region), full_logits(model, seq, unknown)
+    assert neutral[:, 1].mean() == pytest.approx(plain[:, 1].mean(), abs=1e-5)
+    assert neutral_moved[:, 1].mean() == pytest.approx(plain[:, 1].mean(), abs=1e-5)
+    np.testing.assert_allclose(neutral_moved[:, 0], moved[:, 0], atol=1e-6)
+
+
+def test_every_task_known_with_region_types_is_left_alone(dataset):
+    dataset.source_has_task[:] = True
+    model = linear_model(dataset, region_bias=3.0)
+    arrays, tasks = neutral_arrays(model, dataset, seed=1)
+    assert tasks == []
+    np.testing.assert_array_equal(arrays["output"][0], arrays_of(model.keras_model)["output"][0])
 
 
 def test_nothing_to_measure_is_said(dataset, rng):
