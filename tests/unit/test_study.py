@@ -205,6 +205,7 @@ def test_arms_follow_the_comparisons(planted, tmp_path):
     assert names(comparisons=["architectures", "strategies"]) == [
         "multitask",
         "gru",
+        "towers",
         "single_oversampled",
         "single_unbound",
         "single_subsampled",

@@ -66,8 +66,9 @@ def arms_of(config: StudyConfig, dataset: Dataset) -> dict[str, Arm]:
         arms.append(Arm("sequence_only", (sequence,), describe="a network without the region input"))
         arms.append(Arm("region_withheld", (base,), "none", "the multitask network, region types 0.25 when measured"))
     if "architectures" in wanted:
-        gru = {"architecture": "gru", "sizes": config.gru_sizes}
-        arms.append(Arm("gru", (Run("gru", gru),), describe="bidirectional GRU instead of the merged convolution"))
+        for name, sizes in config.architectures.items():
+            run = Run(name, {"architecture": name, "sizes": sizes})
+            arms.append(Arm(name, (run,), describe=f"architecture {name!r} instead of the CNN"))
     if "strategies" in wanted or any(arm.startswith("single_") for arm in _border_arms(config)):
         tasks = config.single_tasks or tuple(dataset.tasks)
         for task in tasks:

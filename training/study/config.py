@@ -87,8 +87,8 @@ class QuickOptions:
         Positives kept per task and split; twice as many of its negatives, and as many windows without any site.
     fit : dict
         Changes to the options of every run.
-    gru_sizes : dict
-        Layer sizes of the GRU network.
+    architectures : dict
+        Changes to the study's ``architectures``, e.g. smaller layers.
     n_bootstrap, max_maps : int
         As in the study.
     """
@@ -96,7 +96,7 @@ class QuickOptions:
     tasks: tuple[str, ...] = ()
     rows: int = 150
     fit: dict[str, Any] = field(default_factory=lambda: {"epochs": 2})
-    gru_sizes: dict[str, Any] = field(default_factory=dict)
+    architectures: dict[str, Any] = field(default_factory=dict)
     n_bootstrap: int = 100
     max_maps: int = 5
 
@@ -123,8 +123,8 @@ class StudyConfig:
         Tasks of the single-task strategies; default all.
     strategies : dict
         Name -> :class:`training.sampling.SamplingOptions`; default the paper's three.
-    gru_sizes : dict
-        Layer sizes of the GRU network; ``fit``'s ``sizes`` are the CNN's.
+    architectures : dict
+        What the CNN is compared with: architecture -> its layer sizes; ``fit``'s ``sizes`` are the CNN's.
     n_bootstrap : int
         Paired draws of the intervals.
     prevalence : float
@@ -141,7 +141,7 @@ class StudyConfig:
     single_fit: dict[str, Any] = field(default_factory=dict)
     single_tasks: tuple[str, ...] | None = None
     strategies: dict[str, Any] = field(default_factory=lambda: dict(PAPER_STRATEGIES))
-    gru_sizes: dict[str, Any] = field(default_factory=dict)
+    architectures: dict[str, Any] = field(default_factory=lambda: {"gru": {}, "towers": {}})
     protocols: ProtocolOptions = field(default_factory=ProtocolOptions)
     borders: BorderOptions = field(default_factory=BorderOptions)
     n_bootstrap: int = 1000
@@ -184,7 +184,7 @@ class StudyConfig:
             directory=self.directory.with_name(self.directory.name + "_quick"),
             fit=merged(self.fit, quick.fit),
             single_fit=merged(self.single_fit, quick.fit),
-            gru_sizes=merged(self.gru_sizes, quick.gru_sizes),
+            architectures=merged(self.architectures, quick.architectures),
             single_tasks=None if self.single_tasks is None else _kept(self.single_tasks, quick.tasks),
             protocols=replace(
                 self.protocols,

@@ -143,7 +143,7 @@ def comparisons_of(config: StudyConfig, measured: dict[str, Evaluation]) -> list
             Comparison("region types withheld", "region_withheld", "sequence_only"),
         ]
     if "architectures" in config.comparisons:
-        wanted.append(Comparison("architecture", MULTITASK, "gru"))
+        wanted += [Comparison(f"cnn or {name}", MULTITASK, name) for name in config.architectures]
     if "strategies" in config.comparisons:
         wanted += [
             Comparison(f"multitask or single ({name})", MULTITASK, f"single_{name}") for name in config.strategies
