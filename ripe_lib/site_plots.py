@@ -1,7 +1,7 @@
 """Ready-made pictures of attribution maps: a site for one or several tasks, wild type against mutants, profiles.
 
 Every function returns a new :class:`matplotlib.figure.Figure` of a printed size (mm); save it with
-:func:`ripe_lib.figures.save_figure` or put it into a :class:`ripe_lib.report.Report`.
+:func:`ripe_lib.figures.save_figure` or put it into a :class:`ripe_lib.html_report.Report`.
 """
 
 from __future__ import annotations

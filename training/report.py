@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ripe_lib.dataset import SPLITS, Dataset
 from ripe_lib.encoding import UNKNOWN
 from ripe_lib.figures import new_figure, style
-from ripe_lib.report import Report
+from ripe_lib.html_report import Report
 from ripe_lib.windows import window_start
 from training.sites import KNOWN_BASES
 

@@ -49,9 +49,9 @@ def _run(args: argparse.Namespace) -> None:
     from ripe_lib.alleles import OK
     from ripe_lib.annotation import Annotation
     from ripe_lib.asb import AsbScorer
-    from ripe_lib.asb_report import write_asb_report
     from ripe_lib.genome import Genome
     from ripe_lib.models import load_model
+    from ripe_lib.reports.asb import write_asb_report
     from ripe_lib.tables import open_table
     from ripe_lib.variants.assembly import check_assembly
     from ripe_lib.vcf import VcfFile

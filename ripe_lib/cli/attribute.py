@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     apply_threads(args.threads)
-    from ripe_lib.attribution_methods import Method
+    from ripe_lib.attribution.methods import Method
     from ripe_lib.errors import InputError
     from ripe_lib.figures import checked_formats
     from ripe_lib.models import load_model
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _source(args: argparse.Namespace) -> Any:
-    from ripe_lib.attribution_methods import ConstructSites, IntervalSites
+    from ripe_lib.attribution.methods import ConstructSites, IntervalSites
     from ripe_lib.errors import InputError
 
     if (args.intervals is None) == (args.sequences is None):
@@ -114,10 +114,10 @@ def _source(args: argparse.Namespace) -> Any:
 
 def _maps(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], method: Any, formats: Any) -> None:
     from ripe_lib.attribution import CompletenessWarning
-    from ripe_lib.attribution_methods import SiteCounts
-    from ripe_lib.attribution_report import attribution_report, count_gaps, write_pictures
-    from ripe_lib.attribution_store import AttributionFile, create_attributions
+    from ripe_lib.attribution.methods import SiteCounts
+    from ripe_lib.attribution.store import AttributionFile, create_attributions
     from ripe_lib.predict import predict
+    from ripe_lib.reports.attribution import attribution_report, count_gaps, write_pictures
 
     # Maps of one chunk: about 64 MB.
     size = max(1, min(1024, 10_000 // len(tasks)))
@@ -173,7 +173,7 @@ def _maps(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], m
 
 
 def _gallery(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], method: Any, formats: Any) -> None:
-    from ripe_lib.gallery import GalleryOptions, write_gallery
+    from ripe_lib.reports.gallery import GalleryOptions, write_gallery
 
     options = GalleryOptions(
         top=args.top,

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
     """Run the command."""
     apply_threads(args.threads)
     from ripe_lib.evaluate import Options, score_dataset
-    from ripe_lib.evaluation_report import check_output, write_evaluation
+    from ripe_lib.reports.evaluation import check_output, write_evaluation
 
     check_output(args.output, overwrite=args.force)
     tasks = None

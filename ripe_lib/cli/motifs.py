@@ -158,7 +158,7 @@ def _sites(args: argparse.Namespace, model: Any, tasks: list[str]) -> Iterator[t
     """Yield task, windows of its true sites, and how many true sites there are."""
     import numpy as np
 
-    from ripe_lib.attribution_methods import IntervalSites, SiteCounts
+    from ripe_lib.attribution.methods import IntervalSites, SiteCounts
     from ripe_lib.errors import InputError
     from ripe_lib.predict import predict
     from ripe_lib.windows import Windows

@@ -155,7 +155,7 @@ def _run(args: argparse.Namespace) -> None:
     if out.kind == "vcf" and out.compressed and summary.index is None:
         note("note: the records are not sorted, so there is no index; sort with: bcftools sort", quiet=args.quiet)
     if args.report:
-        from ripe_lib.variant_report import write_report
+        from ripe_lib.reports.variants import write_report
 
         path = write_report(job, summary, args.report)
         note(f"report: {path}", quiet=args.quiet)

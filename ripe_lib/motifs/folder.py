@@ -11,13 +11,13 @@ import pandas as pd
 
 from ripe_lib.atomic import atomic_directory
 from ripe_lib.figures import save_figure
+from ripe_lib.html_report import Report
 from ripe_lib.meme import MotifMatrix, write_meme
 from ripe_lib.motif_databases import MotifDatabase
 from ripe_lib.motif_match import match_motifs
 from ripe_lib.motifs.filters import FilterMotif
 from ripe_lib.motifs.find import Motif, MotifSearch
 from ripe_lib.motifs.pictures import filters_figure, logo_figure, match_figure, overview_figure
-from ripe_lib.report import Report
 
 MOTIF_COLUMNS = (
     *("task", "rbp", "motif", "consensus", "n_sites", "n_used", "n_true", "fraction"),

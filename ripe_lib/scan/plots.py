@@ -14,9 +14,9 @@ from ripe_lib.attribution import CompletenessWarning, integrated_gradients
 from ripe_lib.encoding import one_hot
 from ripe_lib.errors import OutputError
 from ripe_lib.figures import new_figure, save_figure, style
+from ripe_lib.html_report import Report
 from ripe_lib.models import Model
 from ripe_lib.plot import REGION_COLORS, plot_logo
-from ripe_lib.report import Report
 from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.run import ScanResult, scores_of_runs
 from ripe_lib.scan.sources import Run, Source, peak_windows

@@ -17,8 +17,8 @@ from ripe_lib.attribution import (
     letter_scores,
     saliency,
 )
+from ripe_lib.attribution.gradients import path_points
 from ripe_lib.errors import InputError, ShapeMismatchError, UnknownNameError
-from ripe_lib.gradients import path_points
 from ripe_lib.predict import predict
 from tests.support.explaining import linear_model, naive_ism, random_sites
 from tests.support.numpy_network import numpy_logits, sigmoid

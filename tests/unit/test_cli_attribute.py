@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 
 from ripe_lib.attribution import CompletenessWarning, integrated_gradients
-from ripe_lib.attribution_methods import ConstructSites, IntervalSites, Method, SiteCounts
-from ripe_lib.attribution_report import best_sites, chosen_sites, file_stem
-from ripe_lib.attribution_store import FORMAT, AttributionFile, create_attributions
+from ripe_lib.attribution.methods import ConstructSites, IntervalSites, Method, SiteCounts
+from ripe_lib.attribution.store import FORMAT, AttributionFile, create_attributions
 from ripe_lib.cli.main import main
 from ripe_lib.encoding import codes_from_one_hot, decode_region, decode_sequence
 from ripe_lib.errors import InputError, MissingFileError, UnknownNameError
-from ripe_lib.gallery import BestSites
 from ripe_lib.predict import predict
+from ripe_lib.reports.attribution import best_sites, chosen_sites, file_stem
+from ripe_lib.reports.gallery import BestSites
 from ripe_lib.windows import make_windows
 from tests.support.toy_models import random_model
 

@@ -8,9 +8,8 @@ import pytest
 
 pytest.importorskip("deeplift")
 
-from ripe_lib import deeplift_bridge
-from ripe_lib.attribution import deeplift, integrated_gradients, network_inputs
-from ripe_lib.deeplift_bridge import deeplift_scores, functional_config
+from ripe_lib.attribution import deeplift, deeplift_bridge, integrated_gradients, network_inputs
+from ripe_lib.attribution.deeplift_bridge import deeplift_scores, functional_config
 from ripe_lib.errors import InputError, MissingPackageError, UnknownNameError
 from tests.support.explaining import random_sites
 from tests.support.numpy_network import numpy_logits
@@ -105,7 +104,7 @@ import sys
 import numpy as np, tensorflow as tf
 import deeplift.util as theirs                     # as kipoi-interpret imports it
 before = {k: v for k, v in sys.modules.items() if k == "tensorflow" or k.startswith("deeplift")}
-from ripe_lib.deeplift_bridge import deeplift_scores
+from ripe_lib.attribution.deeplift_bridge import deeplift_scores
 from ripe_lib.predict import predict
 from tests.support.toy_models import random_model
 model = random_model(sizes={"filters": 4, "merged_filters": 4, "hidden": 4})

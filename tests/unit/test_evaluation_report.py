@@ -9,7 +9,7 @@ import pytest
 from ripe_lib.cli.main import main
 from ripe_lib.errors import OutputError
 from ripe_lib.evaluate import Evaluation, Options, score_dataset
-from ripe_lib.evaluation_report import write_evaluation
+from ripe_lib.reports.evaluation import write_evaluation
 from ripe_lib.weights import arrays_of, sha256_of, write_weights
 from tests.support.planted_datasets import PLANTED, write_planted_dataset
 from tests.support.toy_models import random_model
@@ -74,7 +74,7 @@ def test_options_of_the_command_change_what_they_should(toy_path, model_director
         (tmp_path / "summary.csv").write_text("")
         return tmp_path
 
-    monkeypatch.setattr("ripe_lib.evaluation_report.write_evaluation", keep)
+    monkeypatch.setattr("ripe_lib.reports.evaluation.write_evaluation", keep)
 
     def table(*options):
         out = str(tmp_path / "out")

@@ -13,7 +13,7 @@ import pytest
 
 from ripe_lib.errors import InputError, OutputError, UnknownNameError
 from ripe_lib.figures import checked_formats, figure_bytes, new_figure, save_figure
-from ripe_lib.report import Report
+from ripe_lib.html_report import Report
 
 
 class _Reader(HTMLParser):

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ripe_lib.dataset import Dataset
-from ripe_lib.report import Report
+from ripe_lib.html_report import Report
 from training.study.config import StudyConfig
 
 

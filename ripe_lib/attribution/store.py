@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from ripe_lib._version import __version__
 from ripe_lib.atomic import atomic_file
-from ripe_lib.attribution import Attributions
+from ripe_lib.attribution.maps import Attributions
 from ripe_lib.encoding import UNKNOWN, codes_from_one_hot, one_hot
 from ripe_lib.errors import InputError, MissingFileError, unknown_name
 from ripe_lib.models import Model

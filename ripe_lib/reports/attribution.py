@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from ripe_lib.attribution import GapCount
-from ripe_lib.attribution_store import AttributionFile
+from ripe_lib.attribution.store import AttributionFile
 from ripe_lib.figures import checked_formats, save_figure
-from ripe_lib.report import Report
+from ripe_lib.html_report import Report
 from ripe_lib.site_plots import SiteMap, peak_span, site_figure
 
 if TYPE_CHECKING:

@@ -18,13 +18,13 @@ import pandas as pd
 
 from ripe_lib.atomic import atomic_directory
 from ripe_lib.attribution import Attributions, CompletenessWarning, GapCount
-from ripe_lib.attribution_methods import Method, SiteCounts
-from ripe_lib.attribution_report import METHOD_NAMES, UNITS, file_stem, site_label
+from ripe_lib.attribution.methods import Method, SiteCounts
 from ripe_lib.encoding import REGION_TYPES, codes_from_one_hot, one_hot
 from ripe_lib.figures import checked_formats, save_figure
+from ripe_lib.html_report import Report
 from ripe_lib.models import Model
 from ripe_lib.predict import predict
-from ripe_lib.report import Report
+from ripe_lib.reports.attribution import METHOD_NAMES, UNITS, file_stem, site_label
 from ripe_lib.site_plots import (
     SiteMap,
     peak_span,

@@ -16,44 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.attribution_inputs import baseline_inputs, network_inputs, task_list
-from ripe_lib.attribution_maps import (
-    GAP_FLOOR,
-    GAP_FRACTION,
-    Attributions,
-    CompletenessWarning,
-    GapCount,
-    is_gap_large,
-    ism_letters,
-    known_bases,
-    letter_scores,
-)
+from ripe_lib.attribution.gradients import DEFAULT_POINTS, Inputs, path_gradients, path_points
+from ripe_lib.attribution.inputs import baseline_inputs, network_inputs, task_list
+from ripe_lib.attribution.maps import Attributions, CompletenessWarning, GapCount
 from ripe_lib.encoding import codes_from_one_hot, one_hot
 from ripe_lib.errors import InputError
-from ripe_lib.gradients import DEFAULT_POINTS, Inputs, path_gradients, path_points
 from ripe_lib.models import Model
 from ripe_lib.predict import compiled_call, logit_model, run_batches
-
-__all__ = [
-    "GAP_FLOOR",
-    "GAP_FRACTION",
-    "Attributions",
-    "CompletenessWarning",
-    "GapCount",
-    "baseline_inputs",
-    "deeplift",
-    "gradient_x_input",
-    "input_gradients",
-    "integrated_gradients",
-    "is_gap_large",
-    "ism",
-    "ism_letters",
-    "known_bases",
-    "letter_scores",
-    "network_inputs",
-    "saliency",
-    "task_list",
-]
 
 DEFAULT_RULE = "midpoint"
 
@@ -199,11 +168,12 @@ def deeplift(
 ) -> Attributions:
     """Return DeepLIFT contributions to the logit (genomics default: RevealCancel on dense, Rescale on conv layers).
 
-    Computed by the ``deeplift`` package, see :mod:`ripe_lib.deeplift_bridge`. Contributions do not add up exactly
-    everywhere (the bridge says where); ``gap``, in units of the logit, says by how much. Parameters, shapes and errors
-    as :func:`integrated_gradients`; :class:`~ripe_lib.errors.MissingPackageError` if the package is not installed.
+    Computed by the ``deeplift`` package, see :mod:`ripe_lib.attribution.deeplift_bridge`. Contributions do not add up
+    exactly everywhere (the bridge says where); ``gap``, in units of the logit, says by how much. Parameters, shapes
+    and errors as :func:`integrated_gradients`; :class:`~ripe_lib.errors.MissingPackageError` if the package is not
+    installed.
     """
-    from ripe_lib.deeplift_bridge import deeplift_contributions
+    from ripe_lib.attribution.deeplift_bridge import deeplift_contributions
 
     tasks, several = task_list(model, task)
     inputs = network_inputs(model, windows)

@@ -12,8 +12,8 @@ from ripe_lib.atomic import atomic_directory
 from ripe_lib.errors import OutputError
 from ripe_lib.evaluation_plots import plot_curves, plot_kmers, plot_overview, plot_reliability, plot_scores
 from ripe_lib.figures import save_figure
+from ripe_lib.html_report import Report
 from ripe_lib.metrics import NEGATIVES, mean_metrics
-from ripe_lib.report import Report
 
 if TYPE_CHECKING:
     from ripe_lib.evaluate import Evaluation

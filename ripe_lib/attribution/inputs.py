@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ripe_lib.attribution.gradients import Inputs
 from ripe_lib.errors import InputError, ShapeMismatchError, unknown_name
-from ripe_lib.gradients import Inputs
 from ripe_lib.models import Model
 from ripe_lib.predict import checked_windows
 

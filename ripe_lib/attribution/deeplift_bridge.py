@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ripe_lib.attribution_inputs import baseline_inputs, network_inputs
+from ripe_lib.attribution.gradients import Inputs
+from ripe_lib.attribution.inputs import baseline_inputs, network_inputs
 from ripe_lib.errors import InputError, MissingPackageError
-from ripe_lib.gradients import Inputs
 from ripe_lib.models import Model
 
 DEFAULT_BATCH_SIZE = 64

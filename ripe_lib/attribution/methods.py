@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripe_lib import attribution
-from ripe_lib.attribution import Attributions
+from ripe_lib.attribution import compute
+from ripe_lib.attribution.gradients import DEFAULT_POINTS
+from ripe_lib.attribution.maps import Attributions, known_bases
 from ripe_lib.encoding import UNKNOWN, one_hot, place
 from ripe_lib.errors import InputError, unknown_name
 from ripe_lib.intervals import read_intervals
@@ -45,9 +46,9 @@ class Method:
     name: str = "ig"
     output: str = "probability"
     n_steps: int = 50
-    rule: str = attribution.DEFAULT_RULE
+    rule: str = compute.DEFAULT_RULE
     baseline: str | Mapping[str, Any] = "paper"
-    batch_size: int = attribution.DEFAULT_POINTS
+    batch_size: int = DEFAULT_POINTS
 
     def __post_init__(self) -> None:
         if self.name not in METHODS:
@@ -77,16 +78,16 @@ class Method:
         options: dict[str, Any] = {"output": self.output, "batch_size": self.batch_size}
         ways: dict[str, Callable[..., Attributions]] = {
             "ig": partial(
-                attribution.integrated_gradients,
+                compute.integrated_gradients,
                 n_steps=self.n_steps,
                 rule=self.rule,
                 baseline=self.baseline,
                 **options,
             ),
-            "saliency": partial(attribution.saliency, **options),
-            "gradxinput": partial(attribution.gradient_x_input, **options),
-            "deeplift": partial(attribution.deeplift, baseline=self.baseline),
-            "ism": partial(attribution.ism, output=self.output),
+            "saliency": partial(compute.saliency, **options),
+            "gradxinput": partial(compute.gradient_x_input, **options),
+            "deeplift": partial(compute.deeplift, baseline=self.baseline),
+            "ism": partial(compute.ism, output=self.output),
         }
         return ways[self.name](model, windows, task=list(tasks))
 
@@ -101,7 +102,7 @@ class SiteCounts:
 
     def add(self, windows: Windows) -> None:
         """Count the sites of a chunk."""
-        known = attribution.known_bases(windows.seq)
+        known = known_bases(windows.seq)
         self.n_sites += len(windows)
         self.n_all_unknown += int((~known.any(axis=1)).sum())
         self.n_partly_unknown += int((known.any(axis=1) & ~known.all(axis=1)).sum())

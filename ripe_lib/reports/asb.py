@@ -11,7 +11,7 @@ import pandas as pd
 
 from ripe_lib.asb import correlations
 from ripe_lib.figures import new_figure, style
-from ripe_lib.report import Report
+from ripe_lib.html_report import Report
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,9 +15,9 @@ from ripe_lib.attribution import CompletenessWarning, integrated_gradients, lett
 from ripe_lib.encoding import Codes, one_hot
 from ripe_lib.figures import new_figure, style
 from ripe_lib.genome import Genome
+from ripe_lib.html_report import Report
 from ripe_lib.models import Model, load_model
 from ripe_lib.plot import mark_positions, plot_logo, position_axis, value_limits
-from ripe_lib.report import Report
 from ripe_lib.variants.output import Summary
 from ripe_lib.variants.summary import CLASSES, class_codes
 from ripe_lib.variants.windows import (
