@@ -10,6 +10,7 @@ marker                       table, and the files it comes from
 ===========================  ===================================================================================
 ``models``                   shipped models with their means: ``kipoi_models/DeepRiPe/*/metrics.tsv``
 ``tasks MODEL``              every task of one of them: ``kipoi_models/DeepRiPe/MODEL/metrics.tsv``
+``checks``                   ``docs/results/shipped_checks.csv``: region types and flanks withheld
 ``study NAME TABLE``         ``docs/results/study_NAME/tables/TABLE.csv``: ``arms``, ``tests``, ``protocols``,
                              ``borders`` or ``time``
 ===========================  ===================================================================================
@@ -31,10 +32,11 @@ import pandas as pd
 from ripe_lib.atomic import atomic_file
 from ripe_lib.catalogue import catalogue
 from ripe_lib.errors import InputError, MissingFileError, RipeError, unknown_name
+from training.shipped_checks import CHECKS_FILE
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKER = re.compile(r"(<!-- table: (?P<what>[^>]*?) -->\n).*?(<!-- end table -->)", re.DOTALL)
-KINDS = ("models", "tasks", "study")
+KINDS = ("models", "tasks", "checks", "study")
 STUDY_TABLES = ("arms", "tests", "protocols", "borders", "time")
 
 
@@ -124,6 +126,14 @@ def tasks_table(model: str, root: Path = ROOT) -> pd.DataFrame:
     )
 
 
+def checks_table(root: Path = ROOT) -> pd.DataFrame:
+    """Return what was measured of the shipped network with region types or flanks withheld."""
+    path = root / CHECKS_FILE.relative_to(ROOT)
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file. Make it with: python -m training.shipped")
+    return pd.read_csv(path).rename(columns={"auroc": "AUROC", "ap": "AP"})
+
+
 def study_table(name: str, table: str, root: Path = ROOT) -> pd.DataFrame:
     """Return one table of a study, with the columns a reader wants."""
     if table not in STUDY_TABLES:
@@ -169,11 +179,13 @@ def table_for(what: str, root: Path = ROOT) -> str:
     kind, *names = what.split()
     if kind not in KINDS:
         raise unknown_name("table", kind, KINDS)
-    wanted = {"models": 0, "tasks": 1, "study": 2}[kind]
+    wanted = {"models": 0, "tasks": 1, "checks": 0, "study": 2}[kind]
     if len(names) != wanted:
         raise InputError(f"table marker {what!r}: expected {wanted} words after {kind!r}, got {len(names)}.")
     if kind == "models":
         return markdown(models_table(root))
+    if kind == "checks":
+        return markdown(checks_table(root))
     return markdown(tasks_table(names[0], root) if kind == "tasks" else study_table(names[0], names[1], root))
 
 

@@ -1,7 +1,8 @@
 """Make the shipped models again: ``RIPE_DATA=... python -m training.shipped WORK_FOLDER``.
 
 Two networks are trained on the same data set with the same settings, the default architecture and the paper's CNN.
-Each shipped name is a choice of their outputs, the paper's with ``_paper`` behind the name. A run that was killed goes
+Each shipped name is a choice of their outputs, the paper's with ``_paper`` behind the name. A third network without
+region input is only measured beside them (:mod:`training.shipped_checks`). A run that was killed goes
 on where it was; a finished one is not trained again.
 """
 
@@ -16,17 +17,19 @@ from pathlib import Path
 from ripe_lib.catalogue.locate import bundled_models_directory
 from ripe_lib.cli.common import note
 from ripe_lib.dataset import Dataset
-from ripe_lib.models import load_model
+from ripe_lib.models import load_model, model_from_weights
 from ripe_lib.variants.summary import BACKGROUND_FILE
 from training import prepare
 from training.config import section
 from training.fit import fit, read_config
 from training.publish import publish
+from training.shipped_checks import shipped_checks, write_checks
 from training.variant_background import write_background
 
 CONFIG = Path(__file__).parent / "configs" / "shipped.yaml"
 PAPER_SUFFIX = "_paper"
 BACKGROUND_VARIANTS = 20_000
+WHOLE = "DeepRiPe/clip31"
 
 
 def make_shipped(work: Path, *, models: Path, note_line: prepare.Note, quiet: bool = False) -> list[Path]:
@@ -74,6 +77,11 @@ def make_shipped(work: Path, *, models: Path, note_line: prepare.Note, quiet: bo
             )
             note_line(str(directory))
             made.append(directory)
+    twin = fit(
+        replace(joint, run=work / "joint_sequence", inputs="sequence", views=("plain",)), quiet=quiet, note=note_line
+    )
+    whole = load_model(models / WHOLE)
+    write_checks(shipped_checks(whole, model_from_weights(twin / "weights.h5"), Dataset(data)))
     return made
 
 
