@@ -315,8 +315,12 @@ def region_profile_figure(
             ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
             ax.yaxis.get_offset_text().set_fontsize(5)
             ax.tick_params(labelsize=5.5)
-        for ax in axes[len(profiles) :]:
-            ax.set_axis_off()
+        for number, ax in enumerate(axes):
+            if number >= len(profiles):
+                ax.set_axis_off()
+            elif number + columns >= len(profiles):
+                # The lowest panel of its column carries the positions, also where the last row is not full.
+                ax.tick_params(labelbottom=True)
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), frameon=False)
         figure.supxlabel("position from the middle of the window (nt)", fontsize=7)

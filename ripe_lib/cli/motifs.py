@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ripe_lib.cli.common import (
+    FORCE_HINT,
     add_genome_arguments,
     add_run_arguments,
     apply_threads,
+    check_min_score,
+    chosen_tasks,
     note,
     positive_int,
     progress,
@@ -62,28 +65,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     apply_threads(args.threads)
-    from ripe_lib.atomic import check_output_file
+    from ripe_lib.atomic import check_new_folder
     from ripe_lib.catalogue import tasks_of
-    from ripe_lib.errors import InputError, OutputError
     from ripe_lib.figures import checked_formats
     from ripe_lib.models import load_model
     from ripe_lib.motifs.find import search_motifs
     from ripe_lib.motifs.folder import motif_table, write_motifs
 
     output = Path(args.output)
-    if output.exists() and not args.force and (output.is_file() or any(output.iterdir())):
-        raise OutputError(
-            f"{output}: exists already and is not empty. Choose another name, or replace it with --force."
-        )
-    check_output_file(output.with_name(output.name + ".check"))
-    if not 0 <= args.min_score < 1:
-        raise InputError(f"--min-score: expected a probability from 0 to below 1, got {args.min_score}.")
+    check_new_folder(output, overwrite=args.force, hint=FORCE_HINT)
+    check_min_score(args.min_score)
+    _splits(args)
     formats = checked_formats(args.format)
     database = _database(args)
     model = load_model(args.model)
-    tasks = model.tasks if args.task == ["all"] else list(dict.fromkeys(args.task))
-    for task in tasks:
-        model.spec.task_index(task)
+    tasks = chosen_tasks(model, args.task)
     proteins = dict(zip(model.tasks, tasks_of(model)["rbp"], strict=True))
     options = {} if args.windows is None else {"n_windows": args.windows}
     searches = []
@@ -196,11 +192,22 @@ def _sites(args: argparse.Namespace, model: Any, tasks: list[str]) -> Iterator[t
         yield task, joined[np.flatnonzero(values[:, column] > args.min_score)], counts.n_sites
 
 
+def _splits(args: argparse.Namespace) -> list[str]:
+    from ripe_lib.dataset import SPLITS
+    from ripe_lib.errors import unknown_name
+
+    names = [name.strip() for name in args.split.split(",") if name.strip()]
+    for name in names or [""]:
+        if name not in (*SPLITS, "all"):
+            raise unknown_name("split", name, (*SPLITS, "all"))
+    return names
+
+
 def _dataset_rows(args: argparse.Namespace, model: Any, tasks: list[str]) -> tuple[Any, Any]:
     import numpy as np
 
     from ripe_lib.dataset import SPLITS, Dataset
-    from ripe_lib.errors import ShapeMismatchError, unknown_name
+    from ripe_lib.errors import ShapeMismatchError
 
     dataset = Dataset(args.sites)
     lengths = (dataset.sequence_length, dataset.region_length if model.spec.has_region else 0)
@@ -211,10 +218,7 @@ def _dataset_rows(args: argparse.Namespace, model: Any, tasks: list[str]) -> tup
         )
     for task in tasks:
         dataset.task_index(task)
-    names = [name.strip() for name in args.split.split(",") if name.strip()]
-    for name in names:
-        if name not in (*SPLITS, "all"):
-            raise unknown_name("split", name, (*SPLITS, "all"))
+    names = _splits(args)
     wanted = [number for number, name in enumerate(SPLITS) if name in names or "all" in names]
     return dataset, np.flatnonzero(np.isin(dataset.split, wanted))
 

@@ -79,6 +79,7 @@ def test_no_site_above_the_bound_writes_empty_valid_files(ripe, tmp_path, capsys
         (["--task", "PUM2_TOY", "--min-score", "2"], "--min-score: expected a probability"),
         (["--task", "PUM2_TOY", "--database", "none"], "--database none: expected no other --database"),
         (["--task", "PUM2_TOY", "--format", "gif"], "unknown picture format 'gif'"),
+        (["--task", "PUM2_TOY", "--split", "tst"], "unknown split 'tst'. Did you mean 'test'"),
         (["--task", "PUM2_TOY", "--length", "2"], "motif length: expected 3 to 30 nt, got 2"),
     ],
 )
@@ -101,6 +102,12 @@ def test_wrong_files_are_one_line(ripe, place, tmp_path, capsys):
     assert "expected --fasta F with INTERVALS" in errors[1]
     assert "dna.meme:3: expected motifs of RNA" in errors[2]
     assert "--dna-as-rna" in errors[2]
+
+
+def test_a_folder_below_a_file_is_one_line_about_what_was_asked_for(ripe, place, capsys):
+    assert ripe("--task", "PUM2_TOY", "-o", str(place / "s.bed" / "out")) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ripe motifs: error: {place}/s.bed/out: expected a folder {place}/s.bed, got a file.")
 
 
 def test_a_folder_that_is_there_is_not_replaced_unasked(ripe, tmp_path, capsys):
