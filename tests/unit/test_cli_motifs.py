@@ -56,6 +56,11 @@ def test_the_folder_holds_motifs_matches_pictures_and_a_page(ripe, tmp_path, cap
     assert (motif.identifier, motif.consensus) == ("PUM2_TOY.1", row["consensus"])
     assert len(pd.read_csv(out / "matches.tsv", sep="\t")) == 10
     assert pd.read_csv(out / "kmers.tsv", sep="\t")["n_places"].sum() >= 18
+    enriched = pd.read_csv(out / "enriched_kmers.tsv", sep="\t")
+    assert tuple(enriched.columns[:4]) == ("task", "kmer", "top_sites", "bottom_sites")
+    first = enriched[enriched["task"] == "PUM2_TOY"].iloc[0]
+    assert first["kmer"] in WORD
+    assert (first["top_sites"], first["bottom_sites"]) == (2, 0)
     for name in ("logos/PUM2_TOY.1.png", "logos/PUM2_TOY.1.svg", "overview.png", "filters.png", "filters.meme"):
         assert (out / name).stat().st_size > 0
     page = (out / "motifs.html").read_text()
