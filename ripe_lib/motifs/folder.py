@@ -168,7 +168,8 @@ def _add_sections(
             report.add_text("No motif: no site has a prediction above the bound, or too few maps look alike.")
         for motif in search.motifs:
             report.add_figure(_beside(motif, known), f"{motif.name}: {_caption(motif)}", anchor=f"motif-{_file(motif)}")
-        if len(words := enriched.get(search.task, ())):
+        words = enriched.get(search.task)
+        if words is not None and len(words):
             report.add_table(
                 words.head(_KMERS_SHOWN),
                 caption="k-mers of the tenth of the true sites with the highest scores against the tenth with the "

@@ -69,6 +69,15 @@ def test_the_folder_holds_motifs_matches_pictures_and_a_page(ripe, tmp_path, cap
     assert "PUM2_TOY.1\t" in capsys.readouterr().out
 
 
+def test_a_protein_without_known_motif(ripe, place, tmp_path):
+    write_meme(tmp_path / "others.meme", read_meme(place / "known.meme")[:-1])
+    sites = [str(place / "s.bed"), "--fasta", str(place / "g.fa"), "--database", str(tmp_path / "others.meme")]
+    assert ripe("--task", "PUM2_TOY", "-o", str(tmp_path / "out"), "--quiet", sites=sites) == 0
+    row = pd.read_csv(tmp_path / "out" / "motifs.tsv", sep="\t").iloc[0]
+    assert row[["own_match", "own_rank"]].isna().all()
+    assert "No known motif of PUM2." in (tmp_path / "out" / "motifs.html").read_text()
+
+
 def test_no_site_above_the_bound_writes_empty_valid_files(ripe, tmp_path, capsys):
     assert ripe("--task", "OTHER_TOY", "-o", str(tmp_path / "out")) == 0
     assert "none of 24 sites has a prediction above 0.5" in capsys.readouterr().err
