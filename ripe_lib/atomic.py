@@ -57,7 +57,8 @@ def check_filled_folder(path: str | Path) -> None:
     path = Path(path)
     there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not there.is_dir():
-        raise OutputError(f"{path}: expected a folder, got a file {there}. Choose another name.")
+        got = "a file" if there == path else f"a file {there}"
+        raise OutputError(f"{path}: expected a folder, got {got}. Choose another name.")
     if not os.access(there, os.W_OK | os.X_OK):
         raise OutputError(f"{path}: folder {there} is not writable. Choose another output path.")
 
@@ -77,7 +78,9 @@ def check_room(path: str | Path, n_bytes: int) -> None:
     OSError
         "No space left on device"; :func:`atomic_file` turns it into an :class:`OutputError`.
     """
-    if shutil.disk_usage(Path(path).parent).free < n_bytes:
+    usage = shutil.disk_usage(Path(path).parent)
+    # Some network file systems do not tell their size.
+    if usage.total and usage.free < n_bytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 

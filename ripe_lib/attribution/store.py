@@ -162,7 +162,7 @@ def _new_file(path: Path) -> h5py.File:
         return h5py.File(path, "w", track_order=False)
     except OSError as error:
         # HDF5 reports a page of detail about the temporary name; the caller names the file that was asked for.
-        raise OSError(error.errno or errno.EIO, os.strerror(error.errno or errno.EIO)) from error
+        raise OSError(error.errno or errno.EIO, os.strerror(error.errno or errno.EIO), str(path)) from error
 
 
 class AttributionFile:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -171,7 +172,7 @@ def test_a_folder_that_cannot_be_completed_is_named_as_it_was_asked_for(tmp_path
     assert os.listdir(tmp_path) == []
 
 
-def test_places_that_cannot_be_written_are_refused_before(tmp_path):
+def test_places_that_cannot_be_written_are_refused_before(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match=r"file: expected a folder, got a file"):
         check_filled_folder(tmp_path / "file")
@@ -189,3 +190,5 @@ def test_places_that_cannot_be_written_are_refused_before(tmp_path):
     with pytest.raises(OSError, match="No space left on device"):
         check_room(tmp_path / "file", 1 << 62)
     check_room(tmp_path / "file", 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 0))
+    check_room(tmp_path / "file", 1)  # a file system that does not tell
