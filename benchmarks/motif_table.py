@@ -88,8 +88,10 @@ def main() -> None:
 def write_docs(name: str) -> None:
     """Write the table of the documentation from the result file."""
     motifs = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["motifs"]
-    lines = ["| task | consensus | sites (share) | best known match | q | own protein's best | own rank | q |"]
-    lines.append("|---|---|---|---|---|---|---|---|")
+    lines = [
+        "| task | consensus | sites (share) | best known match | q | own protein's best | own rank | q | any motif |"
+    ]
+    lines.append("|---|---|---|---|---|---|---|---|---|")
     for row in motifs:
         if not row["motif"].endswith(".1"):
             continue
@@ -98,13 +100,23 @@ def write_docs(name: str) -> None:
             own = [row["own_match"], str(row["own_rank"]), f"{row['own_q']:.1e}"]
         best = f"{row['best_protein']} {row['best_match']}"
         sites = f"{row['n_sites']} ({row['fraction']:.0%})"
-        cells = [row["task"], row["consensus"], sites, best, f"{row['best_q']:.1e}", *own]
+        anywhere = best_own([other for other in motifs if other["task"] == row["task"]])
+        cells = [row["task"], row["consensus"], sites, best, f"{row['best_q']:.1e}", *own, anywhere]
         lines.append(f"| {' | '.join(cells)} |")
     text = DOCS.read_text(encoding="utf-8")
     before, rest = text.split("<!-- begin: motifs -->")
     after = rest.split("<!-- end: motifs -->")[1]
     table = "\n".join(lines)
     DOCS.write_text(f"{before}<!-- begin: motifs -->\n{table}\n<!-- end: motifs -->{after}", encoding="utf-8")
+
+
+def best_own(rows: list[dict]) -> str:
+    """Return a task's motif that its own protein's known motif matches best (by q, then the first), and the rank."""
+    ranked = sorted((row for row in rows if row["own_match"] is not None), key=lambda row: row["own_q"])
+    if not ranked:
+        return "-"
+    number = ranked[0]["motif"].rsplit(".", 1)[1]
+    return f"{number}: {ranked[0]['consensus']}, {ranked[0]['own_rank']}"
 
 
 def plain(value):

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ripe_lib.errors import OutputError
@@ -15,6 +15,8 @@ from ripe_lib.errors import OutputError
 
 def _checked_parent(path: Path) -> Path:
     parent = path.parent
+    if parent.exists() and not parent.is_dir():
+        raise OutputError(f"{path}: expected a folder {parent}, got a file. Choose another output path.")
     if not parent.is_dir():
         raise OutputError(f"{path}: expected an existing folder {parent}, found none. Create it first.")
     if not os.access(parent, os.W_OK):
@@ -28,6 +30,58 @@ def check_output_file(path: str | Path) -> None:
     if path.is_dir():
         raise OutputError(f"{path}: expected a file name, got a folder.")
     _checked_parent(path)
+
+
+def check_new_folder(
+    path: str | Path, *, overwrite: bool = False, hint: str = "Remove it or choose another name."
+) -> None:
+    """Refuse early what :func:`atomic_directory` would refuse: a name that is taken, a parent that cannot be written.
+
+    Raises
+    ------
+    OutputError
+    """
+    path = Path(path)
+    if path.exists() and not overwrite and (path.is_file() or any(path.iterdir())):
+        raise OutputError(f"{path}: exists already and is not empty. {hint}")
+    _checked_parent(path)
+
+
+def check_filled_folder(path: str | Path) -> None:
+    """Refuse early a folder to put files into (made with its parents if missing) that cannot be made or written.
+
+    Raises
+    ------
+    OutputError
+    """
+    path = Path(path)
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        got = "a file" if there == path else f"a file {there}"
+        raise OutputError(f"{path}: expected a folder, got {got}. Choose another name.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(f"{path}: folder {there} is not writable. Choose another output path.")
+
+
+def check_room(path: str | Path, n_bytes: int) -> None:
+    """Refuse to write what will not fit: HDF5 files cannot be closed in good order once a write has failed.
+
+    Parameters
+    ----------
+    path : path
+        The file that grows.
+    n_bytes : int
+        Upper bound of what comes next.
+
+    Raises
+    ------
+    OSError
+        "No space left on device"; :func:`atomic_file` turns it into an :class:`OutputError`.
+    """
+    usage = shutil.disk_usage(Path(path).parent)
+    # Some network file systems do not tell their size.
+    if usage.total and usage.free < n_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 @contextmanager
@@ -50,9 +104,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         if isinstance(error, OutputError) or not _is_write_failure(error):
             raise
-        raise OutputError(
-            f"{path}: could not be written ({error.strerror or error}). Nothing was left behind."
-        ) from error
+        raise _not_written(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -67,24 +119,65 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[P
         If ``path`` exists and ``overwrite`` is false, or it cannot be written.
     """
     path = Path(path)
-    if path.exists() and not overwrite and (path.is_file() or any(path.iterdir())):
-        raise OutputError(f"{path}: exists already and is not empty. Remove it or choose another name.")
-    parent = _checked_parent(path)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=parent))
+    check_new_folder(path, overwrite=overwrite)
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    except OSError as error:
+        raise _not_written(path, error) from error
     temporary.chmod(0o755)
     try:
         yield temporary
-        if path.exists():
+        if path.is_dir():
             shutil.rmtree(path)
+        elif path.exists():
+            path.unlink()
         temporary.rename(path)
     except OSError as error:
-        if isinstance(error, OutputError) or not _is_write_failure(error):
+        if isinstance(error, OutputError):
+            # A file inside failed: name the folder that was asked for, not the temporary one.
+            raise OutputError(str(error).replace(str(temporary), str(path))) from error
+        if not _is_write_failure(error):
             raise
-        raise OutputError(
-            f"{path}: could not be written ({error.strerror or error}). Nothing was left behind."
-        ) from error
+        raise _not_written(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def atomic_files(folder: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder whose files move into ``folder`` on success and vanish on failure.
+
+    ``folder`` and its parents are made if they are not there; other files in it stay, files of the same name are
+    replaced.
+
+    Raises
+    ------
+    OutputError
+        If ``folder`` is a file, or cannot be made or written.
+    """
+    folder = Path(folder)
+    check_filled_folder(folder)
+    made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    done, temporary = False, None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=folder) as name:
+            temporary = Path(name)
+            yield temporary
+            for path in sorted(temporary.iterdir()):
+                os.replace(path, folder / path.name)
+        done = True
+    except OSError as error:
+        if isinstance(error, OutputError) and temporary is not None:
+            raise OutputError(str(error).replace(str(temporary), str(folder))) from error
+        if not _is_write_failure(error):
+            raise
+        raise _not_written(folder, error) from error
+    finally:
+        if not done:
+            for parent in made:
+                with suppress(OSError):
+                    parent.rmdir()
 
 
 def _not_written(path: Path, error: OSError) -> OutputError:

@@ -139,7 +139,8 @@ class Report:
                 for c, is_number in zip(shown.columns, numeric, strict=True)
             )
             head += f'</tr><tr class="filters">{fields}'
-        values_by_column = [column.tolist() for column in columns]
+        # Whole numbers that may be missing are pandas' own NA, which is no float.
+        values_by_column = [column.astype(object).where(column.notna(), None).tolist() for column in columns]
         link_columns = [links.get(c) for c in shown.columns]
         rows = []
         for number in range(len(shown)):

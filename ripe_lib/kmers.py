@@ -111,3 +111,61 @@ def extremes(scores: np.ndarray, *, fraction: float = 0.1, at_most: int = 2000) 
     order = np.argsort(-np.asarray(scores, dtype=float), kind="stable")
     size = min(max(1, round(fraction * len(order))), at_most, len(order) // 2)
     return order[:size], order[len(order) - size :][::-1]
+
+
+class Extremes:
+    """The sites with the highest and the lowest scores of a stream, as :func:`extremes` finds them in arrays.
+
+    Parameters
+    ----------
+    fraction, at_most
+        As for :func:`extremes`.
+    """
+
+    def __init__(self, *, fraction: float = 0.1, at_most: int = 2000) -> None:
+        self.fraction = fraction
+        self.at_most = at_most
+        self.n_sites = 0
+        self._kept: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+
+    def add(self, scores: np.ndarray, codes: Codes) -> None:
+        """Add sites: scores (B,) and base codes (B, L)."""
+        numbers = self.n_sites + np.arange(len(scores))
+        self.n_sites += len(scores)
+        for sign in (-1, 1):
+            part = (np.asarray(scores, dtype=float), numbers, np.asarray(codes))
+            if sign in self._kept:
+                part = tuple(np.concatenate(pair) for pair in zip(self._kept[sign], part, strict=True))
+            # Of equal scores the earlier site is the better one.
+            order = np.lexsort((-sign * part[1], sign * part[0]))[: self.at_most]
+            self._kept[sign] = (part[0][order], part[1][order], part[2][order])
+
+    def groups(self) -> tuple[Codes, Codes]:
+        """Return the base codes of the best and of the worst sites, best first, worst first."""
+        scores = np.zeros(self.n_sites)
+        size = len(extremes(scores, fraction=self.fraction, at_most=self.at_most)[0])
+        if not size:
+            return np.zeros((0, 0), dtype=np.uint8), np.zeros((0, 0), dtype=np.uint8)
+        return self._kept[-1][2][:size], self._kept[1][2][:size]
+
+
+def enriched_kmers(sites: Extremes, *, k: int = 6, n: int = 50) -> pd.DataFrame:
+    """Return the k-mers that the best sites hold more often than the worst.
+
+    Returns
+    -------
+    DataFrame
+        Columns of :func:`compare_kmers`, the ``n`` with the smallest p-values; empty below two sites.
+    """
+    top, bottom = sites.groups()
+    if not len(top):
+        return compare_kmers(np.full((1, k), 4, np.uint8), np.full((1, k), 4, np.uint8), k=k)
+    table = compare_kmers(top, bottom, k=k)
+    table = table[table["log2_ratio"] > 0]
+    return (
+        table.sort_values(["p_value", "log2_ratio", "kmer"], ascending=[True, False, True])
+        .head(
+            n,
+        )
+        .reset_index(drop=True)
+    )

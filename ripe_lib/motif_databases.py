@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ripe_lib.errors import InputError, MissingPackageError, unknown_name
-from ripe_lib.meme import MotifMatrix, read_meme
+from ripe_lib.meme import MotifMatrix, information, read_meme
 
 ATTRACT = "attract"
 # Names in RNAcompete's and older files that are not the HGNC symbol.
@@ -89,7 +89,7 @@ def load_database(source: str | Path, *, dna_as_rna: bool = False, organism: str
     )
 
 
-def attract(organism: str = "Homo_sapiens", *, min_length: int = 4) -> MotifDatabase:
+def attract(organism: str = "Homo_sapiens", *, min_length: int = 4, min_bits: float = 4.0) -> MotifDatabase:
     """Load ATtRACT, the database of RBP motifs that comes with ``concise``.
 
     Only its two data files are read: importing ``concise`` itself needs a Keras of 2017.
@@ -100,6 +100,9 @@ def attract(organism: str = "Homo_sapiens", *, min_length: int = 4) -> MotifData
         As in the database, e.g. ``"Homo_sapiens"``; ``"all"`` for every one.
     min_length : int
         Shorter motifs match anything and are left out.
+    min_bits : float
+        So do motifs with less information than two certain positions (4 bits), such as MMMM or SNNNGSG: flat columns
+        look like any other flat column to Tomtom.
 
     Returns
     -------
@@ -126,7 +129,9 @@ def attract(organism: str = "Homo_sapiens", *, min_length: int = 4) -> MotifData
             continue
         name = ";".join(dict.fromkeys(rows["Gene_name"]))
         # A motif that comes from single sequences says so by a quality score with two asterisks; sites are not told.
-        motifs.append(MotifMatrix(str(identifier), name, matrix / matrix.sum(axis=1, keepdims=True)))
+        ppm = matrix / matrix.sum(axis=1, keepdims=True)
+        if information(ppm).sum() >= min_bits:
+            motifs.append(MotifMatrix(str(identifier), name, ppm))
     return MotifDatabase("ATtRACT", tuple(motifs))
 
 

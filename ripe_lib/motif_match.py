@@ -2,6 +2,10 @@
 
 The alignment scores and p-values are those of Tomtom (Gupta et al. 2007, Genome Biology 8:R24; complete scores) as
 implemented by ``memelite``. RNA has one strand: reverse complements are never looked at.
+
+Databases hold the same matrix many times (ATtRACT has the sequence UUUUUUU under a dozen proteins). A matrix is one
+hypothesis however many entries have it: each different one is compared once, so that copies neither pull the
+background of the p-values towards them nor make each other's q-values smaller.
 """
 
 from __future__ import annotations
@@ -54,27 +58,30 @@ def match_motifs(
     DataFrame
         Rows by query, then by rank. ``rank`` is 1 + the number of known motifs with a smaller p-value (equal
         matrices share a rank), ``p_value`` at least :data:`SMALLEST_P`, ``q_value`` by Benjamini and Hochberg over
-        all known motifs for this query, ``offset`` the position of the query where the known motif starts (negative:
-        before it), ``overlap`` in nt.
+        all different known matrices for this query, ``offset`` the position of the query where the known motif starts
+        (negative: before it), ``overlap`` in nt.
     """
     if not motifs or not len(database):
         return pd.DataFrame({name: pd.Series(dtype=_DTYPES.get(name, "object")) for name in COLUMNS})
     from memelite import tomtom
 
     queries = [_columns(motif.ppm, pseudocount) for motif in motifs]
-    targets = [_columns(motif.ppm, pseudocount) for motif in database.motifs]
+    first, copy_of = _different([motif.ppm for motif in database.motifs])
+    targets = [_columns(database.motifs[i].ppm, pseudocount) for i in first]
     with warnings.catch_warnings():
         if len(targets) < _FEW_TARGETS:
             warnings.filterwarnings("ignore", message="tomtom was given", category=UserWarning)
-        p, scores, offsets, overlaps, _ = tomtom(queries, targets, reverse_complement=False, n_jobs=1)
-    p = np.clip(np.nan_to_num(p, nan=1.0), SMALLEST_P, 1.0)
+        # n_target_bins=None: columns that are nearly equal are not taken for one.
+        found = tomtom(queries, targets, reverse_complement=False, n_jobs=1, n_target_bins=None)
+    p_different = np.clip(np.nan_to_num(found[0], nan=1.0), SMALLEST_P, 1.0)
+    p, scores, offsets, overlaps = (values[:, copy_of] for values in (p_different, *found[1:4]))
     same = np.array([bool(rbp) and is_same_protein(known.name, rbp) for known in database.motifs])
     tables = []
     for row, motif in enumerate(motifs):
         # Ties of the p-value are broken by the score, then by the order of the database.
-        order = np.lexsort((np.arange(len(targets)), -scores[row], p[row]))
+        order = np.lexsort((np.arange(len(database)), -scores[row], p[row]))
         rank = 1 + np.searchsorted(np.sort(p[row]), p[row] * (1 - 1e-9))
-        q = q_values(p[row])
+        q = q_values(p_different[row])[copy_of]
         own = order[same[order]][:1]
         kept = order[:n_best]
         kept = np.append(kept, own[~np.isin(own, kept)])
@@ -112,6 +119,21 @@ def q_values(p: NDArray[np.float64]) -> NDArray[np.float64]:
     q = np.empty_like(scaled)
     q[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
     return q
+
+
+def _different(matrices: Sequence[NDArray[np.float64]]) -> tuple[list[int], NDArray[np.int64]]:
+    """Return where each different matrix stands first, and for every matrix the number of the one it equals."""
+    numbers: dict[bytes, int] = {}
+    first: list[int] = []
+    copy_of = np.zeros(len(matrices), dtype=np.int64)
+    for index, matrix in enumerate(matrices):
+        # Rounded: published frequencies have two to six digits. Adding 0 makes -0 and 0 the same.
+        key = (np.round(matrix, 6) + 0.0).tobytes()
+        if key not in numbers:
+            numbers[key] = len(first)
+            first.append(index)
+        copy_of[index] = numbers[key]
+    return first, copy_of
 
 
 def _columns(ppm: NDArray[np.float64], pseudocount: float) -> NDArray[np.float64]:

@@ -217,7 +217,7 @@ def _records(source: str | Path, where: str) -> Iterator[RawRecord]:
                 shown = line.strip()[:30].decode("latin-1")
                 raise InputError(
                     f"{where}:{number}: expected a FASTA header that starts with '>', got {shown!r}. "
-                    "Genomic intervals are given with --intervals BED --fasta GENOME."
+                    "Is this a FASTA file? Genomic intervals are given as a BED file with --fasta GENOME."
                 )
     if header is not None:
         yield _finished(header, lines, where)

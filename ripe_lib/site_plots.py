@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DOUBLE = COLUMN_WIDTHS["double"]
+_NAME_ROOM = 0.14
 _LOGO_MM, _REGION_MM, _HEAT_MM, _ROOM_MM = 26.0, 17.0, 15.0, 13.0
 
 
@@ -125,9 +126,12 @@ def site_figure(
     heights = [m.letters for m in maps]
     regions = [m.region_map for m in maps if m.region_map is not None]
     region_limits = value_limits([m.sum(axis=1) for m in regions]) if regions and same_scale else None
-    limits = [value_limits([height], headroom=0.1 if motif else 0.0) for height in heights]
+    # Room for the motif's name is a share of the axis, so of what all panels together span.
+    headroom = _NAME_ROOM if motif else 0.0
     if same_scale:
-        limits = [(min(low for low, _ in limits), max(high for _, high in limits))] * len(limits)
+        limits = [value_limits(heights, headroom=headroom)] * len(heights)
+    else:
+        limits = [value_limits([height], headroom=headroom) for height in heights]
     rows: list[tuple[str, int, float]] = []
     for number, one in enumerate(maps):
         rows.append(("logo", number, _LOGO_MM))
@@ -231,7 +235,7 @@ def mutant_figure(
     wild = np.asarray(maps[0].seq)
     start, stop = zoom or known_span(wild, margin=1)
     heights = [m.letters for m in maps]
-    limits = value_limits(heights, headroom=0.1 if motif else 0.0)
+    limits = value_limits(heights, headroom=_NAME_ROOM if motif else 0.0)
     first = -(len(wild) // 2)
     with style():
         figure = new_figure(width_mm, (_LOGO_MM + 3.5) * len(maps) + _ROOM_MM)
@@ -315,8 +319,12 @@ def region_profile_figure(
             ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
             ax.yaxis.get_offset_text().set_fontsize(5)
             ax.tick_params(labelsize=5.5)
-        for ax in axes[len(profiles) :]:
-            ax.set_axis_off()
+        for place, ax in enumerate(axes):
+            if place >= len(profiles):
+                ax.set_axis_off()
+            elif place + columns >= len(profiles):
+                # The lowest panel of its column carries the positions, also where the last row is not full.
+                ax.tick_params(labelbottom=True)
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), frameon=False)
         figure.supxlabel("position from the middle of the window (nt)", fontsize=7)

@@ -15,11 +15,8 @@ Text files carry no attributes: a comment line would be in the way of every read
 
 from __future__ import annotations
 
-import errno
 import gzip
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -27,7 +24,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ripe_lib.atomic import atomic_file
+from ripe_lib.atomic import atomic_file, check_room
 from ripe_lib.errors import InputError
 
 if TYPE_CHECKING:
@@ -231,10 +228,8 @@ class _Hdf5Writer:
         self._rows = end
 
     def _check_room(self, table: pd.DataFrame) -> None:
-        # HDF5 cannot be closed in good order once a write has failed: stop before.
         wanted = 2 * int(table.memory_usage(deep=True).sum()) + len(table.columns) * _HDF5_CHUNK_ROWS * 8
-        if shutil.disk_usage(self._path.parent).free < wanted:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+        check_room(self._path, wanted)
 
     def finish(self) -> None:
         self._file.attrs["columns"] = self._columns.names or []

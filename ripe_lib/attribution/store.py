@@ -19,7 +19,9 @@ Root attributes: ``format``, ``model``, ``tasks`` (K names), ``all_tasks`` (T na
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +33,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ripe_lib._version import __version__
-from ripe_lib.atomic import atomic_file
+from ripe_lib.atomic import atomic_file, check_room
 from ripe_lib.attribution.maps import Attributions
 from ripe_lib.encoding import UNKNOWN, codes_from_one_hot, one_hot
 from ripe_lib.errors import InputError, MissingFileError, unknown_name
@@ -41,13 +43,15 @@ from ripe_lib.windows import Windows
 FORMAT = "deepripe-attributions-1"
 _SITE_COLUMNS = ("chrom", "start", "end", "name", "strand")
 _CHUNK_BYTES = 1 << 18
+_SLACK_BYTES = 12 * _CHUNK_BYTES
 
 
 class AttributionWriter:
     """What :func:`create_attributions` yields; :attr:`n_sites` counts the sites written."""
 
-    def __init__(self, handle: h5py.File) -> None:
+    def __init__(self, handle: h5py.File, path: Path) -> None:
         self._handle = handle
+        self._path = path
         self.n_sites = 0
 
     def write(self, windows: Windows, maps: Attributions, scores: NDArray[np.float32]) -> None:
@@ -62,6 +66,9 @@ class AttributionWriter:
         scores : array (B, T)
             Probabilities.
         """
+        # Compression makes it less; what is kept back until the file is closed is at most a chunk per data set.
+        arrays = [maps.seq, maps.region, maps.gap, scores, windows.seq, windows.region]
+        check_room(self._path, sum(array.nbytes for array in arrays if array is not None) + _SLACK_BYTES)
         self._append("seq", maps.seq)
         if maps.region is not None:
             self._append("region", maps.region)
@@ -122,7 +129,7 @@ def create_attributions(
         shapes["region"] = ((n_tasks, spec.region_length, 4), np.float32)
     if spec.has_region:
         shapes["region_codes"] = ((spec.region_length,), np.uint8)
-    with atomic_file(path) as temporary, h5py.File(temporary, "w", track_order=False) as handle:
+    with atomic_file(path) as temporary, _new_file(temporary) as handle:
         handle.attrs["format"] = FORMAT
         handle.attrs["version"] = __version__
         handle.attrs["model"] = model.name
@@ -146,7 +153,16 @@ def create_attributions(
         for column in _SITE_COLUMNS:
             kind = np.int64 if column in ("start", "end") else h5py.string_dtype()
             handle.create_dataset(column, (0,), maxshape=(None,), dtype=kind, chunks=(4096,), track_times=False)
-        yield AttributionWriter(handle)
+        yield AttributionWriter(handle, temporary)
+
+
+def _new_file(path: Path) -> h5py.File:
+    check_room(path, _SLACK_BYTES)
+    try:
+        return h5py.File(path, "w", track_order=False)
+    except OSError as error:
+        # HDF5 reports a page of detail about the temporary name; the caller names the file that was asked for.
+        raise OSError(error.errno or errno.EIO, os.strerror(error.errno or errno.EIO), str(path)) from error
 
 
 class AttributionFile:

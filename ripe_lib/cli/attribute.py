@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ripe_lib.cli.common import (
+    FORCE_HINT,
     add_genome_arguments,
     add_run_arguments,
     apply_threads,
+    check_min_score,
+    chosen_tasks,
     note,
     positive_int,
     progress,
@@ -69,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     apply_threads(args.threads)
+    from ripe_lib.atomic import check_filled_folder, check_new_folder, check_output_file
     from ripe_lib.attribution.methods import Method
     from ripe_lib.errors import InputError
     from ripe_lib.figures import checked_formats
@@ -86,13 +90,20 @@ def run(args: argparse.Namespace) -> None:
         raise InputError(f"{args.output}: expected an output name that ends in .h5.")
     if args.gallery and (args.plots or args.report):
         raise InputError("--gallery writes its own pictures and page: expected no --plots and no --report with it.")
+    if args.min_score is not None:
+        check_min_score(args.min_score)
     formats = checked_formats(args.format)
+    # Everything that would fail after the work is done is refused before.
+    if args.output:
+        check_output_file(args.output)
+    if args.gallery:
+        check_new_folder(args.gallery, overwrite=args.force, hint=FORCE_HINT)
+    for folder in filter(None, (args.plots, args.report)):
+        check_filled_folder(folder)
     if args.motif:
         find_motif("", args.motif)
     model = load_model(args.model)
-    tasks = model.tasks if not args.task or args.task == ["all"] else list(dict.fromkeys(args.task))
-    for task in tasks:
-        model.spec.task_index(task)
+    tasks = chosen_tasks(model, args.task or ["all"])
     method = Method(args.method, args.explain, args.steps, args.rule, args.baseline, args.batch_size)
     with warnings_as_notes(quiet=args.quiet):
         run_mode = _gallery if args.gallery else _maps
@@ -113,6 +124,7 @@ def _source(args: argparse.Namespace) -> Any:
 
 
 def _maps(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], method: Any, formats: Any) -> None:
+    from ripe_lib.atomic import atomic_files
     from ripe_lib.attribution import CompletenessWarning
     from ripe_lib.attribution.methods import SiteCounts
     from ripe_lib.attribution.store import AttributionFile, create_attributions
@@ -167,9 +179,9 @@ def _maps(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], m
             written = write_pictures(file, args.plots, formats=formats, progress=drawing, **options)
             note(f"{len(written)} pictures: {args.plots}", quiet=args.quiet)
         if args.report:
-            Path(args.report).mkdir(parents=True, exist_ok=True)
-            page = attribution_report(file, progress=drawing, **options).write(Path(args.report) / "report.html")
-            note(f"page: {page}", quiet=args.quiet)
+            with atomic_files(args.report) as folder:
+                attribution_report(file, progress=drawing, **options).write(folder / "report.html")
+            note(f"page: {Path(args.report) / 'report.html'}", quiet=args.quiet)
 
 
 def _gallery(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], method: Any, formats: Any) -> None:
@@ -194,6 +206,9 @@ def _gallery(args: argparse.Namespace, model: Any, source: Any, tasks: list[str]
         progress=lambda names: progress(names, quiet=args.quiet, desc="drawing", unit="task"),
     )
     note(f"{gallery.counts.n_sites} sites searched: {gallery.folder / 'index.html'}", quiet=args.quiet)
+    if without := [task for task, n in gallery.n_drawn.items() if not n]:
+        shown = ", ".join(without[:5]) + (f" and {len(without) - 5} more" if len(without) > 5 else "")
+        note(f"note: no site has a score above {options.min_score:g} for {shown}", quiet=args.quiet)
     _note_unknown(gallery.counts, source, args)
     _note_gaps(gallery.gaps, args)
 

@@ -6,14 +6,19 @@ import argparse
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from ripe_lib.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ripe_lib.models import Model
+
 T = TypeVar("T")
+FORCE_HINT = "Choose another name, or replace it with --force."
 
 
 def positive_int(text: str) -> int:
@@ -25,6 +30,27 @@ def positive_int(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
     return value
+
+
+def check_min_score(value: float) -> None:
+    """Refuse a ``--min-score`` that no score, or every score, lies above."""
+    if not 0 <= value < 1:
+        raise InputError(f"--min-score: expected a probability from 0 to below 1, got {value:g}.")
+
+
+def chosen_tasks(model: Model, names: Sequence[str]) -> list[str]:
+    """Return the tasks that ``--task`` names, each once; ``all`` among them stands for every task of the model.
+
+    Raises
+    ------
+    UnknownNameError
+        With the nearest names.
+    """
+    if "all" in names and "all" not in model.tasks:
+        names = [name for name in names if name != "all"] + list(model.tasks)
+    for name in names:
+        model.spec.task_index(name)
+    return list(dict.fromkeys(names))
 
 
 def add_run_arguments(parser: argparse.ArgumentParser, *, batch_size: int | None = 1024) -> None:

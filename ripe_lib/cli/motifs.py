@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ripe_lib.cli.common import (
+    FORCE_HINT,
     add_genome_arguments,
     add_run_arguments,
     apply_threads,
+    check_min_score,
+    chosen_tasks,
     note,
     positive_int,
     progress,
@@ -62,33 +65,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     apply_threads(args.threads)
-    from ripe_lib.atomic import check_output_file
+    from ripe_lib.atomic import check_new_folder
     from ripe_lib.catalogue import tasks_of
-    from ripe_lib.errors import InputError, OutputError
     from ripe_lib.figures import checked_formats
+    from ripe_lib.kmers import enriched_kmers
     from ripe_lib.models import load_model
     from ripe_lib.motifs.find import search_motifs
     from ripe_lib.motifs.folder import motif_table, write_motifs
 
     output = Path(args.output)
-    if output.exists() and not args.force and (output.is_file() or any(output.iterdir())):
-        raise OutputError(
-            f"{output}: exists already and is not empty. Choose another name, or replace it with --force."
-        )
-    check_output_file(output.with_name(output.name + ".check"))
-    if not 0 <= args.min_score < 1:
-        raise InputError(f"--min-score: expected a probability from 0 to below 1, got {args.min_score}.")
+    check_new_folder(output, overwrite=args.force, hint=FORCE_HINT)
+    check_min_score(args.min_score)
+    _splits(args)
     formats = checked_formats(args.format)
     database = _database(args)
     model = load_model(args.model)
-    tasks = model.tasks if args.task == ["all"] else list(dict.fromkeys(args.task))
-    for task in tasks:
-        model.spec.task_index(task)
+    tasks = chosen_tasks(model, args.task)
     proteins = dict(zip(model.tasks, tasks_of(model)["rbp"], strict=True))
     options = {} if args.windows is None else {"n_windows": args.windows}
-    searches = []
+    searches, enriched = [], {}
     sources = _sites(args, model, tasks)
-    for task, windows, n_true in progress(sources, quiet=args.quiet, desc="motifs", unit="task", total=len(tasks)):
+    for task, windows, n_true, extremes in progress(
+        sources, quiet=args.quiet, desc="motifs", unit="task", total=len(tasks)
+    ):
         with warnings_as_notes(quiet=args.quiet):
             searches.append(
                 search_motifs(
@@ -108,6 +107,7 @@ def run(args: argparse.Namespace) -> None:
                     **options,
                 )
             )
+        enriched[task] = enriched_kmers(extremes)
         if not searches[-1].n_used:
             note(f"note: {task}: none of {n_true} sites has a prediction above {args.min_score:g}", quiet=args.quiet)
     filters = _filters(args, model, tasks, database) if args.filters else []
@@ -116,6 +116,7 @@ def run(args: argparse.Namespace) -> None:
         output,
         database=database,
         filters=filters,
+        enriched=enriched,
         formats=formats,
         subtitle=f"{model.name} on {args.sites}",
         remarks=[
@@ -154,12 +155,14 @@ def _is_dataset(path: str) -> bool:
         return handle.read(8) == b"\x89HDF\r\n\x1a\n"
 
 
-def _sites(args: argparse.Namespace, model: Any, tasks: list[str]) -> Iterator[tuple[str, Any, int]]:
-    """Yield task, windows of its true sites, and how many true sites there are."""
+def _sites(args: argparse.Namespace, model: Any, tasks: list[str]) -> Iterator[tuple[str, Any, int, Any]]:
+    """Yield task, windows of its true sites, how many true sites there are, and those with extreme scores."""
     import numpy as np
 
     from ripe_lib.attribution.methods import IntervalSites, SiteCounts
+    from ripe_lib.encoding import codes_from_one_hot
     from ripe_lib.errors import InputError
+    from ripe_lib.kmers import Extremes
     from ripe_lib.predict import predict
     from ripe_lib.windows import Windows
 
@@ -167,15 +170,23 @@ def _sites(args: argparse.Namespace, model: Any, tasks: list[str]) -> Iterator[t
         dataset, chosen = _dataset_rows(args, model, tasks)
         for task in tasks:
             rows = chosen[dataset.labels[chosen, dataset.task_index(task)] == 1]
-            yield task, dataset.windows(rows), len(rows)
+            windows, extremes = dataset.windows(rows), Extremes()
+            if len(rows):
+                values = predict(model, windows, batch_size=args.batch_size)[:, model.spec.task_index(task)]
+                extremes.add(values, codes_from_one_hot(windows.seq))
+            yield task, windows, len(rows), extremes
         return
     if args.fasta is None:
         raise InputError("expected --fasta F with INTERVALS, got none (a data set of ripe-train prepare needs none).")
     source, counts, kept, scores = IntervalSites(args.sites, args.fasta, args.gtf), SiteCounts(), [], []
     columns = [model.spec.task_index(task) for task in tasks]
+    extremes_of = [Extremes() for _ in tasks]
     for windows in source.chunks(model.spec, 4096):
         counts.add(windows)
         values = predict(model, windows, batch_size=args.batch_size)[:, columns]
+        codes = codes_from_one_hot(windows.seq)
+        for column, extremes in enumerate(extremes_of):
+            extremes.add(values[:, column], codes)
         rows = np.flatnonzero((values > args.min_score).any(axis=1))
         kept.append(windows[rows])
         scores.append(values[rows])
@@ -193,14 +204,25 @@ def _sites(args: argparse.Namespace, model: Any, tasks: list[str]) -> Iterator[t
     )
     values = np.concatenate(scores)
     for column, task in enumerate(tasks):
-        yield task, joined[np.flatnonzero(values[:, column] > args.min_score)], counts.n_sites
+        yield task, joined[np.flatnonzero(values[:, column] > args.min_score)], counts.n_sites, extremes_of[column]
+
+
+def _splits(args: argparse.Namespace) -> list[str]:
+    from ripe_lib.dataset import SPLITS
+    from ripe_lib.errors import unknown_name
+
+    names = [name.strip() for name in args.split.split(",") if name.strip()]
+    for name in names or [""]:
+        if name not in (*SPLITS, "all"):
+            raise unknown_name("split", name, (*SPLITS, "all"))
+    return names
 
 
 def _dataset_rows(args: argparse.Namespace, model: Any, tasks: list[str]) -> tuple[Any, Any]:
     import numpy as np
 
     from ripe_lib.dataset import SPLITS, Dataset
-    from ripe_lib.errors import ShapeMismatchError, unknown_name
+    from ripe_lib.errors import ShapeMismatchError
 
     dataset = Dataset(args.sites)
     lengths = (dataset.sequence_length, dataset.region_length if model.spec.has_region else 0)
@@ -211,10 +233,7 @@ def _dataset_rows(args: argparse.Namespace, model: Any, tasks: list[str]) -> tup
         )
     for task in tasks:
         dataset.task_index(task)
-    names = [name.strip() for name in args.split.split(",") if name.strip()]
-    for name in names:
-        if name not in (*SPLITS, "all"):
-            raise unknown_name("split", name, (*SPLITS, "all"))
+    names = _splits(args)
     wanted = [number for number, name in enumerate(SPLITS) if name in names or "all" in names]
     return dataset, np.flatnonzero(np.isin(dataset.split, wanted))
 
@@ -225,7 +244,7 @@ def _filters(args: argparse.Namespace, model: Any, tasks: list[str], database: A
     from ripe_lib.motifs.filters import filter_motifs
 
     parts = []
-    for _, windows, _ in _sites(args, model, tasks):
+    for _, windows, *_ in _sites(args, model, tasks):
         # The same number of sites of every task, spread over all of them.
         n = max(1, _FILTER_SITES // len(tasks))
         parts.append(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ MOTIF_COLUMNS = (
     *("task", "rbp", "motif", "consensus", "n_sites", "n_used", "n_true", "fraction"),
     *("best_match", "best_protein", "best_p", "best_q", "own_match", "own_rank", "own_q"),
 )
+_KMERS_SHOWN = 10
 FILTER_COLUMNS = ("filter", "consensus", "bits", "n_sites", "threshold", "best_match", "best_protein", "best_q")
 
 
@@ -81,6 +82,7 @@ def write_motifs(
     *,
     database: MotifDatabase | None = None,
     filters: Sequence[FilterMotif] = (),
+    enriched: Mapping[str, pd.DataFrame] | None = None,
     formats: Sequence[str] = ("png", "svg"),
     subtitle: str = "",
     remarks: Sequence[str] = (),
@@ -90,7 +92,9 @@ def write_motifs(
 
     Files: ``motifs.meme``, ``motifs.tsv`` (:func:`motif_table`), ``matches.tsv`` (ten best known motifs of each),
     ``kmers.tsv``, ``logos/<motif>.png`` and ``.svg``, ``overview.*``, ``motifs.html``; with ``filters`` also
-    ``filters.meme``, ``filters.tsv``, ``filters.*``. Without any motif tables and MEME file are valid and empty.
+    ``filters.meme``, ``filters.tsv``, ``filters.*``; with ``enriched`` (task -> table of
+    :func:`ripe_lib.kmers.enriched_kmers`) also ``enriched_kmers.tsv``. Without any motif tables and MEME file are valid
+    and empty.
 
     Raises
     ------
@@ -106,6 +110,8 @@ def write_motifs(
         empty = match_motifs([], MotifDatabase("", ()))
         _write_tsv(pd.concat(matches, ignore_index=True) if matches else empty, folder / "matches.tsv")
         _write_tsv(_kmer_table(motifs), folder / "kmers.tsv")
+        if enriched is not None:
+            _write_tsv(_enriched_table(enriched), folder / "enriched_kmers.tsv")
         report = Report("Motifs", subtitle)
         for remark in remarks:
             report.add_text(remark)
@@ -118,7 +124,7 @@ def write_motifs(
             first = [(search.task, search.motifs[0]) for search in searches if search.motifs]
             overview = overview_figure(first)
             save_figure(overview, folder / "overview", formats)
-        _add_sections(report, searches, table, database)
+        _add_sections(report, searches, table, database, enriched or {})
         if filters:
             write_meme(folder / "filters.meme", [f.matrix() for f in filters if f.pfm.sum()])
             _write_tsv(filter_table(filters), folder / "filters.tsv")
@@ -130,7 +136,11 @@ def write_motifs(
 
 
 def _add_sections(
-    report: Report, searches: Sequence[MotifSearch], table: pd.DataFrame, database: MotifDatabase | None
+    report: Report,
+    searches: Sequence[MotifSearch],
+    table: pd.DataFrame,
+    database: MotifDatabase | None,
+    enriched: Mapping[str, pd.DataFrame],
 ) -> None:
     known = {motif.identifier: motif for motif in database.motifs} if database else {}
     pictures: list[tuple[str, Any]] = []
@@ -158,6 +168,15 @@ def _add_sections(
             report.add_text("No motif: no site has a prediction above the bound, or too few maps look alike.")
         for motif in search.motifs:
             report.add_figure(_beside(motif, known), f"{motif.name}: {_caption(motif)}", anchor=f"motif-{_file(motif)}")
+        words = enriched.get(search.task)
+        if words is not None and len(words):
+            report.add_table(
+                words.head(_KMERS_SHOWN),
+                caption="k-mers of the tenth of the true sites with the highest scores against the tenth with the "
+                "lowest (sites that hold them; Fisher's exact test, uncorrected).",
+                filterable=False,
+                digits=3,
+            )
 
 
 def _beside(motif: Motif, known: dict[str, MotifMatrix]) -> Any:
@@ -196,6 +215,12 @@ def _first(table: pd.DataFrame, column: str) -> Any:
 def _kmer_table(motifs: Sequence[Motif]) -> pd.DataFrame:
     rows = [(motif.name, word, times) for motif in motifs for word, times in motif.kmers.items()]
     return pd.DataFrame(rows, columns=["motif", "kmer", "n_places"])
+
+
+def _enriched_table(enriched: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    parts = [table.assign(task=task) for task, table in enriched.items()]
+    joined = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"task": []})
+    return joined[["task", *(name for name in joined.columns if name != "task")]]
 
 
 def _write_tsv(table: pd.DataFrame, path: Path) -> None:

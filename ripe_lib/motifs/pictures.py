@@ -85,10 +85,11 @@ def _matched(one: FilterMotif) -> bool:
 
 
 def _grid(panels: Sequence[tuple[str, NDArray[np.float64]]], columns: int, title: str) -> Figure:
-    columns = max(1, min(columns, len(panels)))
+    full, columns = columns, max(1, min(columns, len(panels)))
     n_rows = max(1, -(-len(panels) // columns))
     with style():
-        figure = new_figure(174.0, 17.0 * n_rows + 8)
+        # A single logo or two keep the shape they have among many.
+        figure = new_figure(max(174.0 * columns / full, 50.0), 17.0 * n_rows + 8)
         axes = figure.subplots(n_rows, columns, squeeze=False).ravel()
         for ax, (name, ppm) in zip(axes, panels, strict=False):
             plot_logo(ax, heights(ppm), ylim=(0, 2))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ripe_lib.atomic import atomic_files
 from ripe_lib.attribution import GapCount
 from ripe_lib.attribution.store import AttributionFile
 from ripe_lib.figures import checked_formats, save_figure
@@ -121,6 +122,8 @@ def write_pictures(
 ) -> list[Path]:
     """Draw the best sites of every task into a folder, which is made if it is not there.
 
+    What else is in the folder stays; the pictures appear together, when the last one is drawn.
+
     Parameters
     ----------
     file : AttributionFile
@@ -142,15 +145,14 @@ def write_pictures(
         ``<rank>_<site>.<format>``, rank in the order of :func:`chosen_sites`.
     """
     formats = checked_formats(formats)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     rows = chosen_sites(file, top, min_score)
-    for rank, row in enumerate(progress(rows), start=1):
-        label = site_label(file.intervals([row]).iloc[0], is_genomic=file.is_genomic)
-        figure = draw_site(file, row, motif=motif, peak=peak)
-        written += save_figure(figure, folder / f"{rank:03d}_{file_stem(label)}", formats)
-    return written
+    with atomic_files(folder) as temporary:
+        for rank, row in enumerate(progress(rows), start=1):
+            label = site_label(file.intervals([row]).iloc[0], is_genomic=file.is_genomic)
+            figure = draw_site(file, row, motif=motif, peak=peak)
+            written += save_figure(figure, temporary / f"{rank:03d}_{file_stem(label)}", formats)
+    return [Path(folder) / path.name for path in written]
 
 
 def count_gaps(file: AttributionFile) -> GapCount:

@@ -84,11 +84,23 @@ class GalleryOptions:
 
 
 class Gallery(NamedTuple):
-    """A gallery that was written: its folder, what sites were searched, and the completeness of the maps."""
+    """A gallery that was written.
+
+    Attributes
+    ----------
+    folder : Path
+    counts : SiteCounts
+        What sites were searched.
+    gaps : GapCount
+        Completeness of the maps.
+    n_drawn : dict
+        Task -> sites drawn.
+    """
 
     folder: Path
     counts: SiteCounts
     gaps: GapCount
+    n_drawn: dict[str, int]
 
 
 def collect_best(
@@ -195,7 +207,7 @@ def write_gallery(
         _write_profiles(report, temporary, profiles, n_profile, tasks, model.spec.has_region, options)
         _write_sections(report, sites, sections, options)
         report.write(temporary / "index.html")
-    return Gallery(Path(folder), counts, gaps)
+    return Gallery(Path(folder), counts, gaps, {task: len(drawn) for task, drawn in sections})
 
 
 def _maps(model: Model, method: Method, task: str, entries: list[Any]) -> Attributions:

@@ -1,5 +1,6 @@
 """``ripe attribute``: what it writes, and the one line it says when something is wrong."""
 
+import shutil
 import warnings
 from pathlib import Path
 
@@ -245,6 +246,54 @@ def test_wrong_calls_get_one_line(place, model_name, tmp_path, capsys):
     for words, message in cases:
         assert message in failing(capsys, *words)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_outputs_that_cannot_be_written_are_refused_before_the_work(place, model_name, tmp_path, capsys):
+    (tmp_path / "file").write_text("x")
+    words = [model_name, place / "sites.bed", "--fasta", place / "g.fa", "--task", TASKS[0]]
+    out = ["-o", tmp_path / "o.h5"]
+    cases = [
+        ([*out, "--plots", tmp_path / "file"], "file: expected a folder, got a file"),
+        ([*out, "--report", tmp_path / "file" / "x"], "file/x: expected a folder, got a file"),
+        (["-o", tmp_path / "none" / "o.h5"], "expected an existing folder"),
+        (["--gallery", tmp_path / "file"], "exists already and is not empty. Choose another name, or replace it with"),
+        ([*out, "--min-score", "7"], "--min-score: expected a probability from 0 to below 1, got 7."),
+        ([*out, "--min-score", "nan"], "--min-score: expected a probability from 0 to below 1, got nan."),
+    ]
+    for options, message in cases:
+        assert message in failing(capsys, *words, *options)
+        assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(place, model_name, tmp_path, monkeypatch, capfd):
+    """HDF5 prints pages of tracebacks once a write has failed: it must not come to that."""
+    usage = shutil.disk_usage(tmp_path)
+    free = [20_000_000]
+
+    def almost_full(path):
+        free[0] -= 8_000_000
+        return usage._replace(free=max(0, free[0]))
+
+    monkeypatch.setattr(shutil, "disk_usage", almost_full)
+    words = [model_name, place / "sites.bed", "--fasta", place / "g.fa", "--task", TASKS[0], "--method", "saliency"]
+    monkeypatch.setattr("ripe_lib.attribution.store._SLACK_BYTES", 5_000_000)
+    assert run(*words, "-o", tmp_path / "o.h5") == 2
+    (line,) = capfd.readouterr().err.strip().splitlines()
+    assert "o.h5: could not be written (No space left on device). Nothing was left behind." in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_among_tasks_is_every_task(place, model_name, tmp_path):
+    words = [model_name, "--sequences", place / "c.fa", "--method", "saliency"]
+    assert run(*words, "--task", TASKS[2], "all", "-o", tmp_path / "o.h5") == 0
+    with AttributionFile(tmp_path / "o.h5") as file:
+        assert file.tasks == [TASKS[2], TASKS[0], TASKS[1]]
+
+
+def test_a_gallery_says_which_tasks_have_no_site(place, model_name, tmp_path, capsys):
+    words = [model_name, place / "sites.bed", "--fasta", place / "g.fa", "--min-score", "0.9999999"]
+    assert main(["attribute", *map(str, [*words, "--gallery", tmp_path / "g", "--task", *TASKS[:2]])]) == 0
+    assert "note: no site has a score above 1 for QKI_PARCLIP, PUM2_PARCLIP" in capsys.readouterr().err
 
 
 def test_wrong_files(tmp_path):

@@ -56,12 +56,26 @@ def test_the_folder_holds_motifs_matches_pictures_and_a_page(ripe, tmp_path, cap
     assert (motif.identifier, motif.consensus) == ("PUM2_TOY.1", row["consensus"])
     assert len(pd.read_csv(out / "matches.tsv", sep="\t")) == 10
     assert pd.read_csv(out / "kmers.tsv", sep="\t")["n_places"].sum() >= 18
+    enriched = pd.read_csv(out / "enriched_kmers.tsv", sep="\t")
+    assert tuple(enriched.columns[:4]) == ("task", "kmer", "top_sites", "bottom_sites")
+    first = enriched[enriched["task"] == "PUM2_TOY"].iloc[0]
+    assert first["kmer"] in WORD
+    assert (first["top_sites"], first["bottom_sites"]) == (2, 0)
     for name in ("logos/PUM2_TOY.1.png", "logos/PUM2_TOY.1.svg", "overview.png", "filters.png", "filters.meme"):
         assert (out / name).stat().st_size > 0
     page = (out / "motifs.html").read_text()
     assert "http" not in page.split("</style>")[1].split("<script>")[0].replace("http://www.w3.org", "")
     assert "OTHER_TOY" in page
     assert "PUM2_TOY.1\t" in capsys.readouterr().out
+
+
+def test_a_protein_without_known_motif(ripe, place, tmp_path):
+    write_meme(tmp_path / "others.meme", read_meme(place / "known.meme")[:-1])
+    sites = [str(place / "s.bed"), "--fasta", str(place / "g.fa"), "--database", str(tmp_path / "others.meme")]
+    assert ripe("--task", "PUM2_TOY", "-o", str(tmp_path / "out"), "--quiet", sites=sites) == 0
+    row = pd.read_csv(tmp_path / "out" / "motifs.tsv", sep="\t").iloc[0]
+    assert row[["own_match", "own_rank"]].isna().all()
+    assert "No known motif of PUM2." in (tmp_path / "out" / "motifs.html").read_text()
 
 
 def test_no_site_above_the_bound_writes_empty_valid_files(ripe, tmp_path, capsys):
@@ -79,6 +93,7 @@ def test_no_site_above_the_bound_writes_empty_valid_files(ripe, tmp_path, capsys
         (["--task", "PUM2_TOY", "--min-score", "2"], "--min-score: expected a probability"),
         (["--task", "PUM2_TOY", "--database", "none"], "--database none: expected no other --database"),
         (["--task", "PUM2_TOY", "--format", "gif"], "unknown picture format 'gif'"),
+        (["--task", "PUM2_TOY", "--split", "tst"], "unknown split 'tst'. Did you mean 'test'"),
         (["--task", "PUM2_TOY", "--length", "2"], "motif length: expected 3 to 30 nt, got 2"),
     ],
 )
@@ -101,6 +116,12 @@ def test_wrong_files_are_one_line(ripe, place, tmp_path, capsys):
     assert "expected --fasta F with INTERVALS" in errors[1]
     assert "dna.meme:3: expected motifs of RNA" in errors[2]
     assert "--dna-as-rna" in errors[2]
+
+
+def test_a_folder_below_a_file_is_one_line_about_what_was_asked_for(ripe, place, capsys):
+    assert ripe("--task", "PUM2_TOY", "-o", str(place / "s.bed" / "out")) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ripe motifs: error: {place}/s.bed/out: expected a folder {place}/s.bed, got a file.")
 
 
 def test_a_folder_that_is_there_is_not_replaced_unasked(ripe, tmp_path, capsys):

@@ -2,11 +2,19 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from ripe_lib.atomic import atomic_directory, atomic_file
+from ripe_lib.atomic import (
+    atomic_directory,
+    atomic_file,
+    atomic_files,
+    check_filled_folder,
+    check_new_folder,
+    check_room,
+)
 from ripe_lib.errors import OutputError, RipeError, UnknownNameError, nearest_names, unknown_name
 
 
@@ -126,3 +134,61 @@ def test_failure_in_a_folder_leaves_the_old_one(tmp_path):
         fail()
     assert os.listdir(path) == ["old"]
     assert os.listdir(tmp_path) == ["out"]
+
+
+# --- several files into a folder -----------------------------------------------------------------------------------
+
+
+def test_files_appear_together_beside_what_is_there(tmp_path):
+    (tmp_path / "mine.txt").write_text("kept")
+    (tmp_path / "a.png").write_text("old")
+    with atomic_files(tmp_path) as temporary:
+        (temporary / "a.png").write_text("new")
+        assert (tmp_path / "a.png").read_text() == "old"
+    assert sorted(os.listdir(tmp_path)) == ["a.png", "mine.txt"]
+    assert (tmp_path / "a.png").read_text() == "new"
+
+
+def test_files_that_cannot_all_be_written_leave_nothing(tmp_path):
+    def fail():
+        with atomic_files(tmp_path / "new" / "plots") as temporary:
+            (temporary / "a.png").write_text("x")
+            with atomic_file(temporary / "b.png"):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OutputError, match=r"new/plots/b.png: could not be written \(No space left on device\)"):
+        fail()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_completed_is_named_as_it_was_asked_for(tmp_path):
+    def fail():
+        with atomic_directory(tmp_path / "out") as temporary, atomic_file(temporary / "page.html"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OutputError) as caught:
+        fail()
+    assert str(caught.value).startswith(f"{tmp_path}/out/page.html: could not be written")
+    assert os.listdir(tmp_path) == []
+
+
+def test_places_that_cannot_be_written_are_refused_before(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match=r"file: expected a folder, got a file"):
+        check_filled_folder(tmp_path / "file")
+    with pytest.raises(OutputError, match=r"file/x: expected a folder, got a file .*file\."):
+        check_filled_folder(tmp_path / "file" / "x")
+    with (
+        pytest.raises(OutputError, match=r"expected a folder .*file, got a file"),
+        atomic_file(tmp_path / "file" / "x"),
+    ):
+        pass
+    check_filled_folder(tmp_path / "new" / "folder")
+    with pytest.raises(OutputError, match=r"exists already and is not empty\. Use another\."):
+        check_new_folder(tmp_path, hint="Use another.")
+    check_new_folder(tmp_path, overwrite=True)
+    with pytest.raises(OSError, match="No space left on device"):
+        check_room(tmp_path / "file", 1 << 62)
+    check_room(tmp_path / "file", 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 0))
+    check_room(tmp_path / "file", 1)  # a file system that does not tell

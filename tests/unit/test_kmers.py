@@ -55,6 +55,32 @@ def test_extremes_are_disjoint_and_in_order(rng):
     assert [len(side) for side in kmers.extremes(np.ones(1))] == [0, 0]
 
 
+@pytest.mark.parametrize("sizes", [(1000,), (1, 400, 0, 599), (3, 4)])
+def test_extremes_of_a_stream_are_those_of_the_whole(rng, sizes):
+    codes = rng.integers(0, 4, (sum(sizes), 20)).astype(np.uint8)
+    scores = rng.integers(0, 40, sum(sizes)) / 40  # many are equal
+    stream = kmers.Extremes(at_most=30)
+    for part in np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1]):
+        stream.add(scores[part], codes[part])
+    for found, rows in zip(stream.groups(), kmers.extremes(scores, at_most=30), strict=True):
+        np.testing.assert_array_equal(found, codes[rows])
+
+
+def test_enriched_kmers_are_those_of_the_best_sites(rng):
+    codes = rng.integers(0, 4, (400, 60)).astype(np.uint8)
+    codes[:40, 20:26] = encode_sequence("ACTAAC")
+    codes[360:, 20:26] = encode_sequence("GGGGGG")
+    sites = kmers.Extremes()
+    sites.add(np.linspace(1, 0, 400), codes)
+    table = kmers.enriched_kmers(sites, n=20)
+    assert table["kmer"][0] == "ACUAAC"
+    assert (table["log2_ratio"] > 0).all()
+    assert table["p_value"].is_monotonic_increasing
+    assert len(table) == 20
+    nothing = kmers.enriched_kmers(kmers.Extremes())
+    assert (len(nothing), list(nothing.columns)) == (0, list(table.columns))
+
+
 def test_wrong_input():
     with pytest.raises(InputError, match="k-mer length of 1 to 12, got 0"):
         kmers.kmer_numbers(np.zeros((1, 5), np.uint8), 0)

@@ -1,15 +1,17 @@
 """Known motifs: ATtRACT from concise, MEME files, names of proteins."""
 
 import importlib.util
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ripe_lib import motif_databases
 from ripe_lib.errors import InputError, MissingPackageError, UnknownNameError
-from ripe_lib.meme import MotifMatrix, write_meme
+from ripe_lib.meme import MotifMatrix, information, write_meme
 from ripe_lib.motif_databases import MotifDatabase, attract, is_same_protein, join_databases, load_database
 
+ROOT = Path(__file__).resolve().parents[2]
 needs_concise = pytest.mark.skipif(importlib.util.find_spec("concise") is None, reason="concise is not installed")
 
 
@@ -40,6 +42,9 @@ def test_attract_holds_what_its_files_say():
     for motif in database.motifs:
         np.testing.assert_allclose(motif.ppm.sum(axis=1), 1, atol=1e-9)
         assert len(motif) >= 4
+        assert information(motif.ppm).sum() >= 4
+    assert not any(motif.consensus == "MMMM" for motif in database.motifs)
+    assert f"({len(database)})" in (ROOT / "docs" / "motifs.md").read_text(encoding="utf-8")
 
 
 @needs_concise

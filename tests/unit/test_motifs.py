@@ -263,6 +263,29 @@ def test_equal_known_motifs_share_a_rank_and_the_own_protein_is_always_there(dat
     assert (table.iloc[3]["protein"], table.iloc[3]["same_protein"]) == ("ANTI", True)
 
 
+def test_copies_of_known_motifs_change_no_p_or_q_value(database):
+    """A database with a matrix under forty names says no more about a motif than one that has it once."""
+    query = MotifMatrix("q", "", matrix("ACUUAGC", sharp=0.7))
+    copies = [MotifMatrix(f"copy{i}", "RUN", database.motifs[3].ppm) for i in range(40)]
+    redundant = MotifDatabase("redundant", (*database.motifs, *copies))
+    once = match_motifs([query], database, n_best=None).set_index("match")
+    often = match_motifs([query], redundant, n_best=None).set_index("match")
+    for column in ("p_value", "q_value", "score"):
+        np.testing.assert_allclose(often.loc[once.index, column], once[column], rtol=1e-9)
+    assert (often.loc[[m.identifier for m in copies], "q_value"] == once.loc["r3", "q_value"]).all()
+
+
+def test_p_values_are_those_of_chance(rng):
+    """Known motifs whose columns are drawn from those of the database: one in ten has a p-value below a tenth."""
+    columns = rng.dirichlet([0.2] * 4, 12_000).reshape(1500, 8, 4)
+    random = MotifDatabase("random", tuple(MotifMatrix(f"m{i}", "", ppm) for i, ppm in enumerate(columns)))
+    for word in ("ACUAAC", "UUUUUUUU"):
+        p = match_motifs([MotifMatrix("q", "", matrix(word, sharp=0.8))], random, n_best=None)["p_value"]
+        for bound in (0.1, 0.01):
+            expected = bound * len(p)
+            assert abs((p < bound).sum() - expected) < 4 * np.sqrt(expected) + 0.3 * expected
+
+
 def test_nothing_to_match_gives_an_empty_table(database):
     assert len(match_motifs([], database)) == 0
     assert list(match_motifs([], database).columns) == list(

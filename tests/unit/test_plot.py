@@ -191,6 +191,26 @@ def test_site_picture(rng):
     assert figure_bytes(figure, "svg") == figure_bytes(figure, "svg")
 
 
+def test_the_name_of_a_motif_has_room_above_the_letters_of_every_panel(rng):
+    """Also where another task's letters reach far below: the room is a share of the axis they share."""
+    up, down = site_map(rng), site_map(rng, "PUM2")
+    up.seq_map[...] = np.abs(up.seq_map)
+    down.seq_map[...] = -9 * np.abs(down.seq_map)
+    figure = site_figure([up, down], motif="ACUAAY")
+    low, high = figure.axes[0].get_ylim()
+    highest = letter_scores(up.seq_map, up.seq).max()
+    name = next(text for text in figure.axes[0].texts if text.get_text() == "ACUAAY")
+    figure.draw_without_rendering()
+    bottom = figure.axes[0].transData.inverted().transform(name.get_window_extent())[0, 1]
+    assert low < highest < bottom < high
+
+
+def test_every_column_of_profiles_has_its_positions(rng):
+    figure = region_profile_figure({f"T{i}": rng.normal(size=(250, 4)) for i in range(6)}, columns=4)
+    shown = [ax.xaxis.get_tick_params()["labelbottom"] for ax in figure.axes[:6]]
+    assert shown == [False, False, True, True, True, True]
+
+
 def test_mutant_picture_marks_the_changed_bases(rng):
     wild = site_map(rng, "wild type")
     changed = wild.seq.copy()

@@ -67,6 +67,7 @@ def example():
     anchor = report.add_figure(small_figure(), 'a "quoted" caption')
     report.add_heading("Table")
     table = pd.DataFrame({"site": ["b", "a", "c<d"], "score": [0.25, np.nan, 0.123456789], "n": [3, 10, 2]})
+    table["rank"] = pd.array([1, None, 2], dtype="Int64")
     report.add_table(table, caption="All.", links={"site": [anchor, None, anchor]})
     return report
 
@@ -96,7 +97,8 @@ def test_text_is_escaped():
 def test_cells_show_rounded_and_keep_full_values():
     page = example().to_html()
     assert 'data-v="0.123456789">0.1235<' in page
-    assert 'data-v=""></td>' in page  # NaN: empty, sorted last
+    assert page.count('data-v=""></td>') == 2  # NaN and NA: empty, sorted last
+    assert 'data-v="2.0">2</td>' in page
 
 
 def test_same_content_gives_same_bytes():
