@@ -26,9 +26,10 @@ from ripe_lib.incremental.wiring import read_wiring
 from ripe_lib.predict import full_logits, predict_codes
 from tests.support.toy_models import random_model
 
-# Logits of these toy networks are of the order of 5; float32 sums in another order differ by a few 1e-7 of that.
+# Logits of these toy networks are of the order of 5; float32 sums in another order differ by a few 1e-7 of that (Keras itself
+# is 6e-6 from float64 there, the compiled loops 4e-6).
 LOGIT_TOLERANCE = 2e-5
-PROBABILITY_TOLERANCE = 1e-6
+PROBABILITY_TOLERANCE = 2e-6
 
 SMALL = {
     "filters": 6,
