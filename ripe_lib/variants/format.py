@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
+from ripe_lib.variants.decimals import decimal_rows
 from ripe_lib.variants.score import META_COLUMNS, ScoredVariants, prefixes
 from ripe_lib.variants.summary import class_names
 from ripe_lib.vcf import annotated_line, escape, info_key
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from ripe_lib.models import Model
 
-DECIMALS = 6
 INFO_COLUMNS = ("ALLELE", "STRAND", "GENES", "REGION_TYPE", "STATUS")
 LAYOUTS = ("wide", "long", "biobank")
 _SUFFIXES = {
@@ -188,22 +188,18 @@ def info_fields(scored_fields: Sequence[str], selection: Selection) -> list[tupl
 
 
 def _joined(values: NDArray[np.float32], fields: Sequence[str], separator: str) -> list[str]:
-    """Return one text per row of (n, t, F): numbers rounded, classes by name, NaN empty."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
+    """Return one text per row of (n, t, F): numbers with six decimals, classes by name, NaN empty."""
     n, n_tasks, n_fields = values.shape
-    flat = (np.round(values, DECIMALS) + np.float32(0)).ravel()  # + 0: no "-0"
-    texts = pc.fill_null(pa.array(flat, from_pandas=True).cast(pa.string()), "")
-    if "class" in fields:
-        is_class = np.zeros(values.shape, dtype=bool)
-        is_class[..., list(fields).index("class")] = True
-        names = class_names(values[is_class])
-        texts = pc.replace_with_mask(texts, pa.array(is_class.ravel()), pa.array(names, pa.string()))
-    offsets = pa.array(np.arange(0, values.size + 1, n_tasks * n_fields, dtype=np.int32))
-    if not n_tasks:
-        return [""] * n
-    return pc.binary_join(pa.ListArray.from_arrays(offsets, texts), separator).to_pylist()
+    texts = decimal_rows(values.reshape(n, n_tasks * n_fields), separator)
+    if "class" not in fields:
+        return texts
+    at = list(fields).index("class")
+    rows = []
+    for text, names in zip(texts, class_names(values[..., at]).tolist(), strict=True):
+        row = text.split(separator)
+        row[at::n_fields] = names
+        rows.append(separator.join(row))
+    return rows
 
 
 def _all_joined(
