@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ripe_lib.incremental.products import compiled, product
+from ripe_lib.incremental.products import combine_rows, compiled, largest_of_rows, product, sum_of_rows
 
 BLOCK = 48  # alternatives at a time: their intermediates stay in the second-level cache
 
@@ -21,13 +21,14 @@ BLOCK = 48  # alternatives at a time: their intermediates stay in the second-lev
 class First(NamedTuple):
     """A convolution of base codes and the pooling after it.
 
-    The sum over a one-hot window is a sum of kernel rows; ``tables`` (rows, padded filters) holds it for runs of up to
-    three bases, ``groups`` (n, 3) the first tap, the taps and the first row of each run. ``floor``: values below it
+    The sum over a one-hot window is a sum of kernel rows; ``tables`` (flat rows of ``padded`` filters) holds it for runs of
+    bases, ``groups`` (3, 3) the first tap, the taps and the first row of each run. ``floor``: values below it
     are raised to it (the activation: 0 for relu, -inf for none).
     """
 
     tables: np.ndarray
     groups: np.ndarray
+    padded: int
     width: int
     size: int
     stride: int
@@ -53,48 +54,38 @@ class Second(NamedTuple):
 
 
 @compiled
-def first_columns(first, codes, at, n, out, out_at):
-    """Write the convolution at ``n`` columns, the first of which begins at ``codes[at]``."""
-    for column in range(n):
-        for group in range(len(first.groups)):
-            row = 0
-            begin = at + column + first.groups[group, 0]
-            for tap in range(first.groups[group, 1]):
-                row = row * 5 + codes[begin + tap]
-            row += first.groups[group, 2]
-            target, source = out[out_at + column], first.tables[row]
-            if group == 0:
-                for f in range(len(source)):
-                    target[f] = source[f]
-            else:
-                for f in range(len(source)):
-                    target[f] += source[f]
+def table_row(first, group, codes, at):
+    """Return where the sum of a run of bases begins in the tables, for a window that begins at ``codes[at]``."""
+    row = 0
+    begin = at + first.groups[group, 0]
+    for tap in range(first.groups[group, 1]):
+        row = row * 5 + codes[begin + tap]
+    return (row + first.groups[group, 2]) * first.padded
 
 
 @compiled
-def pooled_column(columns, at, size, floor, out, out_at):
-    """Write the maximum of ``size`` columns, at least ``floor``."""
-    width = columns.shape[1]
-    target = out[out_at : out_at + width]
-    head = columns[at]
-    for f in range(width):
-        target[f] = head[f] if head[f] > floor else floor
-    for j in range(1, size):
-        row = columns[at + j]
-        for f in range(width):
-            target[f] = row[f] if row[f] > target[f] else target[f]
+def first_columns(first, codes, at, n, out, out_at):
+    """Write the convolution at ``n`` columns, the first of which begins at ``codes[at]``; ``out`` counts columns."""
+    for column in range(n):
+        one, two, three = (
+            table_row(first, 0, codes, at + column),
+            table_row(first, 1, codes, at + column),
+            table_row(first, 2, codes, at + column),
+        )
+        sum_of_rows(first.tables, one, two, three, out, (out_at + column) * first.padded, first.padded)
 
 
 @compiled
 def first_stage(first, codes, stride, out, out_step):
     """Write the pooled columns of windows ``codes`` (B, L), ``stride`` apart, each window at ``out_step`` numbers."""
     n_conv = codes.shape[1] - first.width + 1
-    columns = np.empty((n_conv, first.tables.shape[1]), dtype=np.float32)
+    columns = np.empty(n_conv * first.padded, dtype=np.float32)
     for window in range(len(codes)):
         first_columns(first, codes[window], 0, n_conv, columns, 0)
         for p in range((n_conv - first.size) // stride + 1):
             at = window * out_step + p * first.filters
-            pooled_column(columns, p * stride, first.size, first.floor, out, at)
+            begin = p * stride * first.padded
+            largest_of_rows(columns, begin, first.padded, first.size, first.floor, out, at, first.padded)
 
 
 @compiled
@@ -104,7 +95,7 @@ def sequence_columns(first, second, codes, n_columns, out, out_rows):
     Columns past the last pooled one see zeros: what the region branch adds there comes later.
     """
     n = first.n_pooled * first.filters
-    pooled = np.zeros(n + (second.width - 1) * first.filters + first.tables.shape[1], dtype=np.float32)
+    pooled = np.zeros(n + (second.width - 1) * first.filters + first.padded, dtype=np.float32)
     k = second.width * first.filters
     for window in range(len(codes)):
         first_stage(first, codes[window : window + 1], first.stride, pooled, 0)
@@ -123,16 +114,19 @@ def stretch_columns(first, second, codes, out):
     first row of each phase.
     """
     n_conv = len(codes) - first.width + 1
-    columns = np.empty((n_conv, first.tables.shape[1]), dtype=np.float32)
+    columns = np.empty(n_conv * first.padded, dtype=np.float32)
     first_columns(first, codes, 0, n_conv, columns, 0)
     n_pooled = n_conv - first.size + 1
     phase_rows = np.zeros(first.stride, dtype=np.int64)
     row = 0
     for phase in range(first.stride):
         n = (n_pooled - phase + first.stride - 1) // first.stride
-        pooled = np.zeros(max(n, 0) * first.filters + first.tables.shape[1], dtype=np.float32)
+        pooled = np.zeros(max(n, 0) * first.filters + first.padded, dtype=np.float32)
         for i in range(n):
-            pooled_column(columns, phase + i * first.stride, first.size, first.floor, pooled, i * first.filters)
+            begin = (phase + i * first.stride) * first.padded
+            largest_of_rows(
+                columns, begin, first.padded, first.size, first.floor, pooled, i * first.filters, first.padded
+            )
         phase_rows[phase] = row
         n_out = max(0, n - second.width + 1)
         product(
@@ -154,33 +148,26 @@ def stretch_columns(first, second, codes, out):
 
 
 @compiled
-def pooled_windows(second, columns, base, n_columns, region_maxima, region_row, out, out_step):
+def pooled_windows(second, columns, base, n_columns, region_maxima, n_mixed, region_row, out, out_step):
     """Write the pooled merged columns of windows as one run per window, ``out_step`` numbers apart.
 
-    Window ``w`` has column ``q`` in row ``base[w] + q`` of ``columns`` (rows, padded F2), and ``n_columns`` to which
-    the sequence contributes. The last pools also see region columns: ``region_maxima`` (U, n, padded F2).
+    Window ``w`` has column ``q`` in row ``base[w] + q`` of ``columns`` (flat rows of padded F2), and ``n_columns`` to
+    which the sequence contributes. The last ``n_mixed`` pools also see region columns: ``region_maxima`` (flat
+    (U, n_mixed, padded F2)).
     """
-    n_mixed = region_maxima.shape[1]
     n_whole = min(second.n_pooled, max(0, (n_columns - second.size) // second.stride + 1))
     for window in range(len(base)):
         for p in range(n_whole + n_mixed):
             begin = p * second.stride
             n = min(second.size, n_columns - begin)
             at = window * out_step + p * second.filters
-            pooled_column(columns, base[window] + begin, n, second.floor, out, at)
+            row = (base[window] + begin) * second.padded
+            largest_of_rows(columns, row, second.padded, n, second.floor, out, at, second.padded)
             if p >= n_whole:
-                other = region_maxima[region_row[window], p - n_whole]
-                target = out[at : at + second.padded]
+                other = (region_row[window] * n_mixed + p - n_whole) * second.padded
                 for f in range(second.padded):
-                    target[f] = other[f] if other[f] > target[f] else target[f]
-
-
-@compiled
-def difference(new, old, out, out_at):
-    """Write ``new - old``."""
-    target = out[out_at : out_at + len(new)]
-    for f in range(len(new)):
-        target[f] = new[f] - old[f]
+                    value = region_maxima[other + f]
+                    out[at + f] = value if value > out[at + f] else out[at + f]
 
 
 @compiled
@@ -188,7 +175,7 @@ def change_first(first, codes, position, alt, first_pool1, n_pool1, room, out, o
     """Write the change of pooled columns ``first_pool1 ...`` when bases at ``position`` become ``alt``; 0 where none is."""
     local, before, after, old, new = room
     low, high = max(first_pool1, 0), min(first_pool1 + n_pool1, first.n_pooled)
-    padded = first.tables.shape[1]
+    padded = first.padded
     for p in range(n_pool1):
         if first_pool1 + p < low or first_pool1 + p >= high:
             at = out_at + p * first.filters
@@ -204,25 +191,23 @@ def change_first(first, codes, position, alt, first_pool1, n_pool1, room, out, o
         place = position + i - column
         if 0 <= place < n + first.width - 1:
             local[place] = alt[i]
-    changed, end = max(0, position - first.width + 1 - column), min(n, position + len(alt) - column)
-    for j in range(n):
-        if j < changed or j >= end:
-            source, target = before[j], after[j]
-            for f in range(padded):
-                target[f] = source[f]
-    if end > changed:
-        first_columns(first, local, changed, end - changed, after, changed)
+    # Columns outside the changed stretch come out as before: same rows, same order of sums.
+    first_columns(first, local, 0, n, after, 0)
     for p in range(low - first_pool1, high - first_pool1):
-        j = (first_pool1 + p) * first.stride - column
-        pooled_column(before, j, first.size, first.floor, old, 0)
-        pooled_column(after, j, first.size, first.floor, new, 0)
-        difference(new, old, out, out_at + p * first.filters)
+        begin = ((first_pool1 + p) * first.stride - column) * padded
+        largest_of_rows(before, begin, padded, first.size, first.floor, old, 0, padded)
+        largest_of_rows(after, begin, padded, first.size, first.floor, new, 0, padded)
+        combine_rows(new, 0, old, 0, True, out, out_at + p * first.filters, padded)
 
 
 @compiled
-def change_second(second, columns, base, first_pool2, n_pool2, first_column, delta, delta_at, n_delta, out, out_at, old, new):
-    """Write the change of pooled merged columns ``first_pool2 ...``; 0 where there is none."""
-    padded = second.padded
+def change_second(second, columns, base, first_pool2, n_pool2, first_column, delta, delta_at, n_delta, room, out, out_at):
+    """Write the change of pooled merged columns ``first_pool2 ...``; 0 where there is none.
+
+    ``delta`` is the change of ``n_delta`` merged columns from ``first_column`` on; those columns come out changed.
+    """
+    padded, size = second.padded, second.size
+    old, new = room
     for c in range(n_pool2):
         at = out_at + c * second.filters
         pool = first_pool2 + c
@@ -230,25 +215,20 @@ def change_second(second, columns, base, first_pool2, n_pool2, first_column, del
             out[at : at + padded] = 0
             continue
         begin = pool * second.stride
-        low = max(begin, first_column)
-        high = min(begin + second.size, first_column + n_delta)
-        old[:] = second.floor
-        new[:] = second.floor
-        for q in range(begin, begin + second.size):
-            row = columns[base + q]
+        low, high = max(begin, first_column), min(begin + size, first_column + n_delta)
+        row = (base + begin) * padded
+        largest_of_rows(columns, row, padded, size, second.floor, old, 0, padded)
+        # The columns of the pool as they become, side by side.
+        for q in range(begin, begin + size):
+            place = (q - begin) * padded
             if low <= q < high:
-                change = delta[delta_at + (q - first_column) * padded :]
-                for f in range(padded):
-                    value = row[f]
-                    old[f] = value if value > old[f] else old[f]
-                    value += change[f]
-                    new[f] = value if value > new[f] else new[f]
+                source = delta_at + (q - first_column) * padded
+                combine_rows(columns, (base + q) * padded, delta, source, False, new, place, padded)
             else:
                 for f in range(padded):
-                    value = row[f]
-                    old[f] = value if value > old[f] else old[f]
-                    new[f] = value if value > new[f] else new[f]
-        difference(new, old, out, at)
+                    new[place + f] = columns[(base + q) * padded + f]
+        largest_of_rows(new, 0, padded, size, second.floor, new, 0, padded)
+        combine_rows(new, 0, old, 0, True, out, at, padded)
 
 
 @compiled
@@ -265,13 +245,12 @@ def change_pools(first, second, shape, codes, columns, base, site, position, alt
     n_pool1, conv1_length, n_conv2, n_pool2 = shape
     overlap = second.width - 1
     step1, step2 = n_pool1 * first.filters, n_conv2 * second.padded
-    padded1 = first.tables.shape[1]
+    padded1 = first.padded
     local = np.empty(conv1_length + first.width, dtype=np.uint8)
-    before = np.empty((conv1_length, padded1), dtype=np.float32)
-    after = np.empty((conv1_length, padded1), dtype=np.float32)
+    before = np.empty(conv1_length * padded1, dtype=np.float32)
+    after = np.empty(conv1_length * padded1, dtype=np.float32)
     room = local, before, after, np.empty(padded1, dtype=np.float32), np.empty(padded1, dtype=np.float32)
-    old = np.empty(second.padded, dtype=np.float32)
-    new = np.empty(second.padded, dtype=np.float32)
+    room2 = np.empty(second.padded, dtype=np.float32), np.empty(second.size * second.padded, dtype=np.float32)
     delta1 = np.empty(BLOCK * step1 + padded1, dtype=np.float32)
     delta2 = np.empty(BLOCK * step2, dtype=np.float32)
     for start in range(0, len(rows), BLOCK):
@@ -312,10 +291,9 @@ def change_pools(first, second, shape, codes, columns, base, site, position, alt
                 delta2,
                 i * step2,
                 n_conv2,
+                room2,
                 out,
                 row * out_step,
-                old,
-                new,
             )
 
 

@@ -38,7 +38,7 @@ from ripe_lib.incremental.wiring import ConvPool, Wiring
 Array = NDArray[np.float32]
 
 _FLOORS = {"relu": 0.0, "linear": -np.inf}
-_RUN = 3  # bases per row of the tables: 125 rows of 96 filters stay in the second-level cache
+_WIDEST = 12  # bases of a first convolution: tables of runs of a third of it stay in the cache
 _ROWS_PER_CALL = 2048  # alternatives at a time: 3 MB of pooled changes
 _WORTH_A_THREAD = 32  # windows
 
@@ -55,7 +55,7 @@ class RegionPart(NamedTuple):
 class State(NamedTuple):
     """Intermediates of reference windows.
 
-    ``columns`` (rows, F2+) of the merged convolution: window ``w`` has column ``q`` in row ``base[w] + q``. ``dense``
+    ``columns`` (flat rows of F2+) of the merged convolution: window ``w`` has column ``q`` in row ``base[w] + q``. ``dense``
     holds the values of each dense layer before activation, padded.
     """
 
@@ -212,19 +212,19 @@ class NativeNetwork:
             sequence_columns(self._first, second, codes[part], self.n_seq_columns, out, self.n_rows)
 
         in_threads(sequence, n)
-        return self._finished(columns.reshape(-1, second.padded), np.arange(n) * self.n_rows, region_codes)
+        return self._finished(flat_columns, np.arange(n) * self.n_rows, region_codes)
 
     def tiled_reference(self, codes: Codes, starts: NDArray[np.int64], region_codes: Codes | None) -> State:
         """Pass the windows that begin at ``starts`` of a stretch through the network."""
         second, seq = self._second, self.wiring.seq
-        every = np.empty((len(codes), second.padded), dtype=np.float32)
-        phase_row = stretch_columns(self._first, second, codes, every.reshape(-1))
+        every = np.empty(len(codes) * second.padded, dtype=np.float32)
+        phase_row = stretch_columns(self._first, second, codes, every)
         base = phase_row[starts % seq.stride] + starts // seq.stride
         if not self.wiring.seam:
             return self._finished(every, base, region_codes)
         # At a seam the last columns of a window are its own.
         columns = np.empty((len(starts), self.n_rows, second.padded), dtype=np.float32)
-        columns[:, : self.n_pure] = every[base[:, None] + np.arange(self.n_pure)]
+        columns[:, : self.n_pure] = every.reshape(-1, second.padded)[base[:, None] + np.arange(self.n_pure)]
         n_tail = seq.n_in - (self.n_seq_columns - second.width + 1) * seq.stride
         tails = codes[(starts + seq.n_in - n_tail)[:, None] + np.arange(n_tail)]
         tail_first = self._first._replace(n_conv=n_tail - seq.width + 1, n_pooled=second.width - 1)
@@ -232,7 +232,7 @@ class NativeNetwork:
         sequence_columns(tail_first, second, tails, second.width - 1, tail.reshape(-1), second.width - 1)
         columns[:, self.n_pure : self.n_seq_columns] = tail
         base = np.arange(len(starts)) * self.n_rows
-        return self._finished(columns.reshape(-1, second.padded), base, region_codes)
+        return self._finished(columns.reshape(-1), base, region_codes)
 
     def _finished(self, columns: Array, base: NDArray[np.int64], region_codes: Codes | None) -> State:
         """Add what region windows contribute, and pass the merged columns through the rest."""
@@ -250,7 +250,10 @@ class NativeNetwork:
         def dense(part: slice) -> None:
             size = part.stop - part.start
             flat = np.empty(size * step, dtype=np.float32)
-            pooled_windows(second, columns, base[part], self.n_seq_columns, region.mixed, row[part], flat, step)
+            maxima, n_mixed = region.mixed.reshape(-1), region.mixed.shape[1]
+            pooled_windows(
+                second, columns, base[part], self.n_seq_columns, maxima, n_mixed, row[part], flat, step
+            )
             values[part] = self._hidden(flat, step, size, 0, n_flat, bias=True)
 
         in_threads(dense, n)
@@ -318,10 +321,11 @@ class NativeNetwork:
 
 
 def native_network(wiring: Wiring) -> NativeNetwork | None:
-    """Return the network, or None if it has activations that the loops do not know."""
+    """Return the network, or None if it has activations or kernels that the loops do not know."""
     parts = [wiring.seq, wiring.merged, *([wiring.region] if wiring.region else [])]
     names = {_name(part.activation) for part in (*parts, *wiring.dense[:-1])}
-    return NativeNetwork(wiring) if names <= _FLOORS.keys() else None
+    narrow = all(part.width <= _WIDEST for part in (wiring.seq, wiring.region) if part)
+    return NativeNetwork(wiring) if narrow and names <= _FLOORS.keys() else None
 
 
 def in_threads(function: Callable[[slice], None], n: int) -> None:
@@ -370,17 +374,18 @@ def _name(activation: Any) -> str:
 def _first(part: ConvPool) -> First:
     kernel = np.concatenate([part.kernel, part.kernel.mean(axis=1, keepdims=True)], axis=1)  # unknown = 0.25 each
     tables, groups, row = [], [], 0
-    for tap in range(0, part.width, _RUN):
-        taps = min(_RUN, part.width - tap)
+    for run in np.array_split(np.arange(part.width), 3):
+        tap, taps = int(run[0]) if len(run) else 0, len(run)
         table = np.zeros((1, part.kernel.shape[2]), dtype=np.float32)
         for one in kernel[tap : tap + taps]:
             table = (table[:, None] + one).reshape(-1, table.shape[1])
-        tables.append(_padded(table + part.bias if tap == 0 else table))
+        tables.append(_padded(table + part.bias if not groups else table))
         groups.append((tap, taps, row))
         row += len(table)
     return First(
-        np.concatenate(tables),
+        np.concatenate(tables).ravel(),
         np.array(groups, dtype=np.int64),
+        tables[0].shape[1],
         part.width,
         part.size,
         part.stride,

@@ -34,6 +34,56 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return numba.njit(**options)(function)
 
 
+class _Emitter:
+    """Writes instructions on runs of :data:`LANES` numbers of flat float32 arrays."""
+
+    def __init__(self, context: Any, builder: Any, signature: Any, arguments: Any) -> None:
+        self.context, self.builder, self.signature, self.arguments = context, builder, signature, arguments
+        self.vector = ir.VectorType(ir.FloatType(), LANES)
+        self.lane = ir.IntType(32)
+        self.whole = context.get_value_type(numba.intp)
+        self.nowhere = ir.Constant(self.vector, ir.Undefined)
+
+    def constant(self, value: int) -> Any:
+        return ir.Constant(self.whole, value)
+
+    def pointer(self, which: int, at: Any) -> Any:
+        """Return the address of number ``at`` of an array argument."""
+        array = self.context.make_array(self.signature.args[which])(
+            self.context, self.builder, self.arguments[which]
+        )
+        return self.builder.gep(array.data, [at])
+
+    def place(self, base: Any, at: Any) -> Any:
+        return self.builder.bitcast(self.builder.gep(base, [at]), self.vector.as_pointer())
+
+    def load(self, base: Any, at: Any) -> Any:
+        return self.builder.load(self.place(base, at), align=4)
+
+    def store(self, value: Any, base: Any, at: Any) -> None:
+        self.builder.store(value, self.place(base, at), align=4)
+
+    def spread(self, number: Any) -> Any:
+        one = self.builder.insert_element(self.nowhere, number, ir.Constant(self.lane, 0))
+        everywhere = ir.Constant(ir.VectorType(self.lane, LANES), [0] * LANES)
+        return self.builder.shuffle_vector(one, self.nowhere, everywhere)
+
+    def larger(self, one: Any, other: Any) -> Any:
+        return self.builder.select(self.builder.fcmp_ordered(">", one, other), one, other)
+
+    def variable(self) -> Any:
+        return cgutils.alloca_once(self.builder, self.vector)
+
+    def loop(self, n: Any) -> Any:
+        return cgutils.for_range(self.builder, n, intp=self.whole)
+
+    def done(self) -> Any:
+        return self.context.get_dummy_value()
+
+
+_FLAT, _COUNT, _NUMBER = numba.float32[::1], numba.intp, numba.float32
+
+
 def _tile(rows: int, vectors: int) -> Any:
     """Return ``f(a, at, step, b, at, step, bias, at, c, at, step, k)``: C[rows, vectors] = bias + A[rows, k] @ B[k].
 
@@ -42,63 +92,98 @@ def _tile(rows: int, vectors: int) -> Any:
 
     @intrinsic
     def tile(typing, a, a_at, a_step, b, b_at, b_step, bias, bias_at, c, c_at, c_step, k):  # type: ignore[no-untyped-def]
-        flat, count = numba.float32[::1], numba.intp
-        signature = numba.void(flat, count, count, flat, count, count, flat, count, flat, count, count, count)
-
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            vector = ir.VectorType(ir.FloatType(), LANES)
-            lane, whole = ir.IntType(32), arguments[1].type
+            e = _Emitter(context, builder, signature, arguments)
             fused = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fma.v{LANES}f32"
+                builder.module, ir.FunctionType(e.vector, [e.vector] * 3), f"llvm.fma.v{LANES}f32"
             )
-            nowhere = ir.Constant(vector, ir.Undefined)
-            everywhere = ir.Constant(ir.VectorType(lane, LANES), [0] * LANES)
-
-            def pointer(which: int, at: Any) -> Any:
-                array = context.make_array(signature.args[which])(context, builder, arguments[which])
-                return builder.gep(array.data, [at])
-
-            def place(base: Any, at: Any) -> Any:
-                return builder.bitcast(builder.gep(base, [at]), vector.as_pointer())
-
-            def constant(value: int) -> Any:
-                return ir.Constant(whole, value)
-
-            a, b, bias, c = (pointer(which, arguments[which + 1]) for which in (0, 3, 6, 8))
+            a, b, bias, c = (e.pointer(which, arguments[which + 1]) for which in (0, 3, 6, 8))
             a_step, b_step, c_step, n = (arguments[which] for which in (2, 5, 10, 11))
-            a_rows = [builder.gep(a, [builder.mul(a_step, constant(r))]) for r in range(rows)]
-            c_rows = [builder.gep(c, [builder.mul(c_step, constant(r))]) for r in range(rows)]
-            for v in range(vectors):
-                start = builder.load(place(bias, constant(v * LANES)), align=4)
+            a_rows = [builder.gep(a, [builder.mul(a_step, e.constant(r))]) for r in range(rows)]
+            c_rows = [builder.gep(c, [builder.mul(c_step, e.constant(r))]) for r in range(rows)]
+            columns = [e.constant(v * LANES) for v in range(vectors)]
+            for column in columns:
+                start = e.load(bias, column)
                 for c_row in c_rows:
-                    builder.store(start, place(c_row, constant(v * LANES)), align=4)
-            sums = [[cgutils.alloca_once(builder, vector) for _ in range(vectors)] for _ in range(rows)]
-            n_runs = builder.sdiv(builder.add(n, constant(RUN - 1)), constant(RUN))
-            with cgutils.for_range(builder, n_runs, intp=whole) as runs:
+                    e.store(start, c_row, column)
+            sums = [[e.variable() for _ in columns] for _ in a_rows]
+            n_runs = builder.sdiv(builder.add(n, e.constant(RUN - 1)), e.constant(RUN))
+            with e.loop(n_runs) as runs:
                 for total in itertools.chain(*sums):
-                    builder.store(ir.Constant(vector, [0.0] * LANES), total)
-                begin = builder.mul(runs.index, constant(RUN))
+                    builder.store(ir.Constant(e.vector, [0.0] * LANES), total)
+                begin = builder.mul(runs.index, e.constant(RUN))
                 left = builder.sub(n, begin)
-                length = builder.select(builder.icmp_signed("<", left, constant(RUN)), left, constant(RUN))
-                with cgutils.for_range(builder, length, intp=whole) as loop:
-                    at = builder.add(begin, loop.index)
+                length = builder.select(builder.icmp_signed("<", left, e.constant(RUN)), left, e.constant(RUN))
+                with e.loop(length) as inner:
+                    at = builder.add(begin, inner.index)
                     b_row = builder.gep(b, [builder.mul(at, b_step)])
-                    factors = [builder.load(place(b_row, constant(v * LANES)), align=4) for v in range(vectors)]
+                    factors = [e.load(b_row, column) for column in columns]
                     for a_row, row in zip(a_rows, sums, strict=True):
-                        value = builder.load(builder.gep(a_row, [at]), align=4)
-                        one = builder.insert_element(nowhere, value, ir.Constant(lane, 0))
-                        spread = builder.shuffle_vector(one, nowhere, everywhere)
+                        value = e.spread(builder.load(builder.gep(a_row, [at]), align=4))
                         for total, factor in zip(row, factors, strict=True):
-                            builder.store(builder.call(fused, [spread, factor, builder.load(total)]), total)
+                            builder.store(builder.call(fused, [value, factor, builder.load(total)]), total)
                 for c_row, row in zip(c_rows, sums, strict=True):
-                    for v, total in enumerate(row):
-                        target = place(c_row, constant(v * LANES))
-                        builder.store(builder.fadd(builder.load(target, align=4), builder.load(total)), target, align=4)
-            return context.get_dummy_value()
+                    for column, total in zip(columns, row, strict=True):
+                        e.store(builder.fadd(e.load(c_row, column), builder.load(total)), c_row, column)
+            return e.done()
 
-        return signature, generate
+        matrix = [_FLAT, _COUNT, _COUNT]
+        return numba.void(*matrix, *matrix, _FLAT, _COUNT, *matrix, _COUNT), generate
 
     return tile
+
+
+@intrinsic
+def sum_of_rows(typing, table, first, second, third, out, out_at, n):  # type: ignore[no-untyped-def]
+    """Write ``table[first:][:n] + table[second:][:n] + table[third:][:n]``; ``n`` a multiple of :data:`PADDING`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        e = _Emitter(context, builder, signature, arguments)
+        rows = [e.pointer(0, at) for at in arguments[1:4]]
+        out = e.pointer(4, arguments[5])
+        with e.loop(builder.sdiv(arguments[6], e.constant(LANES))) as loop:
+            at = builder.mul(loop.index, e.constant(LANES))
+            first, second, third = (e.load(row, at) for row in rows)
+            e.store(builder.fadd(builder.fadd(first, second), third), out, at)
+        return e.done()
+
+    return numba.void(_FLAT, _COUNT, _COUNT, _COUNT, _FLAT, _COUNT, _COUNT), generate
+
+
+@intrinsic
+def largest_of_rows(typing, rows, at, step, n_rows, floor, out, out_at, n):  # type: ignore[no-untyped-def]
+    """Write the maximum of ``floor`` and ``n_rows`` rows of ``n`` numbers; ``n`` a multiple of :data:`PADDING`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        e = _Emitter(context, builder, signature, arguments)
+        rows, out, step = e.pointer(0, arguments[1]), e.pointer(5, arguments[6]), arguments[2]
+        floor, largest = e.spread(arguments[4]), e.variable()
+        with e.loop(builder.sdiv(arguments[7], e.constant(LANES))) as loop:
+            at = builder.mul(loop.index, e.constant(LANES))
+            builder.store(floor, largest)
+            with e.loop(arguments[3]) as inner:
+                value = e.load(rows, builder.add(at, builder.mul(inner.index, step)))
+                builder.store(e.larger(value, builder.load(largest)), largest)
+            e.store(builder.load(largest), out, at)
+        return e.done()
+
+    return numba.void(_FLAT, _COUNT, _COUNT, _COUNT, _NUMBER, _FLAT, _COUNT, _COUNT), generate
+
+
+@intrinsic
+def combine_rows(typing, a, a_at, b, b_at, subtract, out, out_at, n):  # type: ignore[no-untyped-def]
+    """Write ``a - b`` if ``subtract``, else ``a + b``, of runs of ``n`` numbers; a multiple of :data:`PADDING`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        e = _Emitter(context, builder, signature, arguments)
+        a, b, out = e.pointer(0, arguments[1]), e.pointer(2, arguments[3]), e.pointer(5, arguments[6])
+        with e.loop(builder.sdiv(arguments[7], e.constant(LANES))) as loop:
+            at = builder.mul(loop.index, e.constant(LANES))
+            one, other = e.load(a, at), e.load(b, at)
+            e.store(builder.select(arguments[4], builder.fsub(one, other), builder.fadd(one, other)), out, at)
+        return e.done()
+
+    return numba.void(_FLAT, _COUNT, _FLAT, _COUNT, numba.boolean, _FLAT, _COUNT, _COUNT), generate
 
 
 _many4, _many3, _many2, _many1 = (_tile(ROWS, min(n, VECTORS)) for n in (4, 3, 2, 1))
