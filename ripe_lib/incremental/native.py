@@ -23,9 +23,11 @@ from numpy.typing import NDArray
 from ripe_lib.encoding import UNKNOWN, Codes
 from ripe_lib.incremental.geometry import MAX_SPAN, Sizes, first_pool2, last_conv2_needed, touched
 from ripe_lib.incremental.loops import (
+    POINTS,
     First,
     Second,
     change_pools,
+    convolve,
     first_stage,
     hidden_change,
     pooled_windows,
@@ -38,6 +40,7 @@ from ripe_lib.incremental.wiring import ConvPool, Wiring
 Array = NDArray[np.float32]
 
 _FLOORS = {"relu": 0.0, "linear": -np.inf}
+_FAST_WIDTHS = range(3, 7)  # of the merged convolution, by Toom-Cook
 _WIDEST = 12  # bases of a first convolution: tables of runs of a third of it stay in the cache
 _ROWS_PER_CALL = 2048  # alternatives at a time: 3 MB of pooled changes
 _WORTH_A_THREAD = 32  # windows
@@ -130,7 +133,8 @@ class NativeNetwork:
             nothing = np.zeros((1, 0, second.padded), dtype=np.float32)
             return RegionPart(nothing, nothing, np.zeros((1, hidden), dtype=np.float32), nothing)
         overlap = second.width - 1 if self.wiring.seam else 0
-        step = (overlap + region.n_pooled) * first.filters
+        gap = second.outputs * first.filters  # zeros that convolve() may read
+        step = (overlap + region.n_pooled) * first.filters + gap
         pooled = np.zeros(n * step + overlap * first.filters + PADDING, dtype=np.float32)
         for window in range(n):  # each is written behind columns of 0, which the padding of the last one touched
             at = window * step + overlap * first.filters
@@ -139,19 +143,12 @@ class NativeNetwork:
         if not self.wiring.seam:
             nothing = np.zeros((n, 0, second.padded), dtype=np.float32)
             begin = self.n_pool2 * second.filters
-            return RegionPart(nothing, nothing, self._hidden(pooled, step, n, begin, step, bias=False), nothing)
+            return RegionPart(nothing, nothing, self._hidden(pooled, step, n, begin, step - gap, bias=False), nothing)
         n_columns = overlap + region.n_pooled - second.width + 1
         columns = np.empty((n, n_columns, second.padded), dtype=np.float32)
         for window in range(n):
-            _product(
-                pooled[window * step :],
-                first.filters,
-                second.kernel,
-                second.zeros,
-                columns[window].reshape(-1),
-                n_columns,
-                second.width * first.filters,
-            )
+            out = columns[window].reshape(-1)
+            convolve(first, second, pooled, window * step, n_columns, second.zeros, out, 0)
         pure = columns[:, overlap:] + second.bias
         mixed = [
             pure[:, : c * second.stride + second.size - self.n_seq_columns].max(axis=1)
@@ -350,7 +347,7 @@ def _threads() -> ThreadPoolExecutor:
 
 def _product(a: Array, a_step: int, kernel: Array, bias: Array, out: Array, n_rows: int, k: int) -> None:
     width = len(bias)
-    product(a, 0, a_step, kernel, 0, width, bias, out, 0, width, n_rows, k)
+    product(a, 0, a_step, kernel, 0, width, width, bias, out, 0, width, n_rows, k)
 
 
 def _multiplied(values: Array, layer: _Dense, bias: Array) -> Array:
@@ -396,11 +393,39 @@ def _first(part: ConvPool) -> First:
     )
 
 
+def toom_cook(n_outputs: int, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the matrices (n, n), (n, width) and (n_outputs, n) of a convolution through values at n points.
+
+    ``outputs = from @ ((of_kernel @ kernel) * (to @ inputs))`` with ``n = n_outputs + width - 1`` inputs. The points are
+    0, 1, -1, 2, -2, 1/2, -1/2 and infinity: small enough that sums in single precision stay good.
+    """
+    n = n_outputs + width - 1
+    points = np.array([0, 1, -1, 2, -2, 0.5, -0.5])[: n - 1]
+
+    def powers(degree: int) -> NDArray[np.float64]:
+        table = points[:, None] ** np.arange(degree)
+        return np.vstack([table, np.arange(degree) == degree - 1])
+
+    # Multiplying polynomials is: values at the points, products, interpolation. A convolution is that transposed.
+    to_points, of_kernel = np.linalg.inv(powers(n)).T, powers(width)
+    sizes = np.abs(to_points)
+    least = np.where(sizes > 1e-9, sizes, np.inf).min(axis=1)
+    scale = 2.0 ** np.round(np.log2(np.sqrt(sizes.max(axis=1) * least)))  # powers of 2: both sides near 1
+    return to_points / scale[:, None], of_kernel * scale[:, None], powers(n_outputs).T
+
+
 def _second(part: ConvPool, n_pooled: int) -> Second:
-    width, _, filters = part.kernel.shape
+    width, n_in, filters = part.kernel.shape
     bias = _padded(part.bias[None]).ravel()
+    outputs = POINTS + 1 - width if width in _FAST_WIDTHS else 0
+    to_points, of_kernel, from_points = toom_cook(max(outputs, 1), width)
+    at_points = np.tensordot(of_kernel, part.kernel.astype(np.float64), axes=1).reshape(-1, filters)
     return Second(
         _padded(part.kernel.reshape(-1, filters)).ravel(),
+        _padded(at_points).ravel() if outputs else np.zeros(0, dtype=np.float32),
+        to_points.astype(np.float32).ravel(),
+        from_points.astype(np.float32).ravel(),
+        outputs,
         bias,
         np.zeros_like(bias),
         width,

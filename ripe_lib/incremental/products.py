@@ -186,12 +186,13 @@ def combine_rows(typing, a, a_at, b, b_at, subtract, out, out_at, n):  # type: i
     return numba.void(_FLAT, _COUNT, _FLAT, _COUNT, numba.boolean, _FLAT, _COUNT, _COUNT), generate
 
 
-_many4, _many3, _many2, _many1 = (_tile(ROWS, min(n, VECTORS)) for n in (4, 3, 2, 1))
+_six4, _six3, _six2, _six1 = (_tile(ROWS, min(n, VECTORS)) for n in (4, 3, 2, 1))
+_four4, _four3, _four2, _four1 = (_tile(4, min(n, VECTORS)) for n in (4, 3, 2, 1))
 _one4, _one3, _one2, _one1 = (_tile(1, min(n, VECTORS)) for n in (4, 3, 2, 1))
 
 
 @compiled
-def product(a, a_at, a_step, b, b_at, n_columns, bias, c, c_at, c_step, n_rows, k):  # type: ignore[no-untyped-def]
+def product(a, a_at, a_step, b, b_at, b_step, n_columns, bias, c, c_at, c_step, n_rows, k):  # type: ignore[no-untyped-def]
     """Write ``bias + A @ B``.
 
     Parameters
@@ -199,41 +200,48 @@ def product(a, a_at, a_step, b, b_at, n_columns, bias, c, c_at, c_step, n_rows, 
     a : float32 array, flat
         A (n_rows, k): row ``r`` begins at ``a_at + r a_step``; rows may overlap.
     b : float32 array, flat
-        B (k, n_columns) from ``b_at``; ``n_columns`` is a multiple of :data:`PADDING`.
+        B (k, n_columns): row ``r`` begins at ``b_at + r b_step``; ``n_columns`` is a multiple of :data:`PADDING`.
     bias : float32 array (n_columns,)
     c : float32 array, flat
-        C (n_rows, n_columns): row ``r`` begins at ``c_at + r c_step``. Its rows do not overlap A.
+        C (n_rows, n_columns): row ``r`` begins at ``c_at + r c_step``.
 
     Notes
     -----
     Each number is one sum in the order of ``k``, whatever the tile it falls into: equal rows give equal results.
     """
+    tile = 4 if n_rows in (4, 5, 8) else ROWS if n_rows >= ROWS else 1
     at = 0
     while at < n_columns:
         vectors = min(VECTORS, (n_columns - at) // LANES)
         row = 0
         while row < n_rows:
-            many = n_rows >= ROWS
-            first = min(row, n_rows - ROWS) if many else row  # the last tile may repeat rows of the one before
-            a_row, c_row = a_at + first * a_step, c_at + first * c_step + at
-            if many:
+            first = min(row, n_rows - tile)  # the last tile may repeat rows of the one before
+            x, y, z = a_at + first * a_step, b_at + at, c_at + first * c_step + at
+            if tile == ROWS:
                 if vectors == 4:
-                    _many4(a, a_row, a_step, b, b_at + at, n_columns, bias, at, c, c_row, c_step, k)
+                    _six4(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
                 elif vectors == 3:
-                    _many3(a, a_row, a_step, b, b_at + at, n_columns, bias, at, c, c_row, c_step, k)
+                    _six3(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
                 elif vectors == 2:
-                    _many2(a, a_row, a_step, b, b_at + at, n_columns, bias, at, c, c_row, c_step, k)
+                    _six2(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
                 else:
-                    _many1(a, a_row, a_step, b, b_at + at, n_columns, bias, at, c, c_row, c_step, k)
-                row += ROWS
+                    _six1(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
+            elif tile == 4:
+                if vectors == 4:
+                    _four4(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
+                elif vectors == 3:
+                    _four3(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
+                elif vectors == 2:
+                    _four2(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
+                else:
+                    _four1(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
+            elif vectors == 4:
+                _one4(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
+            elif vectors == 3:
+                _one3(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
+            elif vectors == 2:
+                _one2(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
             else:
-                if vectors == 4:
-                    _one4(a, a_row, a_step, b, b_at + at, n_columns, bias, at, c, c_row, c_step, k)
-                elif vectors == 3:
-                    _one3(a, a_row, a_step, b, b_at + at, n_columns, bias, at, c, c_row, c_step, k)
-                elif vectors == 2:
-                    _one2(a, a_row, a_step, b, b_at + at, n_columns, bias, at, c, c_row, c_step, k)
-                else:
-                    _one1(a, a_row, a_step, b, b_at + at, n_columns, bias, at, c, c_row, c_step, k)
-                row += 1
+                _one1(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
+            row += tile
         at += vectors * LANES
