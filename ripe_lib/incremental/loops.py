@@ -23,8 +23,8 @@ BLOCK = 48  # alternatives at a time: their intermediates stay in the second-lev
 class First(NamedTuple):
     """A convolution of base codes and the pooling after it.
 
-    The sum over a one-hot window is a sum of kernel rows; ``tables`` (flat rows of ``padded`` filters) holds it for runs of
-    bases, ``groups`` (3, 3) the first tap, the taps and the first row of each run. ``floor``: values below it
+    The sum over a one-hot window is a sum of kernel rows; ``tables`` (flat rows of ``padded`` filters) holds it for
+    runs of bases, ``groups`` (3, 3) the first tap, the taps and the first row of each run. ``floor``: values below it
     are raised to it (the activation: 0 for relu, -inf for none).
     """
 
@@ -95,7 +95,7 @@ def first_stage(first, codes, stride, out, out_step):
         for p in range((n_conv - first.size) // stride + 1):
             at = window * out_step + p * first.filters
             begin = p * stride * first.padded
-            largest_of_rows(columns, begin, first.padded, first.size, first.floor, out, at, first.padded)
+            largest_of_rows(columns, begin, first.padded, first.size, np.float32(first.floor), out, at, first.padded)
 
 
 @compiled
@@ -203,9 +203,16 @@ def stretch_columns(first, second, codes, out):
         n = (n_pooled - phase + first.stride - 1) // first.stride
         pooled = np.zeros((max(n, 0) + second.outputs) * first.filters + first.padded, dtype=np.float32)
         for i in range(n):
-            begin = (phase + i * first.stride) * first.padded
+            begin, at = (phase + i * first.stride) * first.padded, i * first.filters
             largest_of_rows(
-                columns, begin, first.padded, first.size, first.floor, pooled, i * first.filters, first.padded
+                columns,
+                begin,
+                first.padded,
+                first.size,
+                np.float32(first.floor),
+                pooled,
+                at,
+                first.padded,
             )
         phase_rows[phase] = row
         n_out = max(0, n - second.width + 1)
@@ -229,7 +236,7 @@ def pooled_windows(second, columns, base, n_columns, region_maxima, n_mixed, reg
             n = min(second.size, n_columns - begin)
             at = window * out_step + p * second.filters
             row = (base[window] + begin) * second.padded
-            largest_of_rows(columns, row, second.padded, n, second.floor, out, at, second.padded)
+            largest_of_rows(columns, row, second.padded, n, np.float32(second.floor), out, at, second.padded)
             if p >= n_whole:
                 other = (region_row[window] * n_mixed + p - n_whole) * second.padded
                 for f in range(second.padded):
@@ -239,7 +246,7 @@ def pooled_windows(second, columns, base, n_columns, region_maxima, n_mixed, reg
 
 @compiled
 def change_first(first, codes, position, alt, first_pool1, n_pool1, room, out, out_at):
-    """Write the change of pooled columns ``first_pool1 ...`` when bases at ``position`` become ``alt``; 0 where none is."""
+    """Write the change of pooled columns ``first_pool1 ...`` when ``alt`` comes to ``position``; 0 where none is."""
     local, before, after, old, new = room
     low, high = max(first_pool1, 0), min(first_pool1 + n_pool1, first.n_pooled)
     padded = first.padded
@@ -262,13 +269,15 @@ def change_first(first, codes, position, alt, first_pool1, n_pool1, room, out, o
     first_columns(first, local, 0, n, after, 0)
     for p in range(low - first_pool1, high - first_pool1):
         begin = ((first_pool1 + p) * first.stride - column) * padded
-        largest_of_rows(before, begin, padded, first.size, first.floor, old, 0, padded)
-        largest_of_rows(after, begin, padded, first.size, first.floor, new, 0, padded)
+        largest_of_rows(before, begin, padded, first.size, np.float32(first.floor), old, 0, padded)
+        largest_of_rows(after, begin, padded, first.size, np.float32(first.floor), new, 0, padded)
         combine_rows(new, 0, old, 0, True, out, out_at + p * first.filters, padded)
 
 
 @compiled
-def change_second(second, columns, base, first_pool2, n_pool2, first_column, delta, delta_at, n_delta, room, out, out_at):
+def change_second(
+    second, columns, base, first_pool2, n_pool2, first_column, delta, delta_at, n_delta, room, out, out_at
+):
     """Write the change of pooled merged columns ``first_pool2 ...``; 0 where there is none.
 
     ``delta`` is the change of ``n_delta`` merged columns from ``first_column`` on; those columns come out changed.
@@ -276,26 +285,26 @@ def change_second(second, columns, base, first_pool2, n_pool2, first_column, del
     padded, size = second.padded, second.size
     old, new = room
     for c in range(n_pool2):
-        at = out_at + c * second.filters
+        place = out_at + c * second.filters
         pool = first_pool2 + c
         if pool < 0 or pool >= second.n_pooled:
-            out[at : at + padded] = 0
+            out[place : place + padded] = 0
             continue
         begin = pool * second.stride
         low, high = max(begin, first_column), min(begin + size, first_column + n_delta)
         row = (base + begin) * padded
-        largest_of_rows(columns, row, padded, size, second.floor, old, 0, padded)
+        largest_of_rows(columns, row, padded, size, np.float32(second.floor), old, 0, padded)
         # The columns of the pool as they become, side by side.
         for q in range(begin, begin + size):
-            place = (q - begin) * padded
+            inside = (q - begin) * padded
             if low <= q < high:
                 source = delta_at + (q - first_column) * padded
-                combine_rows(columns, (base + q) * padded, delta, source, False, new, place, padded)
+                combine_rows(columns, (base + q) * padded, delta, source, False, new, inside, padded)
             else:
                 for f in range(padded):
-                    new[place + f] = columns[(base + q) * padded + f]
-        largest_of_rows(new, 0, padded, size, second.floor, new, 0, padded)
-        combine_rows(new, 0, old, 0, True, out, at, padded)
+                    new[inside + f] = columns[(base + q) * padded + f]
+        largest_of_rows(new, 0, padded, size, np.float32(second.floor), new, 0, padded)
+        combine_rows(new, 0, old, 0, True, out, place, padded)
 
 
 @compiled

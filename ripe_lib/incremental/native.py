@@ -58,8 +58,8 @@ class RegionPart(NamedTuple):
 class State(NamedTuple):
     """Intermediates of reference windows.
 
-    ``columns`` (flat rows of F2+) of the merged convolution: window ``w`` has column ``q`` in row ``base[w] + q``. ``dense``
-    holds the values of each dense layer before activation, padded.
+    ``columns`` (flat rows of F2+) of the merged convolution: window ``w`` has column ``q`` in row ``base[w] + q``.
+    ``dense`` holds the values of each dense layer before activation, padded.
     """
 
     columns: Array
@@ -116,7 +116,7 @@ class NativeNetwork:
         self._no_region: RegionPart | None = None
 
     def _kernel_of_changes(self) -> tuple[Array, int]:
-        """Return the first dense kernel (flat) with rows of 0 for pooled columns that do not exist, and where it begins."""
+        """Return the first dense kernel (flat) with rows of 0 for columns that do not exist, and where it begins."""
         filters = self._second.filters
         before = int(max(0, -first_pool2(self.sizes, np.arange(self.sizes.period)).min()))
         after = max(touched(self.sizes, c, MAX_SPAN).n_pool2 for c in range(self.sizes.period))
@@ -167,7 +167,8 @@ class NativeNetwork:
         # The first pool of region columns alone need not start at the first region column.
         offset = first * second.stride - self.n_seq_columns
         windows = [
-            pure[:, offset + p * second.stride :][:, : second.size, : second.filters].max(axis=1) for p in range(n_pools)
+            pure[:, offset + p * second.stride :][:, : second.size, : second.filters].max(axis=1)
+            for p in range(n_pools)
         ]
         if not windows:
             return np.zeros((n, len(self._dense[0].bias)), dtype=np.float32)
@@ -248,9 +249,7 @@ class NativeNetwork:
             size = part.stop - part.start
             flat = np.empty(size * step, dtype=np.float32)
             maxima, n_mixed = region.mixed.reshape(-1), region.mixed.shape[1]
-            pooled_windows(
-                second, columns, base[part], self.n_seq_columns, maxima, n_mixed, row[part], flat, step
-            )
+            pooled_windows(second, columns, base[part], self.n_seq_columns, maxima, n_mixed, row[part], flat, step)
             values[part] = self._hidden(flat, step, size, 0, n_flat, bias=True)
 
         in_threads(dense, n)
@@ -320,7 +319,7 @@ class NativeNetwork:
 def native_network(wiring: Wiring) -> NativeNetwork | None:
     """Return the network, or None if it has activations or kernels that the loops do not know."""
     parts = [wiring.seq, wiring.merged, *([wiring.region] if wiring.region else [])]
-    names = {_name(part.activation) for part in (*parts, *wiring.dense[:-1])}
+    names = {_name(part.activation) for part in parts} | {_name(layer.activation) for layer in wiring.dense[:-1]}
     narrow = all(part.width <= _WIDEST for part in (wiring.seq, wiring.region) if part)
     return NativeNetwork(wiring) if narrow and names <= _FLOORS.keys() else None
 
@@ -370,7 +369,9 @@ def _name(activation: Any) -> str:
 
 def _first(part: ConvPool) -> First:
     kernel = np.concatenate([part.kernel, part.kernel.mean(axis=1, keepdims=True)], axis=1)  # unknown = 0.25 each
-    tables, groups, row = [], [], 0
+    tables: list[Array] = []
+    groups: list[tuple[int, int, int]] = []
+    row = 0
     for run in np.array_split(np.arange(part.width), 3):
         tap, taps = int(run[0]) if len(run) else 0, len(run)
         table = np.zeros((1, part.kernel.shape[2]), dtype=np.float32)
@@ -389,15 +390,15 @@ def _first(part: ConvPool) -> First:
         part.n_conv,
         part.n_pooled,
         part.kernel.shape[2],
-        np.float32(_FLOORS[_name(part.activation)]),
+        _FLOORS[_name(part.activation)],
     )
 
 
 def toom_cook(n_outputs: int, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the matrices (n, n), (n, width) and (n_outputs, n) of a convolution through values at n points.
 
-    ``outputs = from @ ((of_kernel @ kernel) * (to @ inputs))`` with ``n = n_outputs + width - 1`` inputs. The points are
-    0, 1, -1, 2, -2, 1/2, -1/2 and infinity: small enough that sums in single precision stay good.
+    ``outputs = from @ ((of_kernel @ kernel) * (to @ inputs))`` with ``n = n_outputs + width - 1`` inputs. The points
+    are 0, 1, -1, 2, -2, 1/2, -1/2 and infinity: small enough that sums in single precision stay good.
     """
     n = n_outputs + width - 1
     points = np.array([0, 1, -1, 2, -2, 0.5, -0.5])[: n - 1]
@@ -415,7 +416,7 @@ def toom_cook(n_outputs: int, width: int) -> tuple[NDArray[np.float64], NDArray[
 
 
 def _second(part: ConvPool, n_pooled: int) -> Second:
-    width, n_in, filters = part.kernel.shape
+    width, _, filters = part.kernel.shape
     bias = _padded(part.bias[None]).ravel()
     outputs = POINTS + 1 - width if width in _FAST_WIDTHS else 0
     to_points, of_kernel, from_points = toom_cook(max(outputs, 1), width)
@@ -434,5 +435,5 @@ def _second(part: ConvPool, n_pooled: int) -> Second:
         n_pooled,
         filters,
         len(bias),
-        np.float32(_FLOORS[_name(part.activation)]),
+        _FLOORS[_name(part.activation)],
     )

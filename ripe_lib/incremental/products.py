@@ -49,9 +49,7 @@ class _Emitter:
 
     def pointer(self, which: int, at: Any) -> Any:
         """Return the address of number ``at`` of an array argument."""
-        array = self.context.make_array(self.signature.args[which])(
-            self.context, self.builder, self.arguments[which]
-        )
+        array = self.context.make_array(self.signature.args[which])(self.context, self.builder, self.arguments[which])
         return self.builder.gep(array.data, [at])
 
     def place(self, base: Any, at: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +44,7 @@ _SUFFIXES = {
 LONG_NAMES = {"ref": "ref_probability", "alt": "alt_probability"}  # the table has the alleles as ref and alt
 _BLOCK = 65_280  # bytes of text per BGZF block, as bgzip does
 _LEVEL = 2  # half the time of level 4, 5 % larger
+_WORTH_REPEATS = 1.15
 
 
 @dataclass(frozen=True)
@@ -389,20 +390,27 @@ def joined(contents: Sequence[bytes], out: OutputFormat) -> bytes:
 
 def bgzf(data: bytes) -> bytes:
     """Compress into BGZF blocks, without the end marker: such pieces can be put one after another."""
-    blocks = []
+    start = data[:_BLOCK]
+    # Digits hardly repeat: where looking for repeats gains little, coding single characters takes half the time.
+    plain = len(_deflated(start, zlib.Z_HUFFMAN_ONLY)) <= _WORTH_REPEATS * len(_deflated(start))
+    strategy = zlib.Z_HUFFMAN_ONLY if plain else zlib.Z_DEFAULT_STRATEGY
+    return b"".join(_bgzf_blocks(data, strategy))
+
+
+def _bgzf_blocks(data: bytes, strategy: int) -> Iterator[bytes]:
     for at in range(0, len(data), _BLOCK):
         piece = data[at : at + _BLOCK]
-        packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15)
-        packed = packer.compress(piece) + packer.flush()
+        packed = _deflated(piece, strategy)
         if len(packed) > 65_000:  # text that cannot be compressed does not fit a block: store it in two
             half = len(piece) // 2
-            blocks += [bgzf(piece[:half]), bgzf(piece[half:])]
+            yield from _bgzf_blocks(piece[:half], strategy)
+            yield from _bgzf_blocks(piece[half:], strategy)
             continue
-        size = len(packed) + 25
-        blocks.append(
-            b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0"
-            + struct.pack("<H", size)
-            + packed
-            + struct.pack("<II", zlib.crc32(piece), len(piece))
-        )
-    return b"".join(blocks)
+        yield b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0" + struct.pack("<H", len(packed) + 25)
+        yield packed
+        yield struct.pack("<II", zlib.crc32(piece), len(piece))
+
+
+def _deflated(piece: bytes, strategy: int = zlib.Z_DEFAULT_STRATEGY) -> bytes:
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15, zlib.DEF_MEM_LEVEL, strategy)
+    return packer.compress(piece) + packer.flush()
