@@ -26,7 +26,10 @@ RUN = 128  # products summed before they are added to the rest: long sums stay a
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile on first use and keep the code on disk, where there is a place for it."""
+    """Compile on first use and keep the code on disk, where there is a place for it.
+
+    What is kept goes by the file of the function alone: after a change here, remove ``__pycache__`` of its callers.
+    """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"nsz", "contract"}}
     try:
         return numba.njit(cache=True, **options)(function)
@@ -184,9 +187,10 @@ def combine_rows(typing, a, a_at, b, b_at, subtract, out, out_at, n):  # type: i
     return numba.void(_FLAT, _COUNT, _FLAT, _COUNT, numba.boolean, _FLAT, _COUNT, _COUNT), generate
 
 
-_six4, _six3, _six2, _six1 = (_tile(ROWS, min(n, VECTORS)) for n in (4, 3, 2, 1))
-_four4, _four3, _four2, _four1 = (_tile(4, min(n, VECTORS)) for n in (4, 3, 2, 1))
-_one4, _one3, _one2, _one1 = (_tile(1, min(n, VECTORS)) for n in (4, 3, 2, 1))
+_WIDE, _THREE = VECTORS, min(3, VECTORS)
+_six_wide, _six_three, _six_one = (_tile(ROWS, n) for n in (_WIDE, _THREE, 1))
+_four_wide, _four_three, _four_one = (_tile(4, n) for n in (_WIDE, _THREE, 1))
+_one_wide, _one_three, _one_one = (_tile(1, n) for n in (_WIDE, _THREE, 1))
 
 
 @compiled
@@ -210,36 +214,31 @@ def product(a, a_at, a_step, b, b_at, b_step, n_columns, bias, c, c_at, c_step, 
     tile = 4 if n_rows in (4, 5, 8) else ROWS if n_rows >= ROWS else 1
     at = 0
     while at < n_columns:
-        vectors = min(VECTORS, (n_columns - at) // LANES)
+        left = (n_columns - at) // LANES
+        vectors = _THREE if left in (3, 6) else _WIDE if left >= _WIDE else 1
         row = 0
         while row < n_rows:
             first = min(row, n_rows - tile)  # the last tile may repeat rows of the one before
             x, y, z = a_at + first * a_step, b_at + at, c_at + first * c_step + at
             if tile == ROWS:
-                if vectors == 4:
-                    _six4(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
-                elif vectors == 3:
-                    _six3(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
-                elif vectors == 2:
-                    _six2(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
+                if vectors == _WIDE:
+                    _six_wide(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
+                elif vectors == _THREE:
+                    _six_three(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
                 else:
-                    _six1(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
+                    _six_one(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
             elif tile == 4:
-                if vectors == 4:
-                    _four4(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
-                elif vectors == 3:
-                    _four3(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
-                elif vectors == 2:
-                    _four2(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
+                if vectors == _WIDE:
+                    _four_wide(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
+                elif vectors == _THREE:
+                    _four_three(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
                 else:
-                    _four1(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
-            elif vectors == 4:
-                _one4(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
-            elif vectors == 3:
-                _one3(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
-            elif vectors == 2:
-                _one2(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
+                    _four_one(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
+            elif vectors == _WIDE:
+                _one_wide(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
+            elif vectors == _THREE:
+                _one_three(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
             else:
-                _one1(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
+                _one_one(a, x, a_step, b, y, b_step, bias, at, c, z, c_step, k)
             row += tile
         at += vectors * LANES
