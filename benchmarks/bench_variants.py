@@ -172,7 +172,7 @@ def saturation(model, fasta, repeats):
 
 
 def best_times(functions, repeats):
-    """Return the smallest (wall, processor) seconds of each function; the latter mean something on a busy machine too."""
+    """Return the smallest (wall, processor) seconds of each function."""
     for function in functions:
         function()
     times = np.full((2, repeats, len(functions)), np.inf)
@@ -288,7 +288,8 @@ def file_to_file(which, files, folder, n, args, results):
     model = ripe_lib.load_model(which)
     print(f"{model.name}, {model.spec.architecture}, {len(model.tasks)} tasks")
     print(
-        f"  {'case':32s} {'variants':>9s} {'two passes s':>13s} {'ripe s':>8s} {'ratio':>7s} {'variants/s':>11s} {'cpu ratio':>10s}"
+        f"  {'case':32s} {'variants':>9s} {'two passes s':>13s} {'ripe s':>8s} {'ratio':>7s} {'variants/s':>11s} "
+        f"{'cpu ratio':>10s}"
     )
     best = 0.0
     for region in ("none", "gtf"):
@@ -320,7 +321,8 @@ def file_to_file(which, files, folder, n, args, results):
         found = saturation(model, files["fasta"], args.repeats)
         results[f"saturation {model.name}"] = found
         print(
-            f"  all {found['variants']} SNVs of 1 kb against 6,000 passes: {found['ratio']:.1f} x (cpu {found['cpu_ratio']:.1f})",
+            f"  all {found['variants']} SNVs of 1 kb against 6,000 passes: {found['ratio']:.1f} x "
+            f"(cpu {found['cpu_ratio']:.1f})",
             flush=True,
         )
 
