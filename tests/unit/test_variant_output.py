@@ -272,6 +272,11 @@ def test_decimals_without_numba(monkeypatch):
     assert decimal_rows(values[:, :0], ",") == [""]
 
 
+def test_no_decimals():
+    assert decimal_rows(np.zeros((2, 0), dtype=np.float32), ",") == ["", ""]
+    assert decimal_rows(np.zeros((0, 2), dtype=np.float32), ",") == []
+
+
 @pytest.mark.parametrize("repeated", [True, False], ids=["repeats", "digits"])
 def test_compression_looks_for_repeats_where_there_are_some(repeated, rng):
     text = b"0/0:35\t" * 40_000 if repeated else b"|".join(b"%.6f" % x for x in rng.random(40_000))
