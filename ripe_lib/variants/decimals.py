@@ -12,7 +12,7 @@ _WIDEST = 22  # characters of a number: sign, 13 digits, point, decimals, separa
 
 def decimal_rows(values: NDArray[np.float32], separator: str) -> list[str]:
     """Return each row of (n, m) as one text: ``%.6f``, but ``0`` without sign and NaN empty."""
-    n_rows, n_columns = values.shape
+    n_rows = len(values)
     if not values.size:
         return [""] * n_rows
     try:
