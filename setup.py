@@ -22,6 +22,7 @@ REQUIRES = [
     "tensorflow>=2.16,<2.22",
     "keras>=3.5,<4",
     "h5py>=3.11",
+    "numba>=0.59",  # compiled loops of variant scoring; umap-learn needs it too
     # Genomes, annotations, variants, tracks.
     "pyfaidx>=0.8",
     "biopython>=1.80",  # pyfaidx reads bgzipped FASTA through Bio.bgzf

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+MAX_SPAN = 6  # longest changed stretch that is scored by difference
+
 
 class Sizes(NamedTuple):
     """Widths, pools and lengths of the two stages."""

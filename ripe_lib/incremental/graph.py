@@ -18,16 +18,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ripe_lib.incremental.geometry import Touched, first_pool1, first_pool2, pool1_exists, touched
+from ripe_lib.incremental.geometry import MAX_SPAN, Touched, first_pool1, first_pool2, pool1_exists, touched
 from ripe_lib.incremental.kernels import substitution_tables
-from ripe_lib.incremental.reference import MAX_SPAN, ReferenceGraph, compiled, floats
+from ripe_lib.incremental.reference import ReferenceGraph, compiled, floats
 from ripe_lib.incremental.wiring import Wiring
 
 
 class Graph(ReferenceGraph):
     """Compiled functions of one network for reference windows and their alternatives."""
-
-    max_span = MAX_SPAN
 
     def __init__(self, wiring: Wiring) -> None:
         super().__init__(wiring)

@@ -17,10 +17,8 @@ import numpy as np
 import tensorflow as tf
 
 from ripe_lib.encoding import ONE_HOT_ROWS
-from ripe_lib.incremental.geometry import Sizes, last_conv2_needed
+from ripe_lib.incremental.geometry import MAX_SPAN, Sizes, last_conv2_needed
 from ripe_lib.incremental.wiring import ConvPool, Wiring
-
-MAX_SPAN = 6  # longest changed stretch that is scored by difference
 
 
 class RegionPart(NamedTuple):

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ripe_lib.encoding import UNKNOWN, Codes
 from ripe_lib.errors import InputError, ShapeMismatchError
-from ripe_lib.incremental.geometry import first_pool2, last_conv2_needed, pool1_exists, touched
-from ripe_lib.incremental.wiring import read_wiring
+from ripe_lib.incremental.geometry import MAX_SPAN, first_pool2, last_conv2_needed, pool1_exists, touched
+from ripe_lib.incremental.wiring import Wiring, read_wiring
 from ripe_lib.models import Model
 from ripe_lib.predict import checked_codes, full_logits
 
@@ -74,6 +74,9 @@ class SubstitutionScorer:
     ----------
     model : Model
         Any model; the fast way needs the wiring of :mod:`ripe_lib.incremental.wiring`.
+    native : bool
+        Use compiled loops (:mod:`ripe_lib.incremental.native`) where they can be had: a CPU, relu activations, and
+        numba. Otherwise TensorFlow computes the same.
 
     Attributes
     ----------
@@ -86,12 +89,13 @@ class SubstitutionScorer:
     are read once: make a new scorer after changing them.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, native: bool = True) -> None:
         self.model = model
         wiring = read_wiring(model)
         self._graph: Any = None
         self._no_region: Any = None
-        if wiring is not None:
+        self._native = _native(wiring) if native and wiring is not None else None
+        if wiring is not None and self._native is None:
             from ripe_lib.incremental.graph import Graph
 
             self._graph = Graph(wiring)
@@ -99,7 +103,7 @@ class SubstitutionScorer:
     @property
     def is_incremental(self) -> bool:
         """Whether only what changes is computed."""
-        return self._graph is not None
+        return self._graph is not None or self._native is not None
 
     # --- references ------------------------------------------------------------------------------------------------
 
@@ -119,6 +123,8 @@ class SubstitutionScorer:
             About 90 kB per window with the paper's sizes: choose B accordingly.
         """
         seq_codes, region_codes = checked_codes(self.model, seq_codes, region_codes)
+        if self._native is not None and len(seq_codes):
+            return self._native_state(self._native.reference(seq_codes, region_codes), seq_codes, region_codes)
         if self._graph is None or not len(seq_codes):
             return ReferenceState(full_logits(self.model, seq_codes, region_codes), seq_codes, region_codes, None)
         region, row = self._region(region_codes, len(seq_codes))
@@ -152,14 +158,19 @@ class SubstitutionScorer:
         if starts.size and (starts.min() < 0 or starts.max() + length > len(codes)):
             raise InputError(f"windows: expected starts within 0..{len(codes) - length}, got others.")
         windows = codes[starts[:, None] + np.arange(length)]
-        if self._graph is None or not len(starts):
+        if not self.is_incremental or not len(starts):
             return self.reference(windows, region_codes)
         windows, region_codes = checked_codes(self.model, windows, region_codes)
+        if self._native is not None:
+            return self._native_state(self._native.tiled_reference(codes, starts, region_codes), windows, region_codes)
         region, row = self._region(region_codes, len(starts))
         conv1, pooled1, conv2 = self._graph.tiles(_tensor(codes))
         dense = self._graph.tiled_dense(pooled1, conv2, _index(starts), row, region)
         inner = _Inner(conv1, conv2, dense, starts, starts, self._graph.sizes.stride1, self._graph.n_pure)
         return ReferenceState(dense[-1].numpy(), windows, region_codes, inner)
+
+    def _native_state(self, inner: Any, seq_codes: Codes, region_codes: Codes | None) -> ReferenceState:
+        return ReferenceState(inner.dense[-1][:, : len(self.model.tasks)], seq_codes, region_codes, inner)
 
     def _region(self, region_codes: Codes | None, n_windows: int) -> tuple[Any, Any]:
         """Return the region part of the distinct region windows and each window's row in it."""
@@ -211,7 +222,12 @@ class SubstitutionScorer:
         span = alt.shape[1]
         output = np.empty((len(site), len(self.model.tasks)), dtype=np.float32)
         fast = self._can_difference(state, position, span)
-        for rows in _groups(position, fast):
+        if self._native is not None and fast.any():
+            rows = np.flatnonzero(fast)
+            output[rows] = self._native.alternatives(
+                state.inner, state.seq_codes, site[rows], position[rows], alt[rows]
+            )
+        for rows in _groups(position, fast) if self._native is None else ():
             for start in range(0, len(rows), _ROWS_PER_CALL):
                 part = rows[start : start + _ROWS_PER_CALL]
                 output[part] = self._one_position(state, site[part], int(position[part[0]]), alt[part])
@@ -236,7 +252,7 @@ class SubstitutionScorer:
         n_sites, length, n_alt = alt_codes.shape
         output = np.empty((n_sites, length, n_alt, len(self.model.tasks)), dtype=np.float32)
         inner = state.inner
-        if inner is None or inner.step2 != 1:
+        if inner is None or self._native is not None or inner.step2 != 1:
             grid = np.indices(alt_codes.shape)
             logits = self.alternatives(state, grid[0].ravel(), grid[1].ravel(), alt_codes.ravel())
             return logits.reshape(output.shape)
@@ -281,8 +297,10 @@ class SubstitutionScorer:
         ).numpy()
 
     def _can_difference(self, state: ReferenceState, position: NDArray[Any], span: int) -> NDArray[np.bool_]:
-        if self._graph is None or state.inner is None or span > self._graph.max_span:
+        if state.inner is None or span > MAX_SPAN:
             return np.zeros(len(position), dtype=bool)
+        if self._native is not None:
+            return np.ones(len(position), dtype=bool)
         needed = last_conv2_needed(self._graph.sizes, position, span)
         # Columns past the network's last are never used by a pool that exists.
         return (needed < state.inner.n_conv2) | (state.inner.n_conv2 == self._graph.n_conv2_readable)
@@ -318,6 +336,19 @@ class SubstitutionScorer:
         if alt.size and (alt.min() < 0 or alt.max() > UNKNOWN):
             raise InputError("alternatives: expected base codes 0 to 4, got others.")
         return site.astype(np.int64), position.astype(np.int64), alt.astype(np.uint8)
+
+
+def _native(wiring: Wiring) -> Any:
+    """Return the network as compiled loops, or None where they cannot be had."""
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        return None
+    try:
+        from ripe_lib.incremental.native import native_network
+    except ImportError:  # no numba
+        return None
+    return native_network(wiring)
 
 
 def sigmoid(logits: Logits) -> Logits:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
+from ripe_lib.variants.decimals import decimal_rows
 from ripe_lib.variants.score import META_COLUMNS, ScoredVariants, prefixes
 from ripe_lib.variants.summary import class_names
 from ripe_lib.vcf import annotated_line, escape, info_key
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from ripe_lib.models import Model
 
-DECIMALS = 6
 INFO_COLUMNS = ("ALLELE", "STRAND", "GENES", "REGION_TYPE", "STATUS")
 LAYOUTS = ("wide", "long", "biobank")
 _SUFFIXES = {
@@ -44,6 +44,7 @@ _SUFFIXES = {
 LONG_NAMES = {"ref": "ref_probability", "alt": "alt_probability"}  # the table has the alleles as ref and alt
 _BLOCK = 65_280  # bytes of text per BGZF block, as bgzip does
 _LEVEL = 2  # half the time of level 4, 5 % larger
+_WORTH_REPEATS = 1.15
 
 
 @dataclass(frozen=True)
@@ -188,22 +189,18 @@ def info_fields(scored_fields: Sequence[str], selection: Selection) -> list[tupl
 
 
 def _joined(values: NDArray[np.float32], fields: Sequence[str], separator: str) -> list[str]:
-    """Return one text per row of (n, t, F): numbers rounded, classes by name, NaN empty."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
+    """Return one text per row of (n, t, F): numbers with six decimals, classes by name, NaN empty."""
     n, n_tasks, n_fields = values.shape
-    flat = (np.round(values, DECIMALS) + np.float32(0)).ravel()  # + 0: no "-0"
-    texts = pc.fill_null(pa.array(flat, from_pandas=True).cast(pa.string()), "")
-    if "class" in fields:
-        is_class = np.zeros(values.shape, dtype=bool)
-        is_class[..., list(fields).index("class")] = True
-        names = class_names(values[is_class])
-        texts = pc.replace_with_mask(texts, pa.array(is_class.ravel()), pa.array(names, pa.string()))
-    offsets = pa.array(np.arange(0, values.size + 1, n_tasks * n_fields, dtype=np.int32))
-    if not n_tasks:
-        return [""] * n
-    return pc.binary_join(pa.ListArray.from_arrays(offsets, texts), separator).to_pylist()
+    texts = decimal_rows(values.reshape(n, n_tasks * n_fields), separator)
+    if "class" not in fields:
+        return texts
+    at = list(fields).index("class")
+    rows = []
+    for text, names in zip(texts, class_names(values[..., at]).tolist(), strict=True):
+        row = text.split(separator)
+        row[at::n_fields] = names
+        rows.append(separator.join(row))
+    return rows
 
 
 def _all_joined(
@@ -393,20 +390,27 @@ def joined(contents: Sequence[bytes], out: OutputFormat) -> bytes:
 
 def bgzf(data: bytes) -> bytes:
     """Compress into BGZF blocks, without the end marker: such pieces can be put one after another."""
-    blocks = []
+    start = data[:_BLOCK]
+    # Digits hardly repeat: where looking for repeats gains little, coding single characters takes half the time.
+    plain = len(_deflated(start, zlib.Z_HUFFMAN_ONLY)) <= _WORTH_REPEATS * len(_deflated(start))
+    strategy = zlib.Z_HUFFMAN_ONLY if plain else zlib.Z_DEFAULT_STRATEGY
+    return b"".join(_bgzf_blocks(data, strategy))
+
+
+def _bgzf_blocks(data: bytes, strategy: int) -> Iterator[bytes]:
     for at in range(0, len(data), _BLOCK):
         piece = data[at : at + _BLOCK]
-        packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15)
-        packed = packer.compress(piece) + packer.flush()
+        packed = _deflated(piece, strategy)
         if len(packed) > 65_000:  # text that cannot be compressed does not fit a block: store it in two
             half = len(piece) // 2
-            blocks += [bgzf(piece[:half]), bgzf(piece[half:])]
+            yield from _bgzf_blocks(piece[:half], strategy)
+            yield from _bgzf_blocks(piece[half:], strategy)
             continue
-        size = len(packed) + 25
-        blocks.append(
-            b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0"
-            + struct.pack("<H", size)
-            + packed
-            + struct.pack("<II", zlib.crc32(piece), len(piece))
-        )
-    return b"".join(blocks)
+        yield b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0" + struct.pack("<H", len(packed) + 25)
+        yield packed
+        yield struct.pack("<II", zlib.crc32(piece), len(piece))
+
+
+def _deflated(piece: bytes, strategy: int = zlib.Z_DEFAULT_STRATEGY) -> bytes:
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15, zlib.DEF_MEM_LEVEL, strategy)
+    return packer.compress(piece) + packer.flush()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ripe_lib.genome import Genome
 
 Logits = NDArray[np.float32]
-_SITES_AT_A_TIME = 1024  # reference windows whose intermediates are kept: about 90 MB with the paper's sizes
+_SITES_AT_A_TIME = 512  # reference windows whose intermediates are kept: about 15 MB with the paper's sizes
 _NEAR, _MANY = 32, 32  # nt between places that share work, and how many there must be
 
 

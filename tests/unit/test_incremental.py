@@ -1,5 +1,8 @@
 """The exact scorer against full passes, for several wirings and sizes."""
 
+import sys
+
+import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,13 +25,17 @@ from ripe_lib.incremental.geometry import (
     pool1_exists,
     touched,
 )
+from ripe_lib.incremental.native import native_network, toom_cook
+from ripe_lib.incremental.products import product
 from ripe_lib.incremental.wiring import read_wiring
+from ripe_lib.models import load_model
 from ripe_lib.predict import full_logits, predict_codes
 from tests.support.toy_models import random_model
 
-# Logits of these toy networks are of the order of 5; float32 sums in another order differ by a few 1e-7 of that.
+# Logits of these toy networks are of the order of 5; float32 sums in another order differ by a few 1e-7 of that
+# (Keras itself is 6e-6 from float64 there, the compiled loops 4e-6).
 LOGIT_TOLERANCE = 2e-5
-PROBABILITY_TOLERANCE = 1e-6
+PROBABILITY_TOLERANCE = 2e-6
 
 SMALL = {
     "filters": 6,
@@ -63,6 +70,7 @@ WIRINGS = {
         "region_length": 36,
         "sizes": {**SMALL, "left_pool": (1, 1), "merged_pool": (5, 3)},
     },
+    "wide_merged": {"sequence_length": 60, "region_length": 60, "sizes": {**SMALL, "merged_kernel": 8}},
     "towers": {"sequence_length": 60, "region_length": 80, "architecture": "towers", "sizes": SMALL_TOWERS},
     "towers_sequence": {
         "sequence_length": 50,
@@ -78,6 +86,15 @@ def model_of(name):
     if name not in _MODELS:
         _MODELS[name] = random_model(**WIRINGS[name])
     return _MODELS[name]
+
+
+def scorer_of(model, engine):
+    """The compiled loops, or their twin in TensorFlow."""
+    if engine == "loops":
+        return substitution_scorer(model)
+    if "tensorflow_scorer" not in model.cache:
+        model.cache["tensorflow_scorer"] = SubstitutionScorer(model, native=False)
+    return model.cache["tensorflow_scorer"]
 
 
 def random_windows(model, rng, n, unknown=0.1):
@@ -133,14 +150,19 @@ def test_touched_columns_are_those_that_see_the_stretch(
 # --- scores against full passes ------------------------------------------------------------------------------------
 
 
+ENGINES = pytest.mark.parametrize("engine", ["loops", "tensorflow"])
+
+
+@ENGINES
 @pytest.mark.parametrize("with_region", [True, False], ids=["region", "no_region"])
 @pytest.mark.parametrize("wiring", WIRINGS)
-def test_every_position_equals_full_passes(wiring, with_region, rng):
+def test_every_position_equals_full_passes(wiring, with_region, engine, rng):
     model = model_of(wiring)
     seq, region = random_windows(model, rng, 4)
     region = region if with_region else None
-    scorer = substitution_scorer(model)
+    scorer = scorer_of(model, engine)
     assert scorer.is_incremental
+    assert (scorer._native is not None) == (engine == "loops")
     state = scorer.reference(seq, region)
     np.testing.assert_allclose(state.logits, full_logits(model, seq, region), atol=LOGIT_TOLERANCE)
     np.testing.assert_allclose(state.probabilities, predict_codes(model, seq, region), atol=PROBABILITY_TOLERANCE)
@@ -155,13 +177,14 @@ def test_every_position_equals_full_passes(wiring, with_region, rng):
     np.testing.assert_allclose(sigmoid(got), predict_codes(model, windows, regions), atol=PROBABILITY_TOLERANCE)
 
 
+@ENGINES
 @pytest.mark.parametrize(
     ("wiring", "span"), [("small", 2), ("small", 6), ("small", 8), ("towers", 2), ("sequence_only", 3)]
 )
-def test_changed_stretches_equal_full_passes(wiring, span, rng):
+def test_changed_stretches_equal_full_passes(wiring, span, engine, rng):
     model = model_of(wiring)
     seq, region = random_windows(model, rng, 3)
-    scorer = substitution_scorer(model)
+    scorer = scorer_of(model, engine)
     state = scorer.reference(seq, region)
     position = np.arange(0, model.spec.sequence_length - span + 1, 3)
     position = np.append(position, model.spec.sequence_length - span)
@@ -173,20 +196,95 @@ def test_changed_stretches_equal_full_passes(wiring, span, rng):
     np.testing.assert_allclose(got, want, atol=LOGIT_TOLERANCE)
 
 
+@ENGINES
 @pytest.mark.parametrize("wiring", [*WIRINGS, "gru"])
-def test_an_equal_alternative_differs_by_exactly_nothing(wiring, rng):
+def test_an_equal_alternative_differs_by_exactly_nothing(wiring, engine, rng):
     if wiring == "gru":
         model = random_model(architecture="gru", sequence_length=40, region_length=40, sizes={"hidden": 8})
         assert not SubstitutionScorer(model).is_incremental
     else:
         model = model_of(wiring)
     seq, region = random_windows(model, rng, 3)
-    scorer = substitution_scorer(model)
+    scorer = scorer_of(model, engine)
     state = scorer.reference(seq, region)
     position = np.arange(model.spec.sequence_length)
     site = position % 3
     same = scorer.alternatives(state, site, position, seq[site, position])
     assert (same == state.logits[site]).all()
+
+
+@pytest.mark.parametrize("name", ["DeepRiPe/clip31", "DeepRiPe/clip31_paper"])
+def test_shipped_models_equal_full_passes(name, rng):
+    model = load_model(name)
+    seq, region = random_windows(model, rng, 40, unknown=0.02)
+    position, alt = rng.integers(0, 150, 40), rng.integers(0, 4, 40).astype(np.uint8)
+    state = substitution_scorer(model).reference(seq, region)
+    got = sigmoid(substitution_scorer(model).alternatives(state, np.arange(40), position, alt))
+    want = predict_codes(model, mutated(seq, np.arange(40), position, alt), region)
+    np.testing.assert_allclose(state.probabilities, predict_codes(model, seq, region), rtol=0, atol=2e-6)
+    np.testing.assert_allclose(got, want, rtol=0, atol=2e-6)
+
+
+def test_many_windows_are_spread_over_threads_and_stay_the_same(rng):
+    model = model_of("towers")
+    seq, region = random_windows(model, rng, 200)
+    scorer = substitution_scorer(model)
+    site, position = np.arange(200), rng.integers(0, 60, 200)
+    alt = rng.integers(0, 4, 200).astype(np.uint8)
+    state = scorer.reference(seq, region)
+    whole = scorer.alternatives(state, site, position, alt)
+    for row in range(0, 200, 17):
+        alone = scorer.reference(seq[row : row + 1], region[row : row + 1])
+        assert (alone.logits[0] == state.logits[row]).all()
+        one = scorer.alternatives(alone, np.zeros(1, dtype=int), position[row : row + 1], alt[row : row + 1])
+        assert (one[0] == whole[row]).all()
+
+
+def test_without_numba_tensorflow_does_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ripe_lib.incremental.native", None)
+    scorer = SubstitutionScorer(model_of("small"))
+    assert scorer.is_incremental
+    assert scorer._native is None
+
+
+def test_loops_know_relu_and_narrow_kernels_only():
+    wiring = read_wiring(model_of("small"))
+    assert native_network(wiring) is not None
+    elu = wiring.seq._replace(activation=keras.activations.elu)
+    assert native_network(wiring._replace(seq=elu)) is None
+    wide = wiring.seq._replace(kernel=np.zeros((13, 4, 6), dtype=np.float32))
+    assert native_network(wiring._replace(seq=wide)) is None
+
+
+@given(
+    n_rows=st.integers(1, 20),
+    k=st.integers(1, 300),
+    n_columns=st.integers(1, 6).map(lambda n: 16 * n),
+    step=st.integers(1, 40),
+    seed=st.integers(0, 2**16),
+)
+@settings(max_examples=40, deadline=None)
+def test_products_of_overlapping_rows(n_rows, k, n_columns, step, seed):
+    random = np.random.default_rng(seed)
+    a = random.standard_normal(3 + step * (n_rows - 1) + k).astype(np.float32)
+    b = random.standard_normal((k, n_columns)).astype(np.float32)
+    bias = random.standard_normal(n_columns).astype(np.float32)
+    c = np.full(5 + n_rows * (n_columns + 7), np.nan, dtype=np.float32)
+    product(a, 3, step, b.ravel(), 0, n_columns, n_columns, bias, c, 5, n_columns + 7, n_rows, k)
+    rows = a[3 + step * np.arange(n_rows)[:, None] + np.arange(k)].astype(np.float64)
+    got = c[5:].reshape(n_rows, -1)
+    np.testing.assert_allclose(got[:, :n_columns], rows @ b + bias, atol=1e-6 * k + 1e-5)
+    assert np.isnan(got[:, n_columns:]).all()
+    assert np.isnan(c[:5]).all()
+
+
+@pytest.mark.parametrize("width", range(3, 7))
+def test_toom_cook_is_a_convolution(width, rng):
+    n_outputs = 9 - width
+    kernel, inputs = rng.standard_normal(width), rng.standard_normal(8)
+    to_points, of_kernel, from_points = toom_cook(n_outputs, width)
+    got = from_points @ ((of_kernel @ kernel) * (to_points @ inputs))
+    np.testing.assert_allclose(got, np.correlate(inputs, kernel, "valid"), atol=1e-12)
 
 
 def test_another_wiring_is_scored_by_full_passes(rng):
@@ -232,8 +330,9 @@ def test_mutagenesis_of_some_tasks_as_logits(rng):
         in_silico_mutagenesis(model, seq, region, tasks=["QKI"])
 
 
-@pytest.mark.parametrize("wiring", ["paper", "sequence_only", "small", "towers"])
-def test_neighbouring_windows_equal_separate_ones(wiring, rng):
+@ENGINES
+@pytest.mark.parametrize("wiring", ["paper", "sequence_only", "small", "wide_merged", "towers"])
+def test_neighbouring_windows_equal_separate_ones(wiring, engine, rng):
     model = model_of(wiring)
     length = model.spec.sequence_length
     stretch = rng.integers(0, 5, length + 25).astype(np.uint8)
@@ -242,7 +341,7 @@ def test_neighbouring_windows_equal_separate_ones(wiring, rng):
     region = None
     if model.spec.has_region:
         region = rng.integers(0, 5, (len(starts), model.spec.region_length)).astype(np.uint8)
-    scorer = substitution_scorer(model)
+    scorer = scorer_of(model, engine)
     state = scorer.tiled_reference(stretch, starts, region)
     assert (state.seq_codes == windows).all()
     np.testing.assert_allclose(state.logits, full_logits(model, windows, region), atol=LOGIT_TOLERANCE)

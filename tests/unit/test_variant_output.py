@@ -3,17 +3,21 @@
 import gzip
 import os
 import shutil
+import sys
 
 import numpy as np
 import pandas as pd
 import pysam
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 import ripe_lib
 from ripe_lib.cli.main import main
 from ripe_lib.errors import InputError, UnknownNameError
 from ripe_lib.variants import VariantOptions
 from ripe_lib.variants import output as variant_output
+from ripe_lib.variants.decimals import decimal_rows, plain_decimal_rows
 from ripe_lib.variants.format import OutputFormat, bgzf
 from ripe_lib.variants.output import write_scores as really_write_scores
 from ripe_lib.variants.peaks import Peaks
@@ -245,6 +249,40 @@ def test_suffix_decides_and_mistakes_are_told():
             OutputFormat.of(name, layout, top)
     with pytest.raises(UnknownNameError, match="unknown region type 'utr3'"):
         RowFilter(region_types=("utr3",))
+
+
+@given(
+    st.lists(
+        st.one_of(st.floats(width=32), st.floats(-20, 20, width=32), st.integers(-50, 50).map(lambda n: n / 2**24)),
+        min_size=12,
+        max_size=12,
+    )
+)
+@example([0.0, -0.0, 0.5, -5e-7, 9.9999995, 999999.9, 1e6, 123456789.0, 9.99e11, 2e12, float("inf"), float("nan")])
+@settings(deadline=None)
+def test_decimals_are_those_of_python(numbers_given):
+    values = np.array(numbers_given, dtype=np.float32).reshape(3, 4)
+    assert decimal_rows(values, "|") == plain_decimal_rows(values, "|")
+
+
+def test_decimals_without_numba(monkeypatch):
+    values = np.array([[0.25, np.nan, -1e-9]], dtype=np.float32)
+    monkeypatch.setitem(sys.modules, "ripe_lib.variants.decimal_loop", None)
+    assert decimal_rows(values, ",") == ["0.250000,,0.000000"]
+    assert decimal_rows(values[:, :0], ",") == [""]
+
+
+def test_no_decimals():
+    assert decimal_rows(np.zeros((2, 0), dtype=np.float32), ",") == ["", ""]
+    assert decimal_rows(np.zeros((0, 2), dtype=np.float32), ",") == []
+
+
+@pytest.mark.parametrize("repeated", [True, False], ids=["repeats", "digits"])
+def test_compression_looks_for_repeats_where_there_are_some(repeated, rng):
+    text = b"0/0:35\t" * 40_000 if repeated else b"|".join(b"%.6f" % x for x in rng.random(40_000))
+    packed = bgzf(text)
+    assert gzip.decompress(packed) == text
+    assert len(packed) < len(text) * (0.02 if repeated else 0.6)
 
 
 def test_bgzf_blocks_are_bgzf(tmp_path):
