@@ -232,10 +232,10 @@ def scan_report(
     if len(sites) < result.n_sites:
         report.add_text(f"The {len(sites):,} best of {result.n_sites:,} sites are listed.")
     report.add_table(sites, caption="Sites, best first; tasks link to pictures.", links={"task": links})
-    if result.thresholds:
-        table = pd.DataFrame({"task": list(result.thresholds), "threshold": list(result.thresholds.values())})
+    if len(result.thresholds):
         report.add_heading("Thresholds")
-        report.add_table(table, caption="Probability from which a bin belongs to a site.")
+        report.add_text(f"{result.threshold_note[:1].upper()}{result.threshold_note[1:]}.")
+        report.add_table(result.thresholds, caption="Probability from which a bin belongs to a site, and for what.")
     if shown:
         report.add_heading("Pictures")
         report.add_text(

@@ -12,6 +12,7 @@ from ripe_lib.scan.memory import SequenceSource
 from ripe_lib.scan.plots import scan_report, view_figure, views, write_pictures
 from ripe_lib.scan.run import ScanOptions, scan_to_files
 from ripe_lib.scan.sources import GenomeSource
+from ripe_lib.scan.thresholds import ThresholdChoice
 from tests.support.motif_model import motif_model
 from tests.support.scan_genome import random_rna
 
@@ -26,7 +27,7 @@ def scanned(tmp_path_factory):
     (folder / "g.fa").write_text(f">c\n{letters}\n")
     source = GenomeSource(str(folder / "g.fa"), None, (("c", "+", 0, 6000), ("c", "-", 0, 6000)))
     model = motif_model()
-    options = ScanOptions(threshold=0.5)
+    options = ScanOptions(thresholds=ThresholdChoice(threshold=0.5))
     result = scan_to_files(model, source, attributions=folder / "m.h5", options=options)
     return model, source, result, folder
 
