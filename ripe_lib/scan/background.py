@@ -32,7 +32,7 @@ BIN_RATE, RNA_RATE = 0.01, 0.05  # default false-positive rates: of bins, of sho
 SHORT_INPUT = 100_000  # nt; below this an input's own composition is a signal, not a background
 NULL_RUN = 2_000  # letters shuffled together
 NULL_HITS = 20  # units of background that should at least reach the threshold
-LEAST_BINS, LEAST_RNAS = 5_000, 1_000
+LEAST_BINS, LEAST_RNAS = 5_000, 2_000
 LENGTH_RATIO = 1.25  # longest to shortest RNA that share a background
 
 Replace = Callable[[Codes, np.random.Generator], Codes]

@@ -12,12 +12,12 @@ import pandas as pd
 
 from ripe_lib.attribution import CompletenessWarning, integrated_gradients
 from ripe_lib.encoding import one_hot
-from ripe_lib.errors import OutputError
 from ripe_lib.figures import new_figure, save_figure, style
 from ripe_lib.models import Model
 from ripe_lib.plot import REGION_COLORS, plot_logo
 from ripe_lib.report import Report
 from ripe_lib.scan.engine import Scanner
+from ripe_lib.scan.output import check_folder
 from ripe_lib.scan.run import ScanResult, scores_of_runs
 from ripe_lib.scan.sources import Run, Source, peak_windows
 from ripe_lib.scan.tracks import safe_name
@@ -249,8 +249,7 @@ def scan_report(
 
 
 def _made(folder: str | Path) -> Path:
+    check_folder(folder)
     path = Path(folder)
-    if path.exists() and not path.is_dir():
-        raise OutputError(f"{path}: expected a folder for pictures, got a file.")
     path.mkdir(parents=True, exist_ok=True)
     return path

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ripe_lib.atomic import remove_leftovers
 from ripe_lib.chunked import Chunk, Progress, fingerprint_of, load_once, parts_directory, remove_parts, run_chunks
 from ripe_lib.errors import InputError
 from ripe_lib.models import Model, load_model
@@ -172,6 +173,8 @@ def scan_to_files(
             result.n_sites = site_writer.n_sites
             result.best_sites = site_writer.best_sites
     result.files = [*opened.files, *map(Path, named[len(outputs) :])]
+    for path in result.files:
+        remove_leftovers(path)  # of a run that was killed while it wrote
     remove_parts(parts_dir)
     return result
 
@@ -179,6 +182,11 @@ def scan_to_files(
 def _plan(model: Model, source: Source, options: ScanOptions) -> tuple[list[Run], int, bool]:
     if options.step is not None and options.step < 1:
         raise InputError(f"step: expected at least 1, got {options.step}.")
+    window = model.spec.sequence_length
+    if options.kmer_length is not None and not 0 <= options.kmer_length <= window:
+        raise InputError(f"k-mer length: expected 0 (none) to {window} (the window), got {options.kmer_length}.")
+    if not 0 <= options.min_score <= 1:
+        raise InputError(f"least score: expected a probability, got {options.min_score}.")
     n_letters = sum(run.n for run in source.runs(1))
     step = options.step or default_step(model, n_letters)
     return source.runs(step), step, n_letters > LONG_INPUT

@@ -178,6 +178,7 @@ class SiteWriter:
 
     def _to_genome(self, frame: pd.DataFrame, transcript: str) -> pd.DataFrame:
         """Replace transcript coordinates by those of the genome, keeping them in columns of their own."""
+        frame = frame.copy()  # the one with the coordinates of the transcript is kept for pictures
         frame["transcript"] = transcript
         frame["transcript_start"], frame["transcript_end"] = frame["start"], frame["end"]
         if not len(frame) or self._transcripts is None:

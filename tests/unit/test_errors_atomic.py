@@ -126,3 +126,25 @@ def test_failure_in_a_folder_leaves_the_old_one(tmp_path):
         fail()
     assert os.listdir(path) == ["old"]
     assert os.listdir(tmp_path) == ["out"]
+
+
+def test_leftovers_of_killed_processes_are_removed_and_others_stay(tmp_path):
+    import subprocess
+    import sys
+
+    from ripe_lib.atomic import remove_leftovers
+
+    code = (
+        "import os, signal, sys\nfrom ripe_lib.atomic import atomic_file\n"
+        "with atomic_file(sys.argv[1]) as path:\n    path.write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    for name in ("o.tsv", "o[1].tsv"):
+        subprocess.run([sys.executable, "-c", code, tmp_path / name], check=False)
+    with atomic_file(tmp_path / "o.tsv") as mine:
+        mine.write_text("whole")
+        assert len(list(tmp_path.iterdir())) == 3
+        remove_leftovers(tmp_path / "o.tsv")
+        assert mine.is_file()
+        remove_leftovers(tmp_path / "o[1].tsv")
+    assert [path.name for path in tmp_path.iterdir()] == ["o.tsv"]

@@ -324,8 +324,10 @@ def test_interrupted_scan_resumes_to_the_same_files(tmp_path, genome, tiny_model
     with pytest.raises(KeyboardInterrupt, match="stopped"):
         scan_to_files(tiny_model, source, [tmp_path / "b.tsv"])
     assert not (tmp_path / "b.tsv").exists()
+    (tmp_path / ".4194305-abcdef.part.b.tsv").write_text("of a killed process")  # no process has so high a number
     scan_to_files(tiny_model, source, [tmp_path / "b.tsv"])
     assert calls == [0, 1, 2, 2, 3, 4]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tsv", "b.tsv"]
     assert (tmp_path / "b.tsv").read_bytes() == (tmp_path / "a.tsv").read_bytes()
     assert not parts_directory(tmp_path / "b.tsv").exists()
 
