@@ -218,8 +218,8 @@ def scan_report(
     report.add_heading("Sites")
     report.add_text(
         "A site is a stretch of bins at or above the threshold of its task; `peak` is its highest bin, `kmer` the "
-        "k-mer without which the peak's score falls most (`kmer_effect`, in logits). Coordinates are 0-based, "
-        "half-open."
+        "k-mer without which the peak's score falls most (`kmer_effect`, in logits), `fpr` the share of the background "
+        "that scores as high. Coordinates are 0-based, half-open."
     )
     sites = result.best_sites.head(max_rows)
     shown = views(source, sites, max_pictures)
@@ -231,11 +231,14 @@ def scan_report(
     links = [anchor_of.get((site.chrom, site.strand, site.start, site.task)) for site in sites.itertuples()]
     if len(sites) < result.n_sites:
         report.add_text(f"The {len(sites):,} best of {result.n_sites:,} sites are listed.")
-    report.add_table(sites, caption="Sites, best first; tasks link to pictures.", links={"task": links})
+    first = ["chrom", "start", "end", "strand", "task", "score", "fpr", "kmer", "kmer_effect"]  # seen without scrolling
+    shown_sites = sites[[*first, *(column for column in sites.columns if column not in first)]]
+    report.add_table(shown_sites, caption="Sites, best first; tasks link to pictures.", links={"task": links})
     if len(result.thresholds):
         report.add_heading("Thresholds")
         report.add_text(f"{result.threshold_note[:1].upper()}{result.threshold_note[1:]}.")
-        report.add_table(result.thresholds, caption="Probability from which a bin belongs to a site, and for what.")
+        table = result.thresholds.rename(columns={"of": "input"})
+        report.add_table(table, caption="Probability from which a bin belongs to a site, and for what.")
     if shown:
         report.add_heading("Pictures")
         report.add_text(

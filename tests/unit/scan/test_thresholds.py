@@ -1,6 +1,8 @@
 """Thresholds from the calibration, and choices that contradict themselves."""
 
+import re
 import types
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -136,3 +138,13 @@ def test_sites_carry_their_threshold_and_rate(tmp_path, rng):
     assert sites.loc["long", "fpr"] <= 0.01
     assert sites["fpr"].min() >= 1 / 6000
     assert "of random RNAs as short as these show a site" in result.threshold_note
+
+
+def test_table_of_the_documentation():
+    """``docs/scan.md`` says which threshold a precision of one half takes."""
+    text = (Path(__file__).parents[3] / "docs" / "scan.md").read_text()
+    rows = re.findall(r"\| (0\.\d+) \| (0\.\d+) \|$", text, re.MULTILINE)
+    assert len(rows) == 4
+    for prevalence, threshold in rows:
+        expected = threshold_for_precision(0.5, prevalence=float(prevalence), calibrated_at=0.2)
+        assert float(threshold) == pytest.approx(expected, abs=0.005)
