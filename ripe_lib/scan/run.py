@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ import pandas as pd
 
 from ripe_lib.atomic import remove_leftovers
 from ripe_lib.chunked import Chunk, Progress, fingerprint_of, load_once, parts_directory, remove_parts, run_chunks
-from ripe_lib.errors import InputError
+from ripe_lib.errors import InputError, OutputError
 from ripe_lib.models import Model, load_model
 from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.network import Array
@@ -153,7 +153,7 @@ def scan_to_files(
         chunks, work, parts_dir=parts_dir, fingerprint=fingerprint, suffix=".npy",
         scheduler=options.scheduler, progress=progress,
     )  # fmt: skip
-    with ExitStack() as stack:
+    with _kept_parts(parts_dir), ExitStack() as stack:
         opened = Outputs(source, outputs, scanner.tasks, strands, step, options.long, options.min_score, stack)
         site_writer = None
         if thresholds is not None:
@@ -177,6 +177,16 @@ def scan_to_files(
         remove_leftovers(path)  # of a run that was killed while it wrote
     remove_parts(parts_dir)
     return result
+
+
+@contextmanager
+def _kept_parts(parts_dir: Path) -> Iterator[None]:
+    """Say of outputs that cannot be written where the scores are."""
+    try:
+        yield
+    except OutputError as error:
+        text = str(error).removesuffix(" Nothing was left behind.")
+        raise OutputError(f"{text} The scores are kept in {parts_dir}; the same command goes on from there.") from error
 
 
 def _plan(model: Model, source: Source, options: ScanOptions) -> tuple[list[Run], int, bool]:
@@ -260,8 +270,20 @@ class ScanWork:
     def __call__(self, chunk: Chunk, path: Path) -> None:
         """Write the scores (n, T) of the piece's bins, ascending in each run."""
         scanner = self._scanner or load_once(_scanner_for, self._key)
-        with path.open("wb") as handle:
-            np.save(handle, scores_of_runs(scanner, self._source, chunk.payload))
+        _write_part(path, scores_of_runs(scanner, self._source, chunk.payload))
+
+
+def _write_part(path: Path, scores: Array) -> None:
+    header = np.lib.format.header_data_from_array_1_0(scores)
+    try:
+        with path.open("wb") as handle:  # not np.save: of a full disk it says no more than how many bytes are missing
+            np.lib.format.write_array_header_1_0(handle, header)
+            handle.write(scores.tobytes())
+    except OSError as error:
+        raise OutputError(
+            f"{path.parent}: scores could not be kept there ({error.strerror or error}). "
+            "Make room; the same command goes on with what is there."
+        ) from error
 
 
 def scores_of_runs(scanner: Scanner, source: Source, runs: Sequence[Run]) -> Array:

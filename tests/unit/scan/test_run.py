@@ -1,9 +1,11 @@
 """From sources to files."""
 
+import errno
 import gzip
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -11,15 +13,16 @@ import pandas as pd
 import pyBigWig
 import pytest
 
-from ripe_lib.chunked import parts_directory
+from ripe_lib.chunked import Chunk, parts_directory
 from ripe_lib.errors import InputError, OutputError
 from ripe_lib.genome import Genome
 from ripe_lib.rna_fasta import read_rna_fasta
+from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.memory import scan_sequence
 from ripe_lib.scan.run import ScanOptions, ScanWork, default_step, pack, scan_to_files
 from ripe_lib.scan.sources import GenomeSource, RnaSource, Run, TranscriptSource
 from ripe_lib.scan.thresholds import ThresholdChoice
-from ripe_lib.scan.tracks import read_tracks
+from ripe_lib.scan.tracks import TableWriterOfBins, read_tracks
 from tests.support.motif_model import motif_model
 from tests.support.scan_genome import random_rna, region_letters, write_fasta, write_genome
 
@@ -371,3 +374,41 @@ def test_scan_sequence_refuses_what_is_wrong(motifs):
         scan_sequence(motifs, "ACZ")
     with pytest.raises(InputError, match=r"as many letters as bases \(3\), got 2"):
         scan_sequence(motifs, "ACG", region="ii")
+
+
+FULL = Path("/dev/full")  # a file whose disk is always full
+needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
+
+
+@needs_full
+def test_full_disk_while_scores_are_computed(tiny_model, rna):
+    source = rna[0]
+    work = ScanWork(tiny_model, source, 1, tiny_model.tasks, None, 64, Scanner(tiny_model))
+    with pytest.raises(OutputError, match=r"/dev: scores could not be kept there \(No space left on device\)"):
+        work(Chunk(0, tuple(source.runs(1))), FULL)
+
+
+@needs_full
+def test_full_disk_while_the_fasta_is_read(tmp_path):
+    path = write_fasta(tmp_path / "r.fa", {"a": "ACGU" * 10_000})
+    with pytest.raises(OutputError, match=r"/dev/full: the bases could not be kept there .*No space left"):
+        read_rna_fasta(path, FULL)
+
+
+def test_full_disk_while_outputs_are_written_keeps_the_scores(tmp_path, rna, tiny_model, monkeypatch):
+    source = rna[0]
+    scan_to_files(tiny_model, source, [tmp_path / "whole.tsv"])
+    original = TableWriterOfBins.add
+
+    def full(self, *arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(TableWriterOfBins, "add", full)
+    expected = r"o\.tsv: could not be written \(No space left on device\)\. The scores are kept in .*\.o\.tsv\.parts"
+    with pytest.raises(OutputError, match=expected):
+        scan_to_files(tiny_model, source, [tmp_path / "o.tsv"])
+    assert not (tmp_path / "o.tsv").exists()
+    monkeypatch.setattr(TableWriterOfBins, "add", original)
+    monkeypatch.setattr(ScanWork, "__call__", lambda *_: pytest.fail("computed again"))
+    scan_to_files(tiny_model, source, [tmp_path / "o.tsv"])
+    assert (tmp_path / "o.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes()
