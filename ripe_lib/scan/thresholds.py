@@ -4,8 +4,8 @@ Calibration. The probabilities of a calibrated model hold where a share ``c`` (0
 looks at windows of which a share ``R`` is bound, a window with probability ``p`` is bound with the odds
 ``p / (1 - p) * (R / (1 - R)) / (c / (1 - c))`` (Bayes). The threshold for *precision* ``P`` is the ``p`` at which this
 is ``P``: the weakest site called is real with probability ``P``, the others with more. It is the same for all tasks,
-because each has its own calibration. It asks for trust in the calibration; it was measured on windows of 101 or more
-known bases, not on short RNAs.
+because each has its own calibration. It asks for trust in the calibration, which was fitted on windows with 101 or more
+known bases; on shorter RNAs the probabilities of many tasks are far too high.
 """
 
 from __future__ import annotations
@@ -147,6 +147,8 @@ def find_thresholds(scanner: Scanner, source: Source, runs: Sequence[Run], choic
             f"threshold {fixed:.3f} for all tasks: where {prevalence:g} of the places are bound, a bin with this "
             f"probability is bound with probability {choice.precision:g}"
         )
+        if any(group.is_short for group in groups_of(source, runs, scanner.lengths[0])):
+            explanation += "; the calibration does not hold for RNAs shorter than the window, compare with --fpr"
     if fixed is not None:
         group = Group(tuple(runs), None)
         return Thresholds([group], tasks, np.full((1, n_tasks), fixed), explanation=explanation)

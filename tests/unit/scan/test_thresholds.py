@@ -66,6 +66,10 @@ def test_find_thresholds_from_the_calibration(calibrated):
     assert found.backgrounds == []
     assert np.isnan(found.rates("r", [0], np.array([0.5]))).all()
     assert "where 0.01 of the places are bound" in found.explanation
+    assert "shorter than the window" not in found.explanation
+    short = SequenceSource(np.zeros(42, np.uint8))
+    warned = find_thresholds(scanner, short, short.runs(1), ThresholdChoice(precision=0.5))
+    assert "does not hold for RNAs shorter than the window" in warned.explanation
     own = find_thresholds(scanner, source, source.runs(1), ThresholdChoice(precision=0.6))
     np.testing.assert_allclose(own.of("r"), [0.6] * 2)
 
