@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import shutil
 import tempfile
@@ -82,6 +83,28 @@ def check_room(path: str | Path, n_bytes: int) -> None:
     # Some network file systems do not tell their size.
     if usage.total and usage.free < n_bytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def remove_leftovers(path: str | Path) -> None:
+    """Remove what :func:`atomic_file` could not: temporaries of ``path`` whose process was killed.
+
+    Temporaries of processes that still run on this machine are left alone.
+    """
+    path = Path(path)
+    for file in path.parent.glob(f".*.part.{glob.escape(path.name)}"):
+        pid = file.name[1:].partition("-")[0]
+        if pid.isdecimal() and not _is_running(int(pid)):
+            file.unlink(missing_ok=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 @contextmanager

@@ -10,6 +10,7 @@ are unknown.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import re
@@ -25,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.encoding import BASE_TABLE, REGION_LETTERS, REGION_TABLE, Codes, encode_region
-from ripe_lib.errors import InputError, MissingFileError
+from ripe_lib.errors import InputError, MissingFileError, OutputError
 
 STDIN = "-"
 _BLANKS = b" \t\r\n"
@@ -119,7 +120,7 @@ def read_rna_fasta(
     lengths, offsets, region_offsets = [], [], []
     digest = hashlib.sha256()
     written = 0
-    with scratch.open("wb") as out:
+    with _scratch(scratch) as out:
         for record in _records(source, where):
             if record.name in seen:
                 raise InputError(
@@ -147,6 +148,20 @@ def read_rna_fasta(
         raise InputError(f"{region_file}: expected only names of {where}, got {extra[0]!r}.")
     arrays = [np.array(values, dtype=np.int64) for values in (lengths, offsets, region_offsets)]
     return RnaRecords(scratch, names, arrays[0], arrays[1], arrays[2], digest.hexdigest())
+
+
+@contextmanager
+def _scratch(path: Path) -> Iterator[IO[bytes]]:
+    try:
+        with path.open("wb") as out:
+            yield out
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS}:
+            raise
+        raise OutputError(
+            f"{path}: the bases could not be kept there while they are scanned ({error.strerror}). "
+            "They need a byte each beside the first output; make room or choose another folder."
+        ) from error
 
 
 def _bases(record: RawRecord, where: str) -> Codes:

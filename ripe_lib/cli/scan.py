@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ripe_lib.models import Model
     from ripe_lib.scan.run import ScanResult
     from ripe_lib.scan.sources import Source
+    from ripe_lib.scan.thresholds import ThresholdChoice
 
 EXAMPLES = """
 examples:
@@ -84,18 +85,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     bins.add_argument("--threshold", type=float, metavar="P", help="probability from which a bin belongs to a site")
     bins.add_argument(
+        "--precision",
+        type=float,
+        metavar="P",
+        help="instead, from the calibration: the weakest site is real with probability P",
+    )
+    bins.add_argument(
+        "--prevalence",
+        type=float,
+        metavar="R",
+        help="with --precision: share of the places scanned that are bound (default: that of the calibration, 0.2)",
+    )
+    bins.add_argument(
         "--fpr",
         type=float,
-        default=0.01,
         metavar="R",
-        help="without --threshold: share of bins of the background that may pass (default 0.01)",
+        help="instead, and the default: share of bins of a background that may be in a site (default 0.01); of RNAs "
+        "shorter than the window, share of random RNAs as short that may show a site (default 0.05)",
     )
     bins.add_argument(
         "--background",
         choices=("auto", "input", "human"),
         default="auto",
-        help="input: the input, dinucleotides shuffled; human: random sequence with the dinucleotides of human "
-        "genes; auto: human below 100,000 nt",
+        help="for --fpr; input: the input, dinucleotides shuffled; human: random sequence with the dinucleotides of "
+        "human genes; auto: human for RNAs shorter than the window and below 100,000 nt",
     )
     bins.add_argument(
         "--distance",
@@ -116,11 +129,14 @@ def run(args: argparse.Namespace) -> None:
     _check_arguments(args)
     from ripe_lib.figures import checked_formats
     from ripe_lib.models import load_model
-    from ripe_lib.scan.output import check_outputs
+    from ripe_lib.scan.output import check_folder, check_outputs
 
     if not (args.output or args.sites or args.attributions):
         raise InputError("expected at least one output, got none. Name one with -o or --sites.")
     check_outputs(args.output, args.sites, args.attributions)
+    for folder in filter(None, (args.plots, args.report)):
+        check_folder(folder)
+    _threshold_choice(args)
     formats = checked_formats(args.plot_format)
     model = load_model(args.model)
     with _source(args, model) as source:
@@ -133,16 +149,13 @@ def _scan(args: argparse.Namespace, model: Model, source: Source, formats: tuple
     options = ScanOptions(
         step=args.step,
         tasks=args.task,
-        threshold=args.threshold,
-        false_positive_rate=args.fpr,
-        background=args.background,
+        thresholds=_threshold_choice(args),
         distance=args.distance,
         kmer_length=args.kmer_length,
         long=args.long,
         min_score=args.min_score,
         threads=args.threads,
         batch_size=args.batch_size,
-        seed=args.seed,
         scheduler=args.dask,
     )
     with progress(quiet=args.quiet, unit="part", desc="scan") as bar:
@@ -163,16 +176,27 @@ def _scan(args: argparse.Namespace, model: Model, source: Source, formats: tuple
         )
     files = [str(path) for path in result.files]
     named = ", ".join(files[:4]) + (f" and {len(files) - 4} more" if len(files) > 4 else "")
-    sites = f", {result.n_sites} sites" if result.thresholds else ""
+    sites = f", {result.n_sites} sites" if len(result.thresholds) else ""
     note(f"{result.n_bins} bins of {result.step} nt{sites}: {named}", quiet=args.quiet)
-    if result.thresholds and args.threshold is None:
-        values = sorted(result.thresholds.values())
-        note(
-            f"thresholds {values[0]:.3f} to {values[-1]:.3f}: {args.fpr:g} of the bins of the background reach them",
-            quiet=args.quiet,
-        )
+    if result.threshold_note:
+        note(result.threshold_note, quiet=args.quiet)
     if args.plots or args.report:
         _draw(args, model, source, result, formats)
+
+
+def _threshold_choice(args: argparse.Namespace) -> ThresholdChoice:
+    from ripe_lib.scan.thresholds import ThresholdChoice
+
+    choice = ThresholdChoice(
+        threshold=args.threshold,
+        precision=args.precision,
+        prevalence=args.prevalence,
+        false_positive_rate=args.fpr,
+        background=args.background,
+        seed=args.seed,
+    )
+    choice.check()
+    return choice
 
 
 def _draw(args: argparse.Namespace, model: Model, source: Source, result: ScanResult, formats: tuple[str, ...]) -> None:

@@ -87,7 +87,7 @@ class Scanner:
     ) -> None:
         if step < 1:
             raise InputError(f"step: expected at least 1, got {step}.")
-        self.model, self.step, self.batch_size = model, step, batch_size
+        self.model, self.step, self.batch_size, self._n_threads = model, step, batch_size, threads
         self.tasks = list(dict.fromkeys(model.tasks if tasks is None else tasks))
         self.columns = np.array([model.spec.task_index(task) for task in self.tasks], dtype=np.intp)
         self._dense = dense_scanner(model, self.columns)
@@ -100,6 +100,12 @@ class Scanner:
     def is_shared(self) -> bool:
         """Whether neighbouring windows share their work."""
         return self._dense is not None
+
+    def at_step(self, step: int) -> Scanner:
+        """Return a scanner of the same model and tasks with another distance of windows."""
+        if step == self.step:
+            return self
+        return Scanner(self.model, step=step, tasks=self.tasks, threads=self._n_threads, batch_size=self.batch_size)
 
     def scores(self, stretches: Sequence[Stretch]) -> list[Array]:
         """Return probabilities, one array (n, T) per stretch."""

@@ -24,7 +24,8 @@ seventh digit. With a step above 1 only the phases that windows use are computed
 along the block (0.25 everywhere, or deep inside an intron) costs nothing: its branch is one constant.
 
 Networks with two separate towers (the region branch meets the sequence in the hidden layer) have no junction and no
-second convolution of the region branch; the rest is the same.
+second convolution of the region branch; the rest is the same. Where their region types change now and then, only the
+changes are computed (:mod:`ripe_lib.scan.region_steps`).
 
 All sizes are read from the layers. For a network of another wiring (GRU, extra layers, other activations)
 :func:`dense_scanner` gives None, and :mod:`ripe_lib.scan.engine` predicts whole windows.
@@ -48,6 +49,7 @@ from scipy.special import expit
 from ripe_lib.encoding import ONE_HOT_ROWS, UNKNOWN, Codes
 from ripe_lib.incremental.wiring import ConvPool, Wiring, read_wiring
 from ripe_lib.models import Model
+from ripe_lib.scan.region_steps import RegionSteps
 
 Array = NDArray[np.float32]
 
@@ -156,6 +158,12 @@ class DenseScanner:
         self._n_variable = self._first_right_pool * n_filters
         weights = self._dense[0][0]
         self._first_dense = (_Product(weights), _Product(weights[: self._n_variable]))
+        self._region_steps: RegionSteps | None = None
+        if self._is_tower and w.region is not None:
+            branch = w.region
+            rows = [self._first_pool(1, np.full(branch.n_in, code, np.uint8), 1, Workspace())[0] for code in range(5)]
+            n_letters = len(branch.kernel) + branch.size - 1
+            self._region_steps = RegionSteps(weights[self._n_variable :], np.stack(rows), n_letters, _Product)
 
     def block_lengths(self, n: int, step: int) -> list[int]:
         """Return how many letters of each branch ``n`` windows at ``step`` span."""
@@ -192,16 +200,29 @@ class DenseScanner:
                 tracks.append(self._constant(constant or 0)[0])
             else:
                 tracks.append(self._track(1, region_codes, step, space))
-        product, bias = self._first_dense[constant is not None], self._dense[0][1]
+        known: Array | None = None  # bias, and the region branch where it need not be multiplied out
         if constant is not None:
-            bias = self._constant(constant)[1]
+            known = self._constant(constant)[1]
+        elif region_codes is not None:
+            known = self._stepwise(region_codes, tracks[-1], n, step)
+        product = self._first_dense[known is not None]
         flat = space.take("flat", n, product.n_rows)
-        self._fill_pools(flat, tracks, n, space, only_variable=constant is not None)
-        hidden = product(flat) + bias
+        self._fill_pools(flat, tracks, n, space, only_variable=known is not None)
+        hidden = product(flat) + (self._dense[0][1] if known is None else known)
         for weights, bias in self._dense[1:]:
             np.maximum(hidden, 0, out=hidden)
             hidden = hidden @ weights + bias
         return hidden
+
+    def _stepwise(self, region_codes: Codes, track: _Track, n: int, step: int) -> Array | None:
+        """Return bias and the region tower's part of the hidden layer (n, H); None if multiplying out is less work."""
+        steps = self._region_steps
+        if steps is None or track.hop != 1:  # windows further apart share few rows
+            return None
+        events = steps.events(region_codes, len(track.pooled), step, track.dilation)
+        if not events.pays(n):
+            return None
+        return steps.hidden(events, track.pooled, self._dense[0][1], n, track.dilation)
 
     def _fill_pools(self, flat: Array, tracks: list[_Track], n: int, space: Workspace, *, only_variable: bool) -> None:
         """Fill what the first dense layer takes, (n, features); of a constant region branch nothing is needed."""

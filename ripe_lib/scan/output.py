@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -69,6 +70,18 @@ def check_outputs(
             raise OutputError(f"{name}: expected an existing folder {name.parent}, found none. Create it first.")
         if name.is_dir():
             raise OutputError(f"{name}: expected a file name, got a folder.")
+
+
+def check_folder(path: str | Path) -> None:
+    """Refuse a folder for pictures or a page that could not be made: a file of that name, no right to write."""
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"{path}: expected a folder, got a file.")
+    existing = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    if not existing.is_dir():
+        raise OutputError(f"{path}: expected a folder {existing}, got a file.")
+    if not os.access(existing, os.W_OK):
+        raise OutputError(f"{path}: folder {existing} is not writable. Choose another one.")
 
 
 class Outputs:

@@ -12,12 +12,12 @@ import pandas as pd
 
 from ripe_lib.attribution import CompletenessWarning, integrated_gradients
 from ripe_lib.encoding import one_hot
-from ripe_lib.errors import OutputError
 from ripe_lib.figures import new_figure, save_figure, style
 from ripe_lib.html_report import Report
 from ripe_lib.models import Model
 from ripe_lib.plot import REGION_COLORS, plot_logo
 from ripe_lib.scan.engine import Scanner
+from ripe_lib.scan.output import check_folder
 from ripe_lib.scan.run import ScanResult, scores_of_runs
 from ripe_lib.scan.sources import Run, Source, peak_windows
 from ripe_lib.scan.tracks import safe_name
@@ -218,8 +218,8 @@ def scan_report(
     report.add_heading("Sites")
     report.add_text(
         "A site is a stretch of bins at or above the threshold of its task; `peak` is its highest bin, `kmer` the "
-        "k-mer without which the peak's score falls most (`kmer_effect`, in logits). Coordinates are 0-based, "
-        "half-open."
+        "k-mer without which the peak's score falls most (`kmer_effect`, in logits), `fpr` the share of the background "
+        "that scores as high. Coordinates are 0-based, half-open."
     )
     sites = result.best_sites.head(max_rows)
     shown = views(source, sites, max_pictures)
@@ -231,11 +231,14 @@ def scan_report(
     links = [anchor_of.get((site.chrom, site.strand, site.start, site.task)) for site in sites.itertuples()]
     if len(sites) < result.n_sites:
         report.add_text(f"The {len(sites):,} best of {result.n_sites:,} sites are listed.")
-    report.add_table(sites, caption="Sites, best first; tasks link to pictures.", links={"task": links})
-    if result.thresholds:
-        table = pd.DataFrame({"task": list(result.thresholds), "threshold": list(result.thresholds.values())})
+    first = ["chrom", "start", "end", "strand", "task", "score", "fpr", "kmer", "kmer_effect"]  # seen without scrolling
+    shown_sites = sites[[*first, *(column for column in sites.columns if column not in first)]]
+    report.add_table(shown_sites, caption="Sites, best first; tasks link to pictures.", links={"task": links})
+    if len(result.thresholds):
         report.add_heading("Thresholds")
-        report.add_table(table, caption="Probability from which a bin belongs to a site.")
+        report.add_text(f"{result.threshold_note[:1].upper()}{result.threshold_note[1:]}.")
+        table = result.thresholds.rename(columns={"of": "input"})
+        report.add_table(table, caption="Probability from which a bin belongs to a site, and for what.")
     if shown:
         report.add_heading("Pictures")
         report.add_text(
@@ -249,8 +252,7 @@ def scan_report(
 
 
 def _made(folder: str | Path) -> Path:
+    check_folder(folder)
     path = Path(folder)
-    if path.exists() and not path.is_dir():
-        raise OutputError(f"{path}: expected a folder for pictures, got a file.")
     path.mkdir(parents=True, exist_ok=True)
     return path

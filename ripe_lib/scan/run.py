@@ -8,35 +8,29 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from ripe_lib.atomic import remove_leftovers
 from ripe_lib.chunked import Chunk, Progress, fingerprint_of, load_once, parts_directory, remove_parts, run_chunks
-from ripe_lib.encoding import UNKNOWN, Codes
-from ripe_lib.errors import InputError
+from ripe_lib.errors import InputError, OutputError
 from ripe_lib.models import Model, load_model
-from ripe_lib.scan.engine import Scanner, Stretch
+from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.network import Array
 from ripe_lib.scan.output import Outputs, check_outputs
-from ripe_lib.scan.shuffle import human_like, shuffle_dinucleotides
 from ripe_lib.scan.site_maps import SiteMapWriter
 from ripe_lib.scan.site_table import SiteWriter
-from ripe_lib.scan.sites import thresholds_from_null
 from ripe_lib.scan.sources import Run, Source, bin_bounds, stretches
+from ripe_lib.scan.thresholds import ThresholdChoice, find_thresholds
 
 LONG_INPUT = 1_000_000  # nt; above this the default step is the bin size
 PART_WINDOWS = 50_000
 PART_LETTERS = 500_000
-NULL_RUN = 2_000  # letters shuffled together
-NULL_HITS = 20  # bins of background that should reach the threshold
-SHORT_INPUT = 100_000  # nt; below this an input's own composition is a signal, not a background
-BACKGROUNDS = ("auto", "input", "human")
 
 
 @dataclass
@@ -45,16 +39,13 @@ class ScanOptions:
 
     step: int | None = None
     tasks: Sequence[str] | None = None
-    threshold: float | None = None
-    false_positive_rate: float = 0.01
-    background: str = "auto"
+    thresholds: ThresholdChoice = field(default_factory=ThresholdChoice)
     distance: int | None = None
     kmer_length: int | None = None
     long: bool = False
     min_score: float = 0.0
     threads: int | None = None
     batch_size: int = 1024
-    seed: int = 0
     scheduler: str | None = None
 
 
@@ -66,8 +57,11 @@ class ScanResult:
     ----------
     step : int
     n_bins, n_sites : int
-    thresholds : dict
-        Task -> probability from which a bin belongs to a site; empty if no sites were called.
+    thresholds : DataFrame
+        ``of task threshold``: probability from which a bin belongs to a site, for which input; empty if no sites were
+        called.
+    threshold_note : str
+        How they were found, for people.
     files : list of Path
         Everything written.
     best_sites : DataFrame
@@ -77,7 +71,8 @@ class ScanResult:
     step: int
     n_bins: int = 0
     n_sites: int = 0
-    thresholds: dict[str, float] = field(default_factory=dict)
+    thresholds: pd.DataFrame = field(default_factory=pd.DataFrame)
+    threshold_note: str = ""
     files: list[Path] = field(default_factory=list)
     best_sites: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -121,10 +116,8 @@ def scan_to_files(
         Call sites even if no file asks for them, for ``ScanResult.best_sites``.
     options : ScanOptions
         ``step``: distance and width of bins, default 1 up to a million nt, else the bin size. ``tasks``: default all.
-        ``threshold``: probability of a site; default from ``false_positive_rate``, the share of bins of a
-        ``background`` that may reach it: ``"input"`` is this source, dinucleotides shuffled; ``"human"`` is random
-        sequence with the dinucleotides of human genes; ``"auto"`` is the latter below 100,000 nt (a U-rich RNA,
-        shuffled, is still U-rich). ``distance``: least distance of two peaks in nt, default the bin size.
+        ``thresholds``: see :class:`ripe_lib.scan.thresholds.ThresholdChoice`. ``distance``: least distance of two
+        peaks in nt, default the bin size.
         ``kmer_length``: of the best k-mer, 0 for none, default 6 for short inputs.
         ``long``, ``min_score``: see :class:`ripe_lib.scan.tracks.TableWriterOfBins`. ``scheduler``: see
         :func:`ripe_lib.chunked.run_chunks`.
@@ -137,6 +130,7 @@ def scan_to_files(
         For wrong options or inputs, before anything is computed where possible.
     """
     options = options or ScanOptions()
+    wants_sites = bool(sites) or attributions is not None or call_sites
     named = [*outputs, *sites, *([] if attributions is None else [attributions])]
     if not named:
         raise InputError("ripe scan: expected at least one output, got none. Name one with -o or --sites.")
@@ -144,6 +138,9 @@ def scan_to_files(
     runs, step, is_long = _plan(model, source, options)
     scanner = Scanner(model, step=step, tasks=options.tasks, threads=options.threads, batch_size=options.batch_size)
     result = ScanResult(step, n_bins=sum(run.n for run in runs))
+    thresholds = find_thresholds(scanner, source, runs, options.thresholds) if wants_sites else None
+    if thresholds is not None:
+        result.thresholds, result.threshold_note = thresholds.table(), thresholds.explanation
     strands = sorted({run.strand for run in runs})
     chunks = [Chunk(number, piece) for number, piece in enumerate(pack(runs, step))]
     identity, files = source.fingerprint()
@@ -156,12 +153,10 @@ def scan_to_files(
         chunks, work, parts_dir=parts_dir, fingerprint=fingerprint, suffix=".npy",
         scheduler=options.scheduler, progress=progress,
     )  # fmt: skip
-    with ExitStack() as stack:
+    with _kept_parts(parts_dir), ExitStack() as stack:
         opened = Outputs(source, outputs, scanner.tasks, strands, step, options.long, options.min_score, stack)
         site_writer = None
-        if sites or attributions is not None or call_sites:
-            thresholds = _thresholds(scanner, source, runs, options)
-            result.thresholds = dict(zip(scanner.tasks, thresholds.tolist(), strict=True))
+        if thresholds is not None:
             k = options.kmer_length if options.kmer_length is not None else (0 if is_long else 6)
             distance = max(1, (options.distance or bin_size(model)) // step)
             maps = None if attributions is None else SiteMapWriter(attributions, model, stack)
@@ -178,13 +173,30 @@ def scan_to_files(
             result.n_sites = site_writer.n_sites
             result.best_sites = site_writer.best_sites
     result.files = [*opened.files, *map(Path, named[len(outputs) :])]
+    for path in result.files:
+        remove_leftovers(path)  # of a run that was killed while it wrote
     remove_parts(parts_dir)
     return result
+
+
+@contextmanager
+def _kept_parts(parts_dir: Path) -> Iterator[None]:
+    """Say of outputs that cannot be written where the scores are."""
+    try:
+        yield
+    except OutputError as error:
+        text = str(error).removesuffix(" Nothing was left behind.")
+        raise OutputError(f"{text} The scores are kept in {parts_dir}; the same command goes on from there.") from error
 
 
 def _plan(model: Model, source: Source, options: ScanOptions) -> tuple[list[Run], int, bool]:
     if options.step is not None and options.step < 1:
         raise InputError(f"step: expected at least 1, got {options.step}.")
+    window = model.spec.sequence_length
+    if options.kmer_length is not None and not 0 <= options.kmer_length <= window:
+        raise InputError(f"k-mer length: expected 0 (none) to {window} (the window), got {options.kmer_length}.")
+    if not 0 <= options.min_score <= 1:
+        raise InputError(f"least score: expected a probability, got {options.min_score}.")
     n_letters = sum(run.n for run in source.runs(1))
     step = options.step or default_step(model, n_letters)
     return source.runs(step), step, n_letters > LONG_INPUT
@@ -258,8 +270,20 @@ class ScanWork:
     def __call__(self, chunk: Chunk, path: Path) -> None:
         """Write the scores (n, T) of the piece's bins, ascending in each run."""
         scanner = self._scanner or load_once(_scanner_for, self._key)
-        with path.open("wb") as handle:
-            np.save(handle, scores_of_runs(scanner, self._source, chunk.payload))
+        _write_part(path, scores_of_runs(scanner, self._source, chunk.payload))
+
+
+def _write_part(path: Path, scores: Array) -> None:
+    header = np.lib.format.header_data_from_array_1_0(scores)
+    try:
+        with path.open("wb") as handle:  # not np.save: of a full disk it says no more than how many bytes are missing
+            np.lib.format.write_array_header_1_0(handle, header)
+            handle.write(scores.tobytes())
+    except OSError as error:
+        raise OutputError(
+            f"{path.parent}: scores could not be kept there ({error.strerror or error}). "
+            "Make room; the same command goes on with what is there."
+        ) from error
 
 
 def scores_of_runs(scanner: Scanner, source: Source, runs: Sequence[Run]) -> Array:
@@ -278,64 +302,3 @@ def _split(runs: Sequence[Run], scores: Array) -> Iterator[tuple[Run, Array]]:
     for run in runs:
         yield run, scores[first : first + run.n]
         first += run.n
-
-
-def _thresholds(scanner: Scanner, source: Source, runs: Sequence[Run], options: ScanOptions) -> NDArray[np.float64]:
-    if options.threshold is not None:
-        if not 0 < options.threshold <= 1:
-            raise InputError(f"threshold: expected a probability above 0, at most 1, got {options.threshold}.")
-        return np.full(len(scanner.tasks), options.threshold)
-    rate = options.false_positive_rate
-    if not 0 < rate < 1:
-        raise InputError(f"false-positive rate: expected a number between 0 and 1, got {rate}.")
-    n_bins = int(np.ceil(NULL_HITS / rate))
-    if options.background not in BACKGROUNDS:
-        raise InputError(f"background: expected one of {', '.join(BACKGROUNDS)}, got {options.background!r}.")
-    is_short = sum(run.n for run in runs) * scanner.step < SHORT_INPUT
-    human = options.background == "human" or (options.background == "auto" and is_short)
-    rng = np.random.default_rng(options.seed)
-    return thresholds_from_null(null_scores(scanner, source, runs, n_bins, rng, human=human), rate)
-
-
-def null_scores(
-    scanner: Scanner,
-    source: Source,
-    runs: Sequence[Run],
-    n_bins: int,
-    rng: np.random.Generator,
-    *,
-    human: bool = False,
-) -> Array:
-    """Return scores (at least ``n_bins``, T) of stretches of a source whose bases are shuffled or drawn.
-
-    Stretches of up to :data:`NULL_RUN` letters are chosen with a chance proportional to their run; their bases are
-    replaced together with the flanks. Unknown bases at the ends of RNAs and all region types stay.
-    """
-    replace = _drawn if human else _shuffled
-    per_run = max(1, NULL_RUN // scanner.step)
-    weights = np.array([run.n for run in runs], dtype=np.float64)
-    found: list[Stretch] = []
-    n = 0
-    while n < n_bins:
-        run = runs[int(rng.choice(len(runs), p=weights / weights.sum()))]
-        size = min(run.n, per_run)
-        first = run.first + int(rng.integers(run.n - size + 1))
-        for stretch in stretches(source, run._replace(first=first, n=size), scanner):
-            seq = replace(stretch.seq, rng)
-            found.append(Stretch(seq, stretch.region, stretch.seq_first, stretch.region_first, stretch.n))
-            n += stretch.n
-    return np.concatenate(scanner.scores(found))
-
-
-def _drawn(codes: Codes, rng: np.random.Generator) -> Codes:
-    return np.where(codes == UNKNOWN, codes, human_like(len(codes), rng))
-
-
-def _shuffled(codes: Codes, rng: np.random.Generator) -> Codes:
-    known = np.flatnonzero(codes != UNKNOWN)
-    if not len(known):
-        return codes
-    shuffled = codes.copy()
-    inner = slice(known[0], known[-1] + 1)
-    shuffled[inner] = shuffle_dinucleotides(codes[inner], rng)
-    return shuffled

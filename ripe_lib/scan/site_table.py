@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ripe_lib.atomic import atomic_file
 from ripe_lib.encoding import Codes, decode_sequence
@@ -20,10 +19,11 @@ from ripe_lib.scan.network import Array
 from ripe_lib.scan.site_maps import SiteMapWriter
 from ripe_lib.scan.sites import Site, SiteCaller
 from ripe_lib.scan.sources import Run, Source, TranscriptSource, peak_windows
+from ripe_lib.scan.thresholds import Thresholds
 from ripe_lib.tables import open_table
 
 COLUMNS = [
-    "chrom", "start", "end", "strand", "task", "score", "threshold", "peak_start", "peak_end",
+    "chrom", "start", "end", "strand", "task", "score", "threshold", "fpr", "peak_start", "peak_end",
     "kmer", "kmer_start", "kmer_end", "kmer_effect",
 ]  # fmt: skip
 _FLUSH_ROWS = 5_000
@@ -41,7 +41,7 @@ class SiteWriter:
         scanner: Scanner,
         source: Source,
         paths: Sequence[str | Path],
-        thresholds: NDArray[np.float64],
+        thresholds: Thresholds,
         distance: int,
         kmer_length: int,
         stack: ExitStack,
@@ -57,7 +57,7 @@ class SiteWriter:
             if name.endswith(".bed"):
                 self._beds.append(stack.enter_context(stack.enter_context(atomic_file(path)).open("w")))
             else:
-                attributes = {"thresholds": json.dumps(dict(zip(scanner.tasks, thresholds.tolist(), strict=True)))}
+                attributes = {"thresholds": json.dumps(thresholds.nested())}
                 self._tables.append(stack.enter_context(open_table(path, attributes=attributes)))
         self._caller: SiteCaller | None = None
         self._current: tuple[str, str] | None = None
@@ -76,7 +76,7 @@ class SiteWriter:
         if (run.contig, run.strand) != self._current:
             self._end_strand()
             self._current = (run.contig, run.strand)
-            self._caller = SiteCaller(self._thresholds, self._distance)
+            self._caller = SiteCaller(self._thresholds.of(run.contig), self._distance)
         if self._caller is not None:
             self._take(list(self._caller.push(run.first, scores)))
 
@@ -138,14 +138,21 @@ class SiteWriter:
         contig, strand = self._current or ("", "+")
         step, k = self._scanner.step, self._k
         length = self._source.contigs.get(contig, 0)
+        tasks = [site.task for site in sites]
+        scores = np.array([site.score for site in sites], dtype=np.float32)
+        thresholds, rates = np.zeros(0), np.zeros(0)
+        if sites:
+            thresholds = self._thresholds.of(contig)[tasks]
+            rates = self._thresholds.rates(contig, tasks, scores)
         columns: dict[str, Any] = {
             "chrom": np.full(len(sites), contig, dtype=object),
             "start": np.array([site.first * step for site in sites], dtype=np.int64),
             "end": np.array([min(site.end * step, length) for site in sites], dtype=np.int64),
             "strand": np.full(len(sites), strand, dtype=object),
             "task": np.array([self._scanner.tasks[site.task] for site in sites], dtype=object),
-            "score": np.array([site.score for site in sites], dtype=np.float32),
-            "threshold": np.array([self._thresholds[site.task] for site in sites], dtype=np.float32),
+            "score": scores,
+            "threshold": thresholds.astype(np.float32),
+            "fpr": rates.astype(np.float32),
             "peak_start": np.array([site.peak * step for site in sites], dtype=np.int64),
             "peak_end": np.array([min((site.peak + 1) * step, length) for site in sites], dtype=np.int64),
             "kmer": np.array([letters for letters, _, _ in kmers], dtype=object),
@@ -171,6 +178,7 @@ class SiteWriter:
 
     def _to_genome(self, frame: pd.DataFrame, transcript: str) -> pd.DataFrame:
         """Replace transcript coordinates by those of the genome, keeping them in columns of their own."""
+        frame = frame.copy()  # the one with the coordinates of the transcript is kept for pictures
         frame["transcript"] = transcript
         frame["transcript_start"], frame["transcript_end"] = frame["start"], frame["end"]
         if not len(frame) or self._transcripts is None:

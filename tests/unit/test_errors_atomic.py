@@ -192,3 +192,25 @@ def test_places_that_cannot_be_written_are_refused_before(tmp_path, monkeypatch)
     check_room(tmp_path / "file", 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 0))
     check_room(tmp_path / "file", 1)  # a file system that does not tell
+
+
+def test_leftovers_of_killed_processes_are_removed_and_others_stay(tmp_path):
+    import subprocess
+    import sys
+
+    from ripe_lib.atomic import remove_leftovers
+
+    code = (
+        "import os, signal, sys\nfrom ripe_lib.atomic import atomic_file\n"
+        "with atomic_file(sys.argv[1]) as path:\n    path.write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    for name in ("o.tsv", "o[1].tsv"):
+        subprocess.run([sys.executable, "-c", code, tmp_path / name], check=False)
+    with atomic_file(tmp_path / "o.tsv") as mine:
+        mine.write_text("whole")
+        assert len(list(tmp_path.iterdir())) == 3
+        remove_leftovers(tmp_path / "o.tsv")
+        assert mine.is_file()
+        remove_leftovers(tmp_path / "o[1].tsv")
+    assert [path.name for path in tmp_path.iterdir()] == ["o.tsv"]

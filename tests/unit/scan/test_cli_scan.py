@@ -156,6 +156,14 @@ def test_bigwig_of_a_gene(model, files, tmp_path):
         (["RNA", "--fasta", "FASTA"], "--fasta and --gtf are for genomes"),
         (["RNA", "-o", "x.bed"], "x.bed: expected a file name that ends in"),
         (["RNA", "--dask", "processes:none"], "expected 'processes:N'"),
+        (["RNA", "--report", "protein.fa"], "protein.fa: expected a folder, got a file"),
+        (["RNA", "--plots", "protein.fa/x"], "protein.fa/x: expected a folder"),
+        (["RNA", "--min-score", "7"], "least score: expected a probability, got 7.0"),
+        (["RNA", "--kmer-length", "-1"], "k-mer length: expected 0 (none) to 150 (the window), got -1"),
+        (["RNA", "--kmer-length", "151"], "k-mer length: expected 0 (none) to 150 (the window), got 151"),
+        (["RNA", "--threshold", "0.5", "--fpr", "0.1"], "expected one way to choose thresholds"),
+        (["RNA", "--prevalence", "0.5"], "prevalence: only means something together with a precision"),
+        (["RNA", "--sites", "s.bed", "--precision", "0.5"], "expected calibrated probabilities for a precision"),
     ],
 )
 def test_wrong_input_is_one_clear_line(model, files, tmp_path, capsys, monkeypatch, arguments, message):
@@ -178,6 +186,21 @@ def test_wrong_input_is_one_clear_line(model, files, tmp_path, capsys, monkeypat
     assert error.count("\n") == 1
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"protein.fa", "empty.fa", "twice.fa", "short.fa", "zero.bed", "beyond.bed"}
+
+
+def test_precision_and_prevalence_reach_the_thresholds(model, files, tmp_path, capsys):
+    import shutil
+
+    copy = tmp_path / "calibrated"
+    shutil.copytree(model, copy)
+    (copy / "model_card.md").write_text("fitted on the validation split (Platt) for a prevalence of 0.20 and are part")
+    arguments = [str(copy), files["rna"], "--sites", str(tmp_path / "s.tsv"), "--precision", "0.5"]
+    for extra, expected in (([], 0.5), (["--prevalence", "0.5"], 0.2)):
+        assert main(["scan", *arguments, *extra]) == 0
+        sites = pd.read_csv(tmp_path / "s.tsv", sep="\t")
+        assert sites["threshold"].tolist() == [pytest.approx(expected)]
+        assert sites["fpr"].isna().all()
+        assert f"threshold {expected:.3f} for all tasks" in capsys.readouterr().err
 
 
 def test_no_output_is_an_error(model, files, capsys):

@@ -11,9 +11,10 @@ from ripe_lib.errors import InputError, OutputError
 from ripe_lib.scan.memory import SequenceSource
 from ripe_lib.scan.plots import scan_report, view_figure, views, write_pictures
 from ripe_lib.scan.run import ScanOptions, scan_to_files
-from ripe_lib.scan.sources import GenomeSource
+from ripe_lib.scan.sources import GenomeSource, TranscriptSource
+from ripe_lib.scan.thresholds import ThresholdChoice
 from tests.support.motif_model import motif_model
-from tests.support.scan_genome import random_rna
+from tests.support.scan_genome import random_rna, write_genome
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def scanned(tmp_path_factory):
     (folder / "g.fa").write_text(f">c\n{letters}\n")
     source = GenomeSource(str(folder / "g.fa"), None, (("c", "+", 0, 6000), ("c", "-", 0, 6000)))
     model = motif_model()
-    options = ScanOptions(threshold=0.5)
+    options = ScanOptions(thresholds=ThresholdChoice(threshold=0.5))
     result = scan_to_files(model, source, attributions=folder / "m.h5", options=options)
     return model, source, result, folder
 
@@ -61,7 +62,7 @@ def test_pictures_and_page(scanned, tmp_path):
         assert f'id="{anchor}"' in page
     assert len(re.findall(r'href="#view-\d"', page)) == 2
     (tmp_path / "file").write_text("x")
-    with pytest.raises(OutputError, match="expected a folder for pictures, got a file"):
+    with pytest.raises(OutputError, match="expected a folder, got a file"):
         write_pictures(model, source, result, tmp_path / "file")
 
 
@@ -95,3 +96,20 @@ def test_attributions_need_an_hdf5_name(scanned, tmp_path):
     model, source, _, _ = scanned
     with pytest.raises(InputError, match=r"expected attribution maps as \.h5"):
         scan_to_files(model, source, attributions=tmp_path / "m.tsv")
+
+
+def test_spliced_transcripts_are_drawn_along_the_transcript(tmp_path, rng):
+    fasta, gtf = write_genome(tmp_path, rng)
+    letters = list(random_rna(rng, 2137, "CGT"))
+    letters[497:500], letters[800:803] = "ACT", "AAC"  # over the first intron of T1.1: at 197 of the transcript
+    (tmp_path / "g.fa").write_text(">chr1\n" + "".join(letters) + "\n>chr2\nA\n")
+    (tmp_path / "g.fa.fai").unlink(missing_ok=True)
+    source, model = TranscriptSource(fasta, gtf, ("T1.1",)), motif_model()
+    options = ScanOptions(thresholds=ThresholdChoice(threshold=0.5))
+    result = scan_to_files(model, source, sites=[tmp_path / "s.tsv"], options=options)
+    site = result.best_sites.iloc[0]
+    assert (site["chrom"], site["kmer_start"]) == ("T1.1", 197)
+    assert pd.read_csv(tmp_path / "s.tsv", sep="\t")["chrom"].tolist() == ["chr1"]
+    assert [path.name for path in write_pictures(model, source, result, tmp_path / "p")] == ["01-T1.1-0.png"]
+    scan_report(model, source, result).write(tmp_path / "r.html")
+    assert "T1.1:0-600 (+)" in (tmp_path / "r.html").read_text()

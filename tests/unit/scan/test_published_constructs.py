@@ -8,6 +8,7 @@ from ripe_lib.rna_fasta import read_rna_fasta
 from ripe_lib.scan.memory import scan_sequence
 from ripe_lib.scan.run import ScanOptions, scan_to_files
 from ripe_lib.scan.sources import RnaSource
+from ripe_lib.scan.thresholds import ThresholdChoice
 from tests.support.scan_genome import write_fasta
 
 # Constructs of Epis et al. 2011 (ERBB2) and Zong et al. 2014 (NUMB), as in the paper's Fig. 6.
@@ -22,14 +23,18 @@ CONSTRUCTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def clip31():
+def shipped(name):
     from ripe_lib.models import load_model
 
     try:
-        return load_model("DeepRiPe/clip31")
+        return load_model(f"DeepRiPe/{name}")
     except RipeError as error:
         pytest.skip(f"shipped weights are not here: {error}")
+
+
+@pytest.fixture(scope="module")
+def clip31():
+    return shipped("clip31")
 
 
 def best(model, name, task):
@@ -45,19 +50,57 @@ def test_elavl1_on_erbb2(clip31):
     assert best(clip31, "ERBB2_WT", "ELAVL1_CLIPSEQ") > best(clip31, "ERBB2_MUT", "ELAVL1_CLIPSEQ") + 0.1
 
 
-def test_constructs_show_their_sites(clip31, tmp_path):
-    """At a false-positive rate of 5 %: QKI's site in NUMB goes when mutated, ELAVL1's with its U-rich element."""
-    path = write_fasta(tmp_path / "c.fa", CONSTRUCTS)
+def sites_of(model, tmp_path, tasks, names, choice):
+    """Call sites in constructs as ``ripe scan`` does."""
+    path = write_fasta(tmp_path / "c.fa", {name: CONSTRUCTS[name] for name in names})
     source = RnaSource(read_rna_fasta(path, tmp_path / "scratch"))
-    options = ScanOptions(tasks=["QKI_PARCLIP", "ELAVL1_CLIPSEQ"], false_positive_rate=0.05)
-    scan_to_files(clip31, source, sites=[tmp_path / "s.tsv"], options=options)
-    sites = pd.read_csv(tmp_path / "s.tsv", sep="\t").sort_values("score", ascending=False)
-    qki = sites[sites["task"] == "QKI_PARCLIP"]
-    assert "NUMB_WT" in set(qki["chrom"])
-    assert "NUMB_Mut2" not in set(qki["chrom"])
-    elavl1 = sites[sites["task"] == "ELAVL1_CLIPSEQ"]
-    assert set(elavl1["chrom"]) == {"ERBB2_WT"}
-    assert elavl1["kmer"].iloc[0].count("U") >= 4  # the U-rich element
+    options = ScanOptions(tasks=tasks, thresholds=choice)
+    scan_to_files(model, source, sites=[tmp_path / "s.tsv"], options=options)
+    return pd.read_csv(tmp_path / "s.tsv", sep="\t").sort_values("score", ascending=False)
+
+
+@pytest.mark.parametrize("name", ["clip31", "parclip_high"])
+def test_elavl1_site_of_erbb2_at_default_thresholds(name, tmp_path):
+    """The site is the U-rich element, with nothing but defaults; the mutant has lost it."""
+    model = shipped(name)
+    task = "ELAVL1_PARCLIP"
+    wild, mutant = CONSTRUCTS["ERBB2_WT"], CONSTRUCTS["ERBB2_MUT"]
+    changed = [place for place, (a, b) in enumerate(zip(wild, mutant, strict=True)) if a != b]
+    found = sites_of(model, tmp_path, [task], ["ERBB2_WT", "ERBB2_MUT"], ThresholdChoice())
+    assert found["chrom"].tolist() == ["ERBB2_WT"]
+    site = found.iloc[0]
+    assert site["fpr"] <= 0.05
+    assert site["start"] <= changed[-1]
+    assert site["end"] > changed[0]
+    assert site["kmer"].count("U") >= 5
+    assert changed[0] - 6 <= site["kmer_start"] <= changed[-1]
+
+
+@pytest.mark.parametrize("name", ["clip31", "parclip_low"])
+@pytest.mark.parametrize(
+    "choice", [ThresholdChoice(precision=0.5, prevalence=0.5), ThresholdChoice(false_positive_rate=0.2)], ids=str
+)
+def test_qki_site_of_numb(name, choice, tmp_path):
+    """At even odds, and at a rate of 20 % of random RNAs, NUMB is called and its double mutant is not.
+
+    The k-mer is one of the two published sites. The default rate of 5 % is too strict for it.
+    """
+    names = ["NUMB_WT", "NUMB_Mut1", "NUMB_Mut2"]
+    found = sites_of(shipped(name), tmp_path, ["QKI_PARCLIP"], names, choice)
+    assert found["chrom"].iloc[0] == "NUMB_WT"
+    assert "NUMB_Mut2" not in set(found["chrom"])
+    first, second = (4, 11), (36, 42)  # UAAC and CUAAU with a base on either side
+    start, end = found[["kmer_start", "kmer_end"]].iloc[0]
+    assert any(min(end, b) - max(start, a) >= 3 for a, b in (first, second))
+
+
+def test_rank_of_numb_among_random_rnas(clip31, tmp_path):
+    """Wild type ranks above the double mutant among random 42-mers (share of these that score as high)."""
+    choice = ThresholdChoice(false_positive_rate=0.999)
+    found = sites_of(clip31, tmp_path, ["QKI_PARCLIP"], ["NUMB_WT", "NUMB_Mut2"], choice)
+    rates = found.groupby("chrom")["fpr"].min()
+    assert rates["NUMB_WT"] < 0.25
+    assert rates["NUMB_WT"] < rates["NUMB_Mut2"]
 
 
 def test_shipped_model_is_scanned_with_shared_work(clip31):

@@ -1,9 +1,11 @@
 """From sources to files."""
 
+import errno
 import gzip
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -11,14 +13,16 @@ import pandas as pd
 import pyBigWig
 import pytest
 
-from ripe_lib.chunked import parts_directory
+from ripe_lib.chunked import Chunk, parts_directory
 from ripe_lib.errors import InputError, OutputError
 from ripe_lib.genome import Genome
 from ripe_lib.rna_fasta import read_rna_fasta
-from ripe_lib.scan.memory import SequenceSource, scan_sequence
-from ripe_lib.scan.run import ScanOptions, ScanWork, default_step, null_scores, pack, scan_to_files
+from ripe_lib.scan.engine import Scanner
+from ripe_lib.scan.memory import scan_sequence
+from ripe_lib.scan.run import ScanOptions, ScanWork, default_step, pack, scan_to_files
 from ripe_lib.scan.sources import GenomeSource, RnaSource, Run, TranscriptSource
-from ripe_lib.scan.tracks import read_tracks
+from ripe_lib.scan.thresholds import ThresholdChoice
+from ripe_lib.scan.tracks import TableWriterOfBins, read_tracks
 from tests.support.motif_model import motif_model
 from tests.support.scan_genome import random_rna, region_letters, write_fasta, write_genome
 
@@ -179,7 +183,7 @@ def test_overlapping_transcripts_give_the_higher_score(tmp_path, tiny_model, rng
 
 def test_planted_motif_is_found_within_three_bases(tmp_path, rna, motifs):
     source = rna[0]
-    options = ScanOptions(threshold=0.5)
+    options = ScanOptions(thresholds=ThresholdChoice(threshold=0.5))
     result = scan_to_files(motifs, source, sites=[tmp_path / "s.tsv", tmp_path / "s.bed"], options=options)
     sites = pd.read_csv(tmp_path / "s.tsv", sep="\t")
     assert (result.n_sites, len(sites)) == (1, 1)
@@ -203,7 +207,7 @@ def test_planted_motif_in_a_genome(tmp_path, motifs, rng, strand, step):
         letters = letters[:place] + planted + letters[place + 6 :]
     (tmp_path / "g.fa").write_text(f">c\n{letters}\n")
     source = GenomeSource(str(tmp_path / "g.fa"), None, (("c", "+", 0, 3000), ("c", "-", 0, 3000)))
-    options = ScanOptions(threshold=0.5, step=step)
+    options = ScanOptions(thresholds=ThresholdChoice(threshold=0.5), step=step)
     scan_to_files(motifs, source, sites=[tmp_path / "s.tsv"], options=options)
     sites = pd.read_csv(tmp_path / "s.tsv", sep="\t")
     assert sites[["strand", "kmer", "kmer_start"]].to_numpy().tolist() == [
@@ -221,7 +225,7 @@ def test_site_of_a_spliced_transcript_spans_the_intron(tmp_path, motifs, rng):
     (tmp_path / "g.fa").write_text(">chr1\n" + "".join(letters) + "\n>chr2\nA\n")
     (tmp_path / "g.fa.fai").unlink(missing_ok=True)
     source = TranscriptSource(fasta, gtf, ("T1.1",))
-    options = ScanOptions(threshold=0.5)
+    options = ScanOptions(thresholds=ThresholdChoice(threshold=0.5))
     scan_to_files(motifs, source, sites=[tmp_path / "s.tsv", tmp_path / "s.bed"], options=options)
     site = pd.read_csv(tmp_path / "s.tsv", sep="\t").iloc[0]
     assert (site["kmer"], site["kmer_start"], site["kmer_end"]) == ("ACUAAC", 497, 803)
@@ -237,7 +241,7 @@ def test_site_of_a_spliced_transcript_spans_the_intron(tmp_path, motifs, rng):
 @pytest.mark.skipif(shutil.which("bedtools") is None, reason="bedtools is not installed")
 def test_bed_of_sites_passes_bedtools(tmp_path, genome, tiny_model):
     fasta, gtf = genome
-    options = ScanOptions(threshold=0.5, kmer_length=0)
+    options = ScanOptions(thresholds=ThresholdChoice(threshold=0.5), kmer_length=0)
     scan_to_files(tiny_model, GenomeSource(fasta, gtf, BOTH), sites=[tmp_path / "s.bed"], options=options)
     source = TranscriptSource(fasta, gtf, ("T1.1", "T2"))
     scan_to_files(tiny_model, source, sites=[tmp_path / "t.bed"], options=options)
@@ -254,35 +258,32 @@ def test_bed_of_sites_passes_bedtools(tmp_path, genome, tiny_model):
         assert done.stdout.count(">") == text.count("\n")
 
 
-def test_false_positive_rate_holds_on_other_shuffles(tiny_model, rng):
-    source = SequenceSource(rng.integers(0, 4, 3000).astype(np.uint8))
-    from ripe_lib.scan.engine import Scanner
-    from ripe_lib.scan.sites import thresholds_from_null
-
-    scanner, runs = Scanner(tiny_model), source.runs(1)
-    thresholds = thresholds_from_null(null_scores(scanner, source, runs, 8000, rng), 0.05)
-    others = null_scores(scanner, source, runs, 8000, np.random.default_rng(99))
-    assert len(others) >= 8000
-    assert (others >= thresholds).mean(axis=0) == pytest.approx([0.05] * 3, abs=0.025)
-
-
 def test_thresholds_are_seeded_and_reported(tmp_path, rna, motifs):
     results = [
-        scan_to_files(motifs, rna[0], sites=[tmp_path / "s.tsv"], options=ScanOptions(seed=s, false_positive_rate=0.01))
-        for s in (0, 0, 1)
+        scan_to_files(
+            motifs, rna[0], sites=[tmp_path / "s.tsv"], options=ScanOptions(thresholds=ThresholdChoice(seed=seed))
+        )
+        for seed in (0, 0, 1)
     ]
-    assert results[0].thresholds == results[1].thresholds
-    assert set(results[0].thresholds) == {"MOTIF", "NOTHING"}
+    pd.testing.assert_frame_equal(results[0].thresholds, results[1].thresholds)
+    assert (results[0].thresholds["threshold"] != results[2].thresholds["threshold"]).any()
+    table = results[0].thresholds[["of", "task"]].to_numpy().tolist()
+    groups = ("all bins", "RNAs of 1 nt", "RNAs of 120 nt")
+    assert table == [[group, task] for group in groups for task in ("MOTIF", "NOTHING")]
     assert set(pd.read_csv(tmp_path / "s.tsv", sep="\t")["task"]) == {"MOTIF"}
-    scan_to_files(motifs, rna[0], sites=[tmp_path / "s.parquet"], options=ScanOptions(threshold=0.25))
+    scan_to_files(
+        motifs, rna[0], sites=[tmp_path / "s.parquet"], options=ScanOptions(thresholds=ThresholdChoice(threshold=0.25))
+    )
     import pyarrow.parquet as parquet
 
     metadata = parquet.read_schema(tmp_path / "s.parquet").metadata
-    assert json.loads(json.loads(metadata[b"thresholds"])) == {"MOTIF": 0.25, "NOTHING": 0.25}
+    assert json.loads(json.loads(metadata[b"thresholds"])) == {"all bins": {"MOTIF": 0.25, "NOTHING": 0.25}}
 
 
 def test_no_site_gives_a_header_only(tmp_path, rna, motifs):
-    result = scan_to_files(motifs, rna[0], sites=[tmp_path / "s.tsv"], options=ScanOptions(threshold=1.0))
+    result = scan_to_files(
+        motifs, rna[0], sites=[tmp_path / "s.tsv"], options=ScanOptions(thresholds=ThresholdChoice(threshold=1.0))
+    )
     assert result.n_sites == 0
     assert (tmp_path / "s.tsv").read_text().split("\t")[:2] == ["chrom", "start"]
 
@@ -299,7 +300,7 @@ def test_pack_cuts_runs_and_loses_nothing(monkeypatch):
 
 def test_size_of_parts_changes_nothing(tmp_path, genome, motifs, monkeypatch):
     source = GenomeSource(*genome, BOTH)
-    options = ScanOptions(threshold=0.001, step=1, kmer_length=0)
+    options = ScanOptions(thresholds=ThresholdChoice(threshold=0.001), step=1, kmer_length=0)
     names = ("o.tsv", "s.tsv")
     scan_to_files(motifs, source, [tmp_path / names[0]], sites=[tmp_path / names[1]], options=options)
     whole = [(tmp_path / name).read_text() for name in names]
@@ -326,8 +327,10 @@ def test_interrupted_scan_resumes_to_the_same_files(tmp_path, genome, tiny_model
     with pytest.raises(KeyboardInterrupt, match="stopped"):
         scan_to_files(tiny_model, source, [tmp_path / "b.tsv"])
     assert not (tmp_path / "b.tsv").exists()
+    (tmp_path / ".4194305-abcdef.part.b.tsv").write_text("of a killed process")  # no process has so high a number
     scan_to_files(tiny_model, source, [tmp_path / "b.tsv"])
     assert calls == [0, 1, 2, 2, 3, 4]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tsv", "b.tsv"]
     assert (tmp_path / "b.tsv").read_bytes() == (tmp_path / "a.tsv").read_bytes()
     assert not parts_directory(tmp_path / "b.tsv").exists()
 
@@ -350,9 +353,16 @@ def test_wrong_outputs_and_options(tmp_path, rna, motifs):
     with pytest.raises(OutputError, match="expected an existing folder"):
         scan_to_files(motifs, source, [tmp_path / "no" / "o.tsv"])
     with pytest.raises(InputError, match="threshold: expected a probability"):
-        scan_to_files(motifs, source, sites=[tmp_path / "s.tsv"], options=ScanOptions(threshold=2))
+        scan_to_files(
+            motifs, source, sites=[tmp_path / "s.tsv"], options=ScanOptions(thresholds=ThresholdChoice(threshold=2))
+        )
     with pytest.raises(InputError, match="false-positive rate: expected a number"):
-        scan_to_files(motifs, source, sites=[tmp_path / "s.tsv"], options=ScanOptions(false_positive_rate=0))
+        scan_to_files(
+            motifs,
+            source,
+            sites=[tmp_path / "s.tsv"],
+            options=ScanOptions(thresholds=ThresholdChoice(false_positive_rate=0)),
+        )
     with pytest.raises(InputError, match="expected a model loaded from a directory"):
         scan_to_files(motifs, source, [tmp_path / "o.tsv"], options=ScanOptions(scheduler="processes:1"))
 
@@ -364,3 +374,41 @@ def test_scan_sequence_refuses_what_is_wrong(motifs):
         scan_sequence(motifs, "ACZ")
     with pytest.raises(InputError, match=r"as many letters as bases \(3\), got 2"):
         scan_sequence(motifs, "ACG", region="ii")
+
+
+FULL = Path("/dev/full")  # a file whose disk is always full
+needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
+
+
+@needs_full
+def test_full_disk_while_scores_are_computed(tiny_model, rna):
+    source = rna[0]
+    work = ScanWork(tiny_model, source, 1, tiny_model.tasks, None, 64, Scanner(tiny_model))
+    with pytest.raises(OutputError, match=r"/dev: scores could not be kept there \(No space left on device\)"):
+        work(Chunk(0, tuple(source.runs(1))), FULL)
+
+
+@needs_full
+def test_full_disk_while_the_fasta_is_read(tmp_path):
+    path = write_fasta(tmp_path / "r.fa", {"a": "ACGU" * 10_000})
+    with pytest.raises(OutputError, match=r"/dev/full: the bases could not be kept there .*No space left"):
+        read_rna_fasta(path, FULL)
+
+
+def test_full_disk_while_outputs_are_written_keeps_the_scores(tmp_path, rna, tiny_model, monkeypatch):
+    source = rna[0]
+    scan_to_files(tiny_model, source, [tmp_path / "whole.tsv"])
+    original = TableWriterOfBins.add
+
+    def full(self, *arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(TableWriterOfBins, "add", full)
+    expected = r"o\.tsv: could not be written \(No space left on device\)\. The scores are kept in .*\.o\.tsv\.parts"
+    with pytest.raises(OutputError, match=expected):
+        scan_to_files(tiny_model, source, [tmp_path / "o.tsv"])
+    assert not (tmp_path / "o.tsv").exists()
+    monkeypatch.setattr(TableWriterOfBins, "add", original)
+    monkeypatch.setattr(ScanWork, "__call__", lambda *_: pytest.fail("computed again"))
+    scan_to_files(tiny_model, source, [tmp_path / "o.tsv"])
+    assert (tmp_path / "o.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes()

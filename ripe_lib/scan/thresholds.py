@@ -1,0 +1,205 @@
+"""From which probability on a bin belongs to a site: given, from the calibration, or from a false-positive rate.
+
+Calibration. The probabilities of a calibrated model hold where a share ``c`` (0.20) of the windows is bound. Where one
+looks at windows of which a share ``R`` is bound, a window with probability ``p`` is bound with the odds
+``p / (1 - p) * (R / (1 - R)) / (c / (1 - c))`` (Bayes). The threshold for *precision* ``P`` is the ``p`` at which this
+is ``P``: the weakest site called is real with probability ``P``, the others with more. It is the same for all tasks,
+because each has its own calibration. It asks for trust in the calibration, which was fitted on windows with 101 or more
+known bases; on shorter RNAs the probabilities of many tasks are far too high.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ripe_lib.errors import InputError
+from ripe_lib.metrics import shift_prevalence
+from ripe_lib.models import Model
+from ripe_lib.scan.background import BIN_RATE, RNA_RATE, Background, Group, background_of, groups_of
+from ripe_lib.scan.engine import Scanner
+from ripe_lib.scan.network import Array
+from ripe_lib.scan.sources import Run, Source
+
+_STATED = re.compile(r"\(Platt\)\s+for\s+a\s+prevalence\s+of\s+(0\.\d+)")
+
+
+@dataclass(frozen=True)
+class ThresholdChoice:
+    """How thresholds are found; at most one of the first three is given.
+
+    Attributes
+    ----------
+    threshold : float, optional
+        Probability, for all tasks.
+    precision : float, optional
+        From the calibration: probability that the weakest site called is real, if a share ``prevalence`` of the places
+        looked at is bound (default: that of the calibration).
+    false_positive_rate : float, optional
+        Share of a background that may show a site: of bins (default 0.01), of RNAs if they are shorter than the window
+        (default 0.05). The default way.
+    background : str
+        See :func:`ripe_lib.scan.background.background_of`.
+    seed : int
+    """
+
+    threshold: float | None = None
+    precision: float | None = None
+    prevalence: float | None = None
+    false_positive_rate: float | None = None
+    background: str = "auto"
+    seed: int = 0
+
+    def check(self) -> None:
+        """Refuse what contradicts itself or is no probability."""
+        ways = {
+            "threshold": self.threshold,
+            "precision": self.precision,
+            "false-positive rate": self.false_positive_rate,
+        }
+        given = [name for name, value in ways.items() if value is not None]
+        if len(given) > 1:
+            raise InputError(f"expected one way to choose thresholds, got {' and '.join(given)}.")
+        if self.threshold is not None and not 0 < self.threshold <= 1:
+            raise InputError(f"threshold: expected a probability above 0, at most 1, got {self.threshold}.")
+        for name, value in (*list(ways.items())[1:], ("prevalence", self.prevalence)):
+            if value is not None and not 0 < value < 1:
+                raise InputError(f"{name}: expected a number between 0 and 1, got {value}.")
+        if self.prevalence is not None and self.precision is None:
+            raise InputError("prevalence: only means something together with a precision, got it alone.")
+
+
+class Thresholds:
+    """Thresholds per group of runs and task, and the backgrounds they came from.
+
+    Attributes
+    ----------
+    groups : list of Group
+    values : float64 array (G, T)
+    backgrounds : list of Background
+        One per group; empty unless a false-positive rate was asked for.
+    explanation : str
+        One clause for people.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        tasks: Sequence[str],
+        values: NDArray[np.float64],
+        backgrounds: Sequence[Background] = (),
+        explanation: str = "",
+    ) -> None:
+        self.groups, self.tasks, self.values = list(groups), list(tasks), values
+        self.backgrounds, self.explanation = list(backgrounds), explanation
+        self._group_of = {run.contig: number for number, group in enumerate(groups) for run in group.runs}
+
+    def of(self, contig: str) -> NDArray[np.float64]:
+        """Return the thresholds (T,) of a contig of the source."""
+        return self.values[self._group_of[contig]]
+
+    def rates(self, contig: str, columns: Sequence[int], scores: Array) -> NDArray[np.float64]:
+        """Return the share of the background that reaches each score, NaN if there is no background."""
+        if not self.backgrounds:
+            return np.full(len(scores), np.nan)
+        background = self.backgrounds[self._group_of[contig]]
+        pairs = zip(columns, scores, strict=True)
+        return np.array([background.rates(column, np.array([score]))[0] for column, score in pairs], dtype=np.float64)
+
+    def table(self) -> pd.DataFrame:
+        """Return ``of task threshold``, one row per group and task."""
+        n_tasks = len(self.tasks)
+        return pd.DataFrame(
+            {
+                "of": np.repeat([group.name for group in self.groups], n_tasks),
+                "task": self.tasks * len(self.groups),
+                "threshold": self.values.ravel(),
+            }
+        )
+
+    def nested(self) -> dict[str, dict[str, float]]:
+        """Return group name -> task -> threshold."""
+        rows = zip(self.groups, self.values.tolist(), strict=True)
+        return {group.name: dict(zip(self.tasks, values, strict=True)) for group, values in rows}
+
+
+def find_thresholds(scanner: Scanner, source: Source, runs: Sequence[Run], choice: ThresholdChoice) -> Thresholds:
+    """Return the thresholds of every run and task for a choice.
+
+    Raises
+    ------
+    InputError
+        For a choice that contradicts itself, or a precision asked of a model without calibration.
+    """
+    choice.check()
+    tasks, n_tasks = scanner.tasks, len(scanner.tasks)
+    fixed, explanation = choice.threshold, f"threshold {choice.threshold} for all tasks"
+    if choice.precision is not None:
+        own = calibration_prevalence(scanner.model)
+        prevalence = own if choice.prevalence is None else choice.prevalence
+        fixed = threshold_for_precision(choice.precision, prevalence=prevalence, calibrated_at=own)
+        explanation = (
+            f"threshold {fixed:.3f} for all tasks: where {prevalence:g} of the places are bound, a bin with this "
+            f"probability is bound with probability {choice.precision:g}"
+        )
+        if any(group.is_short for group in groups_of(source, runs, scanner.lengths[0])):
+            explanation += "; the calibration does not hold for RNAs shorter than the window, compare with --fpr"
+    if fixed is not None:
+        group = Group(tuple(runs), None)
+        return Thresholds([group], tasks, np.full((1, n_tasks), fixed), explanation=explanation)
+    groups = groups_of(source, runs, scanner.lengths[0])
+    backgrounds, values = [], []
+    for group in groups:
+        rate = choice.false_positive_rate or (RNA_RATE if group.is_short else BIN_RATE)
+        rng = np.random.default_rng([choice.seed, *(group.lengths or ())])  # whatever else is in the input
+        backgrounds.append(background_of(scanner, source, group, rate, choice.background, rng))
+        values.append(backgrounds[-1].thresholds(rate))
+    found = np.stack(values)
+    parts = []
+    if any(not group.is_short for group in groups):
+        parts.append(f"{choice.false_positive_rate or BIN_RATE:g} of the bins of the background reach them")
+    if any(group.is_short for group in groups):
+        parts.append(f"{choice.false_positive_rate or RNA_RATE:g} of random RNAs as short as these show a site")
+    explanation = f"thresholds {found.min():.3f} to {found.max():.3f}: {'; '.join(parts)}"
+    return Thresholds(groups, tasks, found, backgrounds, explanation)
+
+
+def threshold_for_precision(precision: float, *, prevalence: float, calibrated_at: float) -> float:
+    """Return the calibrated probability at which a window is bound with probability ``precision``.
+
+    Parameters
+    ----------
+    precision : float
+        Wanted, at ``prevalence``.
+    prevalence : float
+        Share of the places looked at that are bound.
+    calibrated_at : float
+        Share for which the model's probabilities hold.
+    """
+    return float(shift_prevalence(np.array(precision), source=prevalence, target=calibrated_at))
+
+
+def calibration_prevalence(model: Model) -> float:
+    """Return the share of bound windows for which a model's probabilities hold, as its card states.
+
+    The weights hold scale and offset of the calibration folded into the output layer; that they were fitted, and for
+    which share, is only stated in the card that is rendered when a model is published.
+
+    Raises
+    ------
+    InputError
+        If there is no such statement: networks that were imported, or published without calibration.
+    """
+    card = None if model.directory is None else model.directory / "model_card.md"
+    stated = _STATED.search(card.read_text(encoding="utf-8")) if card is not None and card.is_file() else None
+    if stated is None:
+        raise InputError(
+            f"model {model.name}: expected calibrated probabilities for a precision, but its model card does not state "
+            "a calibration. Choose a false-positive rate or a threshold instead."
+        )
+    return float(stated.group(1))
