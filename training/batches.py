@@ -157,7 +157,7 @@ def augment(
     seq = cut_windows(seq, dataset.sequence_length, margin, shift)
     region = cut_windows(region, dataset.region_length, margin, shift)
     if options.core_mask:
-        sides: NDArray[np.int64] = rng.integers(15, 50, size=(n, 2), endpoint=True)
+        sides = rng.integers(15, 50, size=(n, 2), endpoint=True, dtype=np.int64)
         sides[rng.random(n) >= options.core_mask] = seq.shape[1]
         seq = mask_to_core(seq, sides)
     if options.region_dropout:
