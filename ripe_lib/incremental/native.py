@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.encoding import UNKNOWN, Codes
-from ripe_lib.incremental.geometry import MAX_SPAN, Sizes, first_pool2, last_conv2_needed, touched
+from ripe_lib.incremental.columns import Columns
+from ripe_lib.incremental.geometry import MAX_SPAN, first_pool2, touched
 from ripe_lib.incremental.loops import (
     POINTS,
     First,
@@ -77,27 +78,12 @@ class _Dense(NamedTuple):
     floor: float
 
 
-class NativeNetwork:
+class NativeNetwork(Columns):
     """One network whose activations are relu, as compiled loops."""
 
     def __init__(self, wiring: Wiring) -> None:
-        self.wiring = wiring
+        super().__init__(wiring)
         seq, region, merged = wiring.seq, wiring.region, wiring.merged
-        self.sizes = Sizes(
-            seq.width, seq.size, seq.stride, merged.width, merged.size, merged.stride, n_pooled1=seq.n_pooled
-        )
-        n_branches = seq.n_pooled + (region.n_pooled if region and wiring.seam else 0)
-        self.n_conv2 = n_branches - merged.width + 1
-        # Columns to which the sequence contributes; where branches meet at a seam, the last width2 - 1 straddle it.
-        self.n_pure = seq.n_pooled - merged.width + 1
-        self.n_seq_columns = seq.n_pooled if wiring.seam else self.n_pure
-        self.n_pool2 = (self.n_conv2 - merged.size) // merged.stride + 1
-        self.n_pool2_seq = max(0, min(self.n_pool2, (self.n_seq_columns - merged.size) // merged.stride + 1))
-        self.n_pool2_touching = min(self.n_pool2, -(-self.n_seq_columns // merged.stride))
-        positions = np.arange(seq.n_in)
-        needed = max(int(last_conv2_needed(self.sizes, positions, span).max()) for span in range(1, MAX_SPAN + 1))
-        self.n_head = max(0, min(needed + 1, self.n_conv2) - self.n_seq_columns)
-        self.n_rows = self.n_seq_columns + self.n_head
         self._first = _first(seq)
         self._region_first = None if region is None else _first(region)
         self._second = _second(merged, self.n_pool2)
@@ -201,16 +187,16 @@ class NativeNetwork:
     def reference(self, codes: Codes, region_codes: Codes | None) -> State:
         """Pass windows (B, L) through the network."""
         n, second = len(codes), self._second
-        columns = np.empty((n, self.n_rows, second.padded), dtype=np.float32)
+        columns = np.empty((n, self.n_conv2_readable, second.padded), dtype=np.float32)
         flat_columns = columns.reshape(-1)
-        step = self.n_rows * second.padded
+        step = self.n_conv2_readable * second.padded
 
         def sequence(part: slice) -> None:
             out = flat_columns[part.start * step :]
-            sequence_columns(self._first, second, codes[part], self.n_seq_columns, out, self.n_rows)
+            sequence_columns(self._first, second, codes[part], self.n_seq_columns, out, self.n_conv2_readable)
 
         in_threads(sequence, n)
-        return self._finished(flat_columns, np.arange(n) * self.n_rows, region_codes)
+        return self._finished(flat_columns, np.arange(n) * self.n_conv2_readable, region_codes)
 
     def tiled_reference(self, codes: Codes, starts: NDArray[np.int64], region_codes: Codes | None) -> State:
         """Pass the windows that begin at ``starts`` of a stretch through the network."""
@@ -221,7 +207,7 @@ class NativeNetwork:
         if not self.wiring.seam:
             return self._finished(every, base, region_codes)
         # At a seam the last columns of a window are its own.
-        columns = np.empty((len(starts), self.n_rows, second.padded), dtype=np.float32)
+        columns = np.empty((len(starts), self.n_conv2_readable, second.padded), dtype=np.float32)
         columns[:, : self.n_pure] = every.reshape(-1, second.padded)[base[:, None] + np.arange(self.n_pure)]
         n_tail = seq.n_in - (self.n_seq_columns - second.width + 1) * seq.stride
         tails = codes[(starts + seq.n_in - n_tail)[:, None] + np.arange(n_tail)]
@@ -229,7 +215,7 @@ class NativeNetwork:
         tail = np.empty((len(starts), second.width - 1, second.padded), dtype=np.float32)
         sequence_columns(tail_first, second, tails, second.width - 1, tail.reshape(-1), second.width - 1)
         columns[:, self.n_pure : self.n_seq_columns] = tail
-        base = np.arange(len(starts)) * self.n_rows
+        base = np.arange(len(starts)) * self.n_conv2_readable
         return self._finished(columns.reshape(-1), base, region_codes)
 
     def _finished(self, columns: Array, base: NDArray[np.int64], region_codes: Codes | None) -> State:
@@ -237,7 +223,7 @@ class NativeNetwork:
         n, second = len(base), self._second
         region, row = self._region(region_codes, n)
         if self.wiring.seam:
-            own = columns.reshape(n, self.n_rows, second.padded)
+            own = columns.reshape(n, self.n_conv2_readable, second.padded)
             if second.width > 1:
                 own[:, self.n_pure : self.n_seq_columns] += region.straddle[row]
             own[:, self.n_seq_columns :] = region.head[row]

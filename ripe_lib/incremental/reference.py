@@ -13,11 +13,10 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from ripe_lib.encoding import ONE_HOT_ROWS
-from ripe_lib.incremental.geometry import MAX_SPAN, Sizes, last_conv2_needed
+from ripe_lib.incremental.columns import Columns
 from ripe_lib.incremental.wiring import ConvPool, Wiring
 
 
@@ -46,28 +45,12 @@ class SeqPart(NamedTuple):
     dense: tuple[tf.Tensor, ...]
 
 
-class ReferenceGraph:
+class ReferenceGraph(Columns):
     """Compiled functions of one network for reference windows."""
 
     def __init__(self, wiring: Wiring) -> None:
-        self.wiring = wiring
+        super().__init__(wiring)
         seq, region, merged = wiring.seq, wiring.region, wiring.merged
-        self.sizes = Sizes(
-            seq.width, seq.size, seq.stride, merged.width, merged.size, merged.stride, n_pooled1=seq.n_pooled
-        )
-        n_branches = seq.n_pooled + (region.n_pooled if region and wiring.seam else 0)
-        self.n_conv2 = n_branches - merged.width + 1
-        # Columns to which the sequence contributes; where branches meet at a seam, the last width2 - 1 straddle it.
-        self.n_pure = seq.n_pooled - merged.width + 1
-        self.n_seq_columns = seq.n_pooled if wiring.seam else self.n_pure
-        size, stride = merged.size, merged.stride
-        self.n_pool2 = (self.n_conv2 - size) // stride + 1
-        self.n_pool2_seq = max(0, min(self.n_pool2, (self.n_seq_columns - size) // stride + 1))
-        self.n_pool2_touching = min(self.n_pool2, -(-self.n_seq_columns // stride))
-        positions = np.arange(seq.n_in)
-        needed = max(int(last_conv2_needed(self.sizes, positions, span).max()) for span in range(1, MAX_SPAN + 1))
-        self.n_head = max(0, min(needed + 1, self.n_conv2) - self.n_seq_columns)
-        self.n_conv2_readable = self.n_seq_columns + self.n_head
         self.n_hidden = wiring.dense[0].kernel.shape[1]
 
         self._one_hot = tf.constant(ONE_HOT_ROWS)
