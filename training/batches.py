@@ -44,9 +44,6 @@ class AugmentOptions:
     flank_fill : float
         Chance that unknown bases around the known ones become random bases of the row's own composition. Tasks that
         only have 101-nt windows then learn not to mind real flanks. Rows whose flanks were masked stay masked.
-    core_mask : float
-        Chance that of the sequence only 15 to 50 nt on either side of the centre, each side by itself, stay known, so
-        that short RNAs (oligos, constructs, the 30 nt around a variant) are judged by what they hold.
     borrow_region : float
         Chance that a row without any region type is given the track of another row of its block. Its labels stay only
         for tasks that no source with region types has: for those, region types then say nothing, as they should when
@@ -60,11 +57,10 @@ class AugmentOptions:
     region_dropout: float = 0.0
     region_flank_mask: float | None = None
     flank_fill: float = 0.0
-    core_mask: float = 0.0
     borrow_region: float = 0.0
 
     def __post_init__(self) -> None:
-        chances = [self.flank_mask, self.region_dropout, self.flank_fill, self.core_mask, self.borrow_region]
+        chances = [self.flank_mask, self.region_dropout, self.flank_fill, self.borrow_region]
         chances.append(self.region_flank_mask or 0.0)
         if min(self.jitter, self.site_jitter) < 0 or min(chances) < 0 or max(chances) > 1:
             raise InputError(f"augment: expected jitters >= 0 and chances from 0 to 1, got {vars(self)}.")
@@ -111,12 +107,6 @@ def fill_flanks(seq: Codes, rows: NDArray[np.bool_], rng: np.random.Generator) -
     return np.where(known | ~rows[:, None], seq, np.take_along_axis(seq, chosen, axis=1))
 
 
-def mask_to_core(seq: Codes, sides: NDArray[np.int64]) -> Codes:
-    """Return codes (n, W) that know at most ``sides[i]`` (n, 2) positions left and right of the centre, W // 2 - 1."""
-    place = np.arange(seq.shape[1]) - (seq.shape[1] // 2 - 1)
-    return np.where((-sides[:, :1] <= place) & (place <= sides[:, 1:]), seq, np.uint8(UNKNOWN))
-
-
 def borrow_regions(region: Codes, chance: float, rng: np.random.Generator) -> tuple[Codes, NDArray[np.bool_]]:
     """Return tracks (n, W) where rows without region types have, by chance, that of a row that has some, and which."""
     donors = np.flatnonzero((region != UNKNOWN).any(axis=1))
@@ -156,10 +146,6 @@ def augment(
         region, borrowed = borrow_regions(region, options.borrow_region, rng)
     seq = cut_windows(seq, dataset.sequence_length, margin, shift)
     region = cut_windows(region, dataset.region_length, margin, shift)
-    if options.core_mask:
-        sides = rng.integers(15, 50, size=(n, 2), endpoint=True, dtype=np.int64)
-        sides[rng.random(n) >= options.core_mask] = seq.shape[1]
-        seq = mask_to_core(seq, sides)
     if options.region_dropout:
         region = region.copy()
         region[dropout < options.region_dropout] = UNKNOWN

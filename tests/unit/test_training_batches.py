@@ -7,7 +7,7 @@ from ripe_lib.dataset import Dataset
 from ripe_lib.encoding import UNKNOWN
 from ripe_lib.errors import InputError, UnknownNameError
 from tests.support.toy_datasets import write_toy_dataset
-from training.batches import AugmentOptions, EpochBatches, augment, augment_rng, cut_windows, fill_flanks, mask_flanks
+from training.batches import AugmentOptions, EpochBatches, augment_rng, cut_windows, fill_flanks, mask_flanks
 from training.losses import MASKED, POSITIVE, label_codes
 from training.sampling import SamplingOptions, row_shares
 
@@ -174,21 +174,3 @@ def test_a_source_can_be_drawn_less(dataset):
         row_shares(dataset, SamplingOptions(sources={"nosuch": 0.5}))
     with pytest.raises(InputError, match="expected a share above 0"):
         SamplingOptions(sources={name: 2.0})
-
-
-def test_core_mask_leaves_a_stretch_around_the_centre(dataset):
-    seq, _, _ = augment(
-        dataset.seq_codes(np.arange(200)),
-        dataset.region_codes(np.arange(200)),
-        dataset,
-        AugmentOptions(core_mask=0.5),
-        np.random.default_rng(0),
-    )
-    plain = dataset.centred_codes(np.arange(200))[0]
-    changed = (seq != plain).any(axis=1)
-    assert 60 < changed.sum() < 140
-    known = seq[changed] != UNKNOWN
-    first, last = known.argmax(axis=1), known.shape[1] - 1 - known[:, ::-1].argmax(axis=1)
-    centre = seq.shape[1] // 2 - 1
-    assert ((centre - first <= 50) & (last - centre <= 50) & (last - first >= 30)).all()
-    np.testing.assert_array_equal(seq[changed][known], plain[changed][known])
