@@ -181,3 +181,12 @@ def plain(value: Any, *, names_only: bool = False) -> Any:
     if isinstance(value, list | tuple):
         return [plain(v, names_only=names_only) for v in value]
     return value
+
+
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``changes``, nested mappings merged key by key."""
+    result = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
+    return result

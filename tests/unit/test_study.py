@@ -16,10 +16,10 @@ from ripe_lib.metrics import auroc
 from ripe_lib.windows import window_start
 from tests.support.planted_datasets import PLANTED, write_planted_dataset
 from training.cli.main import main
-from training.config import build
+from training.config import build, merged
 from training.study import borders, compare
 from training.study.arms import arms_of
-from training.study.config import BorderOptions, StudyConfig, merged, read_config
+from training.study.config import BorderOptions, StudyConfig, read_config
 from training.study.slices import write_slice
 
 TINY = {

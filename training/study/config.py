@@ -8,7 +8,7 @@ from typing import Any
 
 from ripe_lib.dataset import SPLITS
 from ripe_lib.errors import InputError, unknown_name
-from training.config import build, read_yaml, section
+from training.config import build, merged, read_yaml, section
 from training.fit import FitConfig
 from training.sampling import SamplingOptions
 
@@ -198,15 +198,6 @@ class StudyConfig:
 
 def _kept(tasks: Any, wanted: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(task for task in tasks if task in wanted)
-
-
-def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with ``changes``, nested mappings merged key by key."""
-    result = dict(base)
-    for key, value in changes.items():
-        both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = merged(result[key], value) if both else value
-    return result
 
 
 def read_config(path: str | Path) -> StudyConfig:
