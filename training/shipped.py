@@ -1,6 +1,6 @@
 """Make the shipped models again: ``RIPE_DATA=... python -m training.shipped WORK_FOLDER``.
 
-Networks are trained on one data set: the default architecture (with the changes of section ``short`` for the models
+Networks are trained on one data set: the default architecture (with the changes of ``publish: short`` for the models
 listed there) and the paper's CNN. Each shipped name is a choice of their outputs, the CNN's with ``_paper`` behind the
 name. A network without region input is only measured beside them (:mod:`training.shipped_checks`). A run that was
 killed goes on where it was; a finished one is not trained again.
@@ -36,8 +36,7 @@ WHOLE = "DeepRiPe/clip31"
 
 def networks(work: Path, data: Path) -> list[tuple[FitConfig, list[str], str]]:
     """Return the networks of the shipped models: options, names of the models they give, and the names' suffix."""
-    names = list(section(CONFIG, "publish"))
-    short = section(CONFIG, "short")
+    names, short = list(section(CONFIG, "publish")["outputs"]), section(CONFIG, "publish")["short"]
     joint = replace(read_config(CONFIG), data=data, run=work / "joint")
     changed = build(FitConfig, merged(section(CONFIG, "fit"), {"data": str(data), **short["fit"]}), str(CONFIG))
     return [
@@ -66,7 +65,7 @@ def make_shipped(
     list of Path
         The model directories.
     """
-    kept = section(CONFIG, "publish")
+    kept = section(CONFIG, "publish")["outputs"]
     data = work / "shipped.h5"
     if not data.is_file():
         prepare.prepare(replace(prepare.read_config(CONFIG), output=data), note=note_line)
