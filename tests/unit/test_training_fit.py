@@ -315,13 +315,19 @@ def test_config_takes_the_data_from_prepare(tmp_path):
 def test_the_shipped_config_is_valid(monkeypatch):
     from training import prepare
     from training.config import section
-    from training.shipped import CONFIG
+    from training.shipped import CONFIG, networks
 
     monkeypatch.setenv("RIPE_DATA", "/data")
     assert read_config(CONFIG).architecture == "towers"
     assert [table.format for table in prepare.read_config(CONFIG).tables] == ["clip31", "rbp24"]
-    kept = section(CONFIG, "publish")
+    kept = section(CONFIG, "publish")["outputs"]
     assert {f"DeepRiPe/{name}" for name in ("clip31", "parclip_high", "parclip_mid", "parclip_low")} == set(kept)
     assert len(kept["DeepRiPe/clip31"]) == 31
     for name, tasks in kept.items():
         assert [row.task for row in catalogue().tasks[name]] == tasks
+    plan = networks(Path("work"), Path("data.h5"))
+    made = [f"{name}{suffix}" for _, names, suffix in plan for name in names]
+    assert sorted(made) == sorted([*kept, *(f"{name}_paper" for name in kept)])
+    assert [config.architecture for config, _, _ in plan] == ["towers", "towers", "cnn"]
+    assert plan[1][0].augment.region_dropout == plan[0][0].augment.region_dropout  # changed key by key
+    assert plan[1][0].epochs < plan[0][0].epochs
