@@ -61,13 +61,13 @@ def sites_of(model, tmp_path, tasks, names, choice):
 
 @pytest.mark.parametrize("name", ["clip31", "parclip_high"])
 def test_elavl1_site_of_erbb2_at_default_thresholds(name, tmp_path):
-    """The site is the U-rich element, with nothing but defaults; the mutant has lost it."""
+    """The best site is the U-rich element, with nothing but defaults; the mutant has no site."""
     model = shipped(name)
-    task = "ELAVL1_PARCLIP"
+    task = "ELAVL1_PARCLIP_A"  # the ELAVL1 PAR-CLIP set with the most sites
     wild, mutant = CONSTRUCTS["ERBB2_WT"], CONSTRUCTS["ERBB2_MUT"]
     changed = [place for place, (a, b) in enumerate(zip(wild, mutant, strict=True)) if a != b]
     found = sites_of(model, tmp_path, [task], ["ERBB2_WT", "ERBB2_MUT"], ThresholdChoice())
-    assert found["chrom"].tolist() == ["ERBB2_WT"]
+    assert set(found["chrom"]) == {"ERBB2_WT"}
     site = found.iloc[0]
     assert site["fpr"] <= 0.05
     assert site["start"] <= changed[-1]
@@ -76,12 +76,17 @@ def test_elavl1_site_of_erbb2_at_default_thresholds(name, tmp_path):
     assert changed[0] - 6 <= site["kmer_start"] <= changed[-1]
 
 
-@pytest.mark.parametrize("name", ["clip31", "parclip_low"])
 @pytest.mark.parametrize(
-    "choice", [ThresholdChoice(precision=0.5, prevalence=0.5), ThresholdChoice(false_positive_rate=0.2)], ids=str
+    ("name", "choice"),
+    [
+        ("clip31", ThresholdChoice(false_positive_rate=0.1)),
+        ("parclip_low", ThresholdChoice(false_positive_rate=0.2)),
+        ("parclip_low", ThresholdChoice(precision=0.5, prevalence=0.5)),
+    ],
+    ids=str,
 )
 def test_qki_site_of_numb(name, choice, tmp_path):
-    """At even odds, and at a rate of 20 % of random RNAs, NUMB is called and its double mutant is not.
+    """At a rate of 10 % (parclip_low: 20 %, or at even odds) NUMB is called and its double mutant is not.
 
     The k-mer is one of the two published sites. The default rate of 5 % is too strict for it.
     """
