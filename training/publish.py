@@ -100,7 +100,8 @@ def publish(
         model, calibration = calibrated(model, dataset, options, note)
     note(f"{spec.name}: measuring on {int((dataset.split == 2).sum())} test sites")
     evaluation = score_dataset(model, dataset, split="test", options=options)
-    table = evaluation.table()
+    # Rounded as in metrics.tsv, so that the card and the catalogue show the same third decimal as the file.
+    table = evaluation.table().round(6)
     rows = task_entries(spec, dataset, table)
     directory = user_models_directory() / spec.name if out is None else Path(out)
     directory.parent.mkdir(parents=True, exist_ok=True)

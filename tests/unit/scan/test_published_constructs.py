@@ -61,19 +61,19 @@ def sites_of(model, tmp_path, tasks, names, choice):
 
 @pytest.mark.parametrize("name", ["clip31", "parclip_high"])
 def test_elavl1_site_of_erbb2_at_default_thresholds(name, tmp_path):
-    """The best site is the U-rich element, with nothing but defaults; the mutant has no site."""
+    """With nothing but defaults sites rest on the U-rich element; the mutant has none.
+
+    Where the peak is says little in an RNA shorter than the window; the k-mer says what the score rests on.
+    """
     model = shipped(name)
     task = "ELAVL1_PARCLIP_A"  # the ELAVL1 PAR-CLIP set with the most sites
     wild, mutant = CONSTRUCTS["ERBB2_WT"], CONSTRUCTS["ERBB2_MUT"]
     changed = [place for place, (a, b) in enumerate(zip(wild, mutant, strict=True)) if a != b]
     found = sites_of(model, tmp_path, [task], ["ERBB2_WT", "ERBB2_MUT"], ThresholdChoice())
     assert set(found["chrom"]) == {"ERBB2_WT"}
-    site = found.iloc[0]
-    assert site["fpr"] <= 0.05
-    assert site["start"] <= changed[-1]
-    assert site["end"] > changed[0]
-    assert site["kmer"].count("U") >= 5
-    assert changed[0] - 6 <= site["kmer_start"] <= changed[-1]
+    assert (found["fpr"] <= 0.05).all()
+    assert (found["kmer"].str.count("U") >= 5).all()
+    assert found["kmer_start"].between(changed[0] - 6, changed[-1]).all()
 
 
 @pytest.mark.parametrize(
