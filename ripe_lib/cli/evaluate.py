@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ripe_lib.cli.common import add_run_arguments, apply_threads, note, positive_int, progress
+from ripe_lib.cli.common import FORCE_HINT, add_run_arguments, apply_threads, note, positive_int, progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,10 +52,11 @@ def _share(text: str) -> float:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     apply_threads(args.threads)
+    from ripe_lib.atomic import check_new_folder
     from ripe_lib.evaluate import Options, score_dataset
-    from ripe_lib.reports.evaluation import check_output, write_evaluation
+    from ripe_lib.reports.evaluation import write_evaluation
 
-    check_output(args.output, overwrite=args.force)
+    check_new_folder(args.output, overwrite=args.force, hint=FORCE_HINT)
     tasks = None
     if args.task:
         tasks = {output: name or output for output, _, name in (text.partition("=") for text in args.task)}

@@ -127,15 +127,16 @@ def run(args: argparse.Namespace) -> None:
     """Run ``ripe scan``."""
     apply_threads(args.threads)
     _check_arguments(args)
+    from ripe_lib.atomic import check_filled_folder
     from ripe_lib.figures import checked_formats
     from ripe_lib.models import load_model
-    from ripe_lib.scan.output import check_folder, check_outputs
+    from ripe_lib.scan.output import check_outputs
 
     if not (args.output or args.sites or args.attributions):
         raise InputError("expected at least one output, got none. Name one with -o or --sites.")
     check_outputs(args.output, args.sites, args.attributions)
     for folder in filter(None, (args.plots, args.report)):
-        check_folder(folder)
+        check_filled_folder(folder)
     _threshold_choice(args)
     formats = checked_formats(args.plot_format)
     model = load_model(args.model)

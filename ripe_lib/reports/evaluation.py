@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ripe_lib.atomic import atomic_directory
-from ripe_lib.errors import OutputError
+from ripe_lib.atomic import atomic_directory, check_new_folder
 from ripe_lib.evaluation_plots import plot_curves, plot_kmers, plot_overview, plot_reliability, plot_scores
 from ripe_lib.figures import save_figure
 from ripe_lib.html_report import Report
@@ -55,7 +54,7 @@ def write_evaluation(
     OutputError
         If the folder exists and is not empty, or cannot be written.
     """
-    check_output(directory, overwrite=overwrite)
+    check_new_folder(directory, overwrite=overwrite)
     with atomic_directory(directory, overwrite=overwrite) as folder:
         step("tables")
         tables, summaries = {}, {}
@@ -95,21 +94,6 @@ def write_evaluation(
         step("report.html")
         _page(evaluation, metrics, summary, _kmer_table(kmers), figures).write(folder / "report.html")
     return Path(directory)
-
-
-def check_output(directory: str | Path, *, overwrite: bool = False) -> None:
-    """Refuse a folder that cannot be written, before any work is done.
-
-    Raises
-    ------
-    OutputError
-        As :func:`write_evaluation`.
-    """
-    path = Path(directory)
-    if path.exists() and not overwrite and (path.is_file() or any(path.iterdir())):
-        raise OutputError(f"{path}: exists already and is not empty. Choose another folder, or --force to replace it.")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: expected an existing folder {path.parent}, found none. Create it first.")
 
 
 def _kmer_table(kmers: dict[str, pd.DataFrame]) -> pd.DataFrame:

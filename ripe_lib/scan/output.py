@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ripe_lib.errors import InputError, OutputError
+from ripe_lib.atomic import check_output_file
+from ripe_lib.errors import InputError
 from ripe_lib.scan.network import Array
 from ripe_lib.scan.sources import Run, Source, TranscriptSource, open_genome
 from ripe_lib.scan.tracks import (
@@ -66,22 +66,7 @@ def check_outputs(
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{name}: expected every output once, got it {names.count(name)} times.")
-        if not name.parent.is_dir():
-            raise OutputError(f"{name}: expected an existing folder {name.parent}, found none. Create it first.")
-        if name.is_dir():
-            raise OutputError(f"{name}: expected a file name, got a folder.")
-
-
-def check_folder(path: str | Path) -> None:
-    """Refuse a folder for pictures or a page that could not be made: a file of that name, no right to write."""
-    path = Path(path)
-    if path.exists() and not path.is_dir():
-        raise OutputError(f"{path}: expected a folder, got a file.")
-    existing = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
-    if not existing.is_dir():
-        raise OutputError(f"{path}: expected a folder {existing}, got a file.")
-    if not os.access(existing, os.W_OK):
-        raise OutputError(f"{path}: folder {existing} is not writable. Choose another one.")
+        check_output_file(name)
 
 
 class Outputs:

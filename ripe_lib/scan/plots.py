@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ripe_lib.atomic import check_filled_folder
 from ripe_lib.attribution import CompletenessWarning, integrated_gradients
 from ripe_lib.encoding import one_hot
 from ripe_lib.figures import new_figure, save_figure, style
@@ -17,7 +18,6 @@ from ripe_lib.html_report import Report
 from ripe_lib.models import Model
 from ripe_lib.plot import REGION_COLORS, plot_logo
 from ripe_lib.scan.engine import Scanner
-from ripe_lib.scan.output import check_folder
 from ripe_lib.scan.run import ScanResult, scores_of_runs
 from ripe_lib.scan.sources import Run, Source, peak_windows
 from ripe_lib.scan.tracks import safe_name
@@ -252,7 +252,7 @@ def scan_report(
 
 
 def _made(folder: str | Path) -> Path:
-    check_folder(folder)
+    check_filled_folder(folder)
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
     return path

@@ -221,8 +221,8 @@ def test_shipped_models_equal_full_passes(name, rng):
     state = substitution_scorer(model).reference(seq, region)
     got = sigmoid(substitution_scorer(model).alternatives(state, np.arange(40), position, alt))
     want = predict_codes(model, mutated(seq, np.arange(40), position, alt), region)
-    np.testing.assert_allclose(state.probabilities, predict_codes(model, seq, region), rtol=0, atol=2e-6)
-    np.testing.assert_allclose(got, want, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(state.probabilities, predict_codes(model, seq, region), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-6)
 
 
 def test_many_windows_are_spread_over_threads_and_stay_the_same(rng):
