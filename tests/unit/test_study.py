@@ -287,6 +287,29 @@ def test_a_small_study_makes_its_tables_and_does_nothing_twice(planted, tmp_path
     assert error.count("\n") == 1
 
 
+def test_a_study_is_completed_part_by_part(planted, tmp_path):
+    path = write_config(
+        tmp_path / "study.yaml",
+        data=str(planted.path),
+        comparisons=["modalities", "architectures"],
+        architectures={"towers": {"filters": 8, "left_filters2": 8, "right_filters": 4, "hidden": 8}},
+        fit={"epochs": 1, "sizes": TINY},
+        n_bootstrap=20,
+        directory="unused",
+    )
+
+    def arms(name, *only):
+        parts = [word for comparison in only for word in ("--only", comparison)]
+        assert main(["study", str(path), "--quiet", "-o", str(tmp_path / name), *parts]) == 0
+        return list(pd.read_csv(tmp_path / name / "tables" / "arms.csv").query("negatives == 'own'")["arm"])
+
+    assert arms("parts", "modalities") == ["multitask", "sequence_only", "region_withheld"]
+    assert arms("parts", "architectures") == arms("whole")
+    for table in ("arms", "tasks", "differences", "tests"):
+        name = f"tables/{table}.csv"
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
 def test_missing_data_and_config_are_one_line(tmp_path, capsys):
     assert main(["study", str(tmp_path / "none.yaml")]) == 2
     assert "none.yaml: no such config file" in capsys.readouterr().err

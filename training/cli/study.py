@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--directory", metavar="DIR", help="directory of the study (default: the config's)")
     parser.add_argument("--data", metavar="H5", help="data set (default: the config's, or prepare's output)")
-    parser.add_argument("--only", action="append", metavar="COMPARISON", help="only this comparison (repeatable)")
+    parser.add_argument("--only", action="append", metavar="COMPARISON", help="train for this comparison only (repeatable); tables hold all that is trained")
     parser.add_argument("--seed", type=int, help="seed (default: that of the config)")
     parser.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads (default: all)")
     parser.add_argument("--quiet", action="store_true", help="no progress bars and no notes on stderr")
@@ -35,12 +35,12 @@ def run(args: argparse.Namespace) -> None:
     changes = {
         "directory": None if args.directory is None else Path(args.directory),
         "data": None if args.data is None else Path(args.data),
-        "comparisons": None if args.only is None else tuple(args.only),
         "seed": args.seed,
     }
     directory = run_study(
         args.config,
         quick=args.quick,
+        only=args.only or (),
         changes={name: value for name, value in changes.items() if value is not None},
         quiet=args.quiet,
         note=lambda line: note(line, quiet=args.quiet),

@@ -105,18 +105,23 @@ def _words(options: Mapping[str, Any]) -> str:
     return ", ".join(words[value] for value in options.values() if value in words)
 
 
-def train_arm(config: StudyConfig, arm: Arm, data: Path, *, quiet: bool, note: Note) -> list[Path]:
-    """Train the networks of an arm that are not trained yet; returns the weights files."""
-    files = []
-    for run in arm.runs:
-        options = config.fit_config(run.name, data, single=run.single, **run.changes)
-        weights = options.run / "weights.h5"
+def weights_files(config: StudyConfig, arm: Arm) -> list[Path]:
+    """Return where the weights of an arm's networks are, or will be."""
+    return [config.directory / "runs" / run.name / "weights.h5" for run in arm.runs]
+
+
+def is_trained(config: StudyConfig, arm: Arm) -> bool:
+    """Return whether all networks of an arm are trained."""
+    return all(path.is_file() for path in weights_files(config, arm))
+
+
+def train_arm(config: StudyConfig, arm: Arm, data: Path, *, quiet: bool, note: Note) -> None:
+    """Train the networks of an arm that are not trained yet."""
+    for run, weights in zip(arm.runs, weights_files(config, arm), strict=True):
         if not weights.is_file():
             note(f"training {run.name}")
-            fit(options, quiet=quiet, note=note)
+            fit(config.fit_config(run.name, data, single=run.single, **run.changes), quiet=quiet, note=note)
             _forget_graphs()
-        files.append(weights)
-    return files
 
 
 def _forget_graphs() -> None:

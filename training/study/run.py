@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from ripe_lib.models import Model, load_model
 from training.config import plain
 from training.runs import environment, write_text
 from training.study import figures
-from training.study.arms import MULTITASK, Arm, arms_of, load_run, score_arm, time_table, train_arm
+from training.study.arms import MULTITASK, Arm, arms_of, is_trained, load_run, score_arm, time_table, train_arm, weights_files
 from training.study.borders import border_profiles, lean_on_borders, windows_with_borders
 from training.study.compare import Comparison, arm_tables, compare_all
 from training.study.config import StudyConfig, data_path, read_config
@@ -44,6 +44,7 @@ def run_study(
     path: str | Path,
     *,
     quick: bool = False,
+    only: Collection[str] = (),
     changes: dict[str, Any] | None = None,
     quiet: bool = True,
     note: Note = lambda _: None,
@@ -56,6 +57,9 @@ def run_study(
         Config file with a section ``study`` (and ``prepare``, unless the study names a data set).
     quick : bool
         A slice of the data, small networks, few epochs: the same tables in small, in ``DIRECTORY_quick``.
+    only : collection of str
+        Comparisons whose networks are trained now; default all. The tables hold every arm of the study that is trained,
+        so a study can be completed part by part.
     changes : dict, optional
         Fields of :class:`StudyConfig` to set, e.g. from the command line.
     quiet : bool
@@ -68,10 +72,10 @@ def run_study(
     Path
         The study's directory.
     """
-    from dataclasses import replace
-
     began = time.monotonic()
     config = replace(read_config(path), **(changes or {}))
+    # Also one that the config does not list, which is refused if there is no such comparison.
+    config = replace(config, comparisons=tuple(dict.fromkeys([*config.comparisons, *only])))
     source = data_path(config, path)
     if not source.is_file() and config.data is None:
         from training import prepare
@@ -84,8 +88,17 @@ def run_study(
         config.directory.mkdir(parents=True, exist_ok=True)
         dataset = _slice(config, dataset)
     _open(config, dataset)
-    arms = arms_of(config, dataset)
-    weights = {name: train_arm(config, arm, dataset.path, quiet=quiet, note=note) for name, arm in arms.items()}
+    every = arms_of(config, dataset)
+    now = arms_of(replace(config, comparisons=tuple(only)), dataset) if only else every
+    for arm in now.values():
+        train_arm(config, arm, dataset.path, quiet=quiet, note=note)
+    arms = {name: arm for name, arm in every.items() if is_trained(config, arm)}
+    complete = [
+        name
+        for name in config.comparisons
+        if arms_of(replace(config, comparisons=(name,)), dataset).keys() <= arms.keys()
+    ]
+    weights = {name: weights_files(config, arm) for name, arm in arms.items()}
     results = Results()
     measured = {}
     for name, arm in arms.items():
@@ -93,10 +106,10 @@ def run_study(
             note(f"scoring {name}")
             measured[name] = score_arm(config, arm, weights[name], dataset)
     _compare(config, measured, results, note)
-    if "protocols" in config.comparisons:
+    if "protocols" in complete:
         note("crossing protocols")
         _protocols(config, dataset, weights, results)
-    if "borders" in config.comparisons:
+    if "borders" in complete:
         note("looking at the borders of sites")
         _borders(config, dataset, arms, weights, results)
     results.tables["time"] = time_table(config, arms)
@@ -115,7 +128,7 @@ def _slice(config: StudyConfig, dataset: Dataset) -> Dataset:
 def _open(config: StudyConfig, dataset: Dataset) -> None:
     """Create the directory, or check that it belongs to this config and data set."""
     path = config.directory / "study.yaml"
-    skipped = ("directory", "data", "quick")
+    skipped = ("directory", "data", "quick", "comparisons")
     now = {key: value for key, value in plain(config).items() if key not in skipped}
     now["dataset_sha256"] = dataset.manifest_sha256
     if path.is_file():
