@@ -212,6 +212,10 @@ def test_arms_follow_the_comparisons(planted, tmp_path):
     ]
     arms = arms_of(StudyConfig(tmp_path, comparisons=("strategies",), single_tasks=("QKI_PARCLIP",)), planted)
     assert [run.name for run in arms["single_unbound"].runs] == ["single_unbound/QKI_PARCLIP"]
+    config = StudyConfig(tmp_path, comparisons=("strategies",), strategy_fit={"unbound": {"epochs": 7}})
+    runs = {name: arm.runs[0] for name, arm in arms_of(config, planted).items() if name.startswith("single")}
+    epochs = {n: config.fit_config(r.name, planted.path, single=True, **r.changes).epochs for n, r in runs.items()}
+    assert epochs == {"single_oversampled": 20, "single_unbound": 7, "single_subsampled": 20}
 
 
 @pytest.mark.parametrize(
@@ -221,6 +225,9 @@ def test_arms_follow_the_comparisons(planted, tmp_path):
         ({"fit": {"epoch": 3}}, InputError, "unknown key 'epoch'. Did you mean 'epochs'"),
         ({"fit": {"seed": 3}}, InputError, "must not set 'seed'"),
         ({"strategies": {"x": {"balance": "up"}}}, UnknownNameError, "unknown sampling balance 'up'"),
+        ({"strategy_fit": {"owm": {"epochs": 1}}}, UnknownNameError, "unknown strategy 'owm'"),
+        ({"strategy_fit": {"unbound": {"seed": 1}}}, InputError, "must not set 'seed'"),
+        ({"strategy_fit": {"unbound": {"epoch": 1}}}, InputError, "unknown key 'epoch'"),
         ({"split": "tset"}, UnknownNameError, "unknown split 'tset'"),
         (
             {"protocols": {"pairs": [{"group": "A", "output": "b", "sites": "c"}]}},

@@ -18,7 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--directory", metavar="DIR", help="directory of the study (default: the config's)")
     parser.add_argument("--data", metavar="H5", help="data set (default: the config's, or prepare's output)")
-    parser.add_argument("--only", action="append", metavar="COMPARISON", help="train for this comparison only (repeatable); tables hold all that is trained")
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="COMPARISON",
+        help="train for this comparison only (repeatable); tables hold all that is trained",
+    )
     parser.add_argument("--seed", type=int, help="seed (default: that of the config)")
     parser.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads (default: all)")
     parser.add_argument("--quiet", action="store_true", help="no progress bars and no notes on stderr")

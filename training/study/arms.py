@@ -74,9 +74,8 @@ def arms_of(config: StudyConfig, dataset: Dataset) -> dict[str, Arm]:
         for task in tasks:
             dataset.task_index(task)
         for name, options in config.strategies.items():
-            runs = tuple(
-                Run(f"single_{name}/{task}", {"tasks": [task], "sampling": options}, single=True) for task in tasks
-            )
+            changes = {**config.strategy_fit.get(name, {}), "sampling": options}
+            runs = tuple(Run(f"single_{name}/{task}", {**changes, "tasks": [task]}, single=True) for task in tasks)
             arms.append(Arm(f"single_{name}", runs, describe=f"one network per task, {_words(options)}"))
     if "protocols" in wanted:
         for group, members in config.protocols.groups.items():

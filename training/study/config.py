@@ -123,6 +123,8 @@ class StudyConfig:
         Tasks of the single-task strategies; default all.
     strategies : dict
         Name -> :class:`training.sampling.SamplingOptions`; default the paper's three.
+    strategy_fit : dict
+        Name of a strategy -> changes to the options of its runs: an epoch of oversampled rows is many epochs of others.
     architectures : dict
         What the CNN is compared with: architecture -> its layer sizes; ``fit``'s ``sizes`` are the CNN's.
     n_bootstrap : int
@@ -141,6 +143,7 @@ class StudyConfig:
     single_fit: dict[str, Any] = field(default_factory=dict)
     single_tasks: tuple[str, ...] | None = None
     strategies: dict[str, Any] = field(default_factory=lambda: dict(PAPER_STRATEGIES))
+    strategy_fit: dict[str, Any] = field(default_factory=dict)
     architectures: dict[str, Any] = field(default_factory=lambda: {"gru": {}, "towers": {}})
     protocols: ProtocolOptions = field(default_factory=ProtocolOptions)
     borders: BorderOptions = field(default_factory=BorderOptions)
@@ -155,10 +158,16 @@ class StudyConfig:
         if self.split not in SPLITS:
             raise unknown_name("split", self.split, SPLITS)
         for name in ("name", "data", "run", "tasks", "seed", "sampling", "architecture"):
-            if name in self.fit or name in self.single_fit:
-                raise InputError(f"study: 'fit' and 'single_fit' must not set {name!r}; the study sets it itself.")
+            if any(name in options for options in (self.fit, self.single_fit, *self.strategy_fit.values())):
+                raise InputError(
+                    f"study: 'fit', 'single_fit' and 'strategy_fit' must not set {name!r}; the study sets it itself."
+                )
         for name, options in self.strategies.items():
             build(SamplingOptions, options, f"study: strategy {name!r}")
+        for name, changes in self.strategy_fit.items():
+            if name not in self.strategies:
+                raise unknown_name("strategy", name, self.strategies)
+            self.fit_config("check", Path(), single=True, **changes)
         for pair in self.protocols.pairs:
             if pair.group not in self.protocols.groups:
                 raise unknown_name("protocol group", pair.group, self.protocols.groups)
@@ -184,6 +193,7 @@ class StudyConfig:
             directory=self.directory.with_name(self.directory.name + "_quick"),
             fit=merged(self.fit, quick.fit),
             single_fit=merged(self.single_fit, quick.fit),
+            strategy_fit={},
             architectures=merged(self.architectures, quick.architectures),
             single_tasks=None if self.single_tasks is None else _kept(self.single_tasks, quick.tasks),
             protocols=replace(

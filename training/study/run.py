@@ -21,7 +21,17 @@ from ripe_lib.models import Model, load_model
 from training.config import plain
 from training.runs import environment, write_text
 from training.study import figures
-from training.study.arms import MULTITASK, Arm, arms_of, is_trained, load_run, score_arm, time_table, train_arm, weights_files
+from training.study.arms import (
+    MULTITASK,
+    Arm,
+    arms_of,
+    is_trained,
+    load_run,
+    score_arm,
+    time_table,
+    train_arm,
+    weights_files,
+)
 from training.study.borders import border_profiles, lean_on_borders, windows_with_borders
 from training.study.compare import Comparison, arm_tables, compare_all
 from training.study.config import StudyConfig, data_path, read_config
