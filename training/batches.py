@@ -49,6 +49,9 @@ class AugmentOptions:
         for tasks that no source with region types has: for those, region types then say nothing, as they should when
         nothing is known, while the other tasks learn theirs from real tracks alone. Without this, a task known from
         sites without region types alone rises when region types are taken away from any site.
+    splice : float
+        Chance that a window goes on as another one of its block from a random place in its middle three fifths. Its
+        labels are masked: only teachers have something to say of it (:mod:`training.distill`).
     """
 
     jitter: int = 0
@@ -58,9 +61,10 @@ class AugmentOptions:
     region_flank_mask: float | None = None
     flank_fill: float = 0.0
     borrow_region: float = 0.0
+    splice: float = 0.0
 
     def __post_init__(self) -> None:
-        chances = [self.flank_mask, self.region_dropout, self.flank_fill, self.borrow_region]
+        chances = [self.flank_mask, self.region_dropout, self.flank_fill, self.borrow_region, self.splice]
         chances.append(self.region_flank_mask or 0.0)
         if min(self.jitter, self.site_jitter) < 0 or min(chances) < 0 or max(chances) > 1:
             raise InputError(f"augment: expected jitters >= 0 and chances from 0 to 1, got {vars(self)}.")
@@ -120,10 +124,30 @@ def borrow_regions(region: Codes, chance: float, rng: np.random.Generator) -> tu
     return borrowed, lucky
 
 
+def splice_windows(
+    seq: Codes, region: Codes, chance: float, rng: np.random.Generator
+) -> tuple[Codes, Codes, NDArray[np.bool_]]:
+    """Return windows (n, L) and (n, R), by chance continued by another row's from one place on, and which (n,).
+
+    Both tracks change rows at the same nucleotide; they share their centre.
+    """
+    n, length = seq.shape
+    spliced, partner = rng.random(n) < chance, rng.permutation(n)
+    place = rng.integers(length // 5, length - length // 5, n, endpoint=True)
+    place[~spliced] = max(length, region.shape[1])
+    first = (region.shape[1] - length) // 2
+    seq = np.where(np.arange(length) < place[:, None], seq, seq[partner])
+    region = np.where(np.arange(region.shape[1]) - first < place[:, None], region, region[partner])
+    return seq, region, spliced
+
+
 def augment(
     seq: Codes, region: Codes, dataset: Dataset, options: AugmentOptions, rng: np.random.Generator
-) -> tuple[Codes, Codes, NDArray[np.bool_]]:
-    """Return augmented windows (n, L) and (n, R) of rows with margins, and which rows have a borrowed track (n,)."""
+) -> tuple[Codes, Codes, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return augmented windows (n, L) and (n, R) of rows with margins, and which have a borrowed track or are spliced.
+
+    The last two are (n,) each.
+    """
     n = len(seq)
     jitter, margin = options.jitter, dataset.margin
     shift = rng.integers(-jitter, jitter, size=n, endpoint=True, dtype=np.int64)
@@ -149,7 +173,10 @@ def augment(
     if options.region_dropout:
         region = region.copy()
         region[dropout < options.region_dropout] = UNKNOWN
-    return seq, region, borrowed
+    spliced = np.zeros(n, dtype=bool)
+    if options.splice:
+        seq, region, spliced = splice_windows(seq, region, options.splice, rng)
+    return seq, region, borrowed, spliced
 
 
 class EpochBatches:
@@ -222,10 +249,11 @@ class EpochBatches:
             sorted_rows = drawn[ascending]
             seq = self.dataset.seq_codes(sorted_rows)[back]
             region = self.dataset.region_codes(sorted_rows)[back]
-            seq, region, borrowed = augment(seq, region, self.dataset, self.options, rng)
+            seq, region, borrowed, spliced = augment(seq, region, self.dataset, self.options, rng)
             labels = self.codes[drawn]
             if borrowed.any():
                 labels[np.ix_(borrowed, self.region_tasks)] = MASKED
+            labels[spliced] = MASKED
             for start in range(0, len(drawn), self.batch_size):
                 part = slice(start, start + self.batch_size)
                 yield seq[part], region[part], labels[part]

@@ -45,6 +45,10 @@ Data set digest `{{ manifest_sha256[:16] }}`.
 weighting `{{ config.loss.weighting }}`, unknown labels weighted {{ config.loss.unknown_weight }} \
 ({{ config.loss.unknown_rows }} rows).
 Augmentation: {{ augment }}.
+{% if config.distill.teachers -%}
+Distilled from the mean logits of {{ config.distill.teachers | length }} networks trained on the same data\
+{{ " (" ~ "%.2f" | format(config.distill.share) ~ " of the loss)" if config.distill.share < 1 }}.
+{% endif -%}
 {% if neutral_tasks -%}
 {{ neutral_tasks | join(", ") }}: learnt from sites without region types; the mean effect of region types and of \
 flanks alone was taken out of the output's weights.

@@ -20,8 +20,10 @@ from ripe_lib.dataset import Dataset
 from ripe_lib.encoding import UNKNOWN
 from ripe_lib.errors import InputError, unknown_name
 from ripe_lib.spec import INPUTS, ModelSpec
+from ripe_lib.weights import sha256_of
 from training.batches import AugmentOptions
 from training.config import build, plain, section
+from training.distill import DistillOptions, check_teachers, teacher_files
 from training.losses import MASKED, ElementWeights, LossOptions, element_weights, label_codes
 from training.runs import TrainingFailedError, is_chief, open_run
 from training.sampling import SamplingOptions, chosen_rows
@@ -82,6 +84,7 @@ class FitConfig:
     loss: LossOptions = field(default_factory=LossOptions)
     augment: AugmentOptions = field(default_factory=AugmentOptions)
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    distill: DistillOptions = field(default_factory=DistillOptions)
     views: tuple[str, ...] = ("plain",)
     strategy: str = "none"
     deterministic: bool = True
@@ -99,6 +102,8 @@ class FitConfig:
                 raise unknown_name(kind, value, known)
         if min(self.epochs, self.batch_size) < 1 or self.patience < 0 or not self.views:
             raise InputError("fit: expected epochs and batch_size of at least 1, patience >= 0 and at least one view.")
+        if self.augment.splice and not self.distill.teachers:
+            raise InputError("fit: spliced windows have no labels; 'augment: splice' needs teachers ('distill').")
         if not 0 < self.learning_rate < math.inf or self.weight_decay < 0:
             raise InputError(f"fit: expected a learning_rate > 0 and weight_decay >= 0, got {self.learning_rate}.")
 
@@ -212,13 +217,16 @@ def fit(
     from training.loop import train
 
     dataset = Dataset(config.data)
+    spec = spec_of(config, dataset)
+    check_teachers(config.distill, spec)
     if is_chief():
-        open_run(config.run, plain(config), dataset)
+        teachers = [sha256_of(path) for path in teacher_files(config.distill)]
+        open_run(config.run, plain(config), dataset, teachers)
     if (config.run / "weights.h5").is_file():
         note(f"{config.run}: finished already")
         return config.run
     data = training_data(config, dataset)
-    train(config, spec_of(config, dataset), data, quiet=quiet, note=note, after_epoch=after_epoch)
+    train(config, spec, data, quiet=quiet, note=note, after_epoch=after_epoch)
     return config.run
 
 

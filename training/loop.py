@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,11 @@ from ripe_lib.atomic import atomic_file
 from ripe_lib.cli.common import progress
 from ripe_lib.encoding import UNKNOWN, Codes, one_hot
 from ripe_lib.metrics import auroc, average_precision
-from ripe_lib.models import quiet_tensorflow
+from ripe_lib.models import Model, quiet_tensorflow
 from ripe_lib.spec import ModelSpec
 from ripe_lib.weights import arrays_of, set_arrays, write_weights
 from training.batches import EpochBatches, mask_flanks
+from training.distill import load_teachers, teacher_probabilities, with_teachers
 from training.history import best_epoch, is_over
 from training.losses import NEGATIVE, POSITIVE, make_loss, numpy_loss
 from training.runs import TrainingFailedError, is_chief, read_checkpoint, write_checkpoint
@@ -46,6 +47,22 @@ class OneHot(keras.layers.Layer):
         """Look the codes up."""
         table = one_hot(np.arange(UNKNOWN + 1, dtype=np.uint8))
         return keras.ops.take(table, keras.ops.cast(codes, "int32"), axis=0)
+
+
+class Teachers(keras.layers.Layer):
+    """One-hot inputs -> probabilities (B, T) of fixed networks (:func:`training.distill.teacher_probabilities`).
+
+    A layer of its own, because Keras switches on the dropout of networks that are plain parts of a model in training.
+    """
+
+    def __init__(self, teachers: Sequence[Model], spec: ModelSpec) -> None:
+        super().__init__(trainable=False)
+        self.teachers, self.spec = list(teachers), spec
+        self.networks = [teacher.keras_model for teacher in teachers]  # so that Keras knows their variables
+
+    def call(self, arrays: Any) -> Any:
+        """Ask the teachers."""
+        return teacher_probabilities(self.teachers, self.spec, arrays)
 
 
 class _Progress(keras.callbacks.Callback):
@@ -87,14 +104,21 @@ def distribution(name: str, devices: list[str] | None = None) -> Any:
     return None
 
 
-def training_model(network: keras.Model, spec: ModelSpec) -> keras.Model:
-    """Return a model that takes codes instead of one-hot arrays and shares the network's weights."""
+def training_model(network: keras.Model, spec: ModelSpec, teachers: Sequence[Model] = ()) -> keras.Model:
+    """Return a model that takes codes instead of one-hot arrays and shares the network's weights.
+
+    With teachers the output is (B, 2T): the network's probabilities, then the teachers'.
+    """
     lengths = [spec.sequence_length] + ([spec.region_length] if spec.has_region else [])
     inputs = [
         keras.Input((length,), dtype="uint8", name=name)
         for length, name in zip(lengths, ("seq_codes", "region_codes"), strict=False)
     ]
-    return keras.Model(inputs, network([OneHot()(x) for x in inputs]))
+    arrays = [OneHot()(x) for x in inputs]
+    output = network(arrays)
+    if teachers:
+        output = keras.layers.Concatenate()([output, Teachers(teachers, spec)(arrays)])
+    return keras.Model(inputs, output)
 
 
 def learning_rate(config: FitConfig, steps_per_epoch: int) -> Any:
@@ -210,17 +234,22 @@ class Trainer:
         )
         with self.scope(), seeded(config.seed):
             self.network = build_model(spec)
-            self.model = training_model(self.network, spec)
+            teachers = load_teachers(config.distill)
+            self.model = training_model(self.network, spec, teachers)
+            loss = make_loss(data.weights)
+            if teachers:
+                loss = with_teachers(loss, teachers, spec, config.distill.share)
             rate = learning_rate(config, len(self.batches))
             make = keras.optimizers.AdamW if config.weight_decay else keras.optimizers.Adam
             extra = {"weight_decay": config.weight_decay} if config.weight_decay else {}
             optimizer = make(learning_rate=rate, epsilon=1e-8, **extra)
             # XLA compiles for half a minute on a CPU and is not faster there.
-            self.model.compile(optimizer=optimizer, loss=make_loss(data.weights), jit_compile=False)
+            self.model.compile(optimizer=optimizer, loss=loss, jit_compile=False)
             optimizer.build(self.model.trainable_variables)
         self._distributed_step: Any = None
         # Not Keras' predict: that takes all hosts, but only one writes results.
-        self.predict = tf.function(lambda arrays: self.model(arrays, training=False))
+        student = training_model(self.network, spec) if teachers else self.model
+        self.predict = tf.function(lambda arrays: student(arrays, training=False))
         self.dropout = _dropout_states(self.network)
         self.history: list[dict[str, Any]] = []
         self.best: list[np.ndarray] = _to_arrays(self.network.weights)

@@ -2,7 +2,7 @@
 
 ====================  =======================================================================
 ``config.yaml``       the complete config, defaults filled in
-``data.json``         path and manifest of the data set, with its digest
+``data.json``         path and manifest of the data set, with its digest; digests of the teachers' weights
 ``environment.json``  versions of everything that computes, commit, platform
 ``history.csv``       one row per finished epoch
 ``curves.png``        the same as a picture
@@ -18,6 +18,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,8 @@ def _commit() -> str | None:
     return answer.stdout.strip()
 
 
-def open_run(run: Path, config: dict[str, Any], dataset: Dataset) -> bool:
-    """Create a run directory, or check that an existing one belongs to this config and data set.
+def open_run(run: Path, config: dict[str, Any], dataset: Dataset, teachers: Sequence[str] = ()) -> bool:
+    """Create a run directory, or check that an existing one belongs to this config, data set and teachers.
 
     Parameters
     ----------
@@ -89,6 +90,8 @@ def open_run(run: Path, config: dict[str, Any], dataset: Dataset) -> bool:
     config : dict
         Plain values; ``data`` and ``run`` (places, not content) may differ when a run is resumed.
     dataset : Dataset
+    teachers : sequence of str
+        sha256 of the teachers' weights.
 
     Returns
     -------
@@ -111,11 +114,13 @@ def open_run(run: Path, config: dict[str, Any], dataset: Dataset) -> bool:
                     f"{run}: holds a run with another config ({key}: {before.get(key)!r}, now {config.get(key)!r}). "
                     "Choose another run directory or remove this one."
                 )
-        trained_on = json.loads((run / "data.json").read_text(encoding="utf-8"))["manifest_sha256"]
-        if trained_on != dataset.manifest_sha256:
+        record = json.loads((run / "data.json").read_text(encoding="utf-8"))
+        if record["manifest_sha256"] != dataset.manifest_sha256:
             raise InputError(
                 f"{run}: was started on another data set than {dataset.path}. Choose another run directory."
             )
+        if record.get("teachers", []) != list(teachers):
+            raise InputError(f"{run}: was started with other weights of its teachers. Choose another run directory.")
         return True
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise InputError(f"{run}: expected a new or empty folder or an earlier run, got something else.")
@@ -124,6 +129,7 @@ def open_run(run: Path, config: dict[str, Any], dataset: Dataset) -> bool:
         "path": str(dataset.path),
         "manifest_sha256": dataset.manifest_sha256,
         "manifest": dataset.manifest,
+        "teachers": list(teachers),
     }
     write_text(run / "data.json", json.dumps(data, indent=1, sort_keys=True) + "\n")
     write_text(run / "environment.json", json.dumps(environment(), indent=1, sort_keys=True) + "\n")

@@ -1,9 +1,9 @@
 """Make the shipped models again: ``RIPE_DATA=... python -m training.shipped WORK_FOLDER``.
 
-Networks are trained on one data set: the default architecture (with the changes of ``publish: short`` for the models
-listed there) and the paper's CNN. Each shipped name is a choice of their outputs, the CNN's with ``_paper`` behind the
-name. A network without region input is only measured beside them (:mod:`training.shipped_checks`). A run that was
-killed goes on where it was; a finished one is not trained again.
+Networks are trained on one data set (``publish: networks`` of the config; some are teachers of others). Each shipped
+name is a choice of the outputs of one of them, the paper's CNN's with ``_paper`` behind the name. A network without
+region input is only measured beside them (:mod:`training.shipped_checks`). A run that was killed goes on where it was;
+a finished one is not trained again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ripe_lib.models import load_model, model_from_weights
 from ripe_lib.variants.summary import BACKGROUND_FILE
 from training import prepare
 from training.config import build, merged, section
-from training.fit import FitConfig, fit, read_config
+from training.fit import FitConfig, fit
 from training.publish import publish
 from training.shipped_checks import shipped_checks, write_checks
 from training.variant_background import write_background
@@ -34,16 +34,37 @@ BACKGROUND_VARIANTS = 20_000
 WHOLE = "DeepRiPe/clip31"
 
 
-def networks(work: Path, data: Path) -> list[tuple[FitConfig, list[str], str]]:
-    """Return the networks of the shipped models: options, names of the models they give, and the names' suffix."""
-    names, short = list(section(CONFIG, "publish")["outputs"]), section(CONFIG, "publish")["short"]
-    joint = replace(read_config(CONFIG), data=data, run=work / "joint")
-    changed = build(FitConfig, merged(section(CONFIG, "fit"), {"data": str(data), **short["fit"]}), str(CONFIG))
-    return [
-        (joint, [name for name in names if name not in short["models"]], ""),
-        (replace(changed, run=work / "joint_short"), short["models"], ""),
-        (replace(joint, run=work / "joint_paper", architecture="cnn"), names, PAPER_SUFFIX),
-    ]
+def networks(work: Path, data: Path) -> dict[str, FitConfig]:
+    """Return the options of every network by name, teachers before their students."""
+    made: dict[str, FitConfig] = {}
+    for name, changes in section(CONFIG, "publish")["networks"].items():
+        options = merged(section(CONFIG, "fit"), changes)
+        if teachers := options.get("distill", {}).get("teachers"):
+            files = [str(made[teacher].run / "weights.h5") for teacher in teachers]
+            options = merged(options, {"distill": {"teachers": files}})
+        made[name] = build(FitConfig, merged(options, {"data": str(data), "run": str(work / name)}), str(CONFIG))
+    return made
+
+
+def network_of(model: str) -> str:
+    """Return the name of the network a shipped model is taken from.
+
+    Raises
+    ------
+    UnknownNameError
+        If no model of that name is shipped.
+    """
+    options = section(CONFIG, "publish")
+    of = dict(options["models"]) | {f"{name}{PAPER_SUFFIX}": options["paper"] for name in options["models"]}
+    if model not in of:
+        raise unknown_name("shipped model", model, of)
+    return str(of[model])
+
+
+def shipped_names() -> list[str]:
+    """Return the names of all shipped models."""
+    names = list(section(CONFIG, "publish")["models"])
+    return [*names, *(f"{name}{PAPER_SUFFIX}" for name in names)]
 
 
 def make_shipped(
@@ -65,47 +86,45 @@ def make_shipped(
     list of Path
         The model directories.
     """
+    wanted = {model: network_of(model) for model in only or shipped_names()}
     kept = section(CONFIG, "publish")["outputs"]
     data = work / "shipped.h5"
     if not data.is_file():
         prepare.prepare(replace(prepare.read_config(CONFIG), output=data), note=note_line)
+    configs = networks(work, data)
+
+    def trained(name: str) -> Path:
+        for teacher in section(CONFIG, "publish")["networks"][name].get("distill", {}).get("teachers", ()):
+            trained(teacher)
+        note_line(f"network {name}")
+        return fit(configs[name], quiet=quiet, note=note_line)
+
     made = []
-    plan = networks(work, data)
-    known = [f"{name}{suffix}" for _, names, suffix in plan for name in names]
-    for name in only:
-        if name not in known:
-            raise unknown_name("shipped model", name, known)
-    for config, names, suffix in plan:
-        wanted = [name for name in names if not only or f"{name}{suffix}" in only]
-        if not wanted:
-            continue
-        run = fit(config, quiet=quiet, note=note_line)
-        for name in wanted:
-            directory = publish(
-                run,
-                data=data,
-                out=models / f"{name}{suffix}",
-                name=f"{name}{suffix}",
-                tasks=kept[name],
-                neutral=True,
-                calibrate=True,
-                overwrite=True,
-                note=note_line,
-            )
-            write_background(
-                load_model(directory),
-                Dataset(data),
-                directory / BACKGROUND_FILE,
-                n=BACKGROUND_VARIANTS,
-                seed=config.seed,
-            )
-            note_line(str(directory))
-            made.append(directory)
-    if not only or WHOLE in only:
-        joint = plan[0][0]
-        twin = replace(joint, run=work / "joint_sequence", inputs="sequence", views=("plain",))
-        weights = fit(twin, quiet=quiet, note=note_line) / "weights.h5"
-        write_checks(shipped_checks(load_model(models / WHOLE), model_from_weights(weights), Dataset(data)))
+    for model, network in wanted.items():
+        run = trained(network)
+        directory = publish(
+            run,
+            data=data,
+            out=models / model,
+            name=model,
+            tasks=kept[model.removesuffix(PAPER_SUFFIX)],
+            neutral=True,
+            calibrate=True,
+            overwrite=True,
+            note=note_line,
+        )
+        write_background(
+            load_model(directory),
+            Dataset(data),
+            directory / BACKGROUND_FILE,
+            n=BACKGROUND_VARIANTS,
+            seed=configs[network].seed,
+        )
+        note_line(str(directory))
+        made.append(directory)
+    if WHOLE in wanted:
+        twin = trained(section(CONFIG, "publish")["twin"]) / "weights.h5"
+        write_checks(shipped_checks(load_model(models / WHOLE), model_from_weights(twin), Dataset(data)))
     return made
 
 

@@ -7,7 +7,15 @@ from ripe_lib.dataset import Dataset
 from ripe_lib.encoding import UNKNOWN
 from ripe_lib.errors import InputError, UnknownNameError
 from tests.support.toy_datasets import write_toy_dataset
-from training.batches import AugmentOptions, EpochBatches, augment_rng, cut_windows, fill_flanks, mask_flanks
+from training.batches import (
+    AugmentOptions,
+    EpochBatches,
+    augment_rng,
+    cut_windows,
+    fill_flanks,
+    mask_flanks,
+    splice_windows,
+)
 from training.losses import MASKED, POSITIVE, label_codes
 from training.sampling import SamplingOptions, row_shares
 
@@ -135,6 +143,32 @@ def test_borrowed_regions_leave_labels_of_tasks_without_regions_only(dataset):
     assert (labels[borrowed] == [MASKED, 1]).all()
     assert (labels[~borrowed] == [0, 1]).all()
     assert (codes == [0, 1]).all()  # the data set's own labels stay
+
+
+def test_spliced_windows_are_two_rows_joined_at_one_nucleotide_and_have_no_labels(dataset, rng):
+    n, length, region_length = 400, 150, 250
+    seq = np.repeat(np.arange(n, dtype=np.uint16)[:, None], length, axis=1)  # every base says which row it is of
+    region = np.repeat(np.arange(n, dtype=np.uint16)[:, None], region_length, axis=1)
+    mixed, mixed_region, spliced = splice_windows(seq, region, 0.4, rng)
+    assert 0.3 < spliced.mean() < 0.5
+    for row in range(n):
+        own, own_region = mixed[row] == row, mixed_region[row] == row
+        if not spliced[row] or own.all():  # a row can meet itself
+            assert own.all()
+            assert own_region.all()
+            continue
+        place = int(own.sum())
+        assert 30 <= place <= 120
+        np.testing.assert_array_equal(own, np.arange(length) < place)
+        np.testing.assert_array_equal(own_region, np.arange(region_length) < place + 50)
+        assert np.unique(mixed[row, place:]).tolist() == np.unique(mixed_region[row, place + 50 :]).tolist()
+    plain, _, rows = collect(batches(dataset, splice=0.0), 1)
+    cut, _, labels = collect(batches(dataset, splice=0.5), 1)
+    same = labels[:, 0] != MASKED
+    assert 0.35 < same.mean() < 0.65
+    np.testing.assert_array_equal(labels[same], rows[same])
+    np.testing.assert_array_equal(cut[same], plain[same])
+    assert (cut[~same] != plain[~same]).any(axis=1).mean() > 0.9
 
 
 def test_wrong_options(dataset):

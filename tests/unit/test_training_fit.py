@@ -315,7 +315,7 @@ def test_config_takes_the_data_from_prepare(tmp_path):
 def test_the_shipped_config_is_valid(monkeypatch):
     from training import prepare
     from training.config import section
-    from training.shipped import CONFIG, networks
+    from training.shipped import CONFIG, network_of, networks, shipped_names
 
     monkeypatch.setenv("RIPE_DATA", "/data")
     assert read_config(CONFIG).architecture == "towers"
@@ -325,9 +325,19 @@ def test_the_shipped_config_is_valid(monkeypatch):
     assert len(kept["DeepRiPe/clip31"]) == 31
     for name, tasks in kept.items():
         assert [row.task for row in catalogue().tasks[name]] == tasks
-    plan = networks(Path("work"), Path("data.h5"))
-    made = [f"{name}{suffix}" for _, names, suffix in plan for name in names]
-    assert sorted(made) == sorted([*kept, *(f"{name}_paper" for name in kept)])
-    assert [config.architecture for config, _, _ in plan] == ["towers", "towers", "cnn"]
-    assert plan[1][0].augment.region_dropout == plan[0][0].augment.region_dropout  # changed key by key
-    assert plan[1][0].epochs < plan[0][0].epochs
+    assert sorted(shipped_names()) == sorted([*kept, *(f"{name}_paper" for name in kept)])
+    configs = networks(Path("work"), Path("data.h5"))
+    for name in shipped_names():
+        config = configs[network_of(name)]
+        assert config.architecture == ("cnn" if name.endswith("_paper") else "towers")
+        assert catalogue().models[name].architecture == config.architecture
+    student, whole = configs[network_of("DeepRiPe/clip31")], configs["towers"]
+    assert student.augment.region_dropout == whole.augment.region_dropout  # changed key by key
+    order = [config.run for config in configs.values()]
+    for teacher in student.distill.teachers:
+        assert order.index(Path(teacher).parent) < order.index(student.run)
+    assert configs[section(CONFIG, "publish")["twin"]].inputs == "sequence"
+    with pytest.raises(
+        UnknownNameError, match=r"unknown shipped model 'DeepRiPe/clip13'\. Did you mean 'DeepRiPe/clip31'"
+    ):
+        network_of("DeepRiPe/clip13")
