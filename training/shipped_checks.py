@@ -3,7 +3,8 @@
 ``python -m training.shipped`` writes it to ``docs/results/shipped_checks.csv``:
 
 * without region types the same weights should be as good as a network that never had any (the twin);
-* real flanks should take nothing away from what 101 known bases give.
+* real flanks should take nothing away from what 101 known bases give;
+* each source's own windows by themselves.
 """
 
 from __future__ import annotations
@@ -51,8 +52,13 @@ def shipped_checks(model: Model, twin: Model, dataset: Dataset, *, split: str = 
     flanked = has_flanks(seq)
     every = np.ones(len(rows), dtype=bool)
     cut = mask_flanks(seq, every), mask_flanks(region, every)
+    given = predict_codes(model, seq, region)
     views = [
-        ("all", "shipped", "sequence and region types", predict_codes(model, seq, region), every),
+        ("all", "shipped", "sequence and region types", given, every),
+        *(
+            (f"of {name}", "shipped", "sequence and region types", given, dataset.source_index[rows] == source)
+            for source, name in enumerate(dataset.sources)
+        ),
         ("all", "shipped", "sequence", predict_codes(model, seq, withheld), every),
         ("all", "twin without region input", "sequence", predict_codes(twin, seq)[:, columns], every),
         ("with real flanks", "shipped", "150 known bases", predict_codes(model, seq, region), flanked),

@@ -58,6 +58,18 @@ def test_views_are_what_their_names_say(dataset):
     assert known != cut  # the toy data set has bases everywhere
 
 
+def test_each_source_is_measured_by_itself(tmp_path, rng):
+    dataset = Dataset(write_toy_dataset(tmp_path / "two.h5", rng, n=300, margin=30, sources=("clip31", "rbp24")))
+    model = random_model(tasks=tuple(dataset.tasks), sizes=SIZES)
+    twin = random_model(tasks=model.tasks, sizes={"filters": 4, "hidden": 4}, inputs="sequence", region_length=0)
+    table = shipped_checks(model, twin, dataset).set_index("sites")
+    rows = dataset.indices("test")
+    for source, name in enumerate(("clip31", "rbp24")):
+        own = rows[dataset.source_index[rows] == source]
+        expected = mean_accuracy(dataset.labels[own], predict_codes(model, *dataset.centred_codes(own)))
+        assert table.loc[f"of {name}", "auroc"] == pytest.approx(expected["auroc"])
+
+
 def test_the_file_is_written_whole(tmp_path):
     path = tmp_path / "results" / "checks.csv"
     write_checks(pd.DataFrame({"sites": ["all"], "auroc": [0.5]}), path)
