@@ -147,7 +147,7 @@ def with_teachers(hard: Any, teachers: list[Model], spec: ModelSpec, share: floa
     weight = known / max(float(known.sum()), 1.0)
 
     def distilled_crossentropy(codes: Any, both: Any) -> Any:
-        student, target = both[:, :n_tasks], ops.stop_gradient(both[:, n_tasks:])
+        student, target = both[:, :n_tasks], both[:, n_tasks:]
         # As in the labels' loss: clipping must not hide "not a number".
         p = ops.where(ops.isnan(student), student, ops.clip(student, EPSILON, 1.0 - EPSILON))
         cross_entropy = -(target * ops.log(p) + (1.0 - target) * ops.log(1.0 - p))

@@ -61,8 +61,8 @@ class Teachers(keras.layers.Layer):
         self.networks = [teacher.keras_model for teacher in teachers]  # so that Keras knows their variables
 
     def call(self, arrays: Any) -> Any:
-        """Ask the teachers."""
-        return teacher_probabilities(self.teachers, self.spec, arrays)
+        """Ask the teachers; nothing flows back into them, or half of a step's time would go into gradients of zero."""
+        return keras.ops.stop_gradient(teacher_probabilities(self.teachers, self.spec, arrays))
 
 
 class _Progress(keras.callbacks.Callback):
