@@ -54,16 +54,14 @@ def network_of(model: str) -> str:
     UnknownNameError
         If no model of that name is shipped.
     """
-    options = section(CONFIG, "publish")
-    of = dict(options["models"]) | {f"{name}{PAPER_SUFFIX}": options["paper"] for name in options["models"]}
-    if model not in of:
-        raise unknown_name("shipped model", model, of)
-    return str(of[model])
+    if model not in (known := shipped_names()):
+        raise unknown_name("shipped model", model, known)
+    return str(section(CONFIG, "publish")["paper" if model.endswith(PAPER_SUFFIX) else "default"])
 
 
 def shipped_names() -> list[str]:
     """Return the names of all shipped models."""
-    names = list(section(CONFIG, "publish")["models"])
+    names = list(section(CONFIG, "publish")["outputs"])
     return [*names, *(f"{name}{PAPER_SUFFIX}" for name in names)]
 
 

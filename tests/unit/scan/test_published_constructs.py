@@ -43,7 +43,8 @@ def best(model, name, task):
 
 def test_qki_on_numb(clip31):
     wild_type, one, both = (best(clip31, name, "QKI_PARCLIP") for name in ("NUMB_WT", "NUMB_Mut1", "NUMB_Mut2"))
-    assert wild_type > one > both + 0.1
+    assert wild_type > one + 0.1
+    assert one > both + 0.04
 
 
 def test_elavl1_on_erbb2(clip31):
@@ -76,27 +77,22 @@ def test_elavl1_site_of_erbb2_at_default_thresholds(name, tmp_path):
     assert found["kmer_start"].between(changed[0] - 6, changed[-1]).all()
 
 
+@pytest.mark.parametrize("name", ["clip31", "parclip_low"])
 @pytest.mark.parametrize(
-    ("name", "choice"),
-    [
-        ("clip31", ThresholdChoice(false_positive_rate=0.1)),
-        ("parclip_low", ThresholdChoice(false_positive_rate=0.2)),
-        ("parclip_low", ThresholdChoice(precision=0.5, prevalence=0.5)),
-    ],
-    ids=str,
+    "choice",
+    [ThresholdChoice(false_positive_rate=0.15), ThresholdChoice(precision=0.5, prevalence=0.5)],
+    ids=["rate", "precision"],
 )
 def test_qki_site_of_numb(name, choice, tmp_path):
-    """At a rate of 10 % (parclip_low: 20 %, or at even odds) NUMB is called and its double mutant is not.
+    """At a rate of 15 %, or at even odds, NUMB is called for its second site, as in the paper, and Mut2 is not.
 
-    The k-mer is one of the two published sites. The default rate of 5 % is too strict for it.
+    The default rate of 5 % is too strict for it.
     """
     names = ["NUMB_WT", "NUMB_Mut1", "NUMB_Mut2"]
     found = sites_of(shipped(name), tmp_path, ["QKI_PARCLIP"], names, choice)
     assert found["chrom"].iloc[0] == "NUMB_WT"
     assert "NUMB_Mut2" not in set(found["chrom"])
-    first, second = (4, 11), (36, 42)  # UAAC and CUAAU with a base on either side
-    start, end = found[["kmer_start", "kmer_end"]].iloc[0]
-    assert any(min(end, b) - max(start, a) >= 3 for a, b in (first, second))
+    assert found["kmer_start"].iloc[0] == CONSTRUCTS["NUMB_WT"].index("GCTAAT")
 
 
 def test_rank_of_numb_among_random_rnas(clip31, tmp_path):
