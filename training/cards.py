@@ -147,14 +147,13 @@ def study_table(name: str, table: str, root: Path = ROOT) -> pd.DataFrame:
     if table == "borders":
         wanted = ["auroc_intact", "auroc_lean", "auroc_g_lean", "g_effect", "g_effect_control"]
         return rows[["arm", "task", "n_pos", *wanted]]
-    if "negatives" in rows:
-        rows = rows[rows["negatives"] == "own"].reset_index(drop=True)
     if table == "tests":
         return pd.DataFrame(
             {
                 "comparison": rows["comparison"],
                 "first": rows["first"],
                 "second": rows["second"],
+                "negatives": rows["negatives"],
                 "measure": rows["measure"].map({"auroc": "AUROC", "ap": "AP"}),
                 "first mean": rows["mean_first"],
                 "second mean": rows["mean_second"],
@@ -163,6 +162,8 @@ def study_table(name: str, table: str, root: Path = ROOT) -> pd.DataFrame:
                 "Wilcoxon p": rows["wilcoxon_p"].map(lambda p: "–" if pd.isna(p) else f"{p:.2g}"),
             }
         )
+    if "negatives" in rows:
+        rows = rows[rows["negatives"] == "own"].reset_index(drop=True)
     keys = {"arms": {"arm": "arm", "n_tasks": "tasks"}, "protocols": {"pair": "pair", "test": "test", "model": "model"}}
     kept = rows[list(keys[table])].rename(columns=keys[table])
     return kept.assign(AUROC=with_interval(rows, "auroc"), AP=with_interval(rows, "ap"))
