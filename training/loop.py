@@ -56,9 +56,11 @@ class Teachers(keras.layers.Layer):
     """
 
     def __init__(self, teachers: Sequence[Model], spec: ModelSpec) -> None:
-        super().__init__(trainable=False)
+        super().__init__()
         self.teachers, self.spec = list(teachers), spec
         self.networks = [teacher.keras_model for teacher in teachers]  # so that Keras knows their variables
+        for network in self.networks:
+            network.trainable = False
 
     def call(self, arrays: Any) -> Any:
         """Ask the teachers; nothing flows back into them, or half of a step's time would go into gradients of zero."""

@@ -62,7 +62,9 @@ def test_tables_show_the_files_numbers(results):
     assert "| B | 5 | 0 | – | – | – |" in text
     assert "| `DeepRiPe/parclip_low` | 2 | towers" in cards.table_for("models", results)
     text = cards.table_for("study toy tests", results)
-    assert "| region types | multitask | sequence_only | AUROC | 0.900 | 0.850 | +0.0500 | 3 of 3 | 0.25 |" in text
+    assert (
+        "| region types | multitask | sequence_only | own | AUROC | 0.900 | 0.850 | +0.0500 | 3 of 3 | 0.25 |" in text
+    )
     assert text.count("region types") == 1
 
 
