@@ -41,13 +41,14 @@ Data set digest `{{ manifest_sha256[:16] }}`.
 ## Training
 
 {{ epochs }} epochs, best epoch {{ best_epoch }} by {{ best_by }} (loss {{ "%.4f" | format(best_loss) }}), seed \
-{{ seed }}, batch {{ config.batch_size }}, learning rate {{ config.learning_rate }} ({{ config.schedule }}), loss \
-weighting `{{ config.loss.weighting }}`, unknown labels weighted {{ config.loss.unknown_weight }} \
-({{ config.loss.unknown_rows }} rows).
+{{ seed }}, batch {{ config.batch_size }}, learning rate {{ config.learning_rate }} ({{ config.schedule }})\
+{% if labels_count %}, loss weighting `{{ config.loss.weighting }}`, unknown labels weighted \
+{{ config.loss.unknown_weight }} ({{ config.loss.unknown_rows }} rows){% endif %}.
 Augmentation: {{ augment }}.
 {% if config.distill.teachers -%}
-Distilled from the mean logits of {{ config.distill.teachers | length }} networks trained on the same data\
-{{ " (" ~ "%.2f" | format(config.distill.share) ~ " of the loss)" if config.distill.share < 1 }}.
+Distilled from the mean logits of {{ config.distill.teachers | length }} networks; \
+{% if labels_count %}the rest of the loss, {{ "%.2f" | format(1 - config.distill.share) }}, is that of the labels\
+{% else %}labels count through these alone{% endif %}.
 {% endif -%}
 {% if neutral_tasks -%}
 {{ neutral_tasks | join(", ") }}: learnt from sites without region types; the mean effect of region types and of \

@@ -239,6 +239,7 @@ def card_text(
 ) -> str:
     """Return the model card of a run."""
     config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    taught = config.setdefault("distill", {"teachers": []})  # runs of before have no such key
     history = pd.read_csv(run / "history.csv")
     validated = "val_loss" in history
     best_by = config.get("best_by", "val_loss")
@@ -265,6 +266,7 @@ def card_text(
         best_loss=float(best["val_loss" if validated else "loss"]),
         seed=config["seed"],
         config=config,
+        labels_count=not taught["teachers"] or taught["share"] < 1,
         augment=", ".join(f"{k} {v}" for k, v in config["augment"].items() if v) or "none",
         calibrated=calibration is not None,
         calibration_note=calibration or "",
