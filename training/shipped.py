@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Collection
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from ripe_lib.catalogue.locate import bundled_models_directory
@@ -91,6 +92,7 @@ def make_shipped(
         prepare.prepare(replace(prepare.read_config(CONFIG), output=data), note=note_line)
     configs = networks(work, data)
 
+    @cache
     def trained(name: str) -> Path:
         for teacher in section(CONFIG, "publish")["networks"][name].get("distill", {}).get("teachers", ()):
             trained(teacher)

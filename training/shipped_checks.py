@@ -61,7 +61,7 @@ def shipped_checks(model: Model, twin: Model, dataset: Dataset, *, split: str = 
         ),
         ("all", "shipped", "sequence", predict_codes(model, seq, withheld), every),
         ("all", "twin without region input", "sequence", predict_codes(twin, seq)[:, columns], every),
-        ("with real flanks", "shipped", "150 known bases", predict_codes(model, seq, region), flanked),
+        ("with real flanks", "shipped", "150 known bases", given, flanked),
         ("with real flanks", "shipped", "101 known bases", predict_codes(model, *cut), flanked),
     ]
     return pd.DataFrame(

@@ -77,6 +77,21 @@ def test_the_target_is_the_mean_logit_of_the_teachers_that_know_a_task(config, t
     np.testing.assert_array_equal(sum(m.sum(axis=0) for m in task_shares(loaded, spec)), 1)
 
 
+def test_teachers_stay_as_they_are_in_a_training_step(config, toy):
+    """Their dropout is off and none of their variables is trained, also while the student is."""
+    from training.loop import build_model, training_model
+
+    dataset = Dataset(toy)
+    spec = spec_of(config, dataset)
+    seq, region = dataset.centred_codes(np.arange(40))
+    expected = teacher_probabilities(load_teachers(config.distill), spec, [one_hot(seq), one_hot(region)])
+    student = build_model(spec)
+    model = training_model(student, spec, load_teachers(config.distill))
+    found = np.asarray(model([seq, region], training=True))[:, 2:]
+    np.testing.assert_allclose(found, np.asarray(expected), atol=2e-6)
+    assert [v.path for v in model.trainable_variables] == [v.path for v in student.trainable_variables]
+
+
 def test_the_loss_is_cross_entropy_against_the_teachers_and_the_rest_that_of_labels(config, toy):
     spec = spec_of(config, Dataset(toy))
     known = load_teachers(replace(config.distill, teachers=config.distill.teachers[1:], share=0.5))
