@@ -85,7 +85,12 @@ setup(
     packages=[*find_packages(include=["ripe_lib*", "training*", "dataloaders*"]), "kipoi_models"],
     include_package_data=False,
     package_data={
-        "ripe_lib": ["assets/*", "catalogue/*.tsv", "catalogue/*.md", "data/*", "data/*/*"],
+        "ripe_lib": [
+            "reports/assets/*",
+            "network/catalogue/*.tsv",
+            "network/catalogue/*.md",
+            "kipoi/model-template.yaml",
+        ],
         "training": ["configs/*", "configs/*/*"],
         "dataloaders": ["example_files/*.*"],
         "kipoi_models": ["DeepRiPe/*/*"],

@@ -32,7 +32,7 @@ def peak_mb() -> float:
 
 def measure_load(path: Path, pipe) -> None:
     """Load the annotation and report seconds and peak memory of this process."""
-    from ripe_lib.annotation import Annotation
+    from ripe_lib.genome.annotation import Annotation
 
     before = peak_mb()
     started, started_cpu = time.perf_counter(), time.process_time()
@@ -55,7 +55,7 @@ def in_new_process(measure: Callable[[Any, Any], None], case: Any) -> dict[str, 
 
 def lookups_per_second(path: Path) -> dict[str, float]:
     """Batches of 1,024 random windows, a third of them within transcripts."""
-    from ripe_lib.annotation import Annotation
+    from ripe_lib.genome.annotation import Annotation
 
     annotation = Annotation.load(path)
     started = time.perf_counter()

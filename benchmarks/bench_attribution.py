@@ -20,8 +20,8 @@ import numpy as np
 
 import ripe_lib
 from ripe_lib.attribution import CompletenessWarning, integrated_gradients, is_gap_large, ism
-from ripe_lib.encoding import one_hot
-from ripe_lib.predict import logit_model, predict
+from ripe_lib.genome.encoding import one_hot
+from ripe_lib.network.predict import logit_model, predict
 
 RESULTS = Path(__file__).parent / "results"
 DOCS = Path(__file__).parents[1] / "docs" / "explain.md"

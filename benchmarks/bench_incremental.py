@@ -18,17 +18,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from benchmarks.common import machine, write_results
-from ripe_lib.encoding import one_hot
-from ripe_lib.incremental import SubstitutionScorer, in_silico_mutagenesis, sigmoid
-from ripe_lib.models import Model, load_model
-from ripe_lib.predict import compiled_call, predict_codes
-from ripe_lib.spec import ModelSpec
+from ripe_lib.genome.encoding import one_hot
+from ripe_lib.network.fast import SubstitutionScorer, in_silico_mutagenesis, sigmoid
+from ripe_lib.network.load import Model, load_model
+from ripe_lib.network.predict import compiled_call, predict_codes
+from ripe_lib.network.spec import ModelSpec
 
 CENTRE = 74
 
 
 def untrained_model(architecture):
-    from ripe_lib.architecture import build_model
+    from ripe_lib.network.architecture import build_model
 
     spec = ModelSpec(name="DeepRiPe/benchmark", tasks=tuple(f"task{i}" for i in range(31)), architecture=architecture)
     return Model(spec=spec, keras_model=build_model(spec))

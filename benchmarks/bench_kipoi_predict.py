@@ -62,7 +62,7 @@ def seconds_of(function) -> float:
 
 def bare_rate(model, inputs, n_batches: int) -> float:
     """Windows per second of the compiled network on ready arrays."""
-    from ripe_lib.predict import compiled_call
+    from ripe_lib.network.predict import compiled_call
 
     call = compiled_call(model)
     call(inputs["seq"], inputs["region"])
@@ -76,7 +76,7 @@ def measure(name: str, files: dict[str, str], n: int, folder: Path) -> dict[str,
     from kipoi.cli.main import cli_predict
     from kipoi.writers import TsvBatchWriter
 
-    from ripe_lib.catalogue import bundled_models_directory
+    from ripe_lib.network.catalogue import bundled_models_directory
 
     kipoi.config.add_source("here", {"type": "local", "local_path": str(bundled_models_directory())})
     model = kipoi.get_model(name, source="here")

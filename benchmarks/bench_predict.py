@@ -50,11 +50,11 @@ def genome(folder):
 
 
 def throughput(model, bed, fasta, gtf, repeats):
-    from ripe_lib.annotation import Annotation
-    from ripe_lib.genome import Genome
-    from ripe_lib.predict import predict_intervals
-    from ripe_lib.tables import open_table
-    from ripe_lib.windows import make_windows
+    from ripe_lib.genome.annotation import Annotation
+    from ripe_lib.genome.fasta import Genome
+    from ripe_lib.genome.windows import make_windows
+    from ripe_lib.network.predict import predict_intervals
+    from ripe_lib.output.tables import open_table
 
     opened, annotation = Genome(fasta), Annotation.load(gtf)
     windows = make_windows(bed, fasta_file=opened, gtf_file=annotation, spec=model.spec)

@@ -50,7 +50,7 @@ def write_genome(path: Path, lengths: dict[str, int]) -> None:
 
 def write_peaks(folder: Path, lengths: dict[str, int], gtf: Path, scale: float) -> dict[str, int]:
     """59 sets, sizes evenly spread on a log scale, nine peaks in ten within transcripts, 5 to 70 nt long."""
-    from ripe_lib.annotation import Annotation
+    from ripe_lib.genome.annotation import Annotation
 
     rng = np.random.default_rng(SEED + 1)
     table = Annotation.load(gtf).transcripts
@@ -121,7 +121,7 @@ def main() -> None:
         figures["prepare"] = measured(command)
         figures["prepare_again"] = measured(command)  # with the indices of FASTA and GTF in place
         figures["output_gb"] = round(sum(p.stat().st_size for p in folder.glob("out*.h5")) / 1e9, 2)
-        from ripe_lib.dataset import Dataset
+        from ripe_lib.evaluation.dataset import Dataset
 
         figures["sites"] = {p.stem: len(Dataset(p)) for p in sorted(folder.glob("out*.h5"))}
     RESULTS.mkdir(exist_ok=True)

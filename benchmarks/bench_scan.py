@@ -26,8 +26,8 @@ import numpy as np
 from common import machine, write_results
 
 import ripe_lib
-from ripe_lib.encoding import one_hot
-from ripe_lib.predict import compiled_call
+from ripe_lib.genome.encoding import one_hot
+from ripe_lib.network.predict import compiled_call
 from ripe_lib.scan.engine import Scanner, Stretch
 
 THREADS = 2

@@ -20,8 +20,8 @@ from benchmarks.common import machine, write_results
 
 
 def toy_data(path: Path, n: int, tasks: int):
-    from ripe_lib.dataset import Dataset
-    from training.store import SiteColumns, write_dataset
+    from ripe_lib.evaluation.dataset import Dataset
+    from training.data.store import SiteColumns, write_dataset
 
     rng = np.random.default_rng(0)
     columns = SiteColumns(
@@ -60,18 +60,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--tasks", type=int, default=31)
     options = parser.parse_args()
-    from ripe_lib.models import quiet_tensorflow
+    from ripe_lib.network.load import quiet_tensorflow
 
     quiet_tensorflow()
     import keras
     import tensorflow as tf
 
-    from ripe_lib.architecture import build_model
-    from ripe_lib.encoding import one_hot
-    from ripe_lib.spec import ModelSpec
-    from training.batches import AugmentOptions, EpochBatches
-    from training.loop import as_tf_dataset, training_model
-    from training.losses import LossOptions, element_weights, label_codes, make_loss
+    from ripe_lib.genome.encoding import one_hot
+    from ripe_lib.network.architecture import build_model
+    from ripe_lib.network.spec import ModelSpec
+    from training.fitting.batches import AugmentOptions, EpochBatches
+    from training.fitting.loop import as_tf_dataset, training_model
+    from training.fitting.losses import LossOptions, element_weights, label_codes, make_loss
 
     with tempfile.TemporaryDirectory() as folder:
         dataset = toy_data(Path(folder) / "d.h5", 128 * options.batches, options.tasks)

@@ -29,8 +29,8 @@ import numpy as np
 from common import machine, write_results
 
 import ripe_lib
-from ripe_lib.encoding import encode_sequence, one_hot
-from ripe_lib.predict import compiled_call
+from ripe_lib.genome.encoding import encode_sequence, one_hot
+from ripe_lib.network.predict import compiled_call
 from ripe_lib.variants import VariantOptions
 from ripe_lib.variants.format import OutputFormat
 from ripe_lib.variants.output import write_scores
@@ -78,8 +78,8 @@ def write_world(folder, n, rng):
 
 def ready_arrays(model, job):
     """Return the one-hot windows of both alleles as the scorer would make them."""
+    from ripe_lib.genome.vcf import VcfFile
     from ripe_lib.variants.windows import alternative_sequence, reference_codes
-    from ripe_lib.vcf import VcfFile
 
     worker = Worker(job, [model])
     with VcfFile(job.vcf_file) as vcf:
@@ -153,7 +153,7 @@ def stock_veff(name, files, folder, n):
 
 def saturation(model, fasta, repeats):
     """Return seconds of 6,000 passes on ready arrays and of ``ripe mutate``'s scoring of a 1-kb region."""
-    from ripe_lib.genome import Genome
+    from ripe_lib.genome.fasta import Genome
     from ripe_lib.variants.saturation import saturate
 
     genome = Genome(fasta)
@@ -220,9 +220,9 @@ def paper_network(folder):
     """Write a model directory with the paper's CNN, 31 tasks, untrained; returns its path."""
     import yaml
 
-    from ripe_lib.architecture import build_model
-    from ripe_lib.spec import ModelSpec
-    from ripe_lib.weights import arrays_of, sha256_of, write_weights
+    from ripe_lib.network.architecture import build_model
+    from ripe_lib.network.spec import ModelSpec
+    from ripe_lib.network.weights import arrays_of, sha256_of, write_weights
 
     spec = ModelSpec(name="DeepRiPe/paper_cnn", tasks=tuple(f"task{i}" for i in range(31)), architecture="cnn")
     weights = folder / "paper_cnn" / "weights.h5"

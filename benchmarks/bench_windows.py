@@ -39,9 +39,9 @@ def write_bed(path: Path, n: int, *, in_order: bool) -> None:
 
 def measure(case: dict[str, str], pipe) -> None:
     """Stream a BED file through one stage; report rows per second and peak memory of this process."""
-    from ripe_lib.intervals import read_intervals
-    from ripe_lib.spec import ModelSpec
-    from ripe_lib.windows import WindowMaker
+    from ripe_lib.genome.intervals import read_intervals
+    from ripe_lib.genome.windows import WindowMaker
+    from ripe_lib.network.spec import ModelSpec
 
     spec = ModelSpec(name="benchmark", tasks=("a",))
     started = time.perf_counter()

@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.common import RESULTS, machine, write_results
-from ripe_lib.catalogue import tasks_of
-from ripe_lib.dataset import Dataset
-from ripe_lib.models import load_model, model_from_weights
-from ripe_lib.motif_databases import join_databases, load_database
+from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.motifs import search_motifs
-from ripe_lib.motifs.folder import motif_table
+from ripe_lib.motifs.databases import join_databases, load_database
+from ripe_lib.network.catalogue import tasks_of
+from ripe_lib.network.load import load_model, model_from_weights
+from ripe_lib.reports.motifs import motif_table
 
 DOCS = Path(__file__).parents[1] / "docs" / "motifs.md"
 PROTEINS = ("QKI", "TARDBP", "HNRNPC", "TIA1", "U2AF2", "ELAVL1", "SRSF1", "PUM2", "TIAL1", "HNRNPL")

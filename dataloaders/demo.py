@@ -29,8 +29,8 @@ def kipoi_command() -> list[str]:
 
 def temporary_home(folder: Path) -> dict[str, str]:
     """Register the models as Kipoi's default source under ``folder``; returns the environment that uses it."""
-    from ripe_lib.catalogue import bundled_models_directory
-    from ripe_lib.kipoi_config import register
+    from ripe_lib.kipoi.config import register
+    from ripe_lib.network.catalogue import bundled_models_directory
 
     bundled = bundled_models_directory()
     register({"deepripe": bundled}, folder / ".kipoi" / "config.yaml", as_default=bundled)
@@ -83,7 +83,7 @@ def format_table(table: list[list[str]]) -> str:
 
 def main() -> int:
     """Run the demo; returns the exit code."""
-    from ripe_lib.catalogue import tasks_of
+    from ripe_lib.network.catalogue import tasks_of
 
     short = {name: f"example_files/{file}" for name, file in FILES.items()}
     shown = shlex.join(["kipoi", "predict", MODEL, f"--dataloader_args={json.dumps(short)}", "-o", "predictions.tsv"])

@@ -132,7 +132,7 @@ def _task_name(model: Any, method: str, task: str | int | None, options: dict[st
 
 
 def _windows(model: Any, batch: Any) -> dict[str, Any]:
-    from ripe_lib.predict import checked_windows
+    from ripe_lib.network.predict import checked_windows
 
     seq, region = checked_windows(model.ripe_model, batch)
     return {"seq": seq} if region is None else {"seq": seq, "region": region}

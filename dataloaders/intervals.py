@@ -1,4 +1,4 @@
-"""Genomic intervals as Kipoi samples, over :mod:`ripe_lib.windows`.
+"""Genomic intervals as Kipoi samples, over :mod:`ripe_lib.genome.windows`.
 
 The two classes are Kipoi datasets whose batches are made whole: ``batch_iter`` reads, encodes and stacks a batch as
 arrays, so that ``num_workers=0`` is the fast way already. Their docstrings are the YAML that Kipoi reads.
@@ -18,7 +18,7 @@ from kipoi_utils.external.torch.data import DataLoader
 
 from dataloaders import veff
 from ripe_lib.errors import InputError
-from ripe_lib.windows import WindowMaker, window_start
+from ripe_lib.genome.windows import WindowMaker, window_start
 
 EXAMPLE_FILES = Path(__file__).resolve().parent / "example_files"
 EXAMPLES = {"intervals_file": "intervals.bed", "fasta_file": "genome.fa", "gtf_file": "genes.gtf"}

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from dataloaders import interpret, veff
 from ripe_lib.errors import InputError, unknown_name
-from ripe_lib.models import Model, model_from_weights
-from ripe_lib.predict import checked_windows, predict
+from ripe_lib.network.load import Model, model_from_weights
+from ripe_lib.network.predict import checked_windows, predict
 
 NAMED_OUTPUTS_VARIABLE = "RIPE_NAMED_OUTPUTS"
 
@@ -40,7 +40,7 @@ class DeepRipeModel(BaseModel, GradientMixin, LayerActivationMixin):
 
     Attributes
     ----------
-    ripe_model : ripe_lib.models.Model
+    ripe_model : ripe_lib.network.load.Model
         For the functions of :mod:`ripe_lib`.
     model : keras.Model
         The network, where Kipoi's own Keras models have it.

@@ -29,7 +29,7 @@ GROUP = "DeepRiPe"
 
 def sequence_transform(strand: str = "+") -> Callable[[str], NDArray[np.float32]]:
     """Return a function from a plus-strand sequence (L letters) to a one-hot array (L, 4) in RNA sense."""
-    from ripe_lib.encoding import encode_sequence, one_hot, reverse_complement
+    from ripe_lib.genome.encoding import encode_sequence, one_hot, reverse_complement
 
     if strand not in {"+", "-"}:
         raise InputError(f"strand: expected '+' or '-', got {strand!r}.")
@@ -43,8 +43,8 @@ def sequence_transform(strand: str = "+") -> Callable[[str], NDArray[np.float32]
 
 def model_config(model: str, strand: str = "+") -> dict[str, Any]:
     """Return what ``variant_centered.get_model_config`` needs to know about a model."""
-    from ripe_lib.catalogue import find_model_directory
-    from ripe_lib.weights import read_weights
+    from ripe_lib.network.catalogue import find_model_directory
+    from ripe_lib.network.weights import read_weights
 
     spec, _ = read_weights(find_model_directory(model) / "weights.h5")
     return {"required_sequence_length": spec.sequence_length, "transform": sequence_transform(strand)}
@@ -73,7 +73,7 @@ def register(model: str = "DeepRiPe/clip31", strand: str = "+") -> None:
         ) from error
     import kipoi
 
-    from ripe_lib.catalogue import bundled_models_directory
+    from ripe_lib.network.catalogue import bundled_models_directory
 
     variant_centered.MODEL_GROUPS.add(GROUP)
     variant_centered.VARIANT_CENTERED_MODEL_GROUP_CONFIGS[GROUP] = model_config(model, strand)

@@ -28,9 +28,9 @@ import pandas as pd
 
 import ripe_lib
 from ripe_lib.attribution import letter_scores
-from ripe_lib.encoding import encode_sequence, one_hot, place
-from ripe_lib.figures import save_figure
-from ripe_lib.site_plots import SiteMap, mutant_figure
+from ripe_lib.genome.encoding import encode_sequence, one_hot, place
+from ripe_lib.reports.figures import save_figure
+from ripe_lib.reports.site_figures import SiteMap, mutant_figure
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def explain(experiment: Experiment, task: str | None = None) -> tuple[pd.DataFra
         One row per construct: ``construct``, ``score`` (probability), and for each site the sum of the attributions of
         its bases.
     maps : list of SiteMap
-        For :func:`ripe_lib.site_plots.mutant_figure`.
+        For :func:`ripe_lib.reports.site_figures.mutant_figure`.
     """
     model = ripe_lib.load_model(experiment.model)
     task = task or experiment.task

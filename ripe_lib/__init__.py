@@ -6,8 +6,6 @@ The public names below load on first use, so that ``import ripe_lib`` needs neit
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ripe_lib._version import __version__
@@ -15,28 +13,28 @@ from ripe_lib.errors import RipeError
 
 if TYPE_CHECKING:
     from ripe_lib.attribution import Attributions, integrated_gradients
-    from ripe_lib.catalogue import list_models
-    from ripe_lib.evaluate import evaluate
-    from ripe_lib.models import Model, load_model
+    from ripe_lib.evaluation.evaluate import evaluate
+    from ripe_lib.genome.windows import Windows, make_windows
     from ripe_lib.motifs import Motif, find_motifs
-    from ripe_lib.predict import predict
-    from ripe_lib.spec import ModelSpec
+    from ripe_lib.network.catalogue import list_models
+    from ripe_lib.network.load import Model, load_model
+    from ripe_lib.network.predict import predict
+    from ripe_lib.network.spec import ModelSpec
     from ripe_lib.variants import score_variants
-    from ripe_lib.windows import Windows, make_windows
 
 _HOMES = {
     "Attributions": "attribution",
-    "Model": "models",
-    "ModelSpec": "spec",
+    "Model": "network.load",
+    "ModelSpec": "network.spec",
     "Motif": "motifs",
-    "Windows": "windows",
-    "evaluate": "evaluate",
+    "Windows": "genome.windows",
+    "evaluate": "evaluation.evaluate",
     "find_motifs": "motifs",
     "integrated_gradients": "attribution",
-    "list_models": "catalogue",
-    "load_model": "models",
-    "make_windows": "windows",
-    "predict": "predict",
+    "list_models": "network.catalogue",
+    "load_model": "network.load",
+    "make_windows": "genome.windows",
+    "predict": "network.predict",
     "score_variants": "variants",
 }
 
@@ -57,18 +55,6 @@ __all__ = [
     "predict",
     "score_variants",
 ]
-
-
-class _Package(ModuleType):
-    """Keeps ``ripe_lib.predict`` the function: importing the submodule of that name would bind the module instead."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if _HOMES.get(name) == name and isinstance(value, ModuleType):
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from ripe_lib.attribution.gradients import DEFAULT_POINTS, Inputs, path_gradients, path_points
 from ripe_lib.attribution.inputs import baseline_inputs, network_inputs, task_list
 from ripe_lib.attribution.maps import Attributions, CompletenessWarning, GapCount
-from ripe_lib.encoding import codes_from_one_hot, one_hot
 from ripe_lib.errors import InputError
-from ripe_lib.models import Model
-from ripe_lib.predict import compiled_call, logit_model, run_batches
+from ripe_lib.genome.encoding import codes_from_one_hot, one_hot
+from ripe_lib.network.load import Model
+from ripe_lib.network.predict import compiled_call, logit_model, run_batches
 
 DEFAULT_RULE = "midpoint"
 
@@ -190,7 +190,7 @@ def deeplift(
 def ism(model: Model, windows: Any, *, task: str | Sequence[str], output: str = "probability") -> Attributions:
     """Return in-silico mutagenesis: what every substitution of every position changes.
 
-    Exact, by :mod:`ripe_lib.incremental`. ``seq`` holds output(mutant) - output(window), 0 at the base that is there;
+    Exact, by :mod:`ripe_lib.network.fast`. ``seq`` holds output(mutant) - output(window), 0 at the base that is there;
     at an unknown base all four count. For one value per letter see :func:`ism_letters`. Region types are not mutated:
     ``region`` is None; ``gap`` is NaN. Parameters, shapes and errors as :func:`integrated_gradients`.
 
@@ -199,7 +199,7 @@ def ism(model: Model, windows: Any, *, task: str | Sequence[str], output: str = 
     InputError
         If a window is not one-hot (or 0.25 in each channel): there is no base to replace.
     """
-    from ripe_lib.incremental import in_silico_mutagenesis
+    from ripe_lib.network.fast import in_silico_mutagenesis
 
     tasks, several = task_list(model, task)
     inputs = network_inputs(model, windows)

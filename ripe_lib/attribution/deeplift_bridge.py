@@ -25,7 +25,7 @@ import numpy as np
 from ripe_lib.attribution.gradients import Inputs
 from ripe_lib.attribution.inputs import baseline_inputs, network_inputs
 from ripe_lib.errors import InputError, MissingPackageError
-from ripe_lib.models import Model
+from ripe_lib.network.load import Model
 
 DEFAULT_BATCH_SIZE = 64
 _LOCK = threading.RLock()  # the package keeps its active target in the layers

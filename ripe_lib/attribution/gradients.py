@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError, unknown_name
-from ripe_lib.models import Model
-from ripe_lib.predict import logit_model
+from ripe_lib.network.load import Model
+from ripe_lib.network.predict import logit_model
 
 RULES = ("midpoint", "left", "trapezoid")
 OUTPUTS = ("probability", "logit")

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ripe_lib.attribution.gradients import Inputs
 from ripe_lib.errors import InputError, ShapeMismatchError, unknown_name
-from ripe_lib.models import Model
-from ripe_lib.predict import checked_windows
+from ripe_lib.network.load import Model
+from ripe_lib.network.predict import checked_windows
 
 UNKNOWN_REGION = 0.25
 

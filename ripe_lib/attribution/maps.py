@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.encoding import OneHot
+from ripe_lib.genome.encoding import OneHot
 
 # A completeness gap is reported when it passes both: this much of the output's change, and this much in itself.
 GAP_FRACTION = 0.05

@@ -15,13 +15,13 @@ import pandas as pd
 from ripe_lib.attribution import compute
 from ripe_lib.attribution.gradients import DEFAULT_POINTS
 from ripe_lib.attribution.maps import Attributions, known_bases
-from ripe_lib.encoding import UNKNOWN, one_hot, place
 from ripe_lib.errors import InputError, unknown_name
-from ripe_lib.intervals import read_intervals
-from ripe_lib.models import Model
-from ripe_lib.rna_fasta import read_rna_fasta
-from ripe_lib.spec import ModelSpec
-from ripe_lib.windows import WindowMaker, Windows
+from ripe_lib.genome.encoding import UNKNOWN, one_hot, place
+from ripe_lib.genome.intervals import read_intervals
+from ripe_lib.genome.rna_fasta import read_rna_fasta
+from ripe_lib.genome.windows import WindowMaker, Windows
+from ripe_lib.network.load import Model
+from ripe_lib.network.spec import ModelSpec
 
 METHODS = ("ig", "saliency", "gradxinput", "deeplift", "ism")
 PADS = ("both", "left", "right")

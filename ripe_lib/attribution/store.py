@@ -9,7 +9,7 @@ data set                             shape              content
 ``region``                           (N, K, R, 4) f4    maps of the region types (absent without a region part)
 ``gap``                              (N, K) f8          completeness gap, NaN for methods without one
 ``scores``                           (N, T) f4          the model's probabilities for all its tasks
-``seq_codes``, ``region_codes``      (N, L), (N, R) u1  the windows (:mod:`ripe_lib.encoding`)
+``seq_codes``, ``region_codes``      (N, L), (N, R) u1  the windows (:mod:`ripe_lib.genome.encoding`)
 ``chrom start end name strand``      (N,)               the sites, 0-based half-open
 ===================================  =================  ==============================================================
 
@@ -33,12 +33,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ripe_lib._version import __version__
-from ripe_lib.atomic import atomic_file, check_room
 from ripe_lib.attribution.maps import Attributions
-from ripe_lib.encoding import UNKNOWN, codes_from_one_hot, one_hot
 from ripe_lib.errors import InputError, MissingFileError, unknown_name
-from ripe_lib.models import Model
-from ripe_lib.windows import Windows
+from ripe_lib.genome.encoding import UNKNOWN, codes_from_one_hot, one_hot
+from ripe_lib.genome.windows import Windows
+from ripe_lib.network.load import Model
+from ripe_lib.output.atomic import atomic_file, check_room
 
 FORMAT = "deepripe-attributions-1"
 _SITE_COLUMNS = ("chrom", "start", "end", "name", "strand")

@@ -46,15 +46,15 @@ def run(args: argparse.Namespace) -> None:
 def _run(args: argparse.Namespace) -> None:
     import pandas as pd
 
-    from ripe_lib.alleles import OK
-    from ripe_lib.annotation import Annotation
-    from ripe_lib.asb import AsbScorer
-    from ripe_lib.genome import Genome
-    from ripe_lib.models import load_model
+    from ripe_lib.genome.alleles import OK
+    from ripe_lib.genome.annotation import Annotation
+    from ripe_lib.genome.fasta import Genome
+    from ripe_lib.genome.vcf import VcfFile
+    from ripe_lib.network.load import load_model
+    from ripe_lib.output.tables import open_table
     from ripe_lib.reports.asb import write_asb_report
-    from ripe_lib.tables import open_table
+    from ripe_lib.variants.asb import AsbScorer
     from ripe_lib.variants.assembly import check_assembly
-    from ripe_lib.vcf import VcfFile
 
     genome = Genome(args.fasta)
     annotation = None if args.gtf is None else Annotation.load(args.gtf).for_genome(genome)
@@ -95,10 +95,10 @@ def _pwms(args: argparse.Namespace, model):  # type: ignore[no-untyped-def]
     """Return the matrices of each task: those named, or those of the task's protein."""
     if args.motifs is None:
         return None
-    from ripe_lib.catalogue import tasks_of
     from ripe_lib.errors import InputError, unknown_name
-    from ripe_lib.meme import read_meme
-    from ripe_lib.motif_databases import is_same_protein
+    from ripe_lib.motifs.databases import is_same_protein
+    from ripe_lib.motifs.meme import read_meme
+    from ripe_lib.network.catalogue import tasks_of
 
     motifs = read_meme(args.motifs, dna_as_rna=True)
     if args.motif:

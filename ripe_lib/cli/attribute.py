@@ -72,12 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     apply_threads(args.threads)
-    from ripe_lib.atomic import check_filled_folder, check_new_folder, check_output_file
     from ripe_lib.attribution.methods import Method
     from ripe_lib.errors import InputError
-    from ripe_lib.figures import checked_formats
-    from ripe_lib.models import load_model
-    from ripe_lib.plot import find_motif
+    from ripe_lib.network.load import load_model
+    from ripe_lib.output.atomic import check_filled_folder, check_new_folder, check_output_file
+    from ripe_lib.reports.drawing import find_motif
+    from ripe_lib.reports.figures import checked_formats
 
     source = _source(args)
     if (args.output is None) == (args.gallery is None):
@@ -124,11 +124,11 @@ def _source(args: argparse.Namespace) -> Any:
 
 
 def _maps(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], method: Any, formats: Any) -> None:
-    from ripe_lib.atomic import atomic_files
     from ripe_lib.attribution import CompletenessWarning
     from ripe_lib.attribution.methods import SiteCounts
     from ripe_lib.attribution.store import AttributionFile, create_attributions
-    from ripe_lib.predict import predict
+    from ripe_lib.network.predict import predict
+    from ripe_lib.output.atomic import atomic_files
     from ripe_lib.reports.attribution import attribution_report, count_gaps, write_pictures
 
     # Maps of one chunk: about 64 MB.

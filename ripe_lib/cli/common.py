@@ -15,7 +15,7 @@ from ripe_lib.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ripe_lib.models import Model
+    from ripe_lib.network.load import Model
 
 T = TypeVar("T")
 FORCE_HINT = "Choose another name, or replace it with --force."

@@ -42,15 +42,15 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    from ripe_lib.annotation import Annotation
     from ripe_lib.errors import InputError
-    from ripe_lib.genome import Genome
-    from ripe_lib.models import load_model
-    from ripe_lib.tables import open_table
+    from ripe_lib.genome.annotation import Annotation
+    from ripe_lib.genome.fasta import Genome
+    from ripe_lib.genome.vcf import VcfFile
+    from ripe_lib.network.load import load_model
+    from ripe_lib.output.tables import open_table
     from ripe_lib.variants.assembly import check_assembly
     from ripe_lib.variants.score import VariantOptions
     from ripe_lib.variants.strand import StrandComparison
-    from ripe_lib.vcf import VcfFile
 
     if args.gtf is None:
         raise InputError("expected a gene annotation, which tells the strands, got none. Give it with --gtf.")

@@ -52,8 +52,8 @@ def _share(text: str) -> float:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     apply_threads(args.threads)
-    from ripe_lib.atomic import check_new_folder
-    from ripe_lib.evaluate import Options, score_dataset
+    from ripe_lib.evaluation.evaluate import Options, score_dataset
+    from ripe_lib.output.atomic import check_new_folder
     from ripe_lib.reports.evaluation import write_evaluation
 
     check_new_folder(args.output, overwrite=args.force, hint=FORCE_HINT)

@@ -13,8 +13,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run ``ripe models``."""
-    from ripe_lib.catalogue import list_models
     from ripe_lib.cli.common import write_table
+    from ripe_lib.network.catalogue import list_models
 
     write_table(list_models(), as_json=args.json)
     if not args.json:

@@ -65,13 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     apply_threads(args.threads)
-    from ripe_lib.atomic import check_new_folder
-    from ripe_lib.catalogue import tasks_of
-    from ripe_lib.figures import checked_formats
-    from ripe_lib.kmers import enriched_kmers
-    from ripe_lib.models import load_model
+    from ripe_lib.genome.kmers import enriched_kmers
     from ripe_lib.motifs.find import search_motifs
-    from ripe_lib.motifs.folder import motif_table, write_motifs
+    from ripe_lib.network.catalogue import tasks_of
+    from ripe_lib.network.load import load_model
+    from ripe_lib.output.atomic import check_new_folder
+    from ripe_lib.reports.figures import checked_formats
+    from ripe_lib.reports.motifs import motif_table, write_motifs
 
     output = Path(args.output)
     check_new_folder(output, overwrite=args.force, hint=FORCE_HINT)
@@ -135,7 +135,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _database(args: argparse.Namespace) -> Any:
     from ripe_lib.errors import InputError
-    from ripe_lib.motif_databases import join_databases, load_database
+    from ripe_lib.motifs.databases import join_databases, load_database
 
     names = args.database or ["attract"]
     if names == ["none"]:
@@ -160,11 +160,11 @@ def _sites(args: argparse.Namespace, model: Any, tasks: list[str]) -> Iterator[t
     import numpy as np
 
     from ripe_lib.attribution.methods import IntervalSites, SiteCounts
-    from ripe_lib.encoding import codes_from_one_hot
     from ripe_lib.errors import InputError
-    from ripe_lib.kmers import Extremes
-    from ripe_lib.predict import predict
-    from ripe_lib.windows import Windows
+    from ripe_lib.genome.encoding import codes_from_one_hot
+    from ripe_lib.genome.kmers import Extremes
+    from ripe_lib.genome.windows import Windows
+    from ripe_lib.network.predict import predict
 
     if _is_dataset(args.sites):
         dataset, chosen = _dataset_rows(args, model, tasks)
@@ -208,8 +208,8 @@ def _sites(args: argparse.Namespace, model: Any, tasks: list[str]) -> Iterator[t
 
 
 def _splits(args: argparse.Namespace) -> list[str]:
-    from ripe_lib.dataset import SPLITS
     from ripe_lib.errors import unknown_name
+    from ripe_lib.evaluation.dataset import SPLITS
 
     names = [name.strip() for name in args.split.split(",") if name.strip()]
     for name in names or [""]:
@@ -221,8 +221,8 @@ def _splits(args: argparse.Namespace) -> list[str]:
 def _dataset_rows(args: argparse.Namespace, model: Any, tasks: list[str]) -> tuple[Any, Any]:
     import numpy as np
 
-    from ripe_lib.dataset import SPLITS, Dataset
     from ripe_lib.errors import ShapeMismatchError
+    from ripe_lib.evaluation.dataset import SPLITS, Dataset
 
     dataset = Dataset(args.sites)
     lengths = (dataset.sequence_length, dataset.region_length if model.spec.has_region else 0)

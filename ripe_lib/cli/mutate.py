@@ -37,12 +37,12 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    from ripe_lib.annotation import Annotation
-    from ripe_lib.atomic import check_output_file
-    from ripe_lib.figures import checked_formats
-    from ripe_lib.genome import Genome
-    from ripe_lib.models import load_model
-    from ripe_lib.saturation_output import write_heat_maps, write_saturation
+    from ripe_lib.genome.annotation import Annotation
+    from ripe_lib.genome.fasta import Genome
+    from ripe_lib.network.load import load_model
+    from ripe_lib.output.atomic import check_output_file
+    from ripe_lib.reports.figures import checked_formats
+    from ripe_lib.reports.saturation import write_heat_maps, write_saturation
     from ripe_lib.variants.saturation import parse_region, saturate
     from ripe_lib.variants.score import VariantOptions
 

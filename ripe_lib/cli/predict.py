@@ -42,10 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run ``ripe predict``."""
     apply_threads(args.threads)
-    from ripe_lib.atomic import check_output_file
-    from ripe_lib.models import load_model
-    from ripe_lib.predict import predict_intervals
-    from ripe_lib.tables import open_table, table_format
+    from ripe_lib.network.load import load_model
+    from ripe_lib.network.predict import predict_intervals
+    from ripe_lib.output.atomic import check_output_file
+    from ripe_lib.output.tables import open_table, table_format
 
     table_format(args.output)
     check_output_file(args.output)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ripe_lib.kipoi_config import Change
+    from ripe_lib.kipoi.config import Change
 
 DEFAULT_SOURCE_NAME = "deepripe"
 
@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write Kipoi's config and say what changed."""
-    from ripe_lib import kipoi_config
-    from ripe_lib.catalogue import bundled_models_directory, user_models_directory
+    from ripe_lib.kipoi import config as kipoi_config
+    from ripe_lib.network.catalogue import bundled_models_directory, user_models_directory
 
     path = kipoi_config.config_path()
     if args.undo:

@@ -21,7 +21,7 @@ from ripe_lib.errors import InputError, MissingFileError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ripe_lib.models import Model
+    from ripe_lib.network.load import Model
     from ripe_lib.scan.run import ScanResult
     from ripe_lib.scan.sources import Source
     from ripe_lib.scan.thresholds import ThresholdChoice
@@ -127,9 +127,9 @@ def run(args: argparse.Namespace) -> None:
     """Run ``ripe scan``."""
     apply_threads(args.threads)
     _check_arguments(args)
-    from ripe_lib.atomic import check_filled_folder
-    from ripe_lib.figures import checked_formats
-    from ripe_lib.models import load_model
+    from ripe_lib.network.load import load_model
+    from ripe_lib.output.atomic import check_filled_folder
+    from ripe_lib.reports.figures import checked_formats
     from ripe_lib.scan.output import check_outputs
 
     if not (args.output or args.sites or args.attributions):
@@ -201,7 +201,7 @@ def _threshold_choice(args: argparse.Namespace) -> ThresholdChoice:
 
 
 def _draw(args: argparse.Namespace, model: Model, source: Source, result: ScanResult, formats: tuple[str, ...]) -> None:
-    from ripe_lib.scan.plots import scan_report, write_pictures
+    from ripe_lib.reports.scan import scan_report, write_pictures
 
     def drawing(items: Iterable[Any]) -> Any:
         return progress(items, quiet=args.quiet, unit="picture", desc="draw")
@@ -247,7 +247,7 @@ def _source(args: argparse.Namespace, model: Model) -> Iterator[Source]:
             note(f"note: {warning.message}", quiet=args.quiet)
         yield source
         return
-    from ripe_lib.rna_fasta import read_rna_fasta
+    from ripe_lib.genome.rna_fasta import read_rna_fasta
     from ripe_lib.scan.sources import RnaSource
 
     first = Path([*args.output, *args.sites, args.attributions][0])
@@ -259,8 +259,8 @@ def _source(args: argparse.Namespace, model: Model) -> Iterator[Source]:
 
 
 def _genome_source(args: argparse.Namespace, model: Model) -> Source:
+    from ripe_lib.genome.windows import WindowMaker
     from ripe_lib.scan import sources
-    from ripe_lib.windows import WindowMaker
 
     fasta, gtf = str(Path(args.fasta).absolute()), None if args.gtf is None else str(Path(args.gtf).absolute())
     genome = sources.open_genome(fasta)
@@ -279,7 +279,7 @@ def _genome_source(args: argparse.Namespace, model: Model) -> Source:
     elif args.chrom is not None:
         spans = sources.spans_of_contigs(genome, args.chrom, args.strand)
     else:
-        from ripe_lib.intervals import read_intervals
+        from ripe_lib.genome.intervals import read_intervals
 
         intervals: Any = args.intervals
         if args.strand != "auto":

@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    from ripe_lib.alleles import OK, REASONS
+    from ripe_lib.genome.alleles import OK, REASONS
     from ripe_lib.variants.format import OutputFormat
     from ripe_lib.variants.output import write_scores
     from ripe_lib.variants.worker import RowFilter, VariantJob

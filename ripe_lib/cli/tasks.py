@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run ``ripe tasks``."""
-    from ripe_lib.catalogue import tasks_of
     from ripe_lib.cli.common import write_table
+    from ripe_lib.network.catalogue import tasks_of
 
     write_table(tasks_of(args.model), as_json=args.json)

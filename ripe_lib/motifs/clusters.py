@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.encoding import UNKNOWN, Codes
-from ripe_lib.meme import information
+from ripe_lib.genome.encoding import UNKNOWN, Codes
+from ripe_lib.motifs.meme import information
 from ripe_lib.motifs.seqlets import Seqlets, cut
 
 # With fewer seqlets a neighbour graph means nothing: all of them are aligned to one consensus.

@@ -10,13 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ripe_lib.attribution import network_inputs
-from ripe_lib.encoding import Codes, codes_from_one_hot
 from ripe_lib.errors import InputError
-from ripe_lib.meme import MotifMatrix, information, iupac_consensus
-from ripe_lib.models import Model
-from ripe_lib.motif_databases import MotifDatabase
-from ripe_lib.motif_match import match_motifs
+from ripe_lib.genome.encoding import Codes, codes_from_one_hot
 from ripe_lib.motifs.clusters import frequencies
+from ripe_lib.motifs.databases import MotifDatabase
+from ripe_lib.motifs.match import match_motifs
+from ripe_lib.motifs.meme import MotifMatrix, information, iupac_consensus
+from ripe_lib.network.load import Model
 
 LAYER = "left_conv1"
 _SITES_PER_CALL = 512
@@ -40,7 +40,7 @@ class FilterMotif:
     largest : float
         Largest activation met; 0 for a dead filter.
     matches : DataFrame
-        Known motifs, see :func:`ripe_lib.motif_match.match_motifs`; empty without a database.
+        Known motifs, see :func:`ripe_lib.motifs.match.match_motifs`; empty without a database.
     """
 
     index: int

@@ -13,15 +13,15 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ripe_lib.attribution import CompletenessWarning, integrated_gradients, letter_scores, network_inputs
-from ripe_lib.encoding import Codes, codes_from_one_hot, decode_sequence
 from ripe_lib.errors import InputError, MissingPackageError, ShapeMismatchError, unknown_name
-from ripe_lib.meme import MotifMatrix, iupac_consensus
-from ripe_lib.models import Model
-from ripe_lib.motif_databases import ATTRACT, MotifDatabase, load_database
-from ripe_lib.motif_match import match_motifs
+from ripe_lib.genome.encoding import Codes, codes_from_one_hot, decode_sequence
 from ripe_lib.motifs import clusters
+from ripe_lib.motifs.databases import ATTRACT, MotifDatabase, load_database
+from ripe_lib.motifs.match import match_motifs
+from ripe_lib.motifs.meme import MotifMatrix, iupac_consensus
 from ripe_lib.motifs.seqlets import Seqlets, cut, top_windows
-from ripe_lib.predict import predict
+from ripe_lib.network.load import Model
+from ripe_lib.network.predict import predict
 
 METHODS = ("umap-dbscan", "single")
 DEFAULT_SITES = 1000
@@ -47,7 +47,7 @@ class Motif:
     fraction : float
         ``n_sites`` divided by all true sites that were given.
     matches : DataFrame
-        Known motifs, best first, see :func:`ripe_lib.motif_match.match_motifs`; empty without a database.
+        Known motifs, best first, see :func:`ripe_lib.motifs.match.match_motifs`; empty without a database.
     weighted : float64 array (W', 4)
         Frequencies in which every base counts by its attribution; this is what is compared with known motifs. It
         holds all flanks: position 0 of ``pfm`` is position ``first`` of it.

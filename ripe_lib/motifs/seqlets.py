@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.encoding import UNKNOWN, Codes
+from ripe_lib.genome.encoding import UNKNOWN, Codes
 
 
 class Seqlets(NamedTuple):

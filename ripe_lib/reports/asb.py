@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ripe_lib.asb import correlations
-from ripe_lib.figures import new_figure, style
-from ripe_lib.html_report import Report
+from ripe_lib.reports.figures import new_figure, style
+from ripe_lib.reports.page import Report
+from ripe_lib.variants.asb import correlations
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ripe_lib.atomic import atomic_files
 from ripe_lib.attribution import GapCount
 from ripe_lib.attribution.store import AttributionFile
-from ripe_lib.figures import checked_formats, save_figure
-from ripe_lib.html_report import Report
-from ripe_lib.site_plots import SiteMap, peak_span, site_figure
+from ripe_lib.output.atomic import atomic_files
+from ripe_lib.reports.figures import checked_formats, save_figure
+from ripe_lib.reports.page import Report
+from ripe_lib.reports.site_figures import SiteMap, peak_span, site_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

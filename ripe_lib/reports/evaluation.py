@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ripe_lib.atomic import atomic_directory, check_new_folder
-from ripe_lib.evaluation_plots import plot_curves, plot_kmers, plot_overview, plot_reliability, plot_scores
-from ripe_lib.figures import save_figure
-from ripe_lib.html_report import Report
-from ripe_lib.metrics import NEGATIVES, mean_metrics
+from ripe_lib.evaluation.metrics import NEGATIVES, mean_metrics
+from ripe_lib.output.atomic import atomic_directory, check_new_folder
+from ripe_lib.reports.evaluation_figures import plot_curves, plot_kmers, plot_overview, plot_reliability, plot_scores
+from ripe_lib.reports.figures import save_figure
+from ripe_lib.reports.page import Report
 
 if TYPE_CHECKING:
-    from ripe_lib.evaluate import Evaluation
+    from ripe_lib.evaluation.evaluate import Evaluation
 
 FORMATS = ("png", "svg")
 N_KMERS_WRITTEN = 50
@@ -39,7 +39,7 @@ def write_evaluation(
     Parameters
     ----------
     evaluation : Evaluation
-        From :func:`ripe_lib.evaluate.score_dataset`.
+        From :func:`ripe_lib.evaluation.evaluate.score_dataset`.
     directory : path
     kmer_length : int
     with_predictions : bool

@@ -16,16 +16,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ripe_lib.atomic import atomic_directory
 from ripe_lib.attribution import Attributions, CompletenessWarning, GapCount
 from ripe_lib.attribution.methods import Method, SiteCounts
-from ripe_lib.encoding import REGION_TYPES, codes_from_one_hot, one_hot
-from ripe_lib.figures import checked_formats, save_figure
-from ripe_lib.html_report import Report
-from ripe_lib.models import Model
-from ripe_lib.predict import predict
+from ripe_lib.genome.encoding import REGION_TYPES, codes_from_one_hot, one_hot
+from ripe_lib.genome.windows import Windows
+from ripe_lib.network.load import Model
+from ripe_lib.network.predict import predict
+from ripe_lib.output.atomic import atomic_directory
 from ripe_lib.reports.attribution import METHOD_NAMES, UNITS, file_stem, site_label
-from ripe_lib.site_plots import (
+from ripe_lib.reports.figures import checked_formats, save_figure
+from ripe_lib.reports.page import Report
+from ripe_lib.reports.site_figures import (
     SiteMap,
     peak_span,
     present_types,
@@ -33,7 +34,6 @@ from ripe_lib.site_plots import (
     region_summary_figure,
     site_figure,
 )
-from ripe_lib.windows import Windows
 
 SITE_COLUMNS = ("task", "rank", "score", "chrom", "start", "end", "name", "strand", "picture")
 

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ripe_lib.alleles import Alleles, canonical_alleles
-from ripe_lib.annotation import Annotation
 from ripe_lib.attribution import CompletenessWarning, integrated_gradients, letter_scores
-from ripe_lib.encoding import Codes, one_hot
-from ripe_lib.figures import new_figure, style
-from ripe_lib.genome import Genome
-from ripe_lib.html_report import Report
-from ripe_lib.models import Model, load_model
-from ripe_lib.plot import mark_positions, plot_logo, position_axis, value_limits
+from ripe_lib.genome.alleles import Alleles, canonical_alleles
+from ripe_lib.genome.annotation import Annotation
+from ripe_lib.genome.encoding import Codes, one_hot
+from ripe_lib.genome.fasta import Genome
+from ripe_lib.genome.vcf import VcfRecords
+from ripe_lib.network.load import Model, load_model
+from ripe_lib.reports.drawing import mark_positions, plot_logo, position_axis, value_limits
+from ripe_lib.reports.figures import new_figure, style
+from ripe_lib.reports.page import Report
 from ripe_lib.variants.output import Summary
 from ripe_lib.variants.summary import CLASSES, class_codes
 from ripe_lib.variants.windows import (
@@ -28,7 +29,6 @@ from ripe_lib.variants.windows import (
     reference_codes,
 )
 from ripe_lib.variants.worker import VariantJob
-from ripe_lib.vcf import VcfRecords
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

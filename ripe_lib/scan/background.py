@@ -18,11 +18,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.encoding import UNKNOWN, Codes
 from ripe_lib.errors import InputError
+from ripe_lib.genome.encoding import UNKNOWN, Codes
+from ripe_lib.network.fast.dense import Array
 from ripe_lib.scan.engine import Scanner, Stretch
 from ripe_lib.scan.memory import SequenceSource
-from ripe_lib.scan.network import Array
 from ripe_lib.scan.shuffle import human_like, shuffle_dinucleotides
 from ripe_lib.scan.sites import thresholds_from_null
 from ripe_lib.scan.sources import Run, Source, stretches

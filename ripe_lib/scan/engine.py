@@ -1,7 +1,8 @@
 """Scores along stretches of codes: which windows there are, in blocks and threads.
 
 What is scored are *bins*: with ``step`` s the bins ``[k s, (k + 1) s)`` of a contig or RNA, counted from its first
-base; the last one ends with the contig. The window of a bin follows the window rule of :mod:`ripe_lib.windows`, so a
+base; the last one ends with the contig. The window of a bin follows the window rule of
+:mod:`ripe_lib.genome.windows`, so a
 scan says what ``ripe predict`` says for a BED of these bins. At step 1 every base is a bin; a step of 50 is what
 the PAR-CLIP models were trained on.
 
@@ -21,11 +22,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ripe_lib.encoding import Codes
 from ripe_lib.errors import InputError
-from ripe_lib.models import Model
-from ripe_lib.predict import predict_codes
-from ripe_lib.scan.network import Array, Workspace, dense_scanner
+from ripe_lib.genome.encoding import Codes
+from ripe_lib.network.fast.dense import Array, Workspace, dense_scanner
+from ripe_lib.network.load import Model
+from ripe_lib.network.predict import predict_codes
 
 # A block has at most so many letters and windows: its arrays stay in the cache.
 BLOCK_LETTERS = 8192
@@ -134,7 +135,7 @@ class Scanner:
     def _segments(self, stretch: Stretch) -> list[tuple[int, int]]:
         """Cut a stretch so that many windows in a row with one region type all along are blocks of their own.
 
-        Their region branch is a constant (:mod:`ripe_lib.scan.network`).
+        Their region branch is a constant (:mod:`ripe_lib.network.fast.dense`).
         """
         if stretch.region is None or not self.lengths[1]:
             return [(0, stretch.n)]

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from ripe_lib.encoding import UNKNOWN, Codes
-from ripe_lib.models import Model
-from ripe_lib.predict import predict_codes
+from ripe_lib.genome.encoding import UNKNOWN, Codes
+from ripe_lib.network.load import Model
+from ripe_lib.network.predict import predict_codes
 
 _CLIP = 1e-6  # probabilities this close to 0 or 1 are not told apart in float32
 

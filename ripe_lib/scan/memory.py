@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripe_lib.encoding import Codes, encode_region, encode_sequence, place
 from ripe_lib.errors import InputError
-from ripe_lib.models import Model
+from ripe_lib.genome.encoding import Codes, encode_region, encode_sequence, place
+from ripe_lib.network.load import Model
 from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.sources import Run, bin_bounds, stretches
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ripe_lib.atomic import check_output_file
 from ripe_lib.errors import InputError
-from ripe_lib.scan.network import Array
-from ripe_lib.scan.sources import Run, Source, TranscriptSource, open_genome
-from ripe_lib.scan.tracks import (
+from ripe_lib.network.fast.dense import Array
+from ripe_lib.output.atomic import check_output_file
+from ripe_lib.output.tables import open_table
+from ripe_lib.output.tracks import (
     TRACK_SUFFIXES,
     BedGraphWriter,
     BigWigWriter,
@@ -23,7 +23,7 @@ from ripe_lib.scan.tracks import (
     TrackWriter,
     track_files,
 )
-from ripe_lib.tables import open_table
+from ripe_lib.scan.sources import Run, Source, TranscriptSource, open_genome
 
 TABLE_SUFFIXES = (".tsv", ".tsv.gz", ".csv", ".csv.gz", ".parquet")
 HDF5_SUFFIXES = (".h5", ".hdf5")

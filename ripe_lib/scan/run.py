@@ -16,12 +16,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ripe_lib.atomic import remove_leftovers
-from ripe_lib.chunked import Chunk, Progress, fingerprint_of, load_once, parts_directory, remove_parts, run_chunks
 from ripe_lib.errors import InputError, OutputError
-from ripe_lib.models import Model, load_model
+from ripe_lib.network.fast.dense import Array
+from ripe_lib.network.load import Model, load_model
+from ripe_lib.output.atomic import remove_leftovers
+from ripe_lib.output.chunked import (
+    Chunk,
+    Progress,
+    fingerprint_of,
+    load_once,
+    parts_directory,
+    remove_parts,
+    run_chunks,
+)
 from ripe_lib.scan.engine import Scanner
-from ripe_lib.scan.network import Array
 from ripe_lib.scan.output import Outputs, check_outputs
 from ripe_lib.scan.site_maps import SiteMapWriter
 from ripe_lib.scan.site_table import SiteWriter
@@ -119,8 +127,8 @@ def scan_to_files(
         ``thresholds``: see :class:`ripe_lib.scan.thresholds.ThresholdChoice`. ``distance``: least distance of two
         peaks in nt, default the bin size.
         ``kmer_length``: of the best k-mer, 0 for none, default 6 for short inputs.
-        ``long``, ``min_score``: see :class:`ripe_lib.scan.tracks.TableWriterOfBins`. ``scheduler``: see
-        :func:`ripe_lib.chunked.run_chunks`.
+        ``long``, ``min_score``: see :class:`ripe_lib.output.tracks.TableWriterOfBins`. ``scheduler``: see
+        :func:`ripe_lib.output.chunked.run_chunks`.
     progress : callable
         Called with (parts done, parts in all).
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ripe_lib.encoding import Codes
+from ripe_lib.genome.encoding import Codes
 
 # Rows: first base A C G T; columns: second base. Counted in the 114,056 windows without N of
 # data/clip31/background.train.tsv.gz (human gene windows, RNA sense, hg19, 101 nt each).

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripe_lib.atomic import atomic_file
 from ripe_lib.attribution import CompletenessWarning, integrated_gradients
-from ripe_lib.encoding import Codes, one_hot
-from ripe_lib.models import Model
+from ripe_lib.genome.encoding import Codes, one_hot
+from ripe_lib.network.load import Model
+from ripe_lib.output.atomic import atomic_file
 
 FORMAT = "deepripe-site-maps-1"
 _TEXT = ("chrom", "strand", "task", "kmer")

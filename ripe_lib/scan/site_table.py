@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripe_lib.atomic import atomic_file
-from ripe_lib.encoding import Codes, decode_sequence
+from ripe_lib.genome.encoding import Codes, decode_sequence
+from ripe_lib.network.fast.dense import Array
+from ripe_lib.output.atomic import atomic_file
+from ripe_lib.output.tables import open_table
 from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.kmers import BestKmer, best_kmers
-from ripe_lib.scan.network import Array
 from ripe_lib.scan.site_maps import SiteMapWriter
 from ripe_lib.scan.sites import Site, SiteCaller
 from ripe_lib.scan.sources import Run, Source, TranscriptSource, peak_windows
 from ripe_lib.scan.thresholds import Thresholds
-from ripe_lib.tables import open_table
 
 COLUMNS = [
     "chrom", "start", "end", "strand", "task", "score", "threshold", "fpr", "peak_start", "peak_end",

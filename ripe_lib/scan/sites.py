@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
-from ripe_lib.scan.network import Array
+from ripe_lib.network.fast.dense import Array
 
 
 class Site(NamedTuple):

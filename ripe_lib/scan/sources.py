@@ -20,14 +20,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.annotation import Annotation
-from ripe_lib.chunked import load_once
-from ripe_lib.encoding import Codes, place
 from ripe_lib.errors import InputError, UnknownNameError, unknown_name
-from ripe_lib.genome import Genome
-from ripe_lib.rna_fasta import RnaRecords
+from ripe_lib.genome.annotation import Annotation
+from ripe_lib.genome.encoding import Codes, place
+from ripe_lib.genome.fasta import Genome
+from ripe_lib.genome.rna_fasta import RnaRecords
+from ripe_lib.genome.windows import window_start
+from ripe_lib.output.chunked import load_once
 from ripe_lib.scan.engine import Scanner, Stretch
-from ripe_lib.windows import window_start
 
 STRAND_CHOICES = ("auto", "+", "-", "both")
 

@@ -19,11 +19,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
-from ripe_lib.metrics import shift_prevalence
-from ripe_lib.models import Model
+from ripe_lib.evaluation.metrics import shift_prevalence
+from ripe_lib.network.fast.dense import Array
+from ripe_lib.network.load import Model
 from ripe_lib.scan.background import BIN_RATE, RNA_RATE, Background, Group, background_of, groups_of
 from ripe_lib.scan.engine import Scanner
-from ripe_lib.scan.network import Array
 from ripe_lib.scan.sources import Run, Source
 
 _STATED = re.compile(r"\(Platt\)\s+for\s+a\s+prevalence\s+of\s+(0\.\d+)")

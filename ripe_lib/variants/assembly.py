@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ripe_lib.alleles import Alleles, canonical_alleles
 from ripe_lib.errors import InputError
-from ripe_lib.vcf import VcfFile, VcfRecords
+from ripe_lib.genome.alleles import Alleles, canonical_alleles
+from ripe_lib.genome.vcf import VcfFile, VcfRecords
 
 if TYPE_CHECKING:
-    from ripe_lib.genome import Genome
+    from ripe_lib.genome.fasta import Genome
 
 CHECKED_RECORDS = 10_000
 MISMATCHES, MISMATCH_SHARE = 100, 0.05

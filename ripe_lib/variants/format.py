@@ -18,16 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
-from ripe_lib.variants.decimals import decimal_rows
+from ripe_lib.genome.vcf import annotated_line, escape, info_key
+from ripe_lib.output.decimals import decimal_rows
 from ripe_lib.variants.score import META_COLUMNS, ScoredVariants, prefixes
 from ripe_lib.variants.summary import class_names
-from ripe_lib.vcf import annotated_line, escape, info_key
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from ripe_lib.models import Model
+    from ripe_lib.network.load import Model
 
 INFO_COLUMNS = ("ALLELE", "STRAND", "GENES", "REGION_TYPE", "STATUS")
 LAYOUTS = ("wide", "long", "biobank")

@@ -1,7 +1,7 @@
 """File to file: score a VCF chunk by chunk, resumable, and put the finished chunks together.
 
-Every chunk becomes one part file (:mod:`ripe_lib.chunked`): the bytes it adds to the output, and a summary of what is
-in it. An interrupted run continues where it was; the joined file is the same.
+Every chunk becomes one part file (:mod:`ripe_lib.output.chunked`): the bytes it adds to the output, and a summary of
+what is in it. An interrupted run continues where it was; the joined file is the same.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from ripe_lib._version import __version__
-from ripe_lib.atomic import atomic_file, check_output_file
-from ripe_lib.catalogue import find_model_directory
-from ripe_lib.chunked import Chunk, Progress, load_once, parts_directory, remove_parts, run_chunks
-from ripe_lib.models import Model
+from ripe_lib.genome.vcf import BGZF_END, Block, VcfFile, annotated_header
+from ripe_lib.network.catalogue import find_model_directory
+from ripe_lib.network.load import Model
+from ripe_lib.output.atomic import atomic_file, check_output_file
+from ripe_lib.output.chunked import Chunk, Progress, load_once, parts_directory, remove_parts, run_chunks
 from ripe_lib.variants.format import (
     header,
     info_fields,
@@ -32,7 +33,6 @@ from ripe_lib.variants.format import (
 )
 from ripe_lib.variants.score import DEFAULT_CHUNK_SIZE
 from ripe_lib.variants.worker import VariantJob, Worker
-from ripe_lib.vcf import BGZF_END, Block, VcfFile, annotated_header
 
 _LENGTH = struct.Struct("<Q")
 
@@ -144,7 +144,7 @@ def write_scores(
     force : bool
         Go on even if the FASTA seems to be of another assembly.
     scheduler : str, optional
-        Of :func:`ripe_lib.chunked.run_chunks`.
+        Of :func:`ripe_lib.output.chunked.run_chunks`.
     progress : callable, optional
         Called with (parts done, parts in all).
 

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import UnknownNameError
-from ripe_lib.intervals import read_intervals
+from ripe_lib.genome.intervals import read_intervals
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ripe_lib.genome import Genome
+    from ripe_lib.genome.fasta import Genome
 
 
 class Peaks:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.alleles import OK, Alleles
-from ripe_lib.encoding import REGION_TYPES
 from ripe_lib.errors import unknown_name
+from ripe_lib.genome.alleles import OK, Alleles
+from ripe_lib.genome.encoding import REGION_TYPES
 from ripe_lib.variants.windows import Sites
 
 if TYPE_CHECKING:
-    from ripe_lib.annotation import Annotation
+    from ripe_lib.genome.annotation import Annotation
 
 STRANDS = ("auto", "+", "-", "both")
 INTERGENIC = ("skip", "+", "-", "both")

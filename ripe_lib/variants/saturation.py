@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.alleles import SNV
-from ripe_lib.encoding import BASES, UNKNOWN, Codes, decode_sequence
 from ripe_lib.errors import InputError
+from ripe_lib.genome.alleles import SNV
+from ripe_lib.genome.encoding import BASES, UNKNOWN, Codes, decode_sequence
+from ripe_lib.genome.vcf import VcfRecords
 from ripe_lib.variants.score import ScoredVariants, VariantOptions, VariantScorer
-from ripe_lib.vcf import VcfRecords
 
 if TYPE_CHECKING:
-    from ripe_lib.annotation import Annotation
-    from ripe_lib.genome import Genome
-    from ripe_lib.models import Model
+    from ripe_lib.genome.annotation import Annotation
+    from ripe_lib.genome.fasta import Genome
+    from ripe_lib.network.load import Model
 
 MAX_LENGTH = 100_000
 _REGION = re.compile(r"(?P<contig>.+?):(?P<start>[\d,]+)(?:-(?P<end>[\d,]+))?(?:[:(](?P<strand>[+-])\)?)?\Z")

@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.alleles import IDENTICAL, OK, SNV, Alleles, canonical_alleles
 from ripe_lib.errors import InputError, unknown_name
-from ripe_lib.models import Model, load_model
+from ripe_lib.genome.alleles import IDENTICAL, OK, SNV, Alleles, canonical_alleles
+from ripe_lib.genome.vcf import VcfFile, VcfRecords
+from ripe_lib.network.load import Model, load_model
 from ripe_lib.variants.assembly import check_assembly
 from ripe_lib.variants.rows import Genes, Rows, place_rows
 from ripe_lib.variants.scorer import AlleleScorer
 from ripe_lib.variants.summary import FIELDS, class_codes, class_names, load_background, percentiles
-from ripe_lib.vcf import VcfFile, VcfRecords
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ripe_lib.annotation import Annotation
-    from ripe_lib.genome import Genome
+    from ripe_lib.genome.annotation import Annotation
+    from ripe_lib.genome.fasta import Genome
 
 REGIONS = ("gtf", "none", "both")
 DEFAULT_CHUNK_SIZE = 8192
@@ -285,7 +285,7 @@ def score_variants(
         One row per ALT and strand, in file order: ``chrom pos id ref alt strand genes region_type status``, then per
         task ``<task>.ref``, ``<task>.alt``, ``<task>.delta``, ``<task>.delta_logit``; with several models
         ``<model>:<task>...``. Every record appears; what could not be scored has a reason in ``status``
-        (:data:`ripe_lib.alleles.REASONS`), strand ``.`` and NaN.
+        (:data:`ripe_lib.genome.alleles.REASONS`), strand ``.`` and NaN.
 
     Raises
     ------
@@ -293,8 +293,8 @@ def score_variants(
         If the VCF has no header or is damaged, or the FASTA is of another assembly: at least 100 REF mismatches and
         more than 5 % of the first 10,000 records.
     """
-    from ripe_lib.annotation import Annotation
-    from ripe_lib.genome import Genome
+    from ripe_lib.genome.annotation import Annotation
+    from ripe_lib.genome.fasta import Genome
 
     options = VariantOptions(
         strand=strand, region=region, intergenic=intergenic, shifts=shifts, scores=tuple(scores), batch_size=batch_size

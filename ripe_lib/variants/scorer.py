@@ -1,7 +1,7 @@
 """Logits of reference and alternative alleles, with as little computing as is exact.
 
 Reference windows that several alleles share are computed once; models with equal windows share the arrays. For
-substitutions of one base only what can change is recomputed (:mod:`ripe_lib.incremental`), indels and longer
+substitutions of one base only what can change is recomputed (:mod:`ripe_lib.network.fast`), indels and longer
 substitutions get a pass of their own.
 """
 
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.encoding import Codes, complement
-from ripe_lib.incremental import substitution_scorer
-from ripe_lib.models import Model
-from ripe_lib.predict import full_logits
+from ripe_lib.genome.encoding import Codes, complement
+from ripe_lib.network.fast import substitution_scorer
+from ripe_lib.network.load import Model
+from ripe_lib.network.predict import full_logits
 from ripe_lib.variants.windows import (
     Sites,
     alternative_region,
@@ -28,8 +28,8 @@ from ripe_lib.variants.windows import (
 )
 
 if TYPE_CHECKING:
-    from ripe_lib.annotation import Annotation
-    from ripe_lib.genome import Genome
+    from ripe_lib.genome.annotation import Annotation
+    from ripe_lib.genome.fasta import Genome
 
 Logits = NDArray[np.float32]
 _SITES_AT_A_TIME = 512  # reference windows whose intermediates are kept: about 15 MB with the paper's sizes

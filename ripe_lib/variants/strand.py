@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.alleles import OK
-from ripe_lib.annotation import Annotation
-from ripe_lib.genome import Genome
-from ripe_lib.models import Model
+from ripe_lib.genome.alleles import OK
+from ripe_lib.genome.annotation import Annotation
+from ripe_lib.genome.fasta import Genome
+from ripe_lib.genome.vcf import VcfFile
+from ripe_lib.network.load import Model
 from ripe_lib.variants.format import Selection
 from ripe_lib.variants.rows import place_rows
 from ripe_lib.variants.score import VariantOptions, VariantScorer, prefixes
-from ripe_lib.vcf import VcfFile
 
 
 @dataclass

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
-from ripe_lib.models import Model, model_arguments
+from ripe_lib.network.load import Model, model_arguments
 
 FIELDS = ("ref", "alt", "delta", "delta_logit", "delta_noregion", "class", "percentile")
 CLASSES = ("none", "lost", "gained", "weakened", "strengthened")
@@ -51,7 +51,7 @@ def load_background(model: Model) -> tuple[NDArray[np.float64], NDArray[np.float
 
     if model.directory is None or not (path := model.directory / BACKGROUND_FILE).is_file():
         return None
-    again = f"Make it again with: python -m training.variant_background {model.name} DATASET"
+    again = f"Make it again with: python -m training.publishing.variant_background {model.name} DATASET"
     with path.open(encoding="utf-8") as file:
         said = file.readline().split()
     if said[1:2] != [BACKGROUND_FORMAT]:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.encoding import Codes, reverse_complement
-from ripe_lib.windows import window_start
+from ripe_lib.genome.encoding import Codes, reverse_complement
+from ripe_lib.genome.windows import window_start
 
 if TYPE_CHECKING:
-    from ripe_lib.annotation import Annotation
-    from ripe_lib.genome import Genome
+    from ripe_lib.genome.annotation import Annotation
+    from ripe_lib.genome.fasta import Genome
 
 # (contigs, starts, length, minus) -> codes (B, length) in RNA sense
 Fetch = Callable[[NDArray[np.object_], NDArray[np.int64], int, NDArray[np.bool_]], Codes]
@@ -29,8 +29,8 @@ Fetch = Callable[[NDArray[np.object_], NDArray[np.int64], int, NDArray[np.bool_]
 class Sites(NamedTuple):
     """Places of changes and the strand they are looked at from; columns of length B.
 
-    ``start``, ``n_removed``, ``n_inserted``, ``inserted`` as in :class:`ripe_lib.alleles.Alleles`; ``minus`` is the
-    strand of the RNA.
+    ``start``, ``n_removed``, ``n_inserted``, ``inserted`` as in :class:`ripe_lib.genome.alleles.Alleles`; ``minus``
+    is the strand of the RNA.
     """
 
     contig: NDArray[np.object_]

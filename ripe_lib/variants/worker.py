@@ -12,18 +12,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.alleles import OK, Alleles
-from ripe_lib.catalogue import find_model_directory
-from ripe_lib.chunked import fingerprint_of
-from ripe_lib.encoding import REGION_TYPES
 from ripe_lib.errors import unknown_name
-from ripe_lib.models import Model, load_model, model_arguments
+from ripe_lib.genome.alleles import OK, Alleles
+from ripe_lib.genome.encoding import REGION_TYPES
+from ripe_lib.genome.vcf import Block, VcfFile, VcfRecords
+from ripe_lib.network.catalogue import find_model_directory
+from ripe_lib.network.load import Model, load_model, model_arguments
+from ripe_lib.output.chunked import fingerprint_of
 from ripe_lib.variants.assembly import AssemblyCheck
 from ripe_lib.variants.format import OutputFormat, Selection, long_names, payload
 from ripe_lib.variants.peaks import Peaks
 from ripe_lib.variants.rows import Rows
 from ripe_lib.variants.score import ScoredVariants, VariantOptions, VariantScorer
-from ripe_lib.vcf import Block, VcfFile, VcfRecords
 
 REGION_FILTERS = (*REGION_TYPES, "none")
 _PIECE = 2048  # records scored at a time
@@ -98,8 +98,8 @@ class Worker:
     """Models, genome, annotation and the open VCF of one process."""
 
     def __init__(self, job: VariantJob, models: Sequence[Model] | None = None) -> None:
-        from ripe_lib.annotation import Annotation
-        from ripe_lib.genome import Genome
+        from ripe_lib.genome.annotation import Annotation
+        from ripe_lib.genome.fasta import Genome
 
         genome = Genome(job.fasta_file)
         self._readers_genome = Genome(job.fasta_file)  # open files are not shared between threads

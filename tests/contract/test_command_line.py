@@ -12,7 +12,7 @@ import pytest
 from ripe_lib.cli.dispatch import run_command
 from ripe_lib.cli.main import COMMANDS, main
 from ripe_lib.errors import InputError
-from ripe_lib.weights import arrays_of, sha256_of, write_weights
+from ripe_lib.network.weights import arrays_of, sha256_of, write_weights
 from tests.support.toy_models import random_model
 
 HEAVY = ("numpy", "pandas", "tensorflow", "keras", "h5py", "kipoi", "pyarrow", "yaml")
@@ -39,7 +39,7 @@ def test_help_is_light(argv):
 
 
 def test_catalogue_needs_no_heavy_package():
-    assert loaded_after("from ripe_lib.catalogue import catalogue\nassert len(catalogue().models) >= 30") == []
+    assert loaded_after("from ripe_lib.network.catalogue import catalogue\nassert len(catalogue().models) >= 30") == []
 
 
 def test_help_lists_every_command(capsys):
@@ -247,7 +247,7 @@ def test_a_bad_interval_leaves_no_output(files, capsys, line, message):
     ],
 )
 def test_a_bad_output_is_refused_before_anything_is_loaded(files, capsys, output, message, monkeypatch):
-    monkeypatch.setattr("ripe_lib.models.load_model", None)
+    monkeypatch.setattr("ripe_lib.network.load.load_model", None)
     assert predict(files, output=output) == 2
     assert message in one_line(capsys)
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ripe_lib.errors import RipeError
-from ripe_lib.spec import ModelSpec
-from ripe_lib.windows import make_windows
+from ripe_lib.genome.windows import make_windows
+from ripe_lib.network.spec import ModelSpec
 from tests.support.kipoi_home import EXAMPLES, example_arguments, registered_kipoi
 
 pytestmark = pytest.mark.kipoi

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import ripe_lib
-from ripe_lib.catalogue import user_models_directory
 from ripe_lib.errors import InputError, RipeError, ShapeMismatchError, UnknownNameError, WeightsError
-from ripe_lib.kipoi_render import render_model
-from ripe_lib.weights import arrays_of, write_weights
+from ripe_lib.kipoi.render import render_model
+from ripe_lib.network.catalogue import user_models_directory
+from ripe_lib.network.weights import arrays_of, write_weights
 from tests.support.kipoi_home import ROOT, example_arguments, registered_kipoi
 from tests.support.toy_models import random_model
 

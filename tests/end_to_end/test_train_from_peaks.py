@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import ripe_lib
-from ripe_lib.dataset import Dataset
+from ripe_lib.evaluation.dataset import Dataset
 from tests.support.kipoi_home import ROOT, stock
 from tests.support.peak_files import write_peak_project
 from tests.support.toy_datasets import TINY_SIZES

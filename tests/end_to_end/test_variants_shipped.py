@@ -6,8 +6,8 @@ import pytest
 
 import ripe_lib
 from ripe_lib.cli.main import main
-from ripe_lib.encoding import encode_sequence
-from ripe_lib.predict import predict_codes
+from ripe_lib.genome.encoding import encode_sequence
+from ripe_lib.network.predict import predict_codes
 from tests.support.toy_genome import cut, rc
 from tests.support.variant_files import EXAMPLES, FASTA, GTF, VCF
 
@@ -48,10 +48,10 @@ def test_minus_strand_site_equals_its_reverse_complement(clip31, tmp_path):
 
 
 def test_fast_and_full_passes_agree_to_1e_5(clip31):
-    from ripe_lib.annotation import Annotation
-    from ripe_lib.genome import Genome
+    from ripe_lib.genome.annotation import Annotation
+    from ripe_lib.genome.fasta import Genome
+    from ripe_lib.genome.vcf import VcfFile
     from ripe_lib.variants import VariantOptions, VariantScorer
-    from ripe_lib.vcf import VcfFile
 
     genome = Genome(FASTA)
     annotation = Annotation.load(GTF).for_genome(genome)

@@ -8,12 +8,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ripe_lib import intervals as intervals_module
-from ripe_lib.annotation import Annotation
-from ripe_lib.encoding import complement, decode_region, decode_sequence
-from ripe_lib.genome import Genome
-from ripe_lib.intervals import read_intervals
-from ripe_lib.windows import window_start
+from ripe_lib.genome import intervals as intervals_module
+from ripe_lib.genome.annotation import Annotation
+from ripe_lib.genome.encoding import complement, decode_region, decode_sequence
+from ripe_lib.genome.fasta import Genome
+from ripe_lib.genome.intervals import read_intervals
+from ripe_lib.genome.windows import window_start
 from tests.support.array_oracles import (
     gtf_line,
     gtf_transcript,

@@ -7,12 +7,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ripe_lib
-from ripe_lib.alleles import OK, REASONS
-from ripe_lib.annotation import Annotation
-from ripe_lib.genome import Genome
+from ripe_lib.genome.alleles import OK, REASONS
+from ripe_lib.genome.annotation import Annotation
+from ripe_lib.genome.fasta import Genome
+from ripe_lib.genome.vcf import VcfFile
 from ripe_lib.variants import VariantOptions, VariantScorer
 from ripe_lib.variants.format import OutputFormat, Selection, header, payload
-from ripe_lib.vcf import VcfFile
 from tests.support.toy_models import random_model
 from tests.support.variant_files import FASTA, GTF, example_sequences
 

@@ -1,4 +1,4 @@
-"""Work for the tests of ``ripe_lib.chunked``; importable by worker processes."""
+"""Work for the tests of ``ripe_lib.output.chunked``; importable by worker processes."""
 
 import os
 import signal

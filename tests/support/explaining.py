@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ripe_lib.encoding import one_hot
+from ripe_lib.genome.encoding import one_hot
 
 
 def random_sites(rng, n, *, sequence_length=150, region_length=250, unknown=0.0):
@@ -18,8 +18,8 @@ def linear_model(rng, tasks=("a", "b"), *, sequence_length=20, region_length=30)
     """A network whose logit is linear in both inputs; returns (model, seq weights (L, 4, T), region weights)."""
     import keras
 
-    from ripe_lib.models import Model
-    from ripe_lib.spec import ModelSpec
+    from ripe_lib.network.load import Model
+    from ripe_lib.network.spec import ModelSpec
 
     spec = ModelSpec("DeepRiPe/linear", tasks, sequence_length=sequence_length, region_length=region_length)
     seq, region = keras.Input((sequence_length, 4)), keras.Input((region_length, 4))

@@ -5,7 +5,7 @@ import json
 import h5py
 import numpy as np
 
-from ripe_lib.architecture import resolved_sizes
+from ripe_lib.network.architecture import resolved_sizes
 
 
 def _conv(name, filters, kernel, source):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from ripe_lib.architecture import build_model
-from ripe_lib.encoding import encode_sequence
-from ripe_lib.models import Model
-from ripe_lib.spec import ModelSpec
+from ripe_lib.genome.encoding import encode_sequence
+from ripe_lib.network.architecture import build_model
+from ripe_lib.network.load import Model
+from ripe_lib.network.spec import ModelSpec
 
 TASKS = ("MOTIF", "NOTHING")
 

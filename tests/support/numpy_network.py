@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ripe_lib.architecture import resolved_sizes
+from ripe_lib.network.architecture import resolved_sizes
 
 
 def _conv_relu(x, kernel, bias):

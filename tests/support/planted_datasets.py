@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ripe_lib.encoding import encode_sequence
+from ripe_lib.genome.encoding import encode_sequence
 
 PLANTED = {"QKI_PARCLIP": "ACTAAC", "PUM2_PARCLIP": "TGTATA", "ELAVL1_PARCLIP": "TTTTTT"}
 
@@ -26,7 +26,7 @@ def write_planted_dataset(
     a site of the next task as well. Positives lie in 3'UTRs more often (60 %) than negatives (30 %); the
     rest lie in introns.
     """
-    from training.store import SiteColumns, write_dataset
+    from training.data.store import SiteColumns, write_dataset
 
     rng = np.random.default_rng(seed)
     tasks = list(tasks)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ripe_lib.encoding import one_hot
+from ripe_lib.genome.encoding import one_hot
 
 
 def branches_of(wiring):

@@ -4,9 +4,9 @@ import gzip
 
 import numpy as np
 
-from ripe_lib.encoding import UNKNOWN, decode_sequence, encode_sequence
-from training.splits import SplitOptions
-from training.store import SiteColumns, write_dataset
+from ripe_lib.genome.encoding import UNKNOWN, decode_sequence, encode_sequence
+from training.data.splits import SplitOptions
+from training.data.store import SiteColumns, write_dataset
 
 TINY_SIZES = {
     "filters": 12,

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from ripe_lib.encoding import encode_region, encode_sequence
 from ripe_lib.errors import UnknownNameError
-from ripe_lib.vcf import VcfRecords
+from ripe_lib.genome.encoding import encode_region, encode_sequence
+from ripe_lib.genome.vcf import VcfRecords
 
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 

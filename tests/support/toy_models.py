@@ -5,9 +5,9 @@ import numpy as np
 
 def random_model(tasks=("QKI_PARCLIP", "PUM2_PARCLIP", "ELAVL1_PARCLIP"), seed=7, **spec_options):
     """Return a Model with seeded random weights (same numbers in every process)."""
-    from ripe_lib.architecture import build_model
-    from ripe_lib.models import Model
-    from ripe_lib.spec import ModelSpec
+    from ripe_lib.network.architecture import build_model
+    from ripe_lib.network.load import Model
+    from ripe_lib.network.spec import ModelSpec
 
     spec = ModelSpec(name="DeepRiPe/toy", tasks=tasks, **spec_options)
     network = build_model(spec)
@@ -27,10 +27,10 @@ def detector_model(word, tasks=("PUM2_TOY",), **spec_options):
 
     The word has the length of the first layer's filters; a base that differs already silences the filter.
     """
-    from ripe_lib.architecture import build_model
-    from ripe_lib.encoding import encode_sequence, one_hot
-    from ripe_lib.models import Model
-    from ripe_lib.spec import ModelSpec
+    from ripe_lib.genome.encoding import encode_sequence, one_hot
+    from ripe_lib.network.architecture import build_model
+    from ripe_lib.network.load import Model
+    from ripe_lib.network.spec import ModelSpec
 
     spec = ModelSpec(name="DeepRiPe/detector", tasks=tasks, inputs="sequence", **spec_options)
     network = build_model(spec)

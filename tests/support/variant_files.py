@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from ripe_lib.weights import arrays_of, sha256_of, write_weights
+from ripe_lib.network.weights import arrays_of, sha256_of, write_weights
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "dataloaders" / "example_files"
 FASTA, GTF, VCF = EXAMPLES / "genome.fa", EXAMPLES / "genes.gtf", EXAMPLES / "variants.vcf"

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> None:
     from ripe_lib.cli.common import apply_threads, note
 
     apply_threads(args.threads)
-    from training.fit import fit_members, read_config
+    from training.fitting.fit import fit_members, read_config
 
     config = read_config(args.config)
     changes = {

@@ -8,7 +8,7 @@ import sys
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    from training.published import PUBLIC_ADDRESS
+    from training.published.models import PUBLIC_ADDRESS
 
     parser.add_argument("name", nargs="?", metavar="NAME", help="published model, e.g. parclip_mid; see: ripe models")
     parser.add_argument("--file", metavar="H5", help="a file that is here already, instead of downloading")
@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Fetch one of the authors' models and install it."""
     from ripe_lib.cli.common import progress
-    from ripe_lib.models import quiet_tensorflow
-    from training.published import import_published
+    from ripe_lib.network.load import quiet_tensorflow
+    from training.published.models import import_published
 
     quiet_tensorflow()
     with progress(unit="B", unit_scale=True, quiet=args.quiet, desc=args.name or "file") as bar:

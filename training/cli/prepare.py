@@ -21,8 +21,8 @@ def run(args: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from ripe_lib.cli.common import note
-    from ripe_lib.dataset import Dataset
-    from training.prepare import prepare_all, read_config
+    from ripe_lib.evaluation.dataset import Dataset
+    from training.data.prepare import prepare_all, read_config
 
     config = read_config(args.config)
     if args.seed is not None:

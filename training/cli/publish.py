@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Turn a finished run into a Kipoi model directory."""
     from ripe_lib.cli.common import note
-    from ripe_lib.evaluate import Options
-    from training.publish import publish
+    from ripe_lib.evaluation.evaluate import Options
+    from training.publishing.publish import publish
 
     directory = publish(
         args.run_directory,

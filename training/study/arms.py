@@ -1,6 +1,6 @@
 """The arms of a study: which networks are trained, and their scores on the held-out windows.
 
-Every network is a run directory of :mod:`training.fit`, every arm's scores one ``.npz`` file; what is there and
+Every network is a run directory of :mod:`training.fitting.fit`, every arm's scores one ``.npz`` file; what is there and
 belongs to the same weights is not computed again, so a study that was killed goes on where it stopped.
 """
 
@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripe_lib.atomic import atomic_file
-from ripe_lib.dataset import Dataset
 from ripe_lib.errors import UnknownNameError
-from ripe_lib.evaluate import Evaluation, Options, score_dataset
-from ripe_lib.models import Model, model_from_weights
-from ripe_lib.weights import sha256_of
-from training.fit import fit
+from ripe_lib.evaluation.dataset import Dataset
+from ripe_lib.evaluation.evaluate import Evaluation, Options, score_dataset
+from ripe_lib.network.load import Model, model_from_weights
+from ripe_lib.network.weights import sha256_of
+from ripe_lib.output.atomic import atomic_file
+from training.fitting.fit import fit
 from training.study.config import StudyConfig
 
 MULTITASK = "multitask"
@@ -164,7 +164,7 @@ def score_arm(config: StudyConfig, arm: Arm, weights: list[Path], dataset: Datas
 def _evaluation(
     config: StudyConfig, arm: Arm, dataset: Dataset, tasks: list[str], scores: np.ndarray, options: Options
 ) -> Evaluation:
-    from ripe_lib.evaluate import evaluation_of
+    from ripe_lib.evaluation.evaluate import evaluation_of
 
     measured = evaluation_of(dataset, dataset.indices(config.split), {task: task for task in tasks}, scores, options)
     return replace(measured, model=arm.name, split=config.split, region=arm.region)

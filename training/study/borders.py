@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripe_lib.calibration import logit
-from ripe_lib.dataset import Dataset
-from ripe_lib.encoding import UNKNOWN, Codes, one_hot
 from ripe_lib.errors import InputError
-from ripe_lib.metrics import auroc, average_precision
-from ripe_lib.models import Model
-from ripe_lib.predict import predict_codes
+from ripe_lib.evaluation.dataset import Dataset
+from ripe_lib.evaluation.metrics import auroc, average_precision
+from ripe_lib.genome.encoding import UNKNOWN, Codes, one_hot
+from ripe_lib.network.load import Model
+from ripe_lib.network.predict import predict_codes
+from training.fitting.calibration import logit
 from training.study.config import BorderOptions
 
 G = 2

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ripe_lib.evaluate import Evaluation
-from ripe_lib.metrics import NEGATIVES, bootstrap, interval, mean_metrics, task_metrics
+from ripe_lib.evaluation.evaluate import Evaluation
+from ripe_lib.evaluation.metrics import NEGATIVES, bootstrap, interval, mean_metrics, task_metrics
 
 MEASURES = ("auroc", "ap")
 

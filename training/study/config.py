@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ripe_lib.dataset import SPLITS
 from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.evaluation.dataset import SPLITS
 from training.config import build, merged, read_yaml, section
-from training.fit import FitConfig
-from training.sampling import SamplingOptions
+from training.fitting.fit import FitConfig
+from training.fitting.sampling import SamplingOptions
 
 COMPARISONS = ("modalities", "architectures", "strategies", "protocols", "borders")
 # The paper's three ways of training one network per RBP (Fig. 5, Supp. Fig. S5).
@@ -116,13 +116,13 @@ class StudyConfig:
     split : str
         What is measured on.
     fit : dict
-        Options of every run (:class:`training.fit.FitConfig`).
+        Options of every run (:class:`training.fitting.fit.FitConfig`).
     single_fit : dict
         Changes to these for single-task runs.
     single_tasks : tuple of str, optional
         Tasks of the single-task strategies; default all.
     strategies : dict
-        Name -> :class:`training.sampling.SamplingOptions`; default the paper's three.
+        Name -> :class:`training.fitting.sampling.SamplingOptions`; default the paper's three.
     strategy_fit : dict
         Name of a strategy -> changes to the options of its runs: an epoch of oversampled rows is many epochs of others.
     architectures : dict

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ripe_lib.evaluation_plots import BLUE, GREY, ORANGE, RED, plot_kmers, small_multiples
-from ripe_lib.figures import COLUMN_WIDTHS, new_figure, style
+from ripe_lib.reports.evaluation_figures import BLUE, GREY, ORANGE, RED, plot_kmers, small_multiples
+from ripe_lib.reports.figures import COLUMN_WIDTHS, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from ripe_lib.dataset import Dataset
-from ripe_lib.html_report import Report
+from ripe_lib.evaluation.dataset import Dataset
+from ripe_lib.reports.page import Report
 from training.study.config import StudyConfig
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ripe_lib.dataset import Dataset
-from ripe_lib.evaluate import Evaluation, Options, score_dataset
-from ripe_lib.metrics import NEGATIVES
+from ripe_lib.evaluation.dataset import Dataset
+from ripe_lib.evaluation.evaluate import Evaluation, Options, score_dataset
+from ripe_lib.evaluation.metrics import NEGATIVES
 from training.study.arms import load_run
 from training.study.config import ProtocolPair, StudyConfig
 

@@ -12,14 +12,14 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from ripe_lib.atomic import atomic_file
-from ripe_lib.dataset import Dataset
 from ripe_lib.errors import InputError
-from ripe_lib.evaluate import Evaluation
-from ripe_lib.figures import save_figure
-from ripe_lib.models import Model, load_model
+from ripe_lib.evaluation.dataset import Dataset
+from ripe_lib.evaluation.evaluate import Evaluation
+from ripe_lib.network.load import Model, load_model
+from ripe_lib.output.atomic import atomic_file
+from ripe_lib.reports.figures import save_figure
 from training.config import plain
-from training.runs import environment, write_text
+from training.fitting.runs import environment, write_text
 from training.study import figures
 from training.study.arms import (
     MULTITASK,
@@ -88,7 +88,7 @@ def run_study(
     config = replace(config, comparisons=tuple(dict.fromkeys([*config.comparisons, *only])))
     source = data_path(config, path)
     if not source.is_file() and config.data is None:
-        from training import prepare
+        from training.data import prepare
 
         note(f"preparing {source}")
         prepare.prepare(prepare.read_config(path), note=note)

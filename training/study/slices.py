@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ripe_lib.dataset import SPLITS, Dataset
-from training.store import SiteColumns, write_dataset
+from ripe_lib.evaluation.dataset import SPLITS, Dataset
+from training.data.store import SiteColumns, write_dataset
 
 
 def chosen_rows(dataset: Dataset, tasks: list[str], n_rows: int, seed: int) -> np.ndarray:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ripe_lib.encoding import UNKNOWN
 from ripe_lib.errors import InputError
+from ripe_lib.genome.encoding import UNKNOWN
 from ripe_lib.scan import background as module
 from ripe_lib.scan.background import Background, Group, background_of, groups_of, scores_of_bins
 from ripe_lib.scan.engine import Scanner
@@ -26,7 +26,7 @@ class Rnas:
         return [Run(name, "+", 0, -(-length // step)) for name, length in self.contigs.items()]
 
     def codes(self, contig, start, length, minus):
-        from ripe_lib.encoding import place
+        from ripe_lib.genome.encoding import place
 
         bases, regions = self.records[contig]
         return place(bases, length, -start), None if regions is None else place(regions, length, -start)

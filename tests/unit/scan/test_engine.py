@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ripe_lib.encoding import encode_region, encode_sequence, place, reverse_complement
 from ripe_lib.errors import InputError, UnknownNameError
-from ripe_lib.genome import Genome
-from ripe_lib.predict import predict_codes
-from ripe_lib.rna_fasta import read_rna_fasta
+from ripe_lib.genome.encoding import encode_region, encode_sequence, place, reverse_complement
+from ripe_lib.genome.fasta import Genome
+from ripe_lib.genome.rna_fasta import read_rna_fasta
+from ripe_lib.genome.windows import WindowMaker
+from ripe_lib.network.predict import predict_codes
 from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.sources import GenomeSource, RnaSource, Run, bin_bounds, stretches
-from ripe_lib.windows import WindowMaker
 from tests.support.scan_genome import random_rna, region_letters, write_fasta, write_genome
 from tests.support.toy_models import random_model
 

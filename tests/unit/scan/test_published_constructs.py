@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from ripe_lib.errors import RipeError
-from ripe_lib.rna_fasta import read_rna_fasta
+from ripe_lib.genome.rna_fasta import read_rna_fasta
 from ripe_lib.scan.memory import scan_sequence
 from ripe_lib.scan.run import ScanOptions, scan_to_files
 from ripe_lib.scan.sources import RnaSource
@@ -24,7 +24,7 @@ CONSTRUCTS = {
 
 
 def shipped(name):
-    from ripe_lib.models import load_model
+    from ripe_lib.network.load import load_model
 
     try:
         return load_model(f"DeepRiPe/{name}")
@@ -108,7 +108,7 @@ def test_shipped_model_is_scanned_with_shared_work(clip31):
     """Scanning equals predicting every window, to 1e-6."""
     import numpy as np
 
-    from ripe_lib.predict import predict_codes
+    from ripe_lib.network.predict import predict_codes
     from ripe_lib.scan.engine import Scanner, Stretch
     from tests.support.scan_oracles import all_windows
 

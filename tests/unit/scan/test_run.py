@@ -13,16 +13,16 @@ import pandas as pd
 import pyBigWig
 import pytest
 
-from ripe_lib.chunked import Chunk, parts_directory
 from ripe_lib.errors import InputError, OutputError
-from ripe_lib.genome import Genome
-from ripe_lib.rna_fasta import read_rna_fasta
+from ripe_lib.genome.fasta import Genome
+from ripe_lib.genome.rna_fasta import read_rna_fasta
+from ripe_lib.output.chunked import Chunk, parts_directory
+from ripe_lib.output.tracks import TableWriterOfBins, read_tracks
 from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.memory import scan_sequence
 from ripe_lib.scan.run import ScanOptions, ScanWork, default_step, pack, scan_to_files
 from ripe_lib.scan.sources import GenomeSource, RnaSource, Run, TranscriptSource
 from ripe_lib.scan.thresholds import ThresholdChoice
-from ripe_lib.scan.tracks import TableWriterOfBins, read_tracks
 from tests.support.motif_model import motif_model
 from tests.support.scan_genome import random_rna, region_letters, write_fasta, write_genome
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ripe_lib.catalogue import find_model_directory
 from ripe_lib.errors import InputError, RipeError
+from ripe_lib.network.catalogue import find_model_directory
 from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.memory import SequenceSource
 from ripe_lib.scan.run import ScanOptions, scan_to_files
@@ -75,7 +75,7 @@ def test_find_thresholds_from_the_calibration(calibrated):
 
 
 def test_shipped_models_state_their_calibration():
-    from ripe_lib.catalogue import list_models
+    from ripe_lib.network.catalogue import list_models
 
     table = list_models()
     names = table.loc[table["status"] == "bundled", "model"].tolist()
@@ -125,7 +125,7 @@ def test_wrong_choices_cost_no_computing(tmp_path, monkeypatch):
 
 def test_sites_carry_their_threshold_and_rate(tmp_path, rng):
     """A planted motif in a short RNA: threshold of its own length, and the share of random RNAs as good."""
-    from ripe_lib.rna_fasta import read_rna_fasta
+    from ripe_lib.genome.rna_fasta import read_rna_fasta
     from ripe_lib.scan.sources import RnaSource
     from tests.support.scan_genome import write_fasta
 

@@ -1,0 +1,200 @@
+"""Reading a prepared data set (``deepripe-dataset-1``).
+
+One HDF5 file holds everything a training or evaluation run needs. Bases and region types are stored as one byte
+per position (:mod:`ripe_lib.genome.encoding`), already in RNA sense, with a margin on both sides for shifted windows.
+
+============================  ==============================  ====================================================
+name                          shape, type                     content
+============================  ==============================  ====================================================
+``seq``                       (N, L + 2 margin) uint8         base codes
+``region``                    (N, R + 2 margin) uint8         region-type codes
+``labels``                    (N, T) int8                     1 bound, 0 surely not bound, -1 unknown (masked)
+``split``                     (N,) uint8                      0 train, 1 valid, 2 test
+``source``                    (N,) uint8                      index into the attribute ``sources``
+``cluster``                   (N,) int64                      locus; never in two splits unless split at random
+``chrom start end strand``    (N,)                            site, 0-based half-open; strand 0 ``+``, 1 ``-``, 2 ``.``
+``source_has_task``           (S, T) bool                     whether a source has a table of a task
+============================  ==============================  ====================================================
+
+Root attributes: ``format``, ``tasks``, ``sources``, ``chroms``, ``manifest`` (JSON texts), ``sequence_length``,
+``region_length``, ``margin``. ``seq`` and ``region`` are stored in one piece, so that they are read through a
+memory map: a data set larger than memory costs no more than the rows that are looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ripe_lib.errors import InputError, MissingFileError, unknown_name
+from ripe_lib.genome.encoding import Codes, one_hot
+
+if TYPE_CHECKING:
+    from ripe_lib.genome.windows import Windows
+
+FORMAT = "deepripe-dataset-1"
+SPLITS = ("train", "valid", "test")
+STRANDS = ("+", "-", ".")
+POSITIVE, NEGATIVE, UNKNOWN_LABEL = 1, 0, -1
+
+
+class Dataset:
+    """A prepared data set, read-only.
+
+    Parameters
+    ----------
+    path : path
+        File written by ``ripe-train prepare``.
+
+    Attributes
+    ----------
+    tasks, sources : list of str
+        Names of the label columns and of where rows come from.
+    labels : int8 (N, T)
+        1 bound, 0 surely not bound, -1 unknown.
+    split : uint8 (N,)
+        Index into :data:`SPLITS`.
+    source : str (N,)
+        Source of every row.
+    source_has_task : bool (S, T)
+        Whether a source has a table of a task: only there "unknown" can mean "probably not bound".
+    cluster : int64 (N,)
+        Locus of every row.
+    sequence_length, region_length, margin : int
+        Window lengths and the extra positions stored on each side, in nt.
+    manifest : dict
+        Inputs with sha256, versions, options, counts, seed.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    InputError
+        If it is not a data set of this format or is damaged.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise MissingFileError(f"{path}: no such data set. Make one with: ripe-train prepare CONFIG")
+        try:
+            with h5py.File(self.path, "r") as handle:
+                self._read(handle)
+        except (OSError, KeyError) as error:
+            raise InputError(
+                f"{path}: expected a data set of format {FORMAT!r}, got something unreadable ({error}). "
+                "Make it again with: ripe-train prepare"
+            ) from error
+
+    def _read(self, handle: h5py.File) -> None:
+        found = handle.attrs.get("format")
+        if found != FORMAT:
+            raise InputError(
+                f"{self.path}: expected a data set of format {FORMAT!r}, got {found!r}. "
+                "Make one with: ripe-train prepare"
+            )
+        self.tasks: list[str] = json.loads(handle.attrs["tasks"])
+        self.sources: list[str] = json.loads(handle.attrs["sources"])
+        self._chroms: list[str] = json.loads(handle.attrs["chroms"])
+        self.manifest: dict[str, Any] = json.loads(handle.attrs["manifest"])
+        self.sequence_length = int(handle.attrs["sequence_length"])
+        self.region_length = int(handle.attrs["region_length"])
+        self.margin = int(handle.attrs["margin"])
+        self.labels: NDArray[np.int8] = handle["labels"][()]
+        self.split: NDArray[np.uint8] = handle["split"][()]
+        self.source_index: NDArray[np.uint8] = handle["source"][()]
+        self.cluster: NDArray[np.int64] = handle["cluster"][()]
+        self.source_has_task: NDArray[np.bool_] = handle["source_has_task"][()]
+        self._columns = {name: handle[name][()] for name in ("chrom", "start", "end", "strand")}
+        self._seq = self._map(handle["seq"])
+        self._region = self._map(handle["region"])
+        if len(self._seq) != len(self.labels) or self.labels.shape[1] != len(self.tasks):
+            raise InputError(f"{self.path}: arrays of different lengths. Make it again with: ripe-train prepare")
+
+    def _map(self, array: h5py.Dataset) -> Codes:
+        offset = array.id.get_offset()
+        if offset is None:
+            return array[()]
+        return np.memmap(self.path, dtype=np.uint8, mode="r", offset=offset, shape=array.shape)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def source(self) -> NDArray[np.str_]:
+        """Source name of every row (N,)."""
+        return np.asarray(self.sources)[self.source_index]
+
+    @property
+    def manifest_sha256(self) -> str:
+        """Digest of the manifest, which holds the digest of the arrays: it identifies the data set."""
+        return hashlib.sha256(json.dumps(self.manifest, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def intervals(self) -> pd.DataFrame:
+        """Sites, one row each: chrom, start, end (0-based half-open), name, score, strand."""
+        columns = self._columns
+        return pd.DataFrame(
+            {
+                "chrom": np.asarray(self._chroms)[columns["chrom"]],
+                "start": columns["start"],
+                "end": columns["end"],
+                "name": np.arange(len(self)).astype(str),
+                "score": 0.0,
+                "strand": np.asarray(STRANDS)[columns["strand"]],
+            }
+        )
+
+    def indices(self, split: str) -> NDArray[np.int64]:
+        """Return the rows of ``"train"``, ``"valid"`` or ``"test"``.
+
+        Raises
+        ------
+        UnknownNameError
+            For another name.
+        InputError
+            If the data set has no row in that split.
+        """
+        if split not in SPLITS:
+            raise unknown_name("split", split, SPLITS)
+        rows = np.flatnonzero(self.split == SPLITS.index(split))
+        if not len(rows):
+            raise InputError(f"{self.path}: expected rows in split {split!r}, got none. Prepare it with that split.")
+        return rows
+
+    def task_index(self, task: str) -> int:
+        """Return the label column of a task."""
+        if task not in self.tasks:
+            raise unknown_name("task", task, self.tasks, f"The data set is {self.path}.")
+        return self.tasks.index(task)
+
+    def seq_codes(self, rows: Any) -> Codes:
+        """Return base codes with margins, (n, L + 2 margin) uint8."""
+        return np.asarray(self._seq[rows])
+
+    def region_codes(self, rows: Any) -> Codes:
+        """Return region-type codes with margins, (n, R + 2 margin) uint8."""
+        return np.asarray(self._region[rows])
+
+    def centred_codes(self, rows: Any) -> tuple[Codes, Codes]:
+        """Return (n, L) and (n, R) codes of the windows in their normal place."""
+        first = self.margin
+        return (
+            self.seq_codes(rows)[:, first : first + self.sequence_length],
+            self.region_codes(rows)[:, first : first + self.region_length],
+        )
+
+    def windows(self, rows: Any) -> Windows:
+        """Return the windows in their normal place, ready for :func:`ripe_lib.predict`."""
+        from ripe_lib.genome.windows import Windows
+
+        seq, region = self.centred_codes(rows)
+        intervals = self.intervals.iloc[rows].reset_index(drop=True)
+        return Windows(seq=one_hot(seq), region=one_hot(region), intervals=intervals)

@@ -1,0 +1,327 @@
+"""Gene annotation: region type of every base, transcripts over an interval, the likely strand of an interval.
+
+Region types, per strand (paper; where it is silent, as in the clip31 data):
+
+- counted are transcripts of biotype ``protein_coding`` (an option); what only others cover has no region type;
+- CDS is every exonic base from the first to the last coding base of a transcript, its stop codon included;
+- other exonic bases are 5'UTR or 3'UTR by the side of the CDS they lie on; exons of a transcript without CDS are
+  neither;
+- introns are the gaps between the exons of the same transcripts;
+- where transcripts disagree: CDS > 3'UTR > 5'UTR > intron.
+
+The whole annotation becomes one sorted array of breakpoints on an axis on which every (contig, strand) has its own
+stretch, so that a batch of windows is answered with two binary searches and one ``repeat``. That index is built once
+per GTF file and option and kept as ``.npz`` beside the file or in the cache folder (files below 2 MB are simply read).
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from ripe_lib.errors import InputError, MissingFileError, unknown_name
+from ripe_lib.genome.annotation_index import (
+    CODING,
+    FIVE_UTR,
+    INTRON,
+    INTRON_AND_EXON,
+    NOTHING,
+    OTHER_EXON,
+    REGION_OF_RUN,
+    STRIDE,
+    THREE_UTR,
+    Index,
+    load_index,
+)
+from ripe_lib.genome.contigs import ContigNames, mitochondria_agree
+from ripe_lib.genome.encoding import UNKNOWN, Codes
+from ripe_lib.genome.gtf import PROTEIN_CODING
+
+if TYPE_CHECKING:
+    from ripe_lib.genome.fasta import Genome
+
+STRANDS = np.array(["+", "-", "."], dtype=object)
+_FAR = 1 << 38
+
+
+class AnnotationWarning(UserWarning):
+    """The annotation does not seem to belong to the genome."""
+
+
+class Annotation:
+    """Genes of one assembly; make it with :meth:`load`.
+
+    Attributes
+    ----------
+    path : Path
+        The GTF file.
+    transcript_types : tuple of str
+        Biotypes whose transcripts give region types.
+    contigs : list of str
+        Contig names of the GTF. Methods also take their aliases (``chr1``/``1``, ``chrM``/``MT``).
+    """
+
+    def __init__(self, index: Index, path: Path, transcript_types: Sequence[str] = (PROTEIN_CODING,)):
+        self.path = path
+        self.transcript_types = tuple(transcript_types)
+        self.contigs = index.texts("contigs")
+        self._index = index
+        self._names = ContigNames(self.contigs, str(path))
+        self._contig_rows = {name: row for row, name in enumerate(self.contigs)}
+
+    @classmethod
+    def load(cls, gtf_file: str | Path, *, transcript_types: str | Iterable[str] = (PROTEIN_CODING,)) -> Annotation:
+        """Read a GTF file, or its index if that was built before.
+
+        Parameters
+        ----------
+        gtf_file : str or Path
+            GTF (Ensembl, GENCODE, RefSeq, UCSC), plain or gzip.
+        transcript_types : iterable of str
+            Biotypes whose transcripts give region types. Default: ``protein_coding`` only, so no
+            nonsense-mediated-decay, retained-intron or non-coding transcripts.
+
+        Raises
+        ------
+        MissingFileError, InputError
+            If the file is missing, damaged, malformed (file and line are named), or not a GTF with exon and CDS lines.
+        UnknownNameError
+            If no transcript has one of the biotypes asked for.
+        """
+        path = Path(gtf_file)
+        kinds = (transcript_types,) if isinstance(transcript_types, str) else tuple(transcript_types)
+        if not path.is_file():
+            raise MissingFileError(f"{path}: no such GTF file. Check the path.")
+        annotation = cls(load_index(path, kinds), path, kinds)
+        known = set(annotation._index.texts("transcript_type"))
+        for kind in kinds:
+            if kind != PROTEIN_CODING and kind not in known:
+                raise unknown_name(f"transcript type in {path}", kind, sorted(known))
+        return annotation
+
+    def __repr__(self) -> str:
+        return f"Annotation({str(self.path)!r}, {len(self._index.start)} transcripts)"
+
+    def for_genome(self, genome: Genome) -> Annotation:
+        """Return this annotation with contigs matched by what is known of the genome.
+
+        Raises
+        ------
+        InputError
+            If the two have no contig in common.
+        """
+        matched = copy.copy(self)
+        matched._names = ContigNames(
+            self.contigs, str(self.path), match_mitochondria=mitochondria_agree(genome.contigs)
+        )
+        shared = [(name, found) for name in genome.contigs if (found := matched._names.find(name)) is not None]
+        if not shared:
+            raise InputError(
+                f"{self.path}: expected contigs of {genome.path} ({', '.join(list(genome.contigs)[:3])}, ...), "
+                f"got {', '.join(self.contigs[:3])}, ... Use GTF and FASTA of the same assembly."
+            )
+        ends = np.zeros(len(self.contigs), dtype=np.int64)
+        np.maximum.at(ends, self._index.contig, self._index.end)
+        for name, found in shared:
+            end = int(ends[self._contig_rows[found]])
+            if end > genome.contigs[name]:
+                message = (
+                    f"{self.path}: a transcript on {found} ends at {end}, but {name} in {genome.path} has only "
+                    f"{genome.contigs[name]} bases. Are GTF and FASTA of the same assembly?"
+                )
+                warnings.warn(message, AnnotationWarning, stacklevel=2)
+                break
+        return matched
+
+    # ------------------------------------------------------------------ region types
+
+    def region_codes(
+        self, chroms: str | Iterable[str], starts: ArrayLike, length: int, minus: ArrayLike = False
+    ) -> Codes:
+        """Return the region types of windows of one length.
+
+        Parameters
+        ----------
+        chroms : str or sequence of str (B,)
+            Contig names, as in the GTF or an alias; contigs the GTF does not have are without annotation.
+        starts : int array (B,)
+            0-based first position on the plus strand; windows may overhang the contig.
+        length : int
+            Window length in nt.
+        minus : bool or bool array (B,)
+            Which windows are on the minus strand.
+
+        Returns
+        -------
+        uint8 array (B, length)
+            Codes of :mod:`ripe_lib.genome.encoding` (0 intron, 1 CDS, 2 3'UTR, 3 5'UTR, 4 none), 5' to 3' on the
+            strand.
+        """
+        starts = np.atleast_1d(np.asarray(starts, dtype=np.int64))
+        minus = np.broadcast_to(np.asarray(minus, dtype=bool), starts.shape)
+        if not length or not len(starts):
+            return np.full((len(starts), length), UNKNOWN, dtype=np.uint8)
+        begin = self._on_axis(self._rows_of(chroms, len(starts)), starts, minus)
+        end = begin + length
+        breaks, runs = self._index.breaks, self._index.runs
+        first = np.searchsorted(breaks, begin, side="right") - 1
+        n_runs = np.searchsorted(breaks, end, side="left") - first
+        window = np.repeat(np.arange(len(begin)), n_runs)
+        run = np.arange(len(window)) + (first - np.cumsum(n_runs) + n_runs)[window]
+        run_begin = np.maximum(breaks[run], begin[window])
+        # A run ends where the next of its window begins, or with the window.
+        run_end = np.append(run_begin[1:], 0)
+        last = np.cumsum(n_runs) - 1
+        run_end[last] = end
+        codes = np.repeat(REGION_OF_RUN[runs[run]], run_end - run_begin).reshape(len(begin), length)
+        codes[minus] = codes[minus, ::-1]
+        return codes
+
+    def _rows_of(self, chroms: str | Iterable[str], n: int) -> NDArray[np.int64]:
+        """Return contig numbers, -1 for contigs that are not in the GTF."""
+        if isinstance(chroms, str):
+            return np.full(n, self._row_of(chroms), dtype=np.int64)
+        which, levels = pd.factorize(np.asarray(chroms, dtype=object))
+        return np.array([self._row_of(name) for name in levels], dtype=np.int64)[which]
+
+    def _row_of(self, name: str) -> int:
+        found = self._names.find(name)
+        return -1 if found is None else self._contig_rows[found]
+
+    def _on_axis(self, rows: NDArray[np.int64], positions: ArrayLike, minus: ArrayLike) -> NDArray[np.int64]:
+        """Put positions on the axis of the index; unknown contigs (-1) fall before everything on it."""
+        return (rows * 2 + np.asarray(minus, dtype=np.int64)) * STRIDE + np.clip(positions, -_FAR, _FAR)
+
+    # ------------------------------------------------------------------ strand
+
+    def strand_of(self, chroms: str | Iterable[str], starts: ArrayLike, ends: ArrayLike) -> NDArray[np.object_]:
+        """Guess the strand of intervals that have none.
+
+        The strands are compared by, in this order, the number of the interval's bases (1) in CDS or UTR, (2) with
+        any region type, (3) in an exon of any transcript, (4) in any transcript. The first difference decides; if
+        there is none and some transcript overlaps, the answer is ``+``.
+
+        Returns
+        -------
+        object array (B,)
+            ``"+"``, ``"-"``, or ``"."`` where no transcript of known strand overlaps.
+        """
+        starts = np.atleast_1d(np.asarray(starts, dtype=np.int64))
+        ends = np.atleast_1d(np.asarray(ends, dtype=np.int64))
+        rows = self._rows_of(chroms, len(starts))
+        verdict = np.zeros(len(starts), dtype=np.int64)
+        counts = [self._bases_in_classes(rows, starts, ends, minus) for minus in (False, True)]
+        for on_plus, on_minus in zip(*counts, strict=True):
+            verdict = np.where(verdict == 0, np.sign(on_plus - on_minus), verdict)
+        anything = (counts[0][-1] + counts[1][-1]) > 0
+        return np.where(anything, np.where(verdict < 0, "-", "+"), ".").astype(object)
+
+    @cached_property
+    def _cumulated(self) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """For each class of :meth:`strand_of`: which runs are in it, and how many of its bases precede each run."""
+        runs = self._index.runs
+        exonic = [CODING, THREE_UTR, FIVE_UTR]
+        classes = [exonic, [*exonic, INTRON, INTRON_AND_EXON], [*exonic, OTHER_EXON, INTRON_AND_EXON]]
+        member = np.stack([*(np.isin(runs, members) for members in classes), runs != NOTHING])
+        lengths = np.append(np.diff(self._index.breaks), 0)
+        before = np.zeros((len(member), len(runs)), dtype=np.int64)
+        np.cumsum(np.where(member, lengths, 0)[:, :-1], axis=1, out=before[:, 1:])
+        return member, before
+
+    def _bases_in_classes(
+        self, rows: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64], minus: bool
+    ) -> NDArray[np.int64]:
+        member, before = self._cumulated
+
+        def up_to(positions: NDArray[np.int64]) -> NDArray[np.int64]:
+            at = self._on_axis(rows, positions, minus)
+            run = np.searchsorted(self._index.breaks, at, side="right") - 1
+            return before[:, run] + np.where(member[:, run], at - self._index.breaks[run], 0)
+
+        return up_to(ends) - up_to(starts)
+
+    # ------------------------------------------------------------------ transcripts
+
+    @cached_property
+    def transcripts(self) -> pd.DataFrame:
+        """All transcripts of any biotype, in file order, 0-based, half-open.
+
+        Columns ``chrom start end strand transcript_id gene_id gene_name transcript_type``; chrom as in the GTF.
+        """
+        index = self._index
+        chrom = np.array(self.contigs, dtype=object)[index.contig]
+        columns: dict[str, object] = {"chrom": chrom, "start": index.start, "end": index.end}
+        columns["strand"] = STRANDS[index.strand]
+        for column in ("transcript_id", "gene_id", "gene_name", "transcript_type"):
+            columns[column] = np.array(index.texts(column), dtype=object)
+        return pd.DataFrame(columns)
+
+    @cached_property
+    def _row_of_transcript(self) -> dict[str, int]:
+        names = self._index.texts("transcript_id")
+        return {name: row for row, name in zip(range(len(names) - 1, -1, -1), reversed(names), strict=True)}
+
+    def exons(self, transcript_id: str) -> NDArray[np.int64]:
+        """Return the exons of a transcript, (n, 2) start and end, 0-based, half-open, in genomic order.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such transcript.
+        """
+        row = self._row_of_transcript.get(transcript_id)
+        if row is None:
+            raise unknown_name(f"transcript in {self.path}", transcript_id, self._row_of_transcript)
+        which = slice(self._index.exon_offset[row], self._index.exon_offset[row + 1])
+        return np.stack([self._index.exon_start[which], self._index.exon_end[which]], axis=1)
+
+    def overlapping(
+        self, chroms: str | Iterable[str], starts: ArrayLike, ends: ArrayLike
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Find the transcripts (any biotype, either strand, introns included) that share a base with intervals.
+
+        Returns
+        -------
+        query_index, transcript_index : int64 arrays
+            One pair per overlap, sorted by query, then by row of :attr:`transcripts`.
+        """
+        starts = np.atleast_1d(np.asarray(starts, dtype=np.int64))
+        ends = np.atleast_1d(np.asarray(ends, dtype=np.int64))
+        rows = self._rows_of(chroms, len(starts))
+        begin, end = self._on_axis(rows, starts, False), self._on_axis(rows, ends, False)
+        queries, found = [], []
+        for order, at, longest in self._length_classes:
+            # Only transcripts that start less than `longest` before the interval can reach into it.
+            low = np.searchsorted(at, begin - longest, side="right")
+            n = np.maximum(np.searchsorted(at, end, side="left") - low, 0)
+            query = np.repeat(np.arange(len(starts)), n)
+            candidate = order[np.arange(len(query)) + (low - np.cumsum(n) + n)[query]]
+            overlaps = (self._index.end[candidate] > starts[query]) & (rows[query] >= 0)
+            queries.append(query[overlaps])
+            found.append(candidate[overlaps])
+        query_index = np.concatenate(queries) if queries else np.zeros(0, dtype=np.int64)
+        transcript_index = np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
+        sort = np.lexsort((transcript_index, query_index))
+        return query_index[sort].astype(np.int64), transcript_index[sort].astype(np.int64)
+
+    @cached_property
+    def _length_classes(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64], int]]:
+        """Transcripts grouped by length (factor 4), sorted by start: rows, starts on the axis, longest length."""
+        index = self._index
+        lengths = index.end - index.start
+        group = np.floor(np.log2(np.maximum(lengths, 1)) / 2).astype(np.int64)
+        starts = self._on_axis(index.contig.astype(np.int64), index.start, False)
+        classes = []
+        for number in np.unique(group):
+            rows = np.flatnonzero(group == number)
+            rows = rows[np.argsort(starts[rows], kind="stable")]
+            classes.append((rows, starts[rows], int(lengths[rows].max())))
+        return classes

@@ -1,0 +1,328 @@
+"""Sequence windows from a FASTA file (plain or bgzip), as base codes in RNA sense.
+
+pyfaidx builds and checks the index (``.fai``, kept beside the FASTA or, where that folder is not writable, in the
+cache folder). Letters are then fetched for a whole batch at once: the index turns contig positions into file
+offsets, and the file is read as an array of bytes (a memory map, or decompressed bgzip blocks). Positions before or
+after a contig are unknown (code 4), never an error and never left out.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import tempfile
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from ripe_lib.errors import InputError, MissingFileError, OutputError
+from ripe_lib.genome.contigs import ContigNames, mitochondria_agree
+from ripe_lib.genome.encoding import BASE_TABLE, UNKNOWN, Codes, reverse_complement
+from ripe_lib.output.atomic import atomic_file
+from ripe_lib.output.cache import place_to_write, places
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_MAPPED_BYTES = 1 << 28  # resident file pages are handed back to the system after about this much
+_PAGE_BYTES = 1 << 16  # what the kernel may map in around one access
+_CACHED_BLOCKS = 4096  # decompressed bgzip blocks, 64 KiB each
+
+
+class Genome:
+    """Random access to a FASTA file.
+
+    Parameters
+    ----------
+    fasta_file : str or Path
+        Plain or bgzip-compressed FASTA; LF or CRLF; upper or lower case; T or U; IUPAC letters are unknown bases.
+
+    Attributes
+    ----------
+    contigs : dict of str to int
+        Length in nt of every contig, in file order.
+
+    Raises
+    ------
+    MissingFileError, InputError
+        If the file is missing, empty, not FASTA, compressed with plain gzip, or names a contig twice.
+    """
+
+    def __init__(self, fasta_file: str | Path):
+        self.path = Path(fasta_file)
+        self._absolute_path = self.path.absolute()
+        compressed = _check_file(self.path)
+        self._bytes = _BgzipBytes(self.path) if compressed else _PlainBytes(self.path)
+        index = _load_index(self.path, compressed)
+        self._rows = {name: i for i, name in enumerate(index.names)}
+        self._index = index
+        self.contigs: dict[str, int] = dict(zip(index.names, index.length.tolist(), strict=True))
+        self.names = ContigNames(self.contigs, str(self.path), match_mitochondria=mitochondria_agree(self.contigs))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Open files do not travel to other processes; the path does.
+        return (type(self), (self._absolute_path,))
+
+    def __repr__(self) -> str:
+        return f"Genome({str(self.path)!r}, {len(self.contigs)} contigs)"
+
+    def resolve(self, chrom: str) -> str:
+        """Return the contig of this FASTA that ``chrom`` stands for (``chr1``/``1``, ``chrM``/``MT``).
+
+        Raises
+        ------
+        UnknownNameError
+            If there is none; see :mod:`ripe_lib.genome.contigs` for the rules.
+        """
+        return self.names.resolve(chrom)
+
+    def fetch(self, chroms: str | Iterable[str], starts: ArrayLike, length: int, minus: ArrayLike = False) -> Codes:
+        """Return windows of one length.
+
+        Parameters
+        ----------
+        chroms : str or sequence of str (B,)
+            Contig names (resolved like :meth:`resolve`).
+        starts : int array (B,)
+            0-based first position on the plus strand; may lie before the contig, and the window may end after it.
+        length : int
+            Window length in nt.
+        minus : bool or bool array (B,)
+            Windows to reverse-complement.
+
+        Returns
+        -------
+        uint8 array (B, length)
+            Codes of :mod:`ripe_lib.genome.encoding`, 5' to 3' on the strand asked for; off the contig = 4.
+
+        Raises
+        ------
+        InputError
+            If the FASTA holds a character that is no base, naming contig and position.
+        """
+        starts = np.atleast_1d(np.asarray(starts, dtype=np.int64))
+        rows = self._contig_rows(chroms, len(starts))
+        contig_length = self._index.length[rows]
+        positions = starts[:, None] + np.arange(length, dtype=np.int64)
+        overhanging = (starts < 0) | (starts + length > contig_length)
+        any_overhang = bool(overhanging.any())
+        if any_overhang:
+            outside = (positions < 0) | (positions >= contig_length[:, None])
+            np.clip(positions, 0, np.maximum(contig_length - 1, 0)[:, None], out=positions)
+        line_bases = self._index.line_bases[rows][:, None]
+        gap = self._index.line_bytes[rows][:, None] - line_bases
+        lines = positions // line_bases
+        offsets = positions + lines * gap + self._index.offset[rows][:, None]
+        letters = self._bytes.take(offsets)
+        codes = BASE_TABLE[letters]
+        if codes.size and codes.max() > UNKNOWN:
+            self._refuse(letters, codes, rows, positions)
+        if any_overhang:
+            codes[outside] = UNKNOWN
+        minus = np.broadcast_to(np.asarray(minus, dtype=bool), starts.shape)
+        if minus.any():
+            codes[minus] = reverse_complement(codes[minus])
+        return codes
+
+    def _contig_rows(self, chroms: str | Iterable[str], n: int) -> NDArray[np.int64]:
+        if isinstance(chroms, str):
+            return np.full(n, self._rows[self.resolve(chroms)], dtype=np.int64)
+        which, levels = pd.factorize(np.asarray(chroms, dtype=object))
+        return np.array([self._rows[self.resolve(name)] for name in levels], dtype=np.int64)[which]
+
+    def _refuse(self, letters: NDArray, codes: Codes, rows: NDArray, positions: NDArray) -> None:
+        row, column = np.argwhere(codes > UNKNOWN)[0]
+        contig, position = self._index.names[rows[row]], int(positions[row, column])
+        raise InputError(
+            f"{self.path}: expected A C G T U N or an IUPAC letter, got {chr(letters[row, column])!r} as base "
+            f"{position + 1} of {contig}. Check that this is a nucleotide FASTA."
+        )
+
+
+# ------------------------------------------------------------------ index
+
+
+class _Index(NamedTuple):
+    """The columns of a ``.fai`` file."""
+
+    names: list[str]
+    length: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    line_bases: NDArray[np.int64]
+    line_bytes: NDArray[np.int64]
+
+
+def _check_file(path: Path) -> bool:
+    """Refuse what is not FASTA; return whether it is bgzip."""
+    if path.is_dir():
+        raise MissingFileError(f"{path}: expected a FASTA file, got a folder.")
+    try:
+        with path.open("rb") as handle:
+            head = handle.read(18)
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{path}: no such FASTA file. Check the path.") from error
+    except OSError as error:
+        raise MissingFileError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    if not head:
+        raise InputError(f"{path}: expected a FASTA file, got an empty file.")
+    if not head.startswith(_GZIP_MAGIC):
+        if head.lstrip()[:1] not in (b">", b";"):
+            raise InputError(f"{path}: expected a FASTA file whose first line starts with '>', got {head[:12]!r}.")
+        return False
+    if head[3:4] != b"\x04" or head[12:14] != b"BC":
+        raise InputError(
+            f"{path}: expected plain or bgzip-compressed FASTA, got ordinary gzip, which has no random access. "
+            f"Convert it with: gunzip -c {path.name} | bgzip > {path.name.removesuffix('.gz')}.bgz"
+        )
+    return True
+
+
+def _load_index(path: Path, compressed: bool) -> _Index:
+    changed = path.stat().st_mtime_ns
+    for place in places(path, ".fai"):
+        with suppress(OSError, InputError):
+            if place.stat().st_mtime_ns >= changed:
+                index = _parse_index(place.read_text(encoding="utf-8"), path)
+                if compressed or _fits(index, path.stat().st_size):
+                    return index
+    text = _build_index(path, compressed)
+    index = _parse_index(text, path)
+    place_now = place_to_write(path, ".fai")
+    if place_now is not None:
+        with suppress(OutputError, OSError), atomic_file(place_now) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return index
+
+
+def _fits(index: _Index, n_bytes: int) -> bool:
+    last = index.length + index.length // index.line_bases * (index.line_bytes - index.line_bases) + index.offset
+    return bool((last <= n_bytes + index.line_bytes - index.line_bases).all())
+
+
+def _build_index(path: Path, compressed: bool) -> str:
+    import pyfaidx
+
+    # pyfaidx goes by the suffix and writes beside the file: give it a link of the right name in a folder of its own.
+    with tempfile.TemporaryDirectory(prefix="ripe-fai-") as folder:
+        link = Path(folder) / ("genome.fa.gz" if compressed else "genome.fa")
+        link.symlink_to(path.resolve())
+        try:
+            pyfaidx.Faidx(str(link)).close()
+        except (pyfaidx.FastaIndexingError, ValueError, OSError, EOFError, zlib.error) as error:
+            reason = str(error).replace(str(link), path.name).rstrip(".")
+            if not reason.startswith("Duplicate"):  # _parse_index says that, for ready-made indexes too
+                raise InputError(f"{path}: expected a valid FASTA file: {reason}. Download it again.") from error
+        return Path(f"{link}.fai").read_text(encoding="utf-8")
+
+
+def _parse_index(text: str, path: Path) -> _Index:
+    rows = [line.split("\t") for line in text.splitlines() if line]
+    try:
+        names = [row[0] for row in rows]
+        numbers = np.array([[int(field) for field in row[1:5]] for row in rows], dtype=np.int64).reshape(-1, 4)
+    except (ValueError, IndexError) as error:
+        raise InputError(f"{path}: expected an index (.fai) of five columns. Delete it; it is rebuilt.") from error
+    if len(set(names)) != len(names):
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise InputError(f"{path}: expected every contig once, got {twice!r} twice. Remove the duplicate.")
+    if not numbers.size or not numbers[:, 0].any():
+        raise InputError(f"{path}: expected a FASTA file with at least one base, got none.")
+    length, offset, line_bases, line_bytes = numbers.T.copy()
+    return _Index(names, length, offset, np.maximum(line_bases, 1), np.maximum(line_bytes, 1))
+
+
+# ------------------------------------------------------------------ bytes
+
+
+class _PlainBytes:
+    """A file as an array of bytes, through a memory map whose resident part stays bounded."""
+
+    def __init__(self, path: Path):
+        with path.open("rb") as handle:
+            self._map = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+        self._array = np.frombuffer(self._map, dtype=np.uint8)
+        self._touched = 0
+
+    def take(self, offsets: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the bytes at ``offsets`` (any shape)."""
+        self._touched += offsets.shape[0] * _PAGE_BYTES + offsets.size
+        if self._touched > _MAPPED_BYTES and hasattr(self._map, "madvise"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+            self._touched = 0
+        return np.take(self._array, offsets, mode="clip")
+
+
+class _BgzipBytes:
+    """A bgzip file as an array of its uncompressed bytes; recently used blocks are kept."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._file = os.open(path, os.O_RDONLY)
+        self._at, self._starts = self._scan()
+        self._kept: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
+
+    def __del__(self) -> None:
+        with suppress(AttributeError, OSError):
+            os.close(self._file)
+
+    def _scan(self) -> tuple[list[int], NDArray[np.int64]]:
+        """Walk over the block headers: compressed offset of each block, and where its content starts."""
+        at, starts, here, total = [], [0], 0, 0
+        n_bytes = os.fstat(self._file).st_size
+        while here < n_bytes:
+            header = os.pread(self._file, 18, here)
+            if len(header) < 18 or header[:4] != b"\x1f\x8b\x08\x04" or header[12:14] != b"BC":
+                raise self._damaged(here)
+            size = struct.unpack_from("<H", header, 16)[0] + 1
+            tail = os.pread(self._file, 4, here + size - 4)
+            if here + size > n_bytes or len(tail) < 4:
+                raise self._damaged(here)
+            at.append(here)
+            total += struct.unpack("<I", tail)[0]
+            starts.append(total)
+            here += size
+        return [*at, here], np.array(starts, dtype=np.int64)
+
+    def _damaged(self, here: int) -> InputError:
+        return InputError(
+            f"{self._path}: expected a complete bgzip file, got a truncated or damaged one (byte {here}). "
+            "Copy or compress it again."
+        )
+
+    def _block(self, number: int) -> NDArray[np.uint8]:
+        if number in self._kept:
+            self._kept.move_to_end(number)
+            return self._kept[number]
+        here, after = self._at[number], self._at[number + 1]
+        try:
+            content = zlib.decompress(os.pread(self._file, after - here, here), wbits=31)
+        except zlib.error as error:
+            raise self._damaged(here) from error
+        block = np.frombuffer(content, dtype=np.uint8)
+        self._kept[number] = block
+        if len(self._kept) > _CACHED_BLOCKS:
+            self._kept.popitem(last=False)
+        return block
+
+    def take(self, offsets: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the bytes at ``offsets`` (B, L), ascending along each row."""
+        if not offsets.size:
+            return np.zeros(offsets.shape, dtype=np.uint8)
+        offsets = np.clip(offsets, 0, self._starts[-1] - 1)
+        first = np.searchsorted(self._starts, offsets[:, 0], side="right") - 1
+        last = np.searchsorted(self._starts, offsets[:, -1], side="right") - 1
+        needed = np.zeros(len(self._starts) + 1, dtype=np.int64)
+        np.add.at(needed, first, 1)
+        np.add.at(needed, last + 1, -1)
+        numbers = np.flatnonzero(needed.cumsum() > 0)
+        blocks = [self._block(number) for number in numbers.tolist()]
+        pool = np.concatenate(blocks)
+        pool_start = np.cumsum([0, *(len(block) for block in blocks)])[:-1]
+        shift = pool_start[np.searchsorted(numbers, first)] - self._starts[first]
+        return pool[offsets + shift[:, None]]

@@ -1,0 +1,1 @@
+"""The files Kipoi reads: ``model.yaml`` and its configuration. Does not import Kipoi."""

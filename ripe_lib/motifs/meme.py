@@ -1,0 +1,309 @@
+"""Motifs of RNA and files of them in the MEME minimal format.
+
+Channels are A C G U. In memory a motif is a matrix (W, 4), one row per position, 5' first.
+
+RNA has one strand: a file of DNA motifs is refused unless the caller says that T means U there, because a DNA motif
+may stand for either strand.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ripe_lib.errors import InputError, MissingFileError
+from ripe_lib.genome.encoding import RNA_BASES
+from ripe_lib.output.atomic import atomic_file
+
+_SUM_TOLERANCE = 0.02  # rows of published files are rounded
+IUPAC = {
+    **{"A": "A", "C": "C", "G": "G", "U": "U", "AG": "R", "CU": "Y", "CG": "S", "AU": "W", "GU": "K", "AC": "M"},
+    **{"CGU": "B", "AGU": "D", "ACU": "H", "ACG": "V", "ACGU": "N"},
+}
+
+
+@dataclass(frozen=True, eq=False)
+class MotifMatrix:
+    """A motif as base frequencies.
+
+    Attributes
+    ----------
+    identifier : str
+        Unique in its file or database; no white space.
+    name : str
+        Second name: in databases the protein.
+    ppm : float64 array (W, 4)
+        Probabilities of A C G U per position; rows add up to 1.
+    n_sites : float
+        Sites behind it; 0 where unknown.
+    """
+
+    identifier: str
+    name: str
+    ppm: NDArray[np.float64] = field(repr=False)
+    n_sites: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.ppm)
+
+    @property
+    def consensus(self) -> str:
+        """IUPAC letters, see :func:`iupac_consensus`."""
+        return iupac_consensus(self.ppm)
+
+
+def iupac_consensus(matrix: ArrayLike) -> str:
+    """Return a consensus in IUPAC letters of RNA.
+
+    Parameters
+    ----------
+    matrix : array (W, 4)
+        Counts or probabilities, channels A C G U.
+
+    Returns
+    -------
+    str
+        Per position: one base that holds more than half and more than twice the next; else two bases that together
+        hold more than three quarters; else three, if the fourth holds less than a tenth; else N.
+
+    Notes
+    -----
+    Cavener's rule (Nucleic Acids Res. 15:1353, 1987), with letters of three bases added.
+    """
+    letters = []
+    for row in np.asarray(matrix, dtype=float):
+        total = row.sum()
+        share = row / total if total > 0 else np.full(4, 0.25)
+        order = np.argsort(-share, kind="stable")
+        if share[order[0]] > 0.5 and share[order[0]] > 2 * share[order[1]]:
+            chosen = order[:1]
+        elif share[order[:2]].sum() > 0.75:
+            chosen = order[:2]
+        elif share[order[3]] < 0.1:
+            chosen = order[:3]
+        else:
+            chosen = order
+        letters.append(IUPAC["".join(RNA_BASES[i] for i in sorted(chosen.tolist()))])
+    return "".join(letters)
+
+
+def information(ppm: ArrayLike) -> NDArray[np.float64]:
+    """Return the information content of every position in bits (0 to 2), against equal base frequencies."""
+    p = np.asarray(ppm, dtype=float)
+    return 2 + (p * np.log2(np.where(p > 0, p, 1))).sum(axis=-1)
+
+
+# --- writing -------------------------------------------------------------------------------------------------------
+
+
+def meme_text(motifs: Iterable[MotifMatrix]) -> str:
+    """Return motifs as a MEME minimal file (alphabet ACGU); with no motif it is valid and empty."""
+    parts = [
+        f"MEME version 4\n\nALPHABET= {RNA_BASES}\n\n"
+        "Background letter frequencies (from uniform background):\nA 0.25000 C 0.25000 G 0.25000 U 0.25000\n"
+    ]
+    for motif in motifs:
+        identifier = re.sub(r"\s+", "_", motif.identifier)
+        name = re.sub(r"\s+", "_", motif.name)
+        rows = "\n".join("  ".join(f"{value:.6f}" for value in row) for row in motif.ppm)
+        parts.append(
+            f"MOTIF {identifier} {name}".rstrip()
+            + f"\n\nletter-probability matrix: alength= 4 w= {len(motif.ppm)} nsites= {motif.n_sites:g} E= 0\n{rows}\n"
+        )
+    return "\n".join(parts)
+
+
+def write_meme(path: str | Path, motifs: Iterable[MotifMatrix]) -> Path:
+    """Write motifs as a MEME minimal file; complete or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the folder is missing or not writable.
+    """
+    path = Path(path)
+    text = meme_text(motifs)
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+
+
+def read_meme(path: str | Path, *, dna_as_rna: bool = False) -> list[MotifMatrix]:
+    """Read a MEME file (minimal format, or the matrices of a full one), plain or gzip.
+
+    Parameters
+    ----------
+    path : path
+    dna_as_rna : bool
+        Accept a file of DNA motifs and read T as U.
+
+    Returns
+    -------
+    list of MotifMatrix
+        In the order of the file, rows scaled to add up to exactly 1. Empty for a valid file without motifs.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    InputError
+        With file and line, if it is not a MEME file, is damaged, or holds another alphabet than ACGU.
+    """
+    path = Path(path)
+    return _Reader(path, _lines(path), dna_as_rna).read()
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file. Expected motifs in the MEME format.")
+    try:
+        raw = path.read_bytes()
+        if raw[:2] == b"\x1f\x8b":
+            raw = gzip.decompress(raw)
+        return raw.decode("utf-8-sig").splitlines()
+    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+        raise InputError(f"{path}: expected a text file in the MEME format, got something else ({error}).") from error
+
+
+class _Reader:
+    def __init__(self, path: Path, lines: Sequence[str], dna_as_rna: bool) -> None:
+        self.path = path
+        self.lines = lines
+        self.dna_as_rna = dna_as_rna
+        self.at = 0
+
+    def fail(self, message: str, line: int | None = None) -> NoReturn:
+        raise InputError(f"{self.path}:{min((self.at if line is None else line) + 1, len(self.lines) or 1)}: {message}")
+
+    def read(self) -> list[MotifMatrix]:
+        while self.at < len(self.lines) and not self.lines[self.at].strip():
+            self.at += 1
+        # Full MEME output starts with a row of asterisks and a title.
+        head = [number for number, line in enumerate(self.lines[:20]) if line.startswith("MEME version")]
+        if not head:
+            self.fail("expected a first line such as 'MEME version 4', found none. Is this a MEME motif file?")
+        self.at = head[0] + 1
+        motifs: list[MotifMatrix] = []
+        seen: dict[str, int] = {}
+        letters: str | None = None
+        while self.at < len(self.lines):
+            words = self.lines[self.at].split()
+            if words and words[0].startswith("ALPHABET"):
+                letters = self.alphabet()
+            elif words and words[0] == "MOTIF":
+                if letters is None:
+                    self.refuse_dna("no ALPHABET line, which means ACGT (DNA)")
+                    letters = "ACGT"
+                line = self.at
+                motif = self.motif(words)
+                if motif is None:
+                    continue
+                if motif.identifier in seen:
+                    self.fail(
+                        f"expected every motif once, got {motif.identifier!r} again "
+                        f"(first in line {seen[motif.identifier] + 1}).",
+                        line,
+                    )
+                seen[motif.identifier] = line
+                motifs.append(motif)
+                continue
+            self.at += 1
+        return motifs
+
+    def alphabet(self) -> str:
+        line = self.lines[self.at]
+        if "=" in line:
+            letters = line.split("=", 1)[1].split()
+            found = letters[0].upper() if letters else ""
+        else:
+            found = self.custom_alphabet()
+        if found == "ACGT":
+            self.refuse_dna("ACGT (DNA)")
+        elif found != RNA_BASES:
+            self.fail(f"expected ALPHABET= {RNA_BASES}, got {found or 'none'!r}.")
+        return found
+
+    def custom_alphabet(self) -> str:
+        start, letters = self.at, ""
+        while self.at < len(self.lines) and not self.lines[self.at].startswith("END ALPHABET"):
+            match = re.match(r'([ACGTU])\s+"', self.lines[self.at])
+            letters += match.group(1) if match else ""
+            self.at += 1
+        if self.at >= len(self.lines):
+            self.fail("expected 'END ALPHABET' after this, found none.", start)
+        return "".join(sorted(letters))
+
+    def refuse_dna(self, found: str) -> None:
+        if not self.dna_as_rna:
+            self.fail(
+                f"expected motifs of RNA (ALPHABET= {RNA_BASES}), got {found}. If they are those of the transcript's "
+                "strand, read T as U with dna_as_rna=True (ripe motifs --dna-as-rna)."
+            )
+
+    def motif(self, words: list[str]) -> MotifMatrix | None:
+        """Read the block whose MOTIF line is the current one; None if it has no probability matrix but others do."""
+        start = self.at
+        if len(words) < 2:
+            self.fail("expected 'MOTIF identifier [name]', got no identifier.")
+        self.at += 1
+        while self.at < len(self.lines) and not self.lines[self.at].startswith("letter-probability matrix"):
+            if self.lines[self.at].startswith("MOTIF"):
+                break
+            self.at += 1
+        if self.at >= len(self.lines) or self.lines[self.at].startswith("MOTIF"):
+            self.fail(f"expected a 'letter-probability matrix' for motif {words[1]!r}, found none.", start)
+        header = self.lines[self.at]
+        values = dict(re.findall(r"(\w+)\s*=\s*([^\s]+)", header))
+        width = self.number(values.get("w"), header, whole=True)
+        if self.number(values.get("alength", "4"), header, whole=True) != 4:
+            self.fail(f"expected alength= 4, got {values['alength']!r}.")
+        n_sites = self.number(values.get("nsites", "0"), header, whole=False) or 0.0
+        self.at += 1
+        rows: list[list[float]] = []
+        while self.at < len(self.lines) and (width is None or len(rows) < width):
+            text = self.lines[self.at].split()
+            if not text:
+                if rows:
+                    break
+                self.at += 1
+                continue
+            if not re.match(r"[-+.\d]|nan|inf", text[0], re.IGNORECASE):
+                break
+            rows.append(self.row(text))
+            self.at += 1
+        if not rows or (width is not None and len(rows) != width):
+            expected = "at least one row" if width is None else f"{width:g} rows (w= {width:g})"
+            self.fail(f"expected {expected} of probabilities for motif {words[1]!r}, got {len(rows)}.")
+        matrix = np.array(rows)
+        name = words[2] if len(words) > 2 else ""
+        return MotifMatrix(words[1], name, matrix / matrix.sum(axis=1, keepdims=True), n_sites)
+
+    def row(self, text: list[str]) -> list[float]:
+        try:
+            row = [float(value) for value in text]
+        except ValueError:
+            row = []
+        if len(row) != 4 or not np.isfinite(row).all() or min(row) < 0 or abs(sum(row) - 1) > _SUM_TOLERANCE:
+            self.fail(f"expected 4 probabilities that add up to 1, got {' '.join(text)[:60]!r}.")
+        return row
+
+    def number(self, text: str | None, header: str, *, whole: bool) -> float | None:
+        if text is None:
+            return None
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if value < 0 or (whole and (value < 1 or value % 1)):
+            self.fail(f"expected numbers in 'letter-probability matrix: alength= 4 w= W', got {header.strip()[:80]!r}.")
+        return value

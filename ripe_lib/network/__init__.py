@@ -1,0 +1,1 @@
+"""Everything that is a network: its definition, its weights, and the only places that run one."""

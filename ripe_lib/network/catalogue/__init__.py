@@ -1,0 +1,275 @@
+"""Which models there are, what their outputs mean, how good they are, and where they lie on this machine.
+
+The facts are two tables beside this file (``README.md`` says where each comes from); they check themselves when
+loaded. Reading them needs neither pandas nor TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ripe_lib.errors import unknown_name
+from ripe_lib.network.catalogue.entries import (
+    CATALOGUE_DIRECTORY,
+    Catalogue,
+    ModelEntry,
+    TaskEntry,
+    catalogue,
+    read_catalogue,
+    read_task_table,
+    with_measurements,
+    write_catalogue,
+    write_task_table,
+)
+from ripe_lib.network.catalogue.locate import (
+    bundled_models_directory,
+    find_model_directory,
+    full_name,
+    installed_directories,
+    is_model_directory,
+    user_models_directory,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "Catalogue",
+    "ModelEntry",
+    "TaskEntry",
+    "bundled_models_directory",
+    "catalogue",
+    "find_model_directory",
+    "list_models",
+    "published_model",
+    "put_model",
+    "read_catalogue",
+    "tasks_of",
+    "update_measured",
+    "user_models_directory",
+    "write_catalogue",
+    "write_task_table",
+]
+
+MODEL_COLUMNS = (
+    "model",
+    "tier",
+    "protocol",
+    "cell_line",
+    "n_tasks",
+    "sequence_length",
+    "region_length",
+    "architecture",
+    "auroc",
+    "ap",
+    "status",
+)
+TASK_COLUMNS = ("task_index", "task", "rbp", "protocol", "cell_line", "n_pos", "auroc", "ap", "ece")
+
+
+def published_model(name: str) -> tuple[ModelEntry, tuple[TaskEntry, ...]]:
+    """Return the rows of one of the authors' models.
+
+    Parameters
+    ----------
+    name : str
+        ``parclip_mid``, ``published/parclip_mid`` or ``DeepRiPe/published/parclip_mid``.
+
+    Raises
+    ------
+    UnknownNameError
+        With the nearest names.
+    """
+    short = name.removeprefix("DeepRiPe/").removeprefix("published/")
+    known = {entry.short_name: entry for entry in catalogue().models.values() if entry.origin == "published"}
+    if short not in known:
+        raise unknown_name("published model", name, known, "List them with: ripe models")
+    entry = known[short]
+    return entry, catalogue().tasks[entry.model]
+
+
+def list_models() -> pd.DataFrame:
+    """Return one row per model: the shipped ones, the user's own, and those that can be fetched.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``model tier protocol cell_line n_tasks sequence_length region_length architecture auroc ap status``.
+        ``region_length`` is 0 for sequence-only models and missing where only the weights file says; ``auroc`` and
+        ``ap`` are means over tasks on held-out sites. ``status`` is ``bundled``, ``installed`` (in the user's model
+        folder), ``available`` (known, to be fetched with ``ripe-train import-published``), or ``missing`` (should
+        be bundled but is not there: the installation is damaged).
+    """
+    import pandas as pd
+
+    installed = installed_directories()
+    rows: list[dict[str, Any]] = []
+    for name, entry in catalogue().models.items():
+        bundled = is_model_directory(bundled_models_directory() / name)
+        if entry.origin == "shipped":
+            status = "bundled" if bundled else "missing"
+        else:
+            status = "installed" if name in installed else "available"
+            if status == "installed" and entry.region_length is None:
+                entry = replace(entry, region_length=_user_entry(name, installed[name]).region_length)
+        rows.append({**asdict(entry), "status": status})
+    for name, directory in installed.items():
+        if name not in catalogue().models:
+            rows.append({**asdict(_user_entry(name, directory)), "status": "installed"})
+    table = pd.DataFrame(rows, columns=list(MODEL_COLUMNS))
+    integers = ["n_tasks", "sequence_length", "region_length"]
+    return table.astype({**dict.fromkeys(integers, "Int64"), "auroc": "float64", "ap": "float64"})
+
+
+def tasks_of(model: Any) -> pd.DataFrame:
+    """Return the output columns of a model, in order.
+
+    Parameters
+    ----------
+    model : str, Path or Model
+        Name, directory, or loaded model. Published models are answered before they are fetched.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``task_index task rbp protocol cell_line n_pos auroc ap ece``; what is not known is missing.
+    """
+    import pandas as pd
+
+    table = pd.DataFrame([asdict(task) for task in _task_entries(model)], columns=list(TASK_COLUMNS))
+    return table.astype({"n_pos": "Int64", "auroc": "float64", "ap": "float64", "ece": "float64"})
+
+
+def _task_entries(model: Any) -> tuple[TaskEntry, ...]:
+    spec = getattr(model, "spec", None)
+    if spec is not None:
+        directory = getattr(model, "directory", None)
+        # A model built in memory may bear a catalogue name with other outputs: trust the tasks it has.
+        known = catalogue().tasks.get(spec.name, ())
+        if tuple(task.task for task in known) == tuple(spec.tasks):
+            return known
+        return _directory_tasks(directory, spec) if directory is not None else _plain_tasks(spec)
+    name = full_name(model) if isinstance(model, str) else None
+    if name in catalogue().tasks:
+        return catalogue().tasks[name]
+    directory = find_model_directory(model)
+    return _directory_tasks(directory, _spec_of(directory))
+
+
+def _directory_tasks(directory: Path, spec: Any) -> tuple[TaskEntry, ...]:
+    path = directory / "tasks.tsv"
+    if path.is_file():
+        tasks = read_task_table(path)
+        if tuple(task.task for task in tasks) == tuple(spec.tasks):
+            return tasks
+    return _plain_tasks(spec)
+
+
+def _plain_tasks(spec: Any) -> tuple[TaskEntry, ...]:
+    return tuple(
+        TaskEntry(model=spec.name, task_index=index, task=task, rbp="", protocol="", cell_line="")
+        for index, task in enumerate(spec.tasks)
+    )
+
+
+def _spec_of(directory: Path) -> Any:
+    # weights.py is a layer above; listing needs only the spec inside the file, not the arrays.
+    import h5py
+    import yaml
+
+    from ripe_lib.errors import InputError, WeightsError
+    from ripe_lib.network.spec import ModelSpec
+
+    path = directory / "model.yaml"
+    try:
+        weights = directory / yaml.safe_load(path.read_text(encoding="utf-8"))["args"]["weights"]
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: expected a DeepRiPe model.yaml with args 'weights' and 'sha256'.") from error
+    try:
+        with h5py.File(weights, "r") as handle:
+            return ModelSpec.from_json(handle.attrs["spec"])
+    except (OSError, KeyError) as error:
+        raise WeightsError(f"{weights}: not a readable weights file. Install the model again.") from error
+
+
+def _user_entry(name: str, directory: Path) -> ModelEntry:
+    spec = _spec_of(directory)
+    tasks = _directory_tasks(directory, spec)
+    entry = ModelEntry(
+        model=name,
+        origin="user",
+        tier="",
+        protocol=_common([task.protocol for task in tasks]),
+        cell_line=_common([task.cell_line for task in tasks]),
+        n_tasks=len(tasks),
+        sequence_length=spec.sequence_length,
+        region_length=spec.region_length,
+        architecture=spec.architecture,
+        inputs=spec.inputs,
+    )
+    return with_measurements(entry, tasks, {})[0]
+
+
+def _common(values: list[str]) -> str:
+    distinct = set(values)
+    return distinct.pop() if len(distinct) == 1 else "mixed"
+
+
+def update_measured(
+    model: str,
+    measured: Mapping[str, Mapping[str, Any]] | pd.DataFrame,
+    *,
+    sha256: str | None = None,
+    architecture: str | None = None,
+    folder: Path | None = None,
+) -> None:
+    """Write what was measured for a shipped model into the catalogue's tables.
+
+    Parameters
+    ----------
+    model : str
+        Name in the catalogue, with or without ``DeepRiPe/``.
+    measured : mapping or DataFrame
+        Task name -> ``{"n_pos", "auroc", "ap", "ece"}``, or a DataFrame with a column ``task`` and any of those.
+    sha256 : str, optional
+        Of the weights file.
+    architecture : str, optional
+        If it changed.
+    folder : Path, optional
+        Where the tables are; default this package (a source checkout).
+    """
+    folder = CATALOGUE_DIRECTORY if folder is None else folder
+    tables = read_catalogue(folder)
+    name = full_name(model)
+    if name not in tables.models:
+        raise unknown_name("model", model, tables.models)
+    by_task: Mapping[str, Mapping[str, Any]]
+    if isinstance(measured, Mapping):
+        by_task = measured
+    else:
+        columns = [column for column in ("n_pos", "auroc", "ap", "ece") if column in measured]
+        by_task = {str(task): row for task, row in measured.set_index("task")[columns].to_dict(orient="index").items()}
+    given = {"sha256": sha256, "architecture": architecture}
+    changes = {column: value for column, value in given.items() if value is not None}
+    entry, tasks = with_measurements(tables.models[name], tables.tasks[name], by_task, **changes)
+    put_model(entry, tasks, folder=folder)
+
+
+def put_model(entry: ModelEntry, tasks: tuple[TaskEntry, ...], *, folder: Path | None = None) -> None:
+    """Add a model to the catalogue's tables or replace it, keeping the order of the others.
+
+    A new shipped model comes after the last shipped one, before the published ones.
+    """
+    folder = CATALOGUE_DIRECTORY if folder is None else folder
+    tables = read_catalogue(folder)
+    models = {**tables.models, entry.model: entry}
+    rows = {**tables.tasks, entry.model: tuple(tasks)}
+    ordered = sorted(models.values(), key=lambda one: one.origin == "published")  # stable: keeps the file's order
+    write_catalogue(
+        Catalogue(models={one.model: one for one in ordered}, tasks={one.model: rows[one.model] for one in ordered}),
+        folder,
+    )
+    catalogue.cache_clear()

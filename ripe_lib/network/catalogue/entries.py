@@ -1,0 +1,310 @@
+"""The two tables of the catalogue as typed rows: reading, checking, writing.
+
+``models.tsv`` has one row per model, ``tasks.tsv`` one row per output column. An empty field means "not known" or
+"not measured". Files are written with newline line ends, floats with four decimals, rows in the order they were read
+(new ones last), so equal content gives equal bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ripe_lib.errors import InputError, MissingFileError, unknown_name
+from ripe_lib.output.atomic import atomic_file
+
+CATALOGUE_DIRECTORY = Path(__file__).parent
+ORIGINS = ("shipped", "published")
+_HEX = {"sha256": 64, "git_blob_sha1": 40, "commit": 40}
+_MEASURED_FLOATS = ("auroc", "ap", "ece")
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One row of ``models.tsv``.
+
+    Attributes
+    ----------
+    model : str
+        Full name, ``DeepRiPe/...``.
+    origin : str
+        ``shipped`` (weights trained here, bundled) or ``published`` (the authors' file, fetched by the user).
+    tier : str
+        The authors' tier by number of peaks, or ``all``.
+    protocol, cell_line : str
+        Common to all tasks, or ``mixed``; empty where the source does not say.
+    n_tasks, sequence_length : int
+    region_length : int or None
+        0 for sequence-only models; None where only the weights file says.
+    architecture, inputs : str
+        As in :class:`ripe_lib.network.spec.ModelSpec`.
+    repository, commit, path, git_blob_sha1 : str
+        Where a published file is and the git blob id (sha1 of ``blob``, size, NUL, content) of its content.
+    sha256 : str
+        Of the bundled weights file.
+    auroc, ap, ece : float or None
+        Means over tasks of the held-out measurements in ``tasks.tsv``.
+    """
+
+    model: str
+    origin: str
+    tier: str
+    protocol: str
+    cell_line: str
+    n_tasks: int
+    sequence_length: int
+    region_length: int | None
+    architecture: str
+    inputs: str
+    repository: str = ""
+    commit: str = ""
+    path: str = ""
+    git_blob_sha1: str = ""
+    sha256: str = ""
+    auroc: float | None = None
+    ap: float | None = None
+    ece: float | None = None
+
+    @property
+    def short_name(self) -> str:
+        """The name without ``DeepRiPe/`` (and ``published/``)."""
+        return self.model.removeprefix("DeepRiPe/").removeprefix("published/")
+
+    @property
+    def download_url(self) -> str:
+        """Public address of a published file; empty for shipped models."""
+        if not self.repository:
+            return ""
+        return f"https://raw.githubusercontent.com/{self.repository}/{self.commit}/{self.path}"
+
+
+@dataclass(frozen=True)
+class TaskEntry:
+    """One row of ``tasks.tsv``: an output column and what was measured for it.
+
+    Attributes
+    ----------
+    model : str
+    task_index : int
+        0-based output column.
+    task : str
+        Verbatim output name.
+    rbp : str
+        HGNC symbol, ``;``-separated for pooled paralogs; empty where the published name cannot be resolved.
+    protocol, cell_line : str
+        Empty where the source does not say.
+    n_pos : int or None
+        Training positives.
+    auroc, ap, ece : float or None
+        Held-out ranking and calibration error (expected calibration error).
+    """
+
+    model: str
+    task_index: int
+    task: str
+    rbp: str
+    protocol: str
+    cell_line: str
+    n_pos: int | None = None
+    auroc: float | None = None
+    ap: float | None = None
+    ece: float | None = None
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All models by full name and their tasks in output order."""
+
+    models: dict[str, ModelEntry]
+    tasks: dict[str, tuple[TaskEntry, ...]]
+
+
+def _parse(kind: type, row: Mapping[str, str], where: str) -> Any:
+    values: dict[str, Any] = {}
+    for column in fields(kind):
+        text = row[column.name]
+        wanted = str(column.type)
+        try:
+            if "int" in wanted or "float" in wanted:
+                empty_allowed = "None" in wanted
+                values[column.name] = (
+                    None if text == "" and empty_allowed else (float(text) if "float" in wanted else int(text))
+                )
+            else:
+                values[column.name] = text
+        except ValueError:
+            raise InputError(f"{where}: column {column.name!r}: expected a number, got {text!r}.") from None
+    return kind(**values)
+
+
+def _read_rows(path: Path, kind: type) -> list[Any]:
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file. Reinstall the package.")
+    names = [column.name for column in fields(kind)]
+    with path.open(encoding="utf-8", newline="") as handle:
+        reader = csv.DictReader(handle, delimiter="\t")
+        if reader.fieldnames != names:
+            raise InputError(f"{path}:1: expected columns {names}, got {reader.fieldnames}.")
+        rows = []
+        for number, row in enumerate(reader, start=2):
+            if None in row or None in row.values():
+                raise InputError(f"{path}:{number}: expected {len(names)} fields.")
+            rows.append(_parse(kind, row, f"{path}:{number}"))
+    return rows
+
+
+def read_catalogue(folder: Path) -> Catalogue:
+    """Read and check ``models.tsv`` and ``tasks.tsv`` of a folder.
+
+    Raises
+    ------
+    InputError
+        If a name comes twice, task indices are not 0..n-1, numbers of tasks disagree, or a digest is not one.
+    """
+    models: dict[str, ModelEntry] = {}
+    for entry in _read_rows(folder / "models.tsv", ModelEntry):
+        if entry.model in models:
+            raise InputError(f"{folder / 'models.tsv'}: model {entry.model} comes twice.")
+        models[entry.model] = entry
+    grouped: dict[str, list[TaskEntry]] = {name: [] for name in models}
+    for task in _read_rows(folder / "tasks.tsv", TaskEntry):
+        if task.model not in grouped:
+            raise InputError(f"{folder / 'tasks.tsv'}: task {task.task} is of model {task.model}, which is not listed.")
+        grouped[task.model].append(task)
+    catalogue = Catalogue(models=models, tasks={name: tuple(rows) for name, rows in grouped.items()})
+    check_catalogue(catalogue)
+    return catalogue
+
+
+@functools.lru_cache(maxsize=1)
+def catalogue() -> Catalogue:
+    """Return the catalogue that comes with the package, read and checked once per process."""
+    return read_catalogue(CATALOGUE_DIRECTORY)
+
+
+def check_catalogue(catalogue: Catalogue) -> None:
+    """Raise :class:`~ripe_lib.errors.InputError` at the first contradiction inside the catalogue."""
+    if set(catalogue.models) != set(catalogue.tasks):
+        raise InputError("catalogue: models and tasks are not of the same models.")
+    for name, entry in catalogue.models.items():
+        tasks = catalogue.tasks[name]
+        _check_model(entry)
+        if [task.task_index for task in tasks] != list(range(len(tasks))):
+            raise InputError(f"catalogue: model {name}: expected task indices 0..n-1 in order.")
+        if entry.n_tasks != len(tasks):
+            raise InputError(f"catalogue: model {name}: expected {entry.n_tasks} tasks, got {len(tasks)}.")
+        if len({task.task for task in tasks}) != len(tasks):
+            raise InputError(f"catalogue: model {name}: a task name comes twice.")
+        if any(not task.task or "\t" in task.task for task in tasks):
+            raise InputError(f"catalogue: model {name}: a task has no name.")
+        for task in tasks:
+            _check_unit_interval(f"{name}, task {task.task}", task)
+
+
+def _check_model(entry: ModelEntry) -> None:
+    name = entry.model
+    if not re.fullmatch(r"DeepRiPe/(published/)?[A-Za-z0-9_]+", name):
+        raise InputError(f"catalogue: expected a name like DeepRiPe/clip31, got {name!r}.")
+    if entry.origin not in ORIGINS:
+        raise InputError(f"catalogue: model {name}: expected origin to be one of {ORIGINS}, got {entry.origin!r}.")
+    if (entry.origin == "published") != name.startswith("DeepRiPe/published/"):
+        raise InputError(f"catalogue: model {name}: origin {entry.origin!r} does not fit its name.")
+    if (entry.inputs == "sequence") != (entry.region_length == 0):
+        raise InputError(f"catalogue: model {name}: region length {entry.region_length} with inputs {entry.inputs!r}.")
+    for column, length in _HEX.items():
+        digest = getattr(entry, column)
+        if digest and not re.fullmatch(rf"[0-9a-f]{{{length}}}", digest):
+            raise InputError(f"catalogue: model {name}: {column} is not {length} hex digits: {digest!r}.")
+    if entry.origin == "published" and not all((entry.repository, entry.commit, entry.path, entry.git_blob_sha1)):
+        raise InputError(f"catalogue: model {name}: a published model needs repository, commit, path and blob id.")
+    _check_unit_interval(name, entry)
+
+
+def _check_unit_interval(where: str, entry: ModelEntry | TaskEntry) -> None:
+    for column in _MEASURED_FLOATS:
+        value = getattr(entry, column)
+        if value is not None and not 0.0 <= value <= 1.0:
+            raise InputError(f"catalogue: {where}: expected {column} between 0 and 1, got {value}.")
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _write_rows(path: Path, kind: type, rows: Iterable[Any]) -> None:
+    names = [column.name for column in fields(kind)]
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, delimiter="\t", lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([_text(getattr(row, name)) for name in names] for row in rows)
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(buffer.getvalue().encode("utf-8"))
+
+
+def write_catalogue(catalogue: Catalogue, folder: Path) -> None:
+    """Check the catalogue and write both tables; equal content gives equal bytes."""
+    check_catalogue(catalogue)
+    _write_rows(folder / "models.tsv", ModelEntry, catalogue.models.values())
+    _write_rows(folder / "tasks.tsv", TaskEntry, (task for rows in catalogue.tasks.values() for task in rows))
+
+
+def read_task_table(path: Path) -> tuple[TaskEntry, ...]:
+    """Read a ``tasks.tsv`` that lies in a model directory."""
+    return tuple(_read_rows(path, TaskEntry))
+
+
+def write_task_table(path: Path, tasks: Iterable[TaskEntry]) -> None:
+    """Write a ``tasks.tsv`` for a model directory, e.g. of a user's own model."""
+    _write_rows(path, TaskEntry, tasks)
+
+
+def with_measurements(
+    entry: ModelEntry,
+    tasks: tuple[TaskEntry, ...],
+    measured: Mapping[str, Mapping[str, Any]],
+    **changes: Any,
+) -> tuple[ModelEntry, tuple[TaskEntry, ...]]:
+    """Return the rows of one model with new measurements; the model's own are the means over its tasks.
+
+    Parameters
+    ----------
+    entry, tasks
+        The rows as they are.
+    measured : mapping
+        Task name -> mapping with any of ``n_pos``, ``auroc``, ``ap``, ``ece``. NaN counts as not measured. Tasks
+        that are not named keep what they have.
+    **changes
+        Other columns of the model, e.g. ``sha256``, ``architecture``.
+    """
+    names = [task.task for task in tasks]
+    columns = ("n_pos", *_MEASURED_FLOATS)
+    for name, values in measured.items():
+        if name not in names:
+            raise unknown_name("task", name, names)
+        if unexpected := sorted(set(values) - set(columns)):
+            raise unknown_name("measurement", unexpected[0], columns)
+    updated = tuple(_measured_task(task, measured.get(task.task, {})) for task in tasks)
+    means: dict[str, float | None] = {}
+    for column in _MEASURED_FLOATS:
+        known = [value for task in updated if (value := getattr(task, column)) is not None]
+        means[column] = round(sum(known) / len(known), 4) if known else None
+    return replace(entry, **{**means, **changes}), updated
+
+
+def _measured_task(task: TaskEntry, values: Mapping[str, Any]) -> TaskEntry:
+    changes: dict[str, Any] = {name: _measurement(name, value) for name, value in values.items()}
+    return replace(task, **changes)
+
+
+def _measurement(name: str, value: Any) -> int | float | None:
+    if value is None or value != value:
+        return None
+    return int(value) if name == "n_pos" else round(float(value), 4)

@@ -1,0 +1,133 @@
+"""What a tower of region types adds to the hidden layer, where types change now and then.
+
+The region tower ends in the hidden layer, so its part of a hidden unit is a sum over the pooled rows of a window,
+each times the weights of its column. Most rows see a single region type, and there are only five of these. So the sum
+is written as
+
+- the part of a track that is all of one type, the type of the window's first letter (a table);
+- for every place where the type of the rows changes, the difference of two types from that column on (a table);
+- for the few rows whose letters are of several types, what they differ from the first of these types by (a product).
+
+The last two are added to all windows that see the place, at the column where they see it. A change of type costs
+about 20 rows, a window nothing; multiplying every window out costs as much as twice the sequence tower. It is the same
+sum in another order.
+
+Axes: N rows of the pooled track, K columns of a window, C filters, H hidden units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ripe_lib.genome.encoding import Codes
+
+Array = NDArray[np.float32]
+Product = Callable[[Array], Array]
+COST_OF_EVENT = 3  # an event costs about as much as multiplying out so many windows (measured)
+
+
+class Events(NamedTuple):
+    """Where a block's rows are not what the first letter of their window says.
+
+    Attributes
+    ----------
+    types : uint8 array (N,)
+        Region type of every row's first letter.
+    mixed : int array
+        Rows whose letters are of several types.
+    steps : int array
+        Rows whose type is not that of the column before.
+    """
+
+    types: Codes
+    mixed: NDArray[np.intp]
+    steps: NDArray[np.intp]
+
+    def pays(self, n: int) -> bool:
+        """Whether adding the events is less work than multiplying ``n`` windows out."""
+        return COST_OF_EVENT * (len(self.mixed) + len(self.steps)) < n
+
+
+class RegionSteps:
+    """Add the part of a region tower to the hidden layer of consecutive windows.
+
+    Parameters
+    ----------
+    weights : float32 array (K * C, H)
+        Rows of the first dense layer that the tower feeds.
+    constants : float32 array (5, C)
+        Pooled row of each region type.
+    n_letters : int
+        Letters that one row sees.
+    make_product : callable
+        Makes a function that multiplies by a matrix.
+    """
+
+    def __init__(
+        self, weights: Array, constants: Array, n_letters: int, make_product: Callable[[Array], Product]
+    ) -> None:
+        n_filters, n_hidden = constants.shape[1], weights.shape[1]
+        by_column = weights.reshape(-1, n_filters, n_hidden)
+        self.n_columns = len(by_column)
+        self._constants, self._n_letters, self._shape = constants, n_letters, (self.n_columns, n_hidden)
+        # Columns from the last to the first: windows that see a row at a later column start earlier.
+        self._backwards = make_product(
+            np.ascontiguousarray(by_column[::-1].transpose(1, 0, 2).reshape(n_filters, self.n_columns * n_hidden))
+        )
+        parts = np.einsum("tc,kch->tkh", constants.astype(np.float64), by_column.astype(np.float64))
+        from_column = parts[:, ::-1].cumsum(axis=1)  # [t, K - 1 - k]: columns k and later
+        self._whole = from_column[:, -1].astype(np.float32)
+        self._from_column = from_column[:, :-1]  # without column 0, which has no column before
+        self._differences: dict[tuple[int, int], Array] = {}
+
+    def events(self, codes: Codes, n_rows: int, phase: int, dilation: int) -> Events:
+        """Return the events of a track; row ``j`` sees the letters from ``j * phase`` on."""
+        changes = np.concatenate([[0], np.cumsum(codes[1:] != codes[:-1])])  # changes up to each letter
+        first = np.arange(n_rows) * phase
+        types = codes[first]
+        mixed = np.flatnonzero(changes[first + self._n_letters - 1] != changes[first])
+        steps = np.flatnonzero(types[dilation:] != types[:-dilation]) + dilation
+        return Events(types, mixed, steps)
+
+    def hidden(self, events: Events, pooled: Array, bias: Array, n: int, dilation: int) -> Array:
+        """Return bias plus the tower's part of ``n`` windows, one row apart, (n, H).
+
+        Parameters
+        ----------
+        events : Events
+        pooled : float32 array (N, C)
+            The rows themselves.
+        bias : float32 array (H,)
+        n : int
+        dilation : int
+            Rows between the columns of one window.
+        """
+        hidden = (self._whole + bias)[events.types[:n]]
+        if len(events.mixed):
+            deviations = pooled[events.mixed] - self._constants[events.types[events.mixed]]
+            for row, parts in zip(events.mixed.tolist(), self._backwards(deviations), strict=True):
+                _add(hidden, parts.reshape(self._shape), row, self.n_columns - 1, dilation)
+        for row in events.steps.tolist():
+            pair = int(events.types[row - dilation]), int(events.types[row])
+            _add(hidden, self._difference(*pair), row, self.n_columns - 1, dilation)
+        return hidden
+
+    def _difference(self, before: int, after: int) -> Array:
+        if (before, after) not in self._differences:
+            difference = self._from_column[after] - self._from_column[before]
+            self._differences[before, after] = difference.astype(np.float32)
+        return self._differences[before, after]
+
+
+def _add(hidden: Array, parts: Array, row: int, last: int, dilation: int) -> None:
+    """Add ``parts[0], parts[1], ...`` to the windows that see ``row`` at column ``last, last - 1, ...``."""
+    first = row - last * dilation  # the window that sees it at the last column
+    skip = max(0, -(first // dilation)) if first < 0 else 0
+    start = first + skip * dilation
+    count = min(len(parts) - skip, -(-(len(hidden) - start) // dilation))
+    if count > 0:
+        hidden[start : start + (count - 1) * dilation + 1 : dilation] += parts[skip : skip + count]

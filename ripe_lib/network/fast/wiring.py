@@ -1,0 +1,208 @@
+"""Recognise the wiring the exact fast paths understand, and take its numbers from the layers.
+
+Two ways to join the branches are understood:
+
+- *positions*: ``conv -> pool`` per branch, concatenation along positions, ``conv -> pool``, flatten, dense layers,
+  sigmoid (the paper's network, and its sequence-only form);
+- *hidden*: ``conv -> pool -> conv -> pool -> flatten`` for the sequence, ``conv -> pool -> flatten`` for region types,
+  concatenation of features, dense layers, sigmoid.
+
+Sizes, kernels, pools and activations are read from the network; dropout does nothing at prediction time. Any other
+network gives ``None`` and is scored by full passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ripe_lib.network.load import Model
+
+if TYPE_CHECKING:
+    import keras
+
+# max(f(x)) == f(max(x)) for these: pooling may come before the activation, on fewer numbers of equal value.
+MONOTONE = frozenset(
+    {"linear", "relu", "relu6", "leaky_relu", "elu", "selu", "sigmoid", "tanh", "softplus", "softsign"}
+)
+ELEMENTWISE = MONOTONE | {"gelu", "silu", "mish"}
+
+
+class ConvPool(NamedTuple):
+    """A valid, stride-1 convolution and the max pooling after it.
+
+    ``kernel`` (K, C, F), ``bias`` (F,), ``activation`` callable, pooling ``size`` and ``stride``, ``n_in`` positions.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    activation: Callable[[Any], Any]
+    size: int
+    stride: int
+    n_in: int
+
+    @property
+    def width(self) -> int:
+        """Kernel length."""
+        return len(self.kernel)
+
+    @property
+    def n_conv(self) -> int:
+        """Positions after the convolution."""
+        return self.n_in - self.width + 1
+
+    @property
+    def n_pooled(self) -> int:
+        """Positions after the pooling."""
+        return (self.n_conv - self.size) // self.stride + 1
+
+
+class DenseLayer(NamedTuple):
+    """``kernel`` (C, F), ``bias`` (F,), ``activation`` callable (of the last one: sigmoid, not applied)."""
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    activation: Callable[[Any], Any]
+
+
+class Wiring(NamedTuple):
+    """The network as numbers. ``region`` is None for sequence-only models.
+
+    ``merged`` is the second convolution; with ``seam`` it runs over sequence columns and then region columns, without
+    over sequence columns only, and the region branch meets the sequence in the first dense layer.
+    """
+
+    seq: ConvPool
+    region: ConvPool | None
+    merged: ConvPool
+    dense: tuple[DenseLayer, ...]
+    seam: bool
+
+
+class _OtherWiringError(Exception):
+    """The network is not of the wiring above."""
+
+
+def read_wiring(model: Model) -> Wiring | None:
+    """Return the wiring of a model's network, or None if it is another one."""
+    try:
+        return _Reader(model.keras_model).read()
+    except _OtherWiringError:
+        return None
+
+
+class _Reader:
+    """Walks back from the output, layer by layer."""
+
+    def __init__(self, network: keras.Model) -> None:
+        import keras
+
+        self._layers = keras.layers
+        self._network = network
+        self._producer = {id(tensor): layer for layer in network.layers for tensor in _listed(layer.output)}
+
+    def read(self) -> Wiring:
+        outputs, inputs = self._network.outputs, self._network.inputs
+        _need(len(outputs) == 1 and len(inputs) in (1, 2))
+        features, dense = self._dense_chain(outputs[0])
+        merged, tensor = self._conv_pool(features[0])
+        layer = self._before_dropout(tensor)
+        seam = isinstance(layer, self._layers.Concatenate)
+        if seam:
+            _need(len(features) == 1 and layer.axis in (1, -2))
+            branches = _listed(layer.input)
+        else:
+            branches = [tensor, *features[1:]]
+        _need(len(branches) == len(inputs))
+        parts = []
+        for branch, source in zip(branches, inputs, strict=True):
+            part, tensor = self._conv_pool(branch)
+            _need(tensor is source and part.kernel.shape[1] == 4)
+            parts.append(part)
+        region = parts[1] if len(parts) == 2 else None
+        # The merged kernel must fit into each branch it runs over, so that no column sees past both ends of one.
+        _need(all(part.n_pooled >= merged.width for part in (parts if seam else parts[:1])))
+        return Wiring(seq=parts[0], region=region, merged=merged, dense=tuple(dense), seam=seam)
+
+    def _before_dropout(self, tensor: Any) -> Any:
+        layer = self._producer.get(id(tensor))
+        skipped = (self._layers.Dropout, self._layers.SpatialDropout1D, self._layers.GaussianDropout)
+        while isinstance(layer, skipped):
+            tensor = _single(layer.input)
+            layer = self._producer.get(id(tensor))
+        return layer
+
+    def _dense_chain(self, tensor: Any) -> tuple[list[Any], list[DenseLayer]]:
+        """Return the tensors that are flattened (and concatenated) into the first dense layer, and the dense layers."""
+        chain: list[DenseLayer] = []
+        layer = self._before_dropout(tensor)
+        while isinstance(layer, self._layers.Dense):
+            name = _activation_name(layer)
+            _need(name in ELEMENTWISE if chain else name == "sigmoid")
+            chain.append(DenseLayer(_kernel(layer), _bias(layer), layer.activation))
+            tensor = _single(layer.input)
+            layer = self._before_dropout(tensor)
+        _need(len(chain) >= 1)
+        flat = [tensor]
+        if isinstance(layer, self._layers.Concatenate):
+            _need(layer.axis in (1, -1))
+            flat = _listed(layer.input)
+        features = []
+        for one in flat:
+            layer = self._before_dropout(one)
+            _need(isinstance(layer, self._layers.Flatten))
+            features.append(_single(layer.input))
+        return features, chain[::-1]
+
+    def _conv_pool(self, tensor: Any) -> tuple[ConvPool, Any]:
+        pool = self._before_dropout(tensor)
+        _need(isinstance(pool, self._layers.MaxPooling1D) and pool.padding == "valid")
+        conv = self._before_dropout(_single(pool.input))
+        _need(isinstance(conv, self._layers.Conv1D) and _activation_name(conv) in MONOTONE)
+        _need(conv.padding == "valid" and conv.strides == (1,) and conv.dilation_rate == (1,) and conv.groups == 1)
+        source = _single(conv.input)
+        part = ConvPool(
+            kernel=_kernel(conv),
+            bias=_bias(conv),
+            activation=conv.activation,
+            size=int(_single(pool.pool_size)),
+            stride=int(_single(pool.strides)),
+            n_in=int(source.shape[1]),
+        )
+        # A gap between pooling windows, or a stage of nothing, is not worth a special case.
+        _need(part.size >= part.stride and part.n_pooled >= 1)
+        return part, self._skip_dropout_tensor(source)
+
+    def _skip_dropout_tensor(self, tensor: Any) -> Any:
+        layer = self._before_dropout(tensor)
+        return tensor if layer is None else _single(layer.output)
+
+
+def _need(condition: bool) -> None:
+    if not condition:
+        raise _OtherWiringError
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _single(value: Any) -> Any:
+    values = _listed(value)
+    _need(len(values) == 1)
+    return values[0]
+
+
+def _activation_name(layer: Any) -> str:
+    return getattr(layer.activation, "__name__", "")
+
+
+def _kernel(layer: Any) -> np.ndarray:
+    return np.asarray(layer.get_weights()[0], dtype=np.float32)
+
+
+def _bias(layer: Any) -> np.ndarray:
+    weights = layer.get_weights()
+    return np.asarray(weights[1] if len(weights) > 1 else np.zeros(weights[0].shape[-1]), dtype=np.float32)

@@ -1,0 +1,145 @@
+"""Loading a model: a name or a directory in, a :class:`Model` out."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ripe_lib.errors import InputError, MissingFileError
+from ripe_lib.network.catalogue import find_model_directory
+from ripe_lib.network.spec import ModelSpec
+from ripe_lib.network.weights import read_weights, set_arrays
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass
+class Model:
+    """A trained network with its names.
+
+    Attributes
+    ----------
+    spec : ModelSpec
+        What it is.
+    keras_model : keras.Model
+        The network; inputs in the order sequence, region; output (B, T) probabilities.
+    directory : Path or None
+        Where it came from.
+    """
+
+    spec: ModelSpec
+    keras_model: keras.Model
+    directory: Path | None = None
+    cache: dict[str, Any] = field(default_factory=dict, repr=False)  # compiled functions, by purpose
+
+    @property
+    def name(self) -> str:
+        """Full name, e.g. ``DeepRiPe/parclip_mid``."""
+        return self.spec.name
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the output columns, in order."""
+        return list(self.spec.tasks)
+
+
+def quiet_tensorflow() -> None:
+    """Import TensorFlow as Keras' backend without its start-up chatter; call before the first ``import keras``.
+
+    TensorFlow's compiled parts write notes to file descriptor 2 while they are loaded, whatever its log level says.
+    Also asks GPUs for full float32 products: TensorFlow's default (TF32) keeps three decimal digits.
+
+    Raises
+    ------
+    InputError
+        If the environment chooses another Keras backend.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "keras" not in sys.modules:
+        # The network and the fast scorers are TensorFlow, whatever another project's setting says.
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+    if "tensorflow" not in sys.modules:
+        with _without_chatter():
+            import tensorflow as tf
+
+            tf.config.experimental.enable_tensor_float_32_execution(False)
+    import keras
+
+    if keras.config.backend() != "tensorflow":
+        raise InputError(
+            f"Keras: expected the backend 'tensorflow', but this process already uses {keras.config.backend()!r}. "
+            "Set KERAS_BACKEND=tensorflow before Keras is imported."
+        )
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Hold back what is written to file descriptor 2, then write all of it but informative notes."""
+    kept = os.dup(2)
+    try:
+        with tempfile.TemporaryFile() as held:
+            os.dup2(held.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(kept, 2)
+                held.seek(0)
+                for line in held:
+                    if not re.match(rb"I\d{4} |WARNING: All log messages before absl", line):
+                        os.write(2, line)
+    finally:
+        os.close(kept)
+
+
+def model_from_weights(path: str | Path, *, sha256: str | None = None) -> Model:
+    """Build the network a weights file describes and fill it."""
+    spec, arrays = read_weights(path, sha256=sha256)
+    quiet_tensorflow()
+    from ripe_lib.network.architecture import build_model
+
+    network = build_model(spec)
+    set_arrays(network, arrays, str(path))
+    return Model(spec=spec, keras_model=network, directory=Path(path).parent)
+
+
+def load_model(name_or_path: str | Path) -> Model:
+    """Load a model by its name in the catalogue or by its directory.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        ``"DeepRiPe/clip31"``, ``"clip31"``, or the path of a directory with a ``model.yaml``.
+
+    Raises
+    ------
+    UnknownNameError
+        If no model has that name; known but not installed models say how to get them.
+    WeightsError
+        If the weights are damaged (sha256) or do not fit.
+    """
+    directory = find_model_directory(name_or_path)
+    arguments = model_arguments(directory)
+    return model_from_weights(directory / arguments["weights"], sha256=arguments["sha256"])
+
+
+def model_arguments(directory: Path) -> dict[str, Any]:
+    """Return the ``args`` block of a directory's ``model.yaml`` (``weights`` and ``sha256``)."""
+    import yaml
+
+    path = directory / "model.yaml"
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file. Give the name or directory of a DeepRiPe model.")
+    try:
+        arguments = yaml.safe_load(path.read_text(encoding="utf-8"))["args"]
+        weights, sha256 = arguments["weights"], arguments["sha256"]
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: expected a DeepRiPe model.yaml with args 'weights' and 'sha256'.") from error
+    return {"weights": weights, "sha256": sha256}

@@ -1,0 +1,76 @@
+"""What defines one model: window lengths, inputs, architecture, tasks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ripe_lib.errors import InputError, unknown_name
+
+INPUTS = ("sequence+region", "sequence")
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """The definition of a network, enough to build it and to make its input windows.
+
+    Attributes
+    ----------
+    name : str
+        Full name, e.g. ``"DeepRiPe/parclip_mid"``.
+    tasks : tuple of str
+        Output columns, in order; one per data set of an RBP.
+    sequence_length, region_length : int
+        Window lengths in nt. ``region_length`` is 0 when the model has no region input.
+    architecture : str
+        A key of :data:`ripe_lib.network.architecture.ARCHITECTURES`.
+    inputs : str
+        ``"sequence+region"`` or ``"sequence"``.
+    sizes : dict
+        Layer sizes that differ from the architecture's defaults.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    sequence_length: int = 150
+    region_length: int = 250
+    architecture: str = "cnn"
+    inputs: str = "sequence+region"
+    sizes: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tasks", tuple(self.tasks))
+        if self.inputs not in INPUTS:
+            raise InputError(f"model {self.name}: expected inputs to be one of {INPUTS}, got {self.inputs!r}.")
+        if self.inputs == "sequence":
+            object.__setattr__(self, "region_length", 0)
+        if not self.tasks or len(set(self.tasks)) != len(self.tasks):
+            raise InputError(f"model {self.name}: expected at least one task and no name twice, got {self.tasks}.")
+        lengths = (self.sequence_length, *([self.region_length] if self.has_region else []))
+        if any(length < 2 or length % 2 for length in lengths):
+            raise InputError(
+                f"model {self.name}: expected even window lengths, got sequence {self.sequence_length} "
+                f"and region {self.region_length}."
+            )
+
+    @property
+    def has_region(self) -> bool:
+        """Whether the model has the region-type input."""
+        return self.inputs == "sequence+region"
+
+    def task_index(self, task: str) -> int:
+        """Return the output column of a task; an unknown name is answered with its nearest neighbours."""
+        try:
+            return self.tasks.index(task)
+        except ValueError:
+            raise unknown_name("task", task, self.tasks, f"List them with: ripe tasks {self.name}") from None
+
+    def to_json(self) -> str:
+        """Serialise; :meth:`from_json` reads it back."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelSpec:
+        """Read what :meth:`to_json` wrote."""
+        return cls(**json.loads(text))

@@ -1,0 +1,118 @@
+"""The weights file: one HDF5 that holds a model's spec and its arrays by layer name, and nothing executable.
+
+Layout: root attributes ``format`` (:data:`FORMAT`) and ``spec`` (JSON of :class:`~ripe_lib.network.spec.ModelSpec`);
+one group per layer with variables, holding ``0``, ``1``, ... in the order of Keras' ``layer.get_weights()``. Unlike
+Keras' own weight files it does not change with the Keras version and can be read without TensorFlow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h5py
+import numpy as np
+
+from ripe_lib.errors import MissingFileError, WeightsError
+from ripe_lib.network.spec import ModelSpec
+from ripe_lib.output.atomic import atomic_file
+
+if TYPE_CHECKING:
+    import keras
+
+FORMAT = "deepripe-weights-1"
+
+LayerArrays = dict[str, list[np.ndarray]]
+
+
+def sha256_of(path: str | Path) -> str:
+    """Return the sha256 of a file as hex."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as handle:
+        for block in iter(lambda: handle.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_weights(path: str | Path, spec: ModelSpec, arrays: LayerArrays) -> None:
+    """Write a weights file; equal inputs give equal bytes."""
+    with atomic_file(path) as temporary, h5py.File(temporary, "w", track_order=False) as handle:
+        handle.attrs["format"] = FORMAT
+        handle.attrs["spec"] = spec.to_json()
+        for layer, values in arrays.items():
+            group = handle.create_group(layer)
+            for index, value in enumerate(values):
+                group.create_dataset(str(index), data=np.asarray(value, dtype=np.float32), track_times=False)
+
+
+def read_weights(path: str | Path, *, sha256: str | None = None) -> tuple[ModelSpec, LayerArrays]:
+    """Read a weights file.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    sha256 : str, optional
+        Expected digest (hex).
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    WeightsError
+        If the digest differs or the file is not in this format.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such weights file. Reinstall the model.")
+    if sha256 is not None and (got := sha256_of(path)) != sha256:
+        raise WeightsError(
+            f"{path}: expected sha256 {sha256[:12]}..., got {got[:12]}.... "
+            "The weights file is damaged or was changed; install the model again."
+        )
+    try:
+        with h5py.File(path, "r") as handle:
+            found = handle.attrs.get("format")
+            if found != FORMAT:
+                raise WeightsError(
+                    f"{path}: expected a weights file of format {FORMAT!r}, got {found!r}. "
+                    "Published Keras files are read by: ripe-train import-published."
+                )
+            spec = ModelSpec.from_json(handle.attrs["spec"])
+            arrays = {layer: [group[str(index)][()] for index in range(len(group))] for layer, group in handle.items()}
+    except OSError as error:
+        raise WeightsError(f"{path}: not a readable HDF5 file. Install the model again.") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: expected a complete weights file ({error}). Install the model again.") from error
+    return spec, arrays
+
+
+def arrays_of(keras_model: keras.Model) -> LayerArrays:
+    """Return the arrays of a network by layer name."""
+    return {layer.name: layer.get_weights() for layer in keras_model.layers if layer.weights}
+
+
+def set_arrays(keras_model: keras.Model, arrays: LayerArrays, where: str) -> None:
+    """Put arrays into a network, checking every layer's name and shapes.
+
+    Raises
+    ------
+    WeightsError
+        Naming the first layer that is missing, unexpected, or of another shape.
+    """
+    wanted = arrays_of(keras_model)
+    if missing := sorted(set(wanted) - set(arrays)):
+        raise WeightsError(f"{where}: layer {missing[0]!r} is missing. The file is of another architecture.")
+    if extra := sorted(set(arrays) - set(wanted)):
+        raise WeightsError(f"{where}: unexpected layer {extra[0]!r}. The file is of another architecture.")
+    for name, values in arrays.items():
+        expected = [w.shape for w in wanted[name]]
+        got = [np.shape(v) for v in values]
+        if expected != got:
+            raise WeightsError(f"{where}: layer {name!r}: expected shapes {expected}, got {got}.")
+        if not all(np.isfinite(v).all() for v in values):
+            raise WeightsError(f"{where}: layer {name!r} holds values that are not finite.")
+    for layer in keras_model.layers:
+        if layer.name in arrays:
+            layer.set_weights(arrays[layer.name])

@@ -1,0 +1,1 @@
+"""Writing: complete or not there, chunk by chunk, resumable. Knows no biology."""

@@ -1,0 +1,305 @@
+"""Writing tracks as they are computed: bedGraph, bigWig, a compact HDF5, and tables.
+
+Writers take the bins of one strand of a contig in ascending order, contig by contig in the order of the header, and
+keep nothing. Text and bigWig hold the same float32 values (text in the shortest form that reads back to the same).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ripe_lib.errors import InputError, MissingFileError, unknown_name
+from ripe_lib.network.fast.dense import Array
+from ripe_lib.output.atomic import atomic_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HDF5_FORMAT = "deepripe-tracks-1"
+SCALE = 1.0 / 65535  # of the scores in HDF5: probabilities in steps of 1.5e-5
+STRAND_NAMES = {"+": "plus", "-": "minus"}
+TRACK_SUFFIXES = (".bedgraph", ".bg", ".bedgraph.gz", ".bg.gz", ".bw", ".bigwig")
+
+Positions = NDArray[np.int64]
+
+
+class TrackWriter(Protocol):
+    """What takes bins."""
+
+    def add(self, contig: str, strand: str, starts: Positions, ends: Positions, scores: Array) -> None:
+        """Append bins (n,) of one strand with their scores (n, T)."""
+
+
+class TrackFile(NamedTuple):
+    """One file of one task and strand."""
+
+    task: str
+    strand: str
+    path: Path
+
+
+def track_files(
+    path: str | Path, tasks: Sequence[str], strands: Sequence[str], *, name_strand: bool
+) -> list[TrackFile]:
+    """Return the files of an output name: itself for one task and one strand, else ``NAME.TASK[.plus|.minus].SUFFIX``.
+
+    ``name_strand`` says whether strands mean anything (they do not for RNAs).
+    """
+    path = Path(path)
+    if len(tasks) == 1 and len(strands) == 1:
+        return [TrackFile(tasks[0], strands[0], path)]
+    lower = path.name.lower()
+    suffix = max((s for s in TRACK_SUFFIXES if lower.endswith(s)), key=len)
+    stem = path.name[: -len(suffix)]
+    return [
+        TrackFile(
+            task,
+            strand,
+            path.with_name(
+                ".".join([stem, safe_name(task), *([STRAND_NAMES[strand]] if name_strand else [])])
+                + path.name[-len(suffix) :]
+            ),
+        )
+        for task in tasks
+        for strand in strands
+    ]
+
+
+def safe_name(text: str) -> str:
+    """Return a text that can be part of a file name."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "_", text)
+
+
+class BedGraphWriter:
+    """One bedGraph file per task and strand, plain or gzip by suffix."""
+
+    def __init__(self, files: Sequence[TrackFile], tasks: Sequence[str], stack: ExitStack) -> None:
+        self._columns = {file: tasks.index(file.task) for file in files}
+        self._handles = {file: _open_text(file.path, stack) for file in files}
+
+    def add(self, contig: str, strand: str, starts: Positions, ends: Positions, scores: Array) -> None:
+        """Append bins; see :class:`TrackWriter`."""
+        import pyarrow as pa
+        from pyarrow import csv
+
+        options = csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
+        names = pa.DictionaryArray.from_arrays(np.zeros(len(starts), np.int8), [contig]).cast(pa.string())
+        for file, column in self._columns.items():
+            if file.strand == strand:
+                values = np.ascontiguousarray(scores[:, column])
+                table = pa.table([names, pa.array(starts), pa.array(ends), pa.array(values)], names=list("csev"))
+                sink = pa.BufferOutputStream()
+                csv.write_csv(table, sink, options)
+                self._handles[file].write(memoryview(sink.getvalue()))
+
+
+def _open_text(path: Path, stack: ExitStack) -> Any:
+    import gzip
+
+    handle = stack.enter_context(stack.enter_context(atomic_file(path)).open("wb"))
+    if path.name.lower().endswith(".gz"):
+        # No name and no time inside: equal tracks give equal files.
+        return stack.enter_context(gzip.GzipFile("", "wb", compresslevel=4, fileobj=handle, mtime=0))
+    return handle
+
+
+class BigWigWriter:
+    """One bigWig file per task and strand.
+
+    Parameters
+    ----------
+    files, tasks, stack
+        What to write, the columns of the scores, and what closes the files.
+    contigs : mapping
+        Lengths by name; the order is the order in which contigs must come.
+    """
+
+    def __init__(
+        self, files: Sequence[TrackFile], tasks: Sequence[str], contigs: Mapping[str, int], stack: ExitStack
+    ) -> None:
+        import pyBigWig
+
+        self._columns = {file: tasks.index(file.task) for file in files}
+        self._handles: dict[TrackFile, Any] = {}
+        for file in files:
+            temporary = stack.enter_context(atomic_file(file.path))
+            handle = pyBigWig.open(str(temporary), "w")
+            stack.callback(handle.close)
+            handle.addHeader(list(contigs.items()))
+            self._handles[file] = handle
+
+    def add(self, contig: str, strand: str, starts: Positions, ends: Positions, scores: Array) -> None:
+        """Append bins; see :class:`TrackWriter`."""
+        n_regular, span = _regular_bins(starts, ends)
+        for file, column in self._columns.items():
+            if file.strand != strand:
+                continue
+            values = np.ascontiguousarray(scores[:, column])
+            handle = self._handles[file]
+            if n_regular:
+                handle.addEntries(contig, int(starts[0]), values=values[:n_regular], span=span, step=span)
+            if n_regular < len(starts):
+                rest = slice(n_regular, None)
+                names = [contig] * (len(starts) - n_regular)
+                handle.addEntries(
+                    names, starts[rest].tolist(), ends=ends[rest].tolist(), values=values[rest].astype(float).tolist()
+                )
+
+
+def _regular_bins(starts: Positions, ends: Positions) -> tuple[int, int]:
+    """Return how many of the first bins follow each other at one width, and that width."""
+    span = int(ends[0] - starts[0])
+    irregular = (ends - starts != span) | (starts != starts[0] + span * np.arange(len(starts)))
+    return (int(np.argmax(irregular)) if irregular.any() else len(starts)), span
+
+
+class Hdf5TrackWriter:
+    """All tasks in one compact HDF5 file; :func:`read_tracks` reads it.
+
+    Layout: root attributes ``format``, ``tasks``, ``step``, ``scale_factor``; ``contigs/name`` and ``contigs/length``;
+    ``runs/{contig,strand,start,n,offset}`` one row per run of consecutive bins; ``scores`` (N, T) uint16, to
+    be multiplied by ``scale_factor`` (so exact to 7.7e-6).
+    """
+
+    def __init__(
+        self, path: str | Path, tasks: Sequence[str], contigs: Mapping[str, int], step: int, stack: ExitStack
+    ) -> None:
+        import h5py
+
+        self._contigs = {name: number for number, name in enumerate(contigs)}
+        self._runs: list[tuple[int, int, int, int, int]] = []
+        self._n = 0
+        self._file = stack.enter_context(h5py.File(stack.enter_context(atomic_file(path)), "w"))
+        stack.callback(self._finish)
+        for key, value in {"format": HDF5_FORMAT, "tasks": list(tasks), "step": step, "scale_factor": SCALE}.items():
+            self._file.attrs[key] = value
+        options: dict[str, Any] = {"track_times": False}
+        self._file.create_dataset("contigs/name", data=np.array(list(contigs), dtype=object), dtype=_text(), **options)
+        self._file.create_dataset("contigs/length", data=np.array(list(contigs.values()), dtype=np.int64), **options)
+        self._scores = self._file.create_dataset(
+            "scores",
+            (0, len(tasks)),
+            np.uint16,
+            maxshape=(None, len(tasks)),
+            chunks=(8192, len(tasks)),
+            compression="gzip",
+            compression_opts=4,
+            shuffle=True,
+            **options,
+        )
+
+    def add(self, contig: str, strand: str, starts: Positions, ends: Positions, scores: Array) -> None:
+        """Append bins; see :class:`TrackWriter`."""
+        number, minus, start, n = self._contigs[contig], int(strand == "-"), int(starts[0]), len(starts)
+        previous = self._runs[-1] if self._runs else None
+        step = int(self._file.attrs["step"])
+        if previous and previous[:2] == (number, minus) and previous[2] + previous[3] * step == start:
+            self._runs[-1] = (*previous[:3], previous[3] + n, previous[4])
+        else:
+            self._runs.append((number, minus, start, n, self._n))
+        self._scores.resize((self._n + n, self._scores.shape[1]))
+        self._scores[self._n :] = np.rint(scores / SCALE).astype(np.uint16)
+        self._n += n
+
+    def _finish(self) -> None:
+        rows = np.array(self._runs, dtype=np.int64).reshape(-1, 5)
+        for column, name in enumerate(("contig", "strand", "start", "n", "offset")):
+            values = np.where(rows[:, 1] == 1, b"-", b"+") if name == "strand" else rows[:, column]
+            self._file.create_dataset(f"runs/{name}", data=values, track_times=False)
+
+
+def _text() -> Any:
+    import h5py
+
+    return h5py.string_dtype()
+
+
+def read_tracks(
+    path: str | Path, contig: str, strand: str = "+", *, start: int = 0, end: int | None = None
+) -> tuple[Positions, Positions, Array]:
+    """Read bins of one strand of a contig from a file of :class:`Hdf5TrackWriter`.
+
+    Returns
+    -------
+    starts, ends : int64 arrays (n,)
+        Bins that touch ``[start, end)``, ascending.
+    scores : float32 array (n, T)
+        Columns in the order of the file's ``tasks``.
+    """
+    import h5py
+
+    if not Path(path).is_file():
+        raise MissingFileError(f"{path}: no such file.")
+    with h5py.File(path, "r") as handle:
+        if handle.attrs.get("format") != HDF5_FORMAT:
+            raise InputError(f"{path}: expected tracks written by ripe scan, got another HDF5 file.")
+        names = handle["contigs/name"].asstr()[:].tolist()
+        if contig not in names:
+            raise unknown_name(f"contig in {path}", contig, names)
+        number, step = names.index(contig), int(handle.attrs["step"])
+        length = int(handle["contigs/length"][number])
+        runs = handle["runs"]
+        chosen = np.flatnonzero((runs["contig"][:] == number) & (runs["strand"][:] == strand.encode()))
+        starts, scores = [np.zeros(0, np.int64)], [np.zeros((0, handle["scores"].shape[1]), np.uint16)]
+        stop = length if end is None else end
+        for begin, n, offset in zip(*(runs[key][:][chosen] for key in ("start", "n", "offset")), strict=True):
+            low = min(n, max(0, (start - begin) // step))
+            high = max(low, min(n, -(-(stop - begin) // step)))
+            starts.append(begin + np.arange(low, high, dtype=np.int64) * step)
+            scores.append(handle["scores"][offset + low : offset + high])
+        joined = np.concatenate(starts)
+        values = (np.concatenate(scores) * handle.attrs["scale_factor"]).astype(np.float32)
+        return joined, np.minimum(joined + step, length), values
+
+
+class TableWriterOfBins:
+    """Rows ``chrom start end strand``, then one column per task (wide) or ``task score`` (long).
+
+    Parameters
+    ----------
+    write : callable
+        Takes DataFrames.
+    tasks : sequence of str
+    long : bool
+        One row per bin and task.
+    min_score : float
+        Long: leave out rows below. Wide: leave out bins whose best score is below.
+    """
+
+    def __init__(
+        self, write: Callable[[pd.DataFrame], None], tasks: Sequence[str], *, long: bool, min_score: float
+    ) -> None:
+        self._write, self._tasks, self._long, self._min_score = write, list(tasks), long, min_score
+
+    def add(
+        self,
+        contig: str,
+        strand: str,
+        starts: Positions,
+        ends: Positions,
+        scores: Array,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Append bins; ``extra`` are further columns (arrays (n,) or one value)."""
+        import pandas as pd
+
+        columns: dict[str, Any] = {"chrom": contig, "start": starts, "end": ends, "strand": strand, **(extra or {})}
+        frame = pd.DataFrame(columns, index=range(len(starts)))
+        if self._long:
+            bins, task = np.nonzero(scores >= self._min_score)
+            frame = frame.iloc[bins].reset_index(drop=True)
+            frame["task"] = np.array(self._tasks, dtype=object)[task]
+            frame["score"] = scores[bins, task]
+        else:
+            keep = scores.max(axis=1) >= self._min_score
+            values = pd.DataFrame(scores[keep], columns=self._tasks)
+            frame = pd.concat([frame[keep].reset_index(drop=True), values], axis=1)
+        if len(frame) or self._min_score <= 0:
+            self._write(frame)

@@ -1,0 +1,322 @@
+"""Drawing of attribution maps, motifs and region types onto axes that the caller gives.
+
+Every function takes a matplotlib ``Axes`` and draws only there; nothing uses ``pyplot`` state. Figures, sizes and
+saving are in :mod:`ripe_lib.reports.figures`, ready-made pictures of sites in :mod:`ripe_lib.reports.site_figures`.
+
+Positions on x axes are relative to the middle of a window: position 0 is index L // 2 of the sequence window and
+R // 2 of the region window, which is the same base. RNA sense, 5' on the left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ripe_lib.attribution import known_bases, letter_scores
+from ripe_lib.errors import InputError
+from ripe_lib.genome.encoding import REGION_TYPES, RNA_BASES, codes_from_one_hot, encode_sequence
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LETTER_COLORS = {"A": "#2a9d3f", "C": "#2f6db5", "G": "#e8a01f", "U": "#cf3434"}
+# Okabe-Ito: told apart by colour-blind readers and in grey.
+REGION_COLORS = {"intron": "#8c8c8c", "CDS": "#0072b2", "3UTR": "#d55e00", "5UTR": "#009e73", "none": "#e3e3e3"}
+REGION_LABELS = {"intron": "intron", "CDS": "CDS", "3UTR": "3′UTR", "5UTR": "5′UTR", "none": "no information"}
+MARK_COLOR = "#f6d55c"
+_IUPAC = {
+    **{base: base for base in "ACGU"},
+    **{"R": "AG", "Y": "CU", "S": "CG", "W": "AU", "K": "GU", "M": "AC"},
+    **{"B": "CGU", "D": "AGU", "H": "ACU", "V": "ACG", "N": "ACGU"},
+}
+
+
+def plot_logo(
+    ax: Axes,
+    attributions: ArrayLike,
+    seq: ArrayLike | None = None,
+    *,
+    first: int = 0,
+    ylabel: str | None = None,
+    ylim: tuple[float, float] | None = None,
+) -> None:
+    """Draw letters whose heights are the values; negative ones hang below the line, upside down.
+
+    Parameters
+    ----------
+    ax : Axes
+    attributions : array (L, 4)
+        Channels A C G U: a map, or any matrix (frequencies, information content).
+    seq : array (L, 4), optional
+        The one-hot window: only the letter that is there is drawn, with the value at it; N draws nothing.
+        Without it every channel of ``attributions`` is a letter.
+    first : int
+        Position of the first base on the x axis.
+    ylabel : str, optional
+    ylim : (low, high), optional
+        Default: the values with some air.
+    """
+    import logomaker
+    import pandas as pd
+
+    heights = _matrix(attributions, "attributions")
+    if seq is not None:
+        window = _matrix(seq, "seq")
+        if window.shape != heights.shape:
+            raise InputError(f"logo: expected seq of shape {heights.shape}, got {window.shape}.")
+        heights = letter_scores(heights, window)[:, np.newaxis] * (window > 0.99)
+    length = len(heights)
+    # Letters thinner than a fifth of a pixel cost time and show nothing.
+    visible = np.abs(heights) > np.abs(heights).max(initial=0) * 1e-3
+    shown = np.flatnonzero(visible.any(axis=1))
+    if len(shown):
+        frame = pd.DataFrame((heights * visible)[shown].astype(float), index=shown, columns=list(RNA_BASES))
+        frame.index += first
+        logomaker.Logo(
+            frame, ax=ax, color_scheme=LETTER_COLORS, font_name="DejaVu Sans", baseline_width=0, show_spines=None
+        )
+    ax.axhline(0, color="black", linewidth=0.5, zorder=1)
+    ax.set_xlim(first - 0.5, first + length - 0.5)
+    ax.set_ylim(*(ylim or value_limits([heights.clip(min=0).sum(axis=1), heights.clip(max=0).sum(axis=1)])))
+    if ylabel is not None:
+        ax.set_ylabel(ylabel)
+
+
+def plot_region_map(
+    ax: Axes,
+    region_map: ArrayLike,
+    region: ArrayLike,
+    *,
+    first: int = 0,
+    ylabel: str | None = None,
+    ylim: tuple[float, float] | None = None,
+    legend: bool = True,
+) -> None:
+    """Draw the attribution of each position's region type as bars in the colour of the type.
+
+    Parameters
+    ----------
+    ax : Axes
+    region_map : array (R, 4)
+        ``Attributions.region``; a position's bar is the sum over its channels (with the baseline 0.25 the types that
+        are not there contribute too).
+    region : array (R, 4)
+        The one-hot window; it decides the colours. Also drawn as a strip below the bars.
+    first : int
+        Position of the first base on the x axis.
+    ylabel : str, optional
+    ylim : (low, high), optional
+    legend : bool
+        Name the types that occur.
+    """
+    codes = region_codes(region)
+    values = _matrix(region_map, "region map").sum(axis=1)
+    if len(values) != len(codes):
+        raise InputError(f"region map: expected {len(codes)} positions as the region window, got {len(values)}.")
+    names = [*REGION_TYPES, "none"]
+    x = first + np.arange(len(values))
+    for code, name in enumerate(names):
+        here = codes == code
+        if here.any():
+            ax.bar(x[here], values[here], width=1.0, color=REGION_COLORS[name], linewidth=0, label=REGION_LABELS[name])
+    low, high = ylim or value_limits([values])
+    strip = 0.09 * (high - low)
+    for start, stop, code in runs(codes):
+        height = strip / (high - low + strip)
+        ax.axvspan(first + start - 0.5, first + stop - 0.5, 0, height, color=REGION_COLORS[names[code]], lw=0)
+    ax.axhline(0, color="black", linewidth=0.5)
+    ax.set_xlim(first - 0.5, first + len(values) - 0.5)
+    ax.set_ylim(low - strip, high)
+    if ylabel is not None:
+        ax.set_ylabel(ylabel)
+    if legend:
+        ax.legend(
+            frameon=False,
+            loc="lower right",
+            bbox_to_anchor=(1.0, 0.99),
+            ncols=5,
+            handlelength=0.8,
+            handleheight=0.8,
+            columnspacing=1.2,
+            borderpad=0,
+        )
+
+
+def plot_mutation_map(
+    ax: Axes, changes: ArrayLike, seq: ArrayLike, *, first: int = 0, limit: float | None = None
+) -> Any:
+    """Draw the change by every substitution as a heat map (rows A C G U); dots are the bases that are there.
+
+    Returns the image, for a colour bar.
+    """
+    matrix, window = _matrix(changes, "changes"), _matrix(seq, "seq")
+    limit = limit or float(np.abs(matrix).max(initial=0)) or 1.0
+    length = len(matrix)
+    image = ax.imshow(
+        matrix.T,
+        aspect="auto",
+        interpolation="nearest",
+        cmap="RdBu_r",
+        vmin=-limit,
+        vmax=limit,
+        extent=(first - 0.5, first + length - 0.5, 3.5, -0.5),
+    )
+    position, base = np.nonzero(window > 0.99)
+    ax.plot(position + first, base, "o", color="#404040", markersize=1.3, markeredgewidth=0)
+    ax.set_yticks(range(4), list(RNA_BASES))
+    ax.tick_params(left=False)
+    ax.set_xlim(first - 0.5, first + length - 0.5)
+    ax.set_ylim(3.5, -0.5)
+    for side in ax.spines.values():
+        side.set_visible(False)
+    return image
+
+
+# --- marks ---------------------------------------------------------------------------------------------------------
+
+
+def mark_span(ax: Axes, start: float, stop: float, label: str = "", *, color: str = "#444444") -> None:
+    """Mark positions ``[start, stop)`` by a bar along the top of the axes, e.g. the CLIP peak."""
+    transform = ax.get_xaxis_transform()
+    low, high = ax.get_xlim()
+    left, right = max(start - 0.5, low), min(stop - 0.5, high)
+    if right <= left:
+        return
+    ax.plot([left, right], [1.0, 1.0], transform=transform, color=color, lw=2.2, solid_capstyle="butt", clip_on=False)
+    if label:
+        ax.annotate(
+            label,
+            ((left + right) / 2, 1.0),
+            xycoords=transform,
+            xytext=(0, 2.5),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=6,
+            color=color,
+            annotation_clip=False,
+        )
+
+
+def mark_positions(ax: Axes, positions: Iterable[float], *, width: float = 1, color: str = MARK_COLOR) -> None:
+    """Shade single positions (or motif occurrences of some ``width`` starting there) behind the letters."""
+    for position in positions:
+        ax.axvspan(position - 0.5, position + width - 0.5, color=color, alpha=0.45, lw=0, zorder=-1)
+
+
+def mark_motif(
+    ax: Axes, seq: ArrayLike, motif: str, *, first: int = 0, color: str = MARK_COLOR, label: bool = True
+) -> list[int]:
+    """Shade every occurrence of an IUPAC motif such as ``ACUAAY``; returns the indices where it starts."""
+    starts = find_motif(seq, motif)
+    mark_positions(ax, [first + start for start in starts], width=len(motif), color=color)
+    if label:
+        transform = ax.get_xaxis_transform()
+        low, high = ax.get_xlim()
+        last_end = -np.inf
+        for start in starts:
+            middle = first + start + (len(motif) - 1) / 2
+            if low <= middle <= high and first + start >= last_end:
+                style: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 5.5, "color": "#7a5c00"}
+                ax.text(middle, 0.985, rna(motif), transform=transform, **style)
+                last_end = first + start + len(motif) * 1.2
+    return starts
+
+
+# --- helpers -------------------------------------------------------------------------------------------------------
+
+
+def rna(text: str) -> str:
+    """Return letters in upper case with U for T."""
+    return text.upper().replace("T", "U")
+
+
+def find_motif(seq: ArrayLike, motif: str) -> list[int]:
+    """Return the indices where an IUPAC motif starts in a one-hot window (L, 4) or in a text; N matches nothing.
+
+    Raises
+    ------
+    InputError
+        If the motif is empty or holds another character.
+    """
+    pattern = rna(motif)
+    if not pattern or any(letter not in _IUPAC for letter in pattern):
+        raise InputError(f"motif {motif!r}: expected IUPAC letters (A C G U R Y S W K M B D H V N).")
+    codes = encode_sequence(seq) if isinstance(seq, str) else codes_from_one_hot(np.asarray(seq, dtype=np.float32))
+    allowed = np.zeros((len(pattern), 5), dtype=bool)
+    for row, letter in enumerate(pattern):
+        allowed[row, [RNA_BASES.index(base) for base in _IUPAC[letter]]] = True
+    n_starts = len(codes) - len(pattern) + 1
+    hits = np.ones(max(0, n_starts), dtype=bool)
+    for row in range(len(pattern)):
+        hits &= allowed[row, codes[row : row + len(hits)]]
+    return np.flatnonzero(hits).tolist()
+
+
+def region_codes(region: ArrayLike) -> NDArray[np.uint8]:
+    """Return the region-type codes (R,) of a one-hot window (4 = no information)."""
+    return codes_from_one_hot(np.asarray(_matrix(region, "region"), dtype=np.float32))
+
+
+def runs(codes: NDArray[np.uint8]) -> list[tuple[int, int, int]]:
+    """Return ``(start, stop, code)`` of the stretches of equal codes."""
+    edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
+    return [(start, stop, int(codes[start])) for start, stop in pairwise(edges) if stop > start]
+
+
+def known_span(seq: ArrayLike, margin: int = 0) -> tuple[int, int]:
+    """Return the first and one past the last known base of a window, widened by ``margin``; all of it if none is."""
+    window = _matrix(seq, "seq")
+    known = np.flatnonzero(known_bases(window))
+    if not len(known):
+        return 0, len(window)
+    return max(0, int(known[0]) - margin), min(len(window), int(known[-1]) + 1 + margin)
+
+
+def value_limits(values: Iterable[Any], *, air: float = 0.08, headroom: float = 0.0) -> tuple[float, float]:
+    """Return axis limits that hold all values and 0, the same for panels that are to be compared.
+
+    ``headroom`` is extra room above, as a share of the span, e.g. for the names of marked motifs.
+    """
+    flat = np.concatenate([np.ravel(v) for v in values] + [np.zeros(1)])
+    low, high = float(flat.min()), float(flat.max())
+    span = (high - low) or 1.0
+    return low - (air * span if low < 0 else 0), high + (air + headroom) * span
+
+
+def _matrix(array: ArrayLike, name: str) -> NDArray[Any]:
+    matrix = np.asarray(array)
+    if matrix.ndim != 2 or matrix.shape[1] != 4:
+        raise InputError(f"{name}: expected an array of shape (L, 4), got {matrix.shape}.")
+    return matrix
+
+
+def position_axis(ax: Axes, label: str | None = "position from the middle of the window (nt)") -> None:
+    """Put ticks at round positions, and the label if given."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=13, integer=True, steps=[1, 2, 2.5, 5, 10]))
+    if label:
+        ax.set_xlabel(label)
+
+
+__all__: Sequence[str] = (
+    "LETTER_COLORS",
+    "REGION_COLORS",
+    "find_motif",
+    "known_span",
+    "mark_motif",
+    "mark_positions",
+    "mark_span",
+    "plot_logo",
+    "plot_mutation_map",
+    "plot_region_map",
+    "position_axis",
+    "region_codes",
+    "runs",
+    "value_limits",
+)

@@ -1,0 +1,270 @@
+"""Pictures of an evaluation: one small panel per task, the same order in every picture.
+
+Colours are the same everywhere: positives and own negatives blue and grey, other proteins' sites orange.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ripe_lib.reports.figures import COLUMN_WIDTHS, new_figure, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ripe_lib.evaluation.evaluate import Evaluation
+
+BLUE, GREY, ORANGE, RED = "#1b6ca8", "#8c8c8c", "#e08214", "#b2182b"
+NEGATIVE_COLOURS = {"own": BLUE, "other": ORANGE}
+NEGATIVE_LABELS = {"own": "own negatives", "other": "other proteins' sites"}
+_COLUMNS = 6
+_PANEL_MM = 27.0
+
+
+def small_multiples(
+    tasks: Sequence[str],
+    draw: Callable[[Axes, str], None],
+    *,
+    x_label: str,
+    y_label: str,
+    columns: int = _COLUMNS,
+    panel_height_mm: float = _PANEL_MM,
+    handles: Sequence[Any] = (),
+    titles: dict[str, str] | None = None,
+    title_pad: float = 3.0,
+) -> Figure:
+    """Draw one panel per task.
+
+    Parameters
+    ----------
+    tasks : sequence of str
+        Titles.
+    draw : callable
+        ``draw(axes, task)`` fills a panel.
+    x_label, y_label : str
+        Written once for the whole picture.
+    columns : int
+        Panels side by side.
+    panel_height_mm : float
+    handles : sequence
+        Legend entries, shown above the panels.
+    titles : dict, optional
+        Task -> title, where it is not the task's name.
+    title_pad : float
+        Points between panel and title.
+    """
+    columns = min(columns, max(1, len(tasks)))
+    n_rows = max(1, -(-len(tasks) // columns))
+    with style():
+        width = COLUMN_WIDTHS["double"] if columns > 2 else COLUMN_WIDTHS["single"] * columns
+        figure = new_figure(width, n_rows * panel_height_mm + 14)
+        grid = figure.subplots(n_rows, columns, squeeze=False)
+        for axes, task in zip(grid.flat, tasks, strict=False):
+            draw(axes, task)
+            axes.set_title((titles or {}).get(task, task), fontsize=5.5, pad=title_pad)
+        for axes in list(grid.flat)[len(tasks) :]:
+            axes.set_axis_off()
+        figure.supxlabel(x_label, fontsize=7)
+        figure.supylabel(y_label, fontsize=7)
+        if handles:
+            figure.legend(handles=list(handles), loc="outside upper center", ncols=len(handles), frameon=False)
+    return figure
+
+
+def _line_handles() -> list[Any]:
+    from matplotlib.lines import Line2D
+
+    return [Line2D([], [], color=NEGATIVE_COLOURS[n], label=NEGATIVE_LABELS[n]) for n in NEGATIVE_COLOURS]
+
+
+def _undefined(axes: Axes, reason: str) -> None:
+    axes.text(0.5, 0.5, reason, ha="center", va="center", fontsize=5.5, color=GREY, transform=axes.transAxes)
+    axes.set(xticks=[], yticks=[])
+
+
+def plot_curves(evaluation: Evaluation, tables: dict[str, pd.DataFrame], curve: str = "roc") -> Figure:
+    """Draw ROC (``"roc"``) or precision-recall (``"pr"``) curves of all tasks, both kinds of negatives.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    tables : dict
+        Kind of negatives -> table of :meth:`Evaluation.table`.
+    curve : str
+    """
+    points = {}
+    for negatives in tables:
+        both = evaluation.curves(negatives)
+        points[negatives] = both[both["curve"] == curve].groupby("task")
+    rows = {n: t.set_index("task") for n, t in tables.items()}
+    measure = {"roc": "auroc", "pr": "ap"}[curve]
+
+    def draw(axes: Axes, task: str) -> None:
+        numbers = []
+        for negatives, by_task in points.items():
+            if task not in by_task.groups:
+                continue
+            line = by_task.get_group(task)
+            steps = "default" if curve == "roc" else "steps-pre"
+            axes.plot(line["x"], line["y"], color=NEGATIVE_COLOURS[negatives], drawstyle=steps, clip_on=False)
+            numbers.append((negatives, rows[negatives].loc[task, measure]))
+            if curve == "pr":
+                share = rows[negatives].loc[task, "n_pos"] / rows[negatives].loc[task, "n"]
+                axes.axhline(share, color=NEGATIVE_COLOURS[negatives], linewidth=0.5, linestyle=":")
+        if not numbers:
+            _undefined(axes, rows["own"].loc[task, "reason"] if "own" in rows else "not defined")
+            return
+        if curve == "roc":
+            axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.5, linestyle=":")
+        for place, (negatives, value) in enumerate(reversed(numbers)):
+            # Precision-recall curves leave no corner free: there the numbers stand above the panel.
+            x, y = (0.97, 0.05 + 0.13 * place) if curve == "roc" else (1.0 - place, 1.03)
+            side = "left" if curve == "pr" and place else "right"
+            colour = NEGATIVE_COLOURS[negatives]
+            axes.text(x, y, f"{value:.3f}", ha=side, color=colour, fontsize=6, transform=axes.transAxes)
+        axes.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 1], yticks=[0, 1])
+
+    labels = ("false positive rate", "true positive rate") if curve == "roc" else ("recall", "precision")
+    return small_multiples(
+        evaluation.tasks,
+        draw,
+        x_label=labels[0],
+        y_label=labels[1],
+        handles=_line_handles()[: len(tables)],
+        title_pad=3.0 if curve == "roc" else 9.0,
+    )
+
+
+def plot_scores(evaluation: Evaluation) -> Figure:
+    """Draw the score distributions of positives, own negatives and other proteins' sites."""
+    from matplotlib.patches import Patch
+
+    histogram = evaluation.score_histogram().groupby(["task", "group"])
+    looks: dict[str, dict[str, Any]] = {
+        "negative": {"color": GREY, "alpha": 0.55},
+        "positive": {"color": BLUE, "alpha": 0.6},
+        "other": {"color": ORANGE},
+    }
+    names = {"negative": "own negatives", "positive": "positives", "other": "other proteins' sites"}
+
+    def draw(axes: Axes, task: str) -> None:
+        for group, look in looks.items():
+            bars = histogram.get_group((task, group))
+            total = bars["n"].sum()
+            if not total:
+                continue
+            edges = np.r_[bars["low"], bars["high"].iloc[-1]]
+            axes.stairs(bars["n"] / total, edges, fill=group != "other", **look)
+        axes.set(xlim=(0, 1), xticks=[0, 0.5, 1], yticks=[])
+
+    return small_multiples(
+        evaluation.tasks,
+        draw,
+        x_label="predicted probability",
+        y_label="share of windows",
+        handles=[Patch(label=names[group], **look) for group, look in looks.items()],
+    )
+
+
+def plot_reliability(evaluation: Evaluation, table: pd.DataFrame) -> Figure:
+    """Draw observed against predicted share of positives at the stated prevalence; dot size is the bin's weight."""
+    bins = evaluation.reliability().groupby("task")
+    rows = table.set_index("task")
+
+    def draw(axes: Axes, task: str) -> None:
+        axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.5, linestyle=":")
+        if task not in bins.groups:
+            _undefined(axes, rows.loc[task, "reason"])
+            return
+        curve = bins.get_group(task).dropna()
+        axes.plot(curve["predicted"], curve["observed"], color=BLUE, linewidth=0.8)
+        size = 3 + 40 * curve["weight"]
+        axes.scatter(curve["predicted"], curve["observed"], s=size, color=BLUE, linewidths=0, clip_on=False, zorder=3)
+        label = f"ECE {rows.loc[task, 'ece']:.3f}"
+        axes.text(0.97, 0.06, label, ha="right", fontsize=6, color=BLUE, transform=axes.transAxes)
+        axes.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 1], yticks=[0, 1])
+
+    share = evaluation.options.prevalence
+    return small_multiples(
+        evaluation.tasks,
+        draw,
+        x_label=f"predicted probability (windows weighted to {share:g} positives)",
+        y_label="observed share of positives",
+    )
+
+
+def plot_kmers(tables: dict[str, pd.DataFrame], *, n_kmers: int = 8) -> Figure:
+    """Draw the commonest k-mers of the best-scoring positives and their frequency in the worst.
+
+    Parameters
+    ----------
+    tables : dict
+        Task -> table of :meth:`Evaluation.top_and_bottom_kmers`.
+    n_kmers : int
+        Bars per task. The number of sites on each side is in the title.
+    """
+    from matplotlib.patches import Patch
+
+    def draw(axes: Axes, task: str) -> None:
+        table = tables[task].head(n_kmers)
+        if table.empty:
+            _undefined(axes, "fewer than two positives")
+            return
+        place = np.arange(len(table))
+        axes.barh(place - 0.2, table["top_fraction"], height=0.4, color=BLUE)
+        axes.barh(place + 0.2, table["bottom_fraction"], height=0.4, color=ORANGE)
+        axes.set_yticks(place, table["kmer"], fontsize=4.5, family="DejaVu Sans Mono")
+        axes.tick_params(axis="y", length=0, pad=1)
+        axes.invert_yaxis()
+
+    titles = {task: f"{task} ({table['n_top'].iloc[0]})" for task, table in tables.items() if len(table)}
+    handles = [Patch(color=BLUE, label="best-scoring sites"), Patch(color=ORANGE, label="worst-scoring sites")]
+    return small_multiples(
+        list(tables),
+        draw,
+        x_label="share of sites that hold the k-mer",
+        y_label="",
+        columns=5,
+        panel_height_mm=30,
+        handles=handles,
+        titles=titles,
+    )
+
+
+def plot_overview(tables: dict[str, pd.DataFrame], summaries: dict[str, dict[str, float]]) -> Figure:
+    """Draw AUROC and average precision of all tasks with their intervals, best task first; the mean is dotted."""
+    own = next(iter(tables.values()))
+    order = own.sort_values(["auroc", "task"], ascending=[False, True], na_position="last")["task"].tolist()
+    place = np.arange(len(order))
+    with style():
+        figure = new_figure(COLUMN_WIDTHS["double"], 16 + 3.6 * len(order))
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, measure, name in zip(panels, ("auroc", "ap"), ("AUROC", "average precision"), strict=True):
+            for number, (negatives, table) in enumerate(tables.items()):
+                rows = table.set_index("task").loc[order]
+                at = place + (number - (len(tables) - 1) / 2) * 0.3
+                value = rows[measure].to_numpy(dtype=float)
+                spread = np.abs(np.stack([value - rows[f"{measure}_low"], rows[f"{measure}_high"] - value]))
+                colour = NEGATIVE_COLOURS[negatives]
+                axes.errorbar(
+                    value, at, xerr=np.nan_to_num(spread), fmt="o", color=colour, markersize=2.5, elinewidth=0.7
+                )
+                axes.axvline(summaries[negatives][measure], color=colour, linewidth=0.6, linestyle=":")
+            for row in np.flatnonzero(own.set_index("task").loc[order, "reason"].to_numpy() != ""):
+                axes.text(
+                    0.5, row, own.set_index("task").loc[order[row], "reason"], fontsize=5, color=GREY, va="center"
+                )
+            axes.set_xlabel(name)
+            axes.grid(axis="x", linewidth=0.3, color="#dddddd")
+            axes.set_axisbelow(True)
+        panels[0].set_yticks(place, order, fontsize=5.5)
+        panels[0].set_ylim(len(order) - 0.4, -0.6)
+        figure.legend(
+            handles=_line_handles()[: len(tables)], loc="outside upper center", ncols=len(tables), frameon=False
+        )
+    return figure

@@ -1,0 +1,124 @@
+"""Pictures of motifs: logos, and a motif beside its known match and its site k-mers (paper, Fig. 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ripe_lib.motifs.filters import FilterMotif
+from ripe_lib.motifs.find import Motif
+from ripe_lib.motifs.meme import MotifMatrix, information
+from ripe_lib.reports.drawing import plot_logo
+from ripe_lib.reports.figures import new_figure, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+N_KMERS = 8
+
+
+def heights(ppm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return letter heights in bits: probabilities times the information of their position."""
+    return ppm * information(ppm)[:, np.newaxis]
+
+
+def logo_figure(motif: Motif | MotifMatrix, title: str = "") -> Figure:
+    """Draw one motif as a logo in bits."""
+    with style():
+        figure = new_figure(12.0 + 6.0 * len(motif.ppm), 32.0)
+        ax = figure.subplots()
+        _logo(ax, motif.ppm, 0, (0, len(motif.ppm)))
+        if title:
+            ax.set_title(title, loc="left", fontsize=6.5)
+    return figure
+
+
+def match_figure(motif: Motif, known: MotifMatrix | None = None, *, offset: int = 0, title: str = "") -> Figure:
+    """Draw a motif, a known one below it at its alignment, and the k-mers of the sites on the right.
+
+    Parameters
+    ----------
+    motif : Motif
+    known : MotifMatrix, optional
+        Without it only the motif and the k-mers are drawn.
+    offset : int
+        Position of ``motif`` at which ``known`` starts.
+    title : str
+        Of the known one, e.g. its protein, identifier and q-value.
+    """
+    first = min(0, offset) if known is not None else 0
+    last = max(len(motif.ppm), offset + len(known.ppm)) if known is not None else len(motif.ppm)
+    with style():
+        figure = new_figure(140.0, 52.0 if known is not None else 32.0)
+        logos, bars = figure.subfigures(1, 2, width_ratios=(1.75, 1))
+        axes = np.atleast_1d(logos.subplots(1 if known is None else 2, 1))
+        _logo(axes[0], motif.ppm, 0, (first, last))
+        axes[0].set_title(f"{motif.name}   {motif.consensus}   {motif.n_sites:,} sites", loc="left", fontsize=6.5)
+        if known is not None:
+            _logo(axes[1], known.ppm, offset, (first, last))
+            axes[1].set_title(title or f"{known.name} {known.identifier}", loc="left", fontsize=6.5)
+        _kmer_bars(bars.subplots(), motif.kmers)
+    return figure
+
+
+def overview_figure(motifs: Sequence[tuple[str, Motif]], *, columns: int = 4, title: str = "") -> Figure:
+    """Draw the logos of many motifs on one page, each with a name."""
+    return _grid([(name, motif.ppm) for name, motif in motifs], columns, title)
+
+
+def filters_figure(filters: Sequence[FilterMotif], *, columns: int = 8, title: str = "") -> Figure:
+    """Draw first-layer filters as logos, those that were never active left out (paper, Supp. Figs. S8-S13)."""
+    names = [
+        (f"{f.index}  {f.matches['protein'].iloc[0] if _matched(f) else ''}".strip(), f.ppm)
+        for f in filters
+        if f.pfm.sum()
+    ]
+    return _grid(names, columns, title)
+
+
+def _matched(one: FilterMotif) -> bool:
+    return len(one.matches) > 0 and float(one.matches["q_value"].iloc[0]) < 0.05
+
+
+def _grid(panels: Sequence[tuple[str, NDArray[np.float64]]], columns: int, title: str) -> Figure:
+    full, columns = columns, max(1, min(columns, len(panels)))
+    n_rows = max(1, -(-len(panels) // columns))
+    with style():
+        # A single logo or two keep the shape they have among many.
+        figure = new_figure(max(174.0 * columns / full, 50.0), 17.0 * n_rows + 8)
+        axes = figure.subplots(n_rows, columns, squeeze=False).ravel()
+        for ax, (name, ppm) in zip(axes, panels, strict=False):
+            plot_logo(ax, heights(ppm), ylim=(0, 2))
+            ax.set_title(name, loc="left", fontsize=5.5, pad=2)
+            ax.set_xticks([])
+            ax.set_yticks([0, 2])
+            ax.tick_params(labelsize=5, length=1.5)
+        for ax in axes[len(panels) :]:
+            ax.set_axis_off()
+        if title:
+            figure.suptitle(title, fontsize=8, x=0.01, ha="left")
+    return figure
+
+
+def _logo(ax: Axes, ppm: NDArray[np.float64], first: int, span: tuple[int, int]) -> None:
+    plot_logo(ax, heights(ppm), first=first, ylabel="bits", ylim=(0, 2))
+    ax.set_xlim(span[0] - 0.5, span[1] - 0.5)
+    ticks = np.arange(first, first + len(ppm))
+    ax.set_xticks(ticks, [str(i + 1) for i in range(len(ppm))])
+    ax.set_yticks([0, 1, 2])
+
+
+def _kmer_bars(ax: Any, kmers: Mapping[str, int]) -> None:
+    shown = list(kmers.items())[:N_KMERS]
+    total = sum(kmers.values())
+    values = [100 * count / max(total, 1) for _, count in shown]
+    ax.barh(range(len(shown)), values, color="#8fb3d9", height=0.8)
+    ax.set_yticks(range(len(shown)), [word for word, _ in shown], family="monospace")
+    ax.invert_yaxis()
+    ax.tick_params(left=False)
+    ax.set_xlabel("% of the places")
+    ax.set_title("k-mers of the sites", loc="left", fontsize=6.5)

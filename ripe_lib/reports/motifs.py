@@ -1,0 +1,231 @@
+"""A motif search as a folder: MEME file, tables, logos, and one self-contained page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ripe_lib.motifs.databases import MotifDatabase
+from ripe_lib.motifs.filters import FilterMotif
+from ripe_lib.motifs.find import Motif, MotifSearch
+from ripe_lib.motifs.match import match_motifs
+from ripe_lib.motifs.meme import MotifMatrix, write_meme
+from ripe_lib.output.atomic import atomic_directory
+from ripe_lib.reports.figures import save_figure
+from ripe_lib.reports.motif_figures import filters_figure, logo_figure, match_figure, overview_figure
+from ripe_lib.reports.page import Report
+
+MOTIF_COLUMNS = (
+    *("task", "rbp", "motif", "consensus", "n_sites", "n_used", "n_true", "fraction"),
+    *("best_match", "best_protein", "best_p", "best_q", "own_match", "own_rank", "own_q"),
+)
+_KMERS_SHOWN = 10
+FILTER_COLUMNS = ("filter", "consensus", "bits", "n_sites", "threshold", "best_match", "best_protein", "best_q")
+
+
+def motif_table(searches: Sequence[MotifSearch]) -> pd.DataFrame:
+    """Return one row per motif: where it comes from, its best known match, and the best one of its own protein.
+
+    ``own_rank`` is 1 + the number of known motifs that match better than the own protein's best one.
+    """
+    rows = []
+    for search in searches:
+        for motif in search.motifs:
+            best, own = motif.matches.head(1), motif.matches[motif.matches["same_protein"].astype(bool)].head(1)
+            rows.append(
+                {
+                    "task": search.task,
+                    "rbp": search.rbp,
+                    "motif": motif.name,
+                    "consensus": motif.consensus,
+                    "n_sites": motif.n_sites,
+                    "n_used": search.n_used,
+                    "n_true": search.n_true,
+                    "fraction": motif.fraction,
+                    "best_match": _first(best, "match"),
+                    "best_protein": _first(best, "protein"),
+                    "best_p": _first(best, "p_value"),
+                    "best_q": _first(best, "q_value"),
+                    "own_match": _first(own, "match"),
+                    "own_rank": _first(own, "rank"),
+                    "own_q": _first(own, "q_value"),
+                }
+            )
+    return pd.DataFrame(rows, columns=list(MOTIF_COLUMNS)).astype({"own_rank": "Int64"})
+
+
+def filter_table(filters: Sequence[FilterMotif]) -> pd.DataFrame:
+    """Return one row per filter of the first layer."""
+    rows = [
+        {
+            "filter": f.index,
+            "consensus": f.consensus,
+            "bits": f.bits,
+            "n_sites": f.n_sites,
+            "threshold": f.threshold,
+            "best_match": _first(f.matches, "match"),
+            "best_protein": _first(f.matches, "protein"),
+            "best_q": _first(f.matches, "q_value"),
+        }
+        for f in filters
+    ]
+    return pd.DataFrame(rows, columns=list(FILTER_COLUMNS))
+
+
+def write_motifs(
+    searches: Sequence[MotifSearch],
+    directory: str | Path,
+    *,
+    database: MotifDatabase | None = None,
+    filters: Sequence[FilterMotif] = (),
+    enriched: Mapping[str, pd.DataFrame] | None = None,
+    formats: Sequence[str] = ("png", "svg"),
+    subtitle: str = "",
+    remarks: Sequence[str] = (),
+    overwrite: bool = False,
+) -> Path:
+    """Write all motifs of a search; the folder appears complete or not at all.
+
+    Files: ``motifs.meme``, ``motifs.tsv`` (:func:`motif_table`), ``matches.tsv`` (ten best known motifs of each),
+    ``kmers.tsv``, ``logos/<motif>.png`` and ``.svg``, ``overview.*``, ``motifs.html``; with ``filters`` also
+    ``filters.meme``, ``filters.tsv``, ``filters.*``; with ``enriched`` (task -> table of
+    :func:`ripe_lib.genome.kmers.enriched_kmers`) also ``enriched_kmers.tsv``. Without any motif tables and MEME file
+    are valid and empty.
+
+    Raises
+    ------
+    OutputError
+        If the folder exists and is not empty, or cannot be written.
+    """
+    motifs = [motif for search in searches for motif in search.motifs]
+    table = motif_table(searches)
+    with atomic_directory(directory, overwrite=overwrite) as folder:
+        write_meme(folder / "motifs.meme", [motif.matrix() for motif in motifs])
+        _write_tsv(table, folder / "motifs.tsv")
+        matches = [motif.matches for motif in motifs if len(motif.matches)]
+        empty = match_motifs([], MotifDatabase("", ()))
+        _write_tsv(pd.concat(matches, ignore_index=True) if matches else empty, folder / "matches.tsv")
+        _write_tsv(_kmer_table(motifs), folder / "kmers.tsv")
+        if enriched is not None:
+            _write_tsv(_enriched_table(enriched), folder / "enriched_kmers.tsv")
+        report = Report("Motifs", subtitle)
+        for remark in remarks:
+            report.add_text(remark)
+        (folder / "logos").mkdir()
+        for motif in motifs:
+            save_figure(
+                logo_figure(motif, f"{motif.name}  {motif.consensus}"), folder / "logos" / _file(motif), formats
+            )
+        if motifs:
+            first = [(search.task, search.motifs[0]) for search in searches if search.motifs]
+            overview = overview_figure(first)
+            save_figure(overview, folder / "overview", formats)
+        _add_sections(report, searches, table, database, enriched or {})
+        if filters:
+            write_meme(folder / "filters.meme", [f.matrix() for f in filters if f.pfm.sum()])
+            _write_tsv(filter_table(filters), folder / "filters.tsv")
+            if any(f.pfm.sum() for f in filters):
+                save_figure(filters_figure(filters), folder / "filters", formats)
+            _add_filters(report, filters)
+        report.write(folder / "motifs.html")
+    return Path(directory)
+
+
+def _add_sections(
+    report: Report,
+    searches: Sequence[MotifSearch],
+    table: pd.DataFrame,
+    database: MotifDatabase | None,
+    enriched: Mapping[str, pd.DataFrame],
+) -> None:
+    known = {motif.identifier: motif for motif in database.motifs} if database else {}
+    pictures: list[tuple[str, Any]] = []
+    anchors: list[str | None] = []
+    for search in searches:
+        for motif in search.motifs:
+            anchors.append(f"motif-{_file(motif)}")
+            pictures.append((search.task, motif))
+    report.add_heading("Table")
+    source = f"Known motifs: {database.name}, {len(database)} of them. " if database else "No known motifs were given. "
+    report.add_text(
+        source + "`fraction` is `n_sites` divided by all true sites; `own_rank` is 1 + the number of known motifs that "
+        "match better than the best one of the same protein. p-values by Tomtom on one strand, q-values by Benjamini "
+        "and Hochberg over all known motifs."
+    )
+    report.add_table(table, links={"motif": anchors})
+    for search in searches:
+        report.add_heading(search.task)
+        own = ", ".join(database.of_protein(search.rbp)) if database else ""
+        report.add_text(
+            f"{search.n_used:,} of {search.n_true:,} true sites were used. "
+            + (f"Known motifs of {search.rbp}: {own}." if own else f"No known motif of {search.rbp}.")
+        )
+        if not search.motifs:
+            report.add_text("No motif: no site has a prediction above the bound, or too few maps look alike.")
+        for motif in search.motifs:
+            report.add_figure(_beside(motif, known), f"{motif.name}: {_caption(motif)}", anchor=f"motif-{_file(motif)}")
+        words = enriched.get(search.task)
+        if words is not None and len(words):
+            report.add_table(
+                words.head(_KMERS_SHOWN),
+                caption="k-mers of the tenth of the true sites with the highest scores against the tenth with the "
+                "lowest (sites that hold them; Fisher's exact test, uncorrected).",
+                filterable=False,
+                digits=3,
+            )
+
+
+def _beside(motif: Motif, known: dict[str, MotifMatrix]) -> Any:
+    if not len(motif.matches) or not known:
+        return match_figure(motif)
+    own = motif.matches[motif.matches["same_protein"].astype(bool)]
+    # The own protein's motif is what one wants to see, if it matches at all.
+    row = own.iloc[0] if len(own) and own["q_value"].iloc[0] < 0.1 else motif.matches.iloc[0]
+    title = f"{row['protein']}  {row['match']}  {row['consensus']}   rank {row['rank']}, q = {row['q_value']:.2g}"
+    return match_figure(motif, known[row["match"]], offset=int(row["offset"]), title=title)
+
+
+def _caption(motif: Motif) -> str:
+    if not len(motif.matches):
+        return f"{motif.n_sites:,} sites ({motif.fraction:.1%} of all)."
+    best = motif.matches.iloc[0]
+    text = f"best known match {best['protein']} {best['match']} (q = {best['q_value']:.2g})"
+    return f"{motif.n_sites:,} sites ({motif.fraction:.1%} of all); {text}."
+
+
+def _add_filters(report: Report, filters: Sequence[FilterMotif]) -> None:
+    report.add_heading("First-layer filters")
+    silent = sum(not f.pfm.sum() for f in filters)
+    report.add_text(
+        f"{len(filters)} filters, {silent} of them never active. Named: the known motif's protein where q < 0.05."
+    )
+    if silent < len(filters):
+        report.add_figure(filters_figure(filters), "Filters as sequence logos (bits).")
+    report.add_table(filter_table(filters))
+
+
+def _first(table: pd.DataFrame, column: str) -> Any:
+    return table[column].iloc[0] if len(table) else None
+
+
+def _kmer_table(motifs: Sequence[Motif]) -> pd.DataFrame:
+    rows = [(motif.name, word, times) for motif in motifs for word, times in motif.kmers.items()]
+    return pd.DataFrame(rows, columns=["motif", "kmer", "n_places"])
+
+
+def _enriched_table(enriched: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    parts = [table.assign(task=task) for task, table in enriched.items()]
+    joined = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"task": []})
+    return joined[["task", *(name for name in joined.columns if name != "task")]]
+
+
+def _write_tsv(table: pd.DataFrame, path: Path) -> None:
+    table.to_csv(path, sep="\t", index=False, float_format="%.6g")
+
+
+def _file(motif: Motif) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", motif.name)

@@ -1,0 +1,108 @@
+"""Saturation mutagenesis as tables, tracks and heat maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ripe_lib.errors import InputError
+from ripe_lib.genome.encoding import UNKNOWN, one_hot, reverse_complement
+from ripe_lib.output.tables import open_table
+from ripe_lib.output.tracks import TRACK_SUFFIXES, BedGraphWriter, BigWigWriter, safe_name, track_files
+from ripe_lib.reports.drawing import plot_mutation_map
+from ripe_lib.reports.figures import new_figure, save_figure, style
+from ripe_lib.variants.format import OutputFormat, Selection, wide_or_long
+from ripe_lib.variants.saturation import Saturation
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ripe_lib.genome.fasta import Genome
+
+_BASES_PER_ROW = 120
+
+
+def write_saturation(found: Saturation, output: str | Path, genome: Genome, tasks: Sequence[str] | None) -> list[Path]:
+    """Write a table (``.tsv``, ``.tsv.gz``, ``.parquet``) or tracks (``.bedgraph``, ``.bw``); returns the files.
+
+    A track holds, for each base, the delta of the substitution with the largest |delta|, in genomic order; one file
+    per task (``NAME.TASK.SUFFIX`` if there are several).
+    """
+    output = Path(output)
+    models = found.scored.models
+    selection = Selection(models, tasks)
+    if not output.name.lower().endswith(TRACK_SUFFIXES):
+        out = OutputFormat.of(output)
+        if out.kind not in ("tsv", "parquet"):
+            raise InputError(f"{output}: expected .tsv, .tsv.gz, .parquet, .bedgraph or .bw.")
+        keep = np.ones(len(found.scored.rows), dtype=bool)
+        with open_table(output) as table:
+            table.write(wide_or_long(found.scored, selection, keep, out))
+        return [output]
+    if len(models) != 1:
+        raise InputError(f"{output}: tracks are of one model, got {len(models)}.")
+    names = selection.names(0)
+    changes = found.changes(0)[:, :, selection.columns[0]]
+    if found.region.strand == "-":
+        changes = changes[::-1]
+    strongest = np.take_along_axis(changes, np.abs(changes).argmax(axis=1)[:, None], axis=1)[:, 0]
+    known = np.flatnonzero(found.codes != UNKNOWN)
+    starts = known.astype(np.int64) + found.region.start
+    strand = found.region.strand
+    files = track_files(output, names, [strand], name_strand=True)
+    with ExitStack() as stack:
+        writer: BedGraphWriter | BigWigWriter
+        if output.name.lower().endswith((".bw", ".bigwig")):
+            writer = BigWigWriter(files, names, genome.contigs, stack)
+        else:
+            writer = BedGraphWriter(files, names, stack)
+        writer.add(found.region.contig, strand, starts, starts + 1, np.ascontiguousarray(strongest[known]))
+    return [file.path for file in files]
+
+
+def heat_map(found: Saturation, number: int, task: str) -> Figure:
+    """Draw the deltas of every substitution for one task, 5' to 3', in rows of 120 bases."""
+    model = found.scored.models[number]
+    changes = np.nan_to_num(found.changes(number)[:, :, model.spec.task_index(task)])
+    codes = reverse_complement(found.codes) if found.region.strand == "-" else found.codes
+    seq = one_hot(codes)
+    limit = float(np.abs(changes).max(initial=0)) or 1.0
+    n_rows = -(-len(codes) // _BASES_PER_ROW)
+    with style():
+        figure = new_figure(height_mm=16 + 19 * n_rows)
+        axes = figure.subplots(n_rows, 1, squeeze=False)[:, 0]
+        figure.suptitle(f"{task}   {found.region}", fontsize=8.5, x=0.01, ha="left")
+        for row, ax in enumerate(axes):
+            at = slice(row * _BASES_PER_ROW, (row + 1) * _BASES_PER_ROW)
+            image = plot_mutation_map(ax, changes[at], seq[at], first=at.start, limit=limit)
+            ax.set_xlim(at.start - 0.5, at.start + min(_BASES_PER_ROW, len(codes)) - 0.5)
+            _genomic_ticks(ax, found, at.start, min(at.stop, len(codes)))
+        figure.colorbar(image, ax=list(axes), label="alt - ref", shrink=min(1.0, 2 / n_rows), aspect=12 * 2)
+    return figure
+
+
+def _genomic_ticks(ax, found: Saturation, first: int, last: int) -> None:  # type: ignore[no-untyped-def]
+    every = 20
+    region = found.region
+    places = range(first, last, every)
+    genomic = [region.end - place if region.strand == "-" else region.start + place + 1 for place in places]
+    ax.set_xticks(list(places), [f"{position:,}" for position in genomic])
+
+
+def write_heat_maps(
+    found: Saturation, folder: str | Path, tasks: Sequence[str] | None, formats: Sequence[str] = ("png",)
+) -> list[Path]:
+    """Write one picture per model and task into a folder."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    selection = Selection(found.scored.models, tasks)
+    written: list[Path] = []
+    for number, model in enumerate(found.scored.models):
+        prefix = "" if len(found.scored.models) == 1 else f"{safe_name(model.name)}."
+        for task in selection.names(number):
+            written += save_figure(heat_map(found, number, task), folder / f"{prefix}{safe_name(task)}", formats)
+    return written

@@ -1,0 +1,255 @@
+"""Allele-specific binding: three scores of a SNV (paper, Fig. 10).
+
+- *model score*: difference of the predictions of the two alleles;
+- *IG-score*: difference of summed attributions in a 6-nt window that contains the SNV;
+- *motif score*: difference of the best log-odds of a PWM in a 10-nt window that contains the SNV.
+
+The network sees the 30 nt centred on the SNV and N elsewhere. The paper leaves open which windows and which sign. Here:
+all windows that contain the SNV are looked at and, for each allele, the one with the largest value counts; differences
+are minor - major allele where the VCF gives frequencies (INFO ``AF``: alt is minor up to 0.5), else alt - ref. A PWM
+longer than 10 nt is placed wherever it contains the SNV.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ripe_lib.attribution import CompletenessWarning, GapCount, integrated_gradients, letter_scores
+from ripe_lib.errors import InputError
+from ripe_lib.genome.alleles import OK, SNV
+from ripe_lib.genome.encoding import UNKNOWN, Codes, one_hot
+from ripe_lib.genome.vcf import VcfFile, VcfRecords
+from ripe_lib.network.fast import sigmoid
+from ripe_lib.network.predict import full_logits
+from ripe_lib.variants.score import META_COLUMNS, ScoredVariants, VariantOptions, VariantScorer
+from ripe_lib.variants.windows import alternative_sequence, reference_codes, substituted_position
+
+if TYPE_CHECKING:
+    from ripe_lib.genome.annotation import Annotation
+    from ripe_lib.genome.fasta import Genome
+    from ripe_lib.network.load import Model
+
+CONTEXT, IG_WINDOW, MOTIF_WINDOW = 30, 6, 10
+PSEUDOCOUNT = 1e-3
+_BACKGROUND = 0.25
+
+
+class AsbScorer:
+    """Scores of SNVs for allele-specific binding.
+
+    Parameters
+    ----------
+    model : Model
+    genome : Genome
+    annotation : Annotation or None
+        Gives strands and genes; region types are unknown to the network, as in the paper, unless ``region="gtf"``.
+    tasks : list of str
+    pwms : dict, optional
+        Task -> position probability matrices (L, 4) of its protein; the best of them counts.
+    strand : str
+        As for variant scores.
+    region : str
+        ``"none"`` (default) or ``"gtf"``.
+    context : int
+        Bases around the SNV that the network sees; even, 0 for the whole window.
+    af_key, effect_key : str, optional
+        INFO keys: frequency of ALT; a measured effect that goes into the column ``effect``.
+    n_steps : int
+        Of integrated gradients.
+
+    Attributes
+    ----------
+    gaps : GapCount
+        How many attribution maps miss the change of the output.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        genome: Genome,
+        annotation: Annotation | None,
+        tasks: Sequence[str],
+        *,
+        pwms: Mapping[str, Sequence[NDArray[np.floating]]] | None = None,
+        strand: str = "auto",
+        region: str = "none",
+        context: int = CONTEXT,
+        af_key: str | None = "AF",
+        effect_key: str | None = None,
+        n_steps: int = 50,
+    ) -> None:
+        for task in tasks:
+            model.spec.task_index(task)
+        if context % 2 or not 0 <= context <= model.spec.sequence_length:
+            raise InputError(f"context: expected an even number of nt up to the window's length, got {context}.")
+        self.model, self.genome, self.tasks = model, genome, list(tasks)
+        self.pwms = {task: [log_odds(ppm) for ppm in found] for task, found in (pwms or {}).items() if found}
+        self.context = context or model.spec.sequence_length
+        self.af_key, self.effect_key, self.n_steps = af_key, effect_key, n_steps
+        self._uses_region = region == "gtf" and annotation is not None and model.spec.has_region
+        self._annotation = annotation
+        self.gaps = GapCount()
+        self._placer = VariantScorer([model], genome, annotation, replace(VariantOptions(), strand=strand))
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns after those of the variant."""
+        names = ["difference", *(["effect"] if self.effect_key else [])]
+        for task in self.tasks:
+            names += [f"{task}.{kind}" for kind in ("ref", "alt", "model_score", "ig_score")]
+            if task in self.pwms:
+                names.append(f"{task}.motif_score")
+        return names
+
+    def tables(self, vcf: VcfFile, chunk_size: int = 512) -> Iterator[pd.DataFrame]:
+        """Yield the scores, one row per ALT and strand; what is no SNV has the status ``not_snv``."""
+        for records in vcf.records(chunk_size):
+            yield self.score(records)
+
+    def score(self, records: VcfRecords) -> pd.DataFrame:
+        """Score a chunk of records."""
+        alleles, rows = self._placer.rows(records)
+        kind = alleles.kind[rows.allele]
+        rows.status[(rows.status == OK) & (kind != SNV)] = "not_snv"
+        usable = np.flatnonzero(rows.status == OK)
+        table = pd.DataFrame(ScoredVariants(records, alleles, rows, [self.model], []).meta(), columns=META_COLUMNS)
+        record = alleles.record[rows.allele]
+        number = rows.allele - np.searchsorted(alleles.record, record)  # which ALT of its record
+        sign = np.array(
+            [
+                self._sign(records.lines[r], n) if status == OK else ""
+                for r, n, status in zip(record.tolist(), number.tolist(), rows.status, strict=True)
+            ],
+            dtype=object,
+        )
+        found: dict[str, Any] = {"difference": sign}
+        if self.effect_key:
+            pairs = zip(record.tolist(), number.tolist(), strict=True)
+            found["effect"] = [_info_number(records.lines[r], self.effect_key, n) for r, n in pairs]
+        factor = np.where(sign[usable] == "ref - alt", -1.0, 1.0)
+        for name, values in self._scores(rows.sites(alleles, usable), factor).items():
+            column = np.full(len(rows), np.nan)
+            column[usable] = values
+            found[name] = column
+        return pd.concat([table, pd.DataFrame(found, columns=self.columns)], axis=1)
+
+    def _sign(self, line: str, number: int) -> str:
+        """Return ``alt - ref``, or ``ref - alt`` where ref is the minor allele."""
+        frequency = np.nan if self.af_key is None else _info_number(line, self.af_key, number)
+        return "ref - alt" if frequency > 0.5 else "alt - ref"
+
+    def _scores(self, sites: Any, factor: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        spec = self.model.spec
+        n, length = len(sites.start), spec.sequence_length
+        if not n:
+            return {name: np.zeros(0) for name in self.columns if "." in name and name not in ("difference", "effect")}
+        at = substituted_position(length, sites.minus)
+        full = [reference_codes(self.genome.fetch, sites, length), alternative_sequence(self.genome, sites, length)]
+        seq = np.concatenate([_centred(codes, self.context) for codes in full])
+        region = None
+        if self._uses_region and self._annotation is not None:
+            region = np.tile(reference_codes(self._annotation.region_codes, sites, spec.region_length), (2, 1))
+        windows = {"seq": one_hot(seq), **({} if region is None else {"region": one_hot(region)})}
+        probability = sigmoid(full_logits(self.model, seq, region))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CompletenessWarning)  # counted over the whole file instead
+            maps = integrated_gradients(self.model, windows, task=self.tasks, n_steps=self.n_steps)
+        self.gaps.add(maps)
+        letters = letter_scores(maps.seq, windows["seq"][:, None])
+        found: dict[str, NDArray[np.float64]] = {}
+        for column, task in enumerate(self.tasks):
+            ref, alt = np.split(probability[:, spec.task_index(task)].astype(np.float64), 2)
+            sums = best_window_sum(letters[:, column], np.tile(at, 2), IG_WINDOW)
+            found[f"{task}.ref"], found[f"{task}.alt"] = ref, alt
+            found[f"{task}.model_score"] = factor * (alt - ref)
+            found[f"{task}.ig_score"] = factor * (sums[n:] - sums[:n])
+            if task in self.pwms:
+                best = np.max([best_log_odds(np.concatenate(full), np.tile(at, 2), m) for m in self.pwms[task]], axis=0)
+                found[f"{task}.motif_score"] = factor * (best[n:] - best[:n])
+        return found
+
+
+def _centred(codes: Codes, context: int) -> Codes:
+    """Keep ``context`` bases in the middle of windows (B, L), N elsewhere."""
+    kept = np.full_like(codes, UNKNOWN)
+    first = (codes.shape[1] - context) // 2
+    kept[:, first : first + context] = codes[:, first : first + context]
+    return kept
+
+
+def best_window_sum(letters: NDArray[np.floating], at: NDArray[np.int64], width: int) -> NDArray[np.float64]:
+    """Return the largest sum of ``width`` values (B, L) in a row that contains position ``at`` (B,)."""
+    sums = np.lib.stride_tricks.sliding_window_view(letters.astype(np.float64), width, axis=1).sum(axis=2)
+    starts = at[:, None] - np.arange(width)
+    inside = (starts >= 0) & (starts < sums.shape[1])
+    values = np.take_along_axis(sums, starts.clip(0, sums.shape[1] - 1), axis=1)
+    return np.where(inside, values, -np.inf).max(axis=1)
+
+
+def log_odds(ppm: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return log2 odds (L, 4) against equal base frequencies, of probabilities with a small pseudocount."""
+    ppm = np.asarray(ppm, dtype=np.float64) + PSEUDOCOUNT
+    return np.log2(ppm / ppm.sum(axis=1, keepdims=True) / _BACKGROUND)
+
+
+def best_log_odds(codes: Codes, at: NDArray[np.int64], pwm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the best log-odds of a PWM (w, 4) within the 10-nt windows that contain position ``at`` of codes (B, L).
+
+    An unknown base counts 0, as the background.
+    """
+    width = len(pwm)
+    around = max(MOTIF_WINDOW, width) - 1
+    table = np.concatenate([pwm, np.zeros((width, 1))], axis=1)
+    positions = at[:, None] + np.arange(-around, around + 1)
+    inside = (positions >= 0) & (positions < codes.shape[1])
+    near = np.where(inside, np.take_along_axis(codes, positions.clip(0, codes.shape[1] - 1), axis=1), UNKNOWN)
+    placed = np.lib.stride_tricks.sliding_window_view(near, width, axis=1)  # (B, P, w)
+    return table[np.arange(width), placed].sum(axis=2).max(axis=1)
+
+
+def _info_number(line: str, key: str, number: int) -> float:
+    """Return the value of an INFO key for one ALT (the only value if there is one), NaN if there is none."""
+    fields = line.split("\t", 8)
+    found = re.search(rf"(?:^|;){re.escape(key)}=([^;]*)", fields[7]) if len(fields) > 7 else None
+    values = found[1].split(",") if found else []
+    try:
+        return float(values[0] if len(values) == 1 else values[number])
+    except (IndexError, ValueError):
+        return float("nan")
+
+
+def correlations(table: pd.DataFrame, tasks: Sequence[str]) -> pd.DataFrame:
+    """Return Pearson and Spearman correlations of each score with the measured effect and with the model score.
+
+    ``table`` has the columns of :class:`AsbScorer`; rows without a value are left out.
+    """
+    rows = []
+    for task in tasks:
+        pairs = [(f"{task}.model_score", f"{task}.ig_score")]
+        scores = [f"{task}.{kind}" for kind in ("model_score", "ig_score", "motif_score")]
+        if f"{task}.motif_score" in table:
+            pairs.append((f"{task}.model_score", f"{task}.motif_score"))
+        if "effect" in table:
+            pairs += [("effect", score) for score in scores if score in table]
+        for one, other in pairs:
+            both = table[[one, other]].dropna()
+            enough = len(both) > 2 and both.nunique().min() > 1
+            rows.append(
+                {
+                    "task": task,
+                    "x": one.removeprefix(f"{task}."),
+                    "y": other.removeprefix(f"{task}."),
+                    "n": len(both),
+                    "pearson": both[one].corr(both[other]) if enough else np.nan,
+                    "spearman": both[one].rank().corr(both[other].rank()) if enough else np.nan,
+                }
+            )
+    return pd.DataFrame(rows)

@@ -1,0 +1,215 @@
+import gzip
+import os
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ripe_lib.errors import InputError, MissingFileError
+from ripe_lib.genome import intervals as intervals_module
+from ripe_lib.genome.intervals import COLUMNS, read_intervals, where
+
+
+def bed(tmp_path, text, name="x.bed"):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def rows(frame):
+    return [tuple(row) for row in frame.itertuples(index=False)]
+
+
+FULL = [("chr1", 10, 60, "a", "0", "+"), ("chr2", 5, 6, "b", "7.5", "-")]
+
+
+def test_bed6_gives_the_six_columns_in_order(tmp_path):
+    frame = read_intervals(bed(tmp_path, "chr1\t10\t60\ta\t0\t+\nchr2\t5\t6\tb\t7.5\t-\n"))
+    assert list(frame.columns) == COLUMNS
+    assert rows(frame) == FULL
+    assert frame["start"].dtype == np.int64
+    assert frame["end"].dtype == np.int64
+    assert list(frame.index) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "chr1\t10\t60\ta\t0\t+\r\nchr2\t5\t6\tb\t7.5\t-\r\n",
+        "chr1\t10\t60\ta\t0\t+\nchr2\t5\t6\tb\t7.5\t-",
+        "# c\ntrack name=x description=y\nbrowser position chr1\nchr1\t10\t60\ta\t0\t+\n\n#x\nchr2\t5\t6\tb\t7.5\t-\n",
+        "chr1 10 60 a 0 +\nchr2  5   6 b 7.5 -\n",
+        "chr1\t10\t60\ta\t0\t+\t4.1\t-1\t-1\t25\nchr2\t5\t6\tb\t7.5\t-\t3\t2\t1\t0\n",
+        b"\xef\xbb\xbfchr1\t10\t60\ta\t0\t+\nchr2\t5\t6\tb\t7.5\t-\n",
+        "chr1\t10\t60\ta\t0\t+\textra\nchr2\t5\t6\tb\t7.5\t-\n",
+    ],
+    ids=["crlf", "no last newline", "comments", "blanks", "narrowPeak", "byte order mark", "ragged"],
+)
+def test_dialects_of_bed(tmp_path, text):
+    assert rows(read_intervals(bed(tmp_path, text))) == FULL
+
+
+def test_bed3_and_empty_fields_are_points(tmp_path):
+    frame = read_intervals(bed(tmp_path, "chr1\t10\t60\nchr1\t1\t2\t\t\t\n"))
+    assert rows(frame) == [("chr1", 10, 60, ".", ".", "."), ("chr1", 1, 2, ".", ".", ".")]
+
+
+def test_a_name_may_hold_hash_quotes_and_blanks(tmp_path):
+    frame = read_intervals(bed(tmp_path, 'chr1\t1\t2\ta "b #c\t0\t+\n'))
+    assert frame["name"][0] == 'a "b #c'
+
+
+@pytest.mark.parametrize("suffix", [".bed.gz", ".bed"])
+def test_gzip_is_told_by_content_not_by_suffix(tmp_path, suffix):
+    path = bed(
+        tmp_path, gzip.compress(b"chr1\t10\t60\ta\t0\t+\n") + gzip.compress(b"chr2\t5\t6\tb\t7.5\t-\n"), f"x{suffix}"
+    )
+    assert rows(read_intervals(path)) == FULL
+
+
+def test_order_is_kept(tmp_path):
+    frame = read_intervals(bed(tmp_path, "chr2\t50\t60\nchr1\t5\t6\nchr2\t1\t2\n"))
+    assert frame["start"].tolist() == [50, 5, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"x.bed: expected at least one interval, got none"),
+        ("# only\ntrack\n", r"x.bed: expected at least one interval"),
+        ("chr1\t5\t9\nchr1\tfive\t9\n", r"x.bed:2: expected a whole number as start, got 'five'"),
+        ("chr1\t5\t9\n\n# c\nchr1\t5\t9.5\n", r"x.bed:4: expected a whole number as end, got '9.5'"),
+        ("chrom\tstart\tend\nchr1\t5\t9\n", r"x.bed:1: .* got 'start'. If this is a header line, put # before it"),
+        ("chr1\t5\t9\nchr1\t\t9\n", r"x.bed:2: expected a whole number as start, got ''"),
+        ("chr1\t5\t9\nchr1\t9\t9\n", r"x.bed:2: expected end > start, got start=9 end=9. .*half-open"),
+        ("chr1\t5\t9\r\nchr1\t9\t5\r\n", r"x.bed:2: expected end > start, got start=9 end=5"),
+        ("chr1\t-5\t9\n", r"x.bed:1: expected start >= 0, got start=-5"),
+        ("chr1\t5\t9\nchr1\t5\n", r"x.bed:2: expected at least the columns chrom, start, end, got 2"),
+        ("chr1\t5\t9\tn\t0\tplus\n", r"x.bed:1: expected \+ - or \. as strand \(column 6\), got 'plus'"),
+        ("\t5\t9\n", r"x.bed:1: expected a contig name"),
+        ("chr1\t5\t99999999999999999999999\n", r"x.bed:1: expected a whole number as end"),
+        ("chr1\t5\t1e3\n", r"x.bed:1: expected a whole number as end, got '1e3'"),
+        (b"\x00\x01\xff\xfe", r"x.bed:1: expected at least the columns"),
+    ],
+)
+def test_what_is_wrong_is_named_with_file_and_line(tmp_path, text, message):
+    with pytest.raises(InputError, match=message) as caught:
+        read_intervals(bed(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_line_is_right_far_into_the_file_and_across_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr(intervals_module.read_blocks, "__defaults__", (100,))
+    lines = [f"chr1\t{i}\t{i + 5}\n" for i in range(1, 500)]
+    lines[321] = "# not data\n"
+    assert len(read_intervals(bed(tmp_path, "".join(lines)))) == 498
+    lines[432] = "chr1\t7\tx\n"
+    with pytest.raises(InputError, match=r"x.bed:433: "):
+        read_intervals(bed(tmp_path, "".join(lines)))
+
+
+def test_missing_file_and_folder(tmp_path):
+    with pytest.raises(MissingFileError, match=r"none\.bed: no such file"):
+        read_intervals(tmp_path / "none.bed")
+    with pytest.raises(MissingFileError, match=r"expected a file, got a folder"):
+        read_intervals(tmp_path)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-20], lambda data: data[:50] + b"\xff" * 40 + data[90:]])
+def test_damaged_gzip(tmp_path, damage, rng):
+    text = "".join(f"chr1\t{i}\t{i + 50}\n" for i in rng.integers(0, 10**8, 2000))
+    path = bed(tmp_path, damage(gzip.compress(text.encode())), "x.bed.gz")
+    with pytest.raises(InputError, match=r"x\.bed\.gz: expected a complete gzip file, got a truncated or damaged one"):
+        read_intervals(path)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1000, 5000])
+def test_chunks_are_the_whole_in_pieces(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(intervals_module.read_blocks, "__defaults__", (512,))
+    path = bed(tmp_path, "".join(f"chr{i % 3}\t{i}\t{i + 5}\ts{i}\n" for i in range(1000)))
+    chunks = list(read_intervals(path, chunk_size=size))
+    assert [len(chunk) for chunk in chunks[:-1]] == [size] * (len(chunks) - 1)
+    assert all(list(chunk.index) == list(range(len(chunk))) for chunk in chunks)
+    pd.testing.assert_frame_equal(pd.concat(chunks, ignore_index=True), read_intervals(path))
+
+
+def test_chunks_complain_at_once(tmp_path):
+    with pytest.raises(MissingFileError, match="no such file"):
+        read_intervals(tmp_path / "none.bed", chunk_size=10)
+    with pytest.raises(InputError, match="at least one interval"):
+        read_intervals(bed(tmp_path, ""), chunk_size=10)
+    with pytest.raises(InputError, match="chunk_size: expected at least 1, got 0"):
+        read_intervals(bed(tmp_path, "chr1\t1\t2\n"), chunk_size=0)
+
+
+def test_frames_and_tuples(tmp_path):
+    want = [("chr1", 10, 60, ".", ".", "."), ("2", 5, 6, ".", ".", ".")]
+    assert rows(read_intervals(pd.DataFrame({"end": [60, 6], "start": [10, 5], "chrom": ["chr1", "2"]}))) == want
+    assert rows(read_intervals([("chr1", 10, 60), ("2", 5.0, 6)])) == want
+    assert rows(read_intervals({"chrom": ["chr1", "2"], "start": [10, 5], "end": [60, 6]})) == want
+    assert rows(read_intervals(FULL)) == FULL
+    assert rows(read_intervals(read_intervals(FULL))) == FULL
+    strands = read_intervals([("chr1", 10, 60, "-"), ("chr1", 10, 60, "+")])
+    assert strands["strand"].tolist() == ["-", "+"]
+    assert strands["name"].tolist() == [".", "."]
+    nothing = pd.DataFrame({"chrom": [7], "start": [1], "end": [2], "name": [None], "score": [3.5], "strand": [np.nan]})
+    assert rows(read_intervals(nothing)) == [("7", 1, 2, ".", "3.5", ".")]
+
+
+def test_a_frame_is_not_changed():
+    frame = pd.DataFrame({"chrom": ["chr1"], "start": [1], "end": [9]}, index=[44])
+    read_intervals(frame).loc[0, "start"] = 5
+    assert frame["start"].tolist() == [1]
+    assert list(frame.columns) == ["chrom", "start", "end"]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ([], "expected at least one interval"),
+        ([("chr1", 5)], r"interval 1: expected \(chrom, start, end"),
+        ([("chr1", 5, 9), ("chr1", "a", 9)], "interval 2: expected a whole number as start, got 'a'"),
+        ([("chr1", 5, 9.5)], "interval 1: expected a whole number as end, got 9.5"),
+        ([("chr1", 5, 9), ("chr1", 9, 9)], r"interval 2 \(chr1:9-9\): expected end > start"),
+        ([("chr1", 5, 9, "n", 0, "x")], r"interval 1 .* as strand"),
+        (("chr1", 5, 9), r"expected a BED file, a DataFrame or a list of"),
+        (["chr1"], r"interval 1: expected \(chrom, start, end\[, name, score, strand\]\), got 'text'"),
+        (17, "expected a BED file, a DataFrame or a list of"),
+        (
+            pd.DataFrame({"chr": ["a"], "start": [1], "end": [2]}),
+            "expected columns chrom, start, end .* got chr, start",
+        ),
+    ],
+)
+def test_wrong_objects(source, message):
+    with pytest.raises(InputError, match=message):
+        read_intervals(source)
+
+
+def test_where_finds_the_line_again(tmp_path):
+    path = bed(tmp_path, "# c\nchr1\t5\t9\nchr10\t5\t9\n\nchr1 \t6\t90\nchr1\t6\t9")
+    frame = read_intervals(path)
+    assert [where(frame, row) for row in (0, 1, 3)] == [f"{path}:2", f"{path}:3", f"{path}:6"]
+    assert where(frame.iloc[2:].reset_index(drop=True), 1) == f"{path}:6"
+    assert where(read_intervals([("chr1", 5, 9)]), 0) == "interval 1 (chr1:5-9)"
+    path.unlink()
+    assert where(frame, 0) == "interval 1 (chr1:5-9)"
+
+
+def test_a_pipe_can_be_read(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = "".join(f"chr1\t{i}\t{i + 5}\n" for i in range(1000))
+    writer = threading.Thread(target=pipe.write_bytes, args=(gzip.compress(text.encode()),))
+    writer.start()
+    frame = read_intervals(pipe)
+    writer.join()
+    assert frame["start"].tolist() == list(range(1000))
+
+
+def test_a_file_without_lines_is_not_read_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(intervals_module, "_LONGEST_LINE", 1000)
+    monkeypatch.setattr(intervals_module.read_blocks, "__defaults__", (100,))
+    with pytest.raises(InputError, match=r"x\.bed: expected a text file, got a line of more than 1000 bytes"):
+        read_intervals(bed(tmp_path, b"x" * 5000))

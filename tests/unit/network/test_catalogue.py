@@ -1,0 +1,305 @@
+"""The catalogue: its own checks, the published facts, finding models, measurements."""
+
+import csv
+import shutil
+
+import pandas as pd
+import pytest
+
+import ripe_lib
+from ripe_lib.errors import InputError, MissingFileError, UnknownNameError, WeightsError
+from ripe_lib.network.catalogue import (
+    MODEL_COLUMNS,
+    TaskEntry,
+    bundled_models_directory,
+    catalogue,
+    find_model_directory,
+    list_models,
+    published_model,
+    put_model,
+    read_catalogue,
+    tasks_of,
+    update_measured,
+    user_models_directory,
+    write_task_table,
+)
+from ripe_lib.network.catalogue.entries import CATALOGUE_DIRECTORY
+from ripe_lib.network.spec import ModelSpec
+from ripe_lib.network.weights import read_weights, sha256_of, write_weights
+
+SHIPPED = ["parclip_high", "parclip_mid", "parclip_low", "clip31"]
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """A copy of the catalogue's tables that a test may change."""
+    for name in ("models.tsv", "tasks.tsv"):
+        shutil.copy(CATALOGUE_DIRECTORY / name, tmp_path / name)
+    return tmp_path
+
+
+@pytest.fixture
+def models_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "own models"
+    monkeypatch.setenv("RIPE_MODELS_DIR", str(folder))
+    return folder
+
+
+def install(folder, name, tasks=("A", "B"), arrays=None, **spec_options):
+    directory = folder / name
+    directory.mkdir(parents=True)
+    write_weights(directory / "weights.h5", ModelSpec(name=name, tasks=tasks, **spec_options), arrays or {})
+    digest = sha256_of(directory / "weights.h5")
+    (directory / "model.yaml").write_text(f"args:\n  weights: weights.h5\n  sha256: {digest}\n")
+    return directory
+
+
+def rows_of(path):
+    with path.open(newline="") as handle:
+        return list(csv.DictReader(handle, delimiter="\t"))
+
+
+# --- the facts -----------------------------------------------------------------------------------------------------
+
+
+def test_names_are_those_of_the_contract():
+    names = list(catalogue().models)
+    assert set(names) >= {f"DeepRiPe/{name}" for name in SHIPPED}
+    tiers = ["high1", "high2", "mid1", "mid2", "low"]
+    published = [f"parclip_{tier}" for tier in ("high", "mid", "low")]
+    published += [f"eclip_{line}_{tier}" for line in ("k562", "hepg2") for tier in tiers]
+    wanted = {f"DeepRiPe/published/{name}{suffix}" for name in published for suffix in ("", "_seq")}
+    assert {name for name in names if "published" in name} == wanted
+    assert len(wanted) == 26
+
+
+def test_published_models_are_verbatim(shared_data):
+    facts = rows_of(shared_data / "published" / "published_models.tsv")
+    assert len(facts) == 26
+    for fact in facts:
+        entry, _ = published_model(fact["name"])
+        region = {"": 0, "read from file": None}.get(fact["region_length"], fact["region_length"])
+        assert (entry.repository, entry.commit, entry.path) == (fact["repository"], fact["commit"], fact["path"])
+        assert entry.git_blob_sha1 == fact["git_blob_sha1"]
+        assert (entry.tier, entry.inputs) == (fact["tier"], fact["inputs"])
+        assert entry.sequence_length == int(fact["sequence_length"])
+        assert entry.region_length == (None if region is None else int(region))
+        assert entry.n_tasks == int(fact["n_tasks"])
+        url = f"https://raw.githubusercontent.com/{fact['repository']}/{fact['commit']}/{fact['path']}"
+        assert entry.download_url == url
+
+
+def test_published_tasks_are_verbatim_and_in_output_order(shared_data):
+    facts = rows_of(shared_data / "published" / "published_tasks.tsv")
+    got = [
+        (entry.short_name, str(task.task_index), task.task)
+        for entry, tasks in ((e, catalogue().tasks[e.model]) for e in catalogue().models.values())
+        if entry.origin == "published"
+        for task in tasks
+    ]
+    assert sorted(got) == sorted((fact["name"], fact["task_index"], fact["task"]) for fact in facts)
+
+
+def test_rbp_differs_from_the_published_name_only_where_it_is_no_hgnc_symbol():
+    changed = {
+        task.task: task.rbp
+        for name, tasks in catalogue().tasks.items()
+        if "published" in name
+        for task in tasks
+        if task.task != task.rbp
+    }
+    assert changed == {
+        "FMR1iso1": "FMR1",
+        "FMR1iso7": "FMR1",
+        "P53_NONO": "NONO",
+        "ORF1": "L1RE1",
+        "PAPD5": "TENT4B",
+        "G35": "",
+        "G45": "",
+    }
+
+
+def test_shipped_tasks_are_the_experiments(shared_data):
+    experiments = rows_of(shared_data / "clip31" / "experiments.tsv")
+    known = {row["id"]: row for row in rows_of(shared_data / "rbp24" / "experiments.tsv") + experiments}
+    assert [task.task for task in catalogue().tasks["DeepRiPe/clip31"]] == [row["id"] for row in experiments]
+    for name in SHIPPED:
+        for task in catalogue().tasks[f"DeepRiPe/{name}"]:
+            assert (task.rbp, task.protocol) == (known[task.task]["protein"], known[task.task]["protocol"])
+            assert task.cell_line == known[task.task].get("cell_line", "NA").replace("NA", "")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_bundled_weights_are_those_of_the_catalogue(name):
+    entry = catalogue().models[f"DeepRiPe/{name}"]
+    path = bundled_models_directory() / entry.model / "weights.h5"
+    if not path.is_file():
+        pytest.skip("not bundled yet")
+    spec, arrays = read_weights(path)
+    assert list(spec.tasks) == [task.task for task in catalogue().tasks[entry.model]]
+    assert arrays["output"][0].shape[-1] == entry.n_tasks
+    assert (spec.sequence_length, spec.region_length) == (entry.sequence_length, entry.region_length)
+    assert spec.architecture == entry.architecture
+    assert entry.sha256 == sha256_of(path)
+
+
+# --- self-check ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("table", "old", "new", "message"),
+    [
+        ("models.tsv", "published/parclip_mid\t", "published/parclip_high\t", "comes twice"),
+        ("models.tsv", "\tmixed\tmixed\t31\t", "\tmixed\tmixed\t30\t", "expected 30 tasks, got 31"),
+        ("models.tsv", "3e7f42c8ab5c", "3e7f42c8ab5", "git_blob_sha1 is not 40 hex digits"),
+        ("models.tsv", "\tshipped\thigh", "\tours\thigh", "expected origin to be one of"),
+        ("models.tsv", "\t31\t150\t", "\t31\tlong\t", r"models.tsv:5: column 'sequence_length': expected a number"),
+        ("models.tsv", "n_tasks", "tasks", r"models.tsv:1: expected columns"),
+        ("tasks.tsv", "clip31\t3\t", "clip31\t4\t", "expected task indices 0..n-1"),
+        ("tasks.tsv", "clip31\t3\tAGO2_HITSCLIP_2", "clip31\t3\tAGO2_CLIPSEQ", "a task name comes twice"),
+        ("tasks.tsv", "DeepRiPe/clip31\t30", "DeepRiPe/clip13\t30", "which is not listed"),
+    ],
+)
+def test_contradictions_are_found(tables, table, old, new, message):
+    path = tables / table
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError, match=message):
+        read_catalogue(tables)
+
+
+def test_metric_outside_the_unit_interval_is_refused(tables):
+    with pytest.raises(InputError, match="expected auroc between 0 and 1"):
+        update_measured("clip31", {"QKI_PARCLIP": {"auroc": 1.2}}, folder=tables)
+
+
+# --- measurements --------------------------------------------------------------------------------------------------
+
+
+def test_measurements_are_written_and_averaged(tables):
+    measured = pd.DataFrame(
+        {
+            "task": ["QKI_PARCLIP", "PUM2_PARCLIP"],
+            "auroc": [0.91236, 0.8],
+            "ap": [0.7, float("nan")],
+            "n_pos": [900, 10],
+            "other": ["x", "y"],
+        }
+    )
+    update_measured("parclip_low", measured, sha256="a" * 64, folder=tables)
+    got = read_catalogue(tables)
+    rows = {task.task: task for task in got.tasks["DeepRiPe/parclip_low"]}
+    assert (rows["QKI_PARCLIP"].auroc, rows["QKI_PARCLIP"].n_pos) == (0.9124, 900)
+    assert rows["PUM2_PARCLIP"].ap is None
+    entry = got.models["DeepRiPe/parclip_low"]
+    assert entry.sha256 == "a" * 64
+    for column in ("auroc", "ap"):
+        known = [value for row in rows.values() if (value := getattr(row, column)) is not None]
+        assert getattr(entry, column) == pytest.approx(sum(known) / len(known), abs=1e-4)
+
+
+def test_writing_twice_gives_the_same_bytes(tables):
+    values = {"QKI_PARCLIP": {"auroc": 0.9}}
+    update_measured("parclip_low", values, folder=tables)
+    first = [(tables / name).read_bytes() for name in ("models.tsv", "tasks.tsv")]
+    update_measured("DeepRiPe/parclip_low", values, folder=tables)
+    assert first == [(tables / name).read_bytes() for name in ("models.tsv", "tasks.tsv")]
+
+
+def test_unknown_task_or_measurement_is_refused(tables):
+    with pytest.raises(UnknownNameError, match=r"unknown task 'QKI'. Did you mean 'QKI_PARCLIP'"):
+        update_measured("clip31", {"QKI": {"auroc": 0.9}}, folder=tables)
+    with pytest.raises(UnknownNameError, match="unknown measurement 'auc'"):
+        update_measured("clip31", {"QKI_PARCLIP": {"auc": 0.9}}, folder=tables)
+
+
+def test_a_new_shipped_model_comes_before_the_published_ones(tables):
+    from dataclasses import replace
+
+    before = read_catalogue(tables)
+    entry = replace(before.models["DeepRiPe/clip31"], model="DeepRiPe/clip31_new")
+    tasks = tuple(replace(task, model=entry.model) for task in before.tasks["DeepRiPe/clip31"])
+    put_model(entry, tasks, folder=tables)
+    names = list(read_catalogue(tables).models)
+    position = names.index("DeepRiPe/clip31_new")
+    assert all("published" in name for name in names[position + 1 :])
+    assert names.count("DeepRiPe/clip31_new") == 1
+
+
+# --- finding -------------------------------------------------------------------------------------------------------
+
+
+def test_unknown_name_gets_neighbours(models_folder):
+    with pytest.raises(UnknownNameError, match=r"unknown model 'clip13'. Did you mean 'clip31'"):
+        find_model_directory("clip13")
+    with pytest.raises(UnknownNameError, match="Did you mean 'DeepRiPe/clip31'"):
+        find_model_directory("DeepRiPe/clip_31")
+
+
+def test_known_but_not_installed_says_how_to_get_it(models_folder):
+    with pytest.raises(UnknownNameError, match=r"ripe-train import-published eclip_k562_low_seq$"):
+        find_model_directory("published/eclip_k562_low_seq")
+
+
+def test_path_without_model_yaml(models_folder, tmp_path):
+    with pytest.raises(MissingFileError, match=r"expected a model directory with a model.yaml, found none"):
+        find_model_directory(tmp_path)
+
+
+def test_own_models_are_found_by_name_and_listed(models_folder):
+    own = install(models_folder, "lab/mine", tasks=("A", "B", "C"), inputs="sequence", sequence_length=100)
+    assert find_model_directory("lab/mine") == own
+    assert find_model_directory(own) == own.resolve()
+    row = list_models().set_index("model").loc["lab/mine"]
+    assert (row["status"], row["n_tasks"], row["sequence_length"], row["region_length"]) == ("installed", 3, 100, 0)
+    assert tasks_of("lab/mine")["task"].tolist() == ["A", "B", "C"]
+    with pytest.raises(UnknownNameError, match="Did you mean 'lab/mine'"):
+        find_model_directory("lab/mime")
+
+
+def test_own_task_table_is_used(models_folder):
+    own = install(models_folder, "mine")
+    entries = [TaskEntry("mine", i, t, "QKI", "PAR-CLIP", "HEK293", auroc=0.75) for i, t in enumerate("AB")]
+    write_task_table(own / "tasks.tsv", entries)
+    assert tasks_of("mine")["rbp"].tolist() == ["QKI", "QKI"]
+    row = list_models().set_index("model").loc["mine"]
+    assert (row["protocol"], row["cell_line"], row["auroc"]) == ("PAR-CLIP", "HEK293", 0.75)
+
+
+def test_fetched_published_model_is_installed_and_tells_its_region_length(models_folder):
+    name = "DeepRiPe/published/eclip_k562_high1"
+    assert list_models().set_index("model").loc[name, "status"] == "available"
+    tasks = [task.task for task in catalogue().tasks[name]]
+    install(models_folder, name, tasks=tasks, sequence_length=200, region_length=300)
+    row = list_models().set_index("model").loc[name]
+    assert (row["status"], row["region_length"]) == ("installed", 300)
+
+
+def test_damaged_own_model_is_named(models_folder):
+    own = install(models_folder, "mine")
+    (own / "weights.h5").write_bytes(b"not HDF5")
+    with pytest.raises(WeightsError, match=r"weights.h5: not a readable weights file"):
+        list_models()
+
+
+def test_user_folder_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.delenv("RIPE_MODELS_DIR")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert user_models_directory() == tmp_path / "deepripe" / "models"
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert user_models_directory() == tmp_path / ".local" / "share" / "deepripe" / "models"
+
+
+def test_list_models_columns(models_folder):
+    table = ripe_lib.list_models()
+    assert list(table.columns) == list(MODEL_COLUMNS)
+    assert table["model"].is_unique
+    assert set(table["status"]) <= {"bundled", "available", "missing"}
+
+
+def test_tasks_of_a_loaded_model_with_other_outputs(tiny_model):
+    table = tasks_of(tiny_model)
+    assert table["task"].tolist() == tiny_model.tasks
+    assert table["auroc"].isna().all()

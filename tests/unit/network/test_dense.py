@@ -1,0 +1,191 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy.special import expit
+
+from ripe_lib.network.fast.dense import DenseScanner, Workspace, dense_scanner
+from ripe_lib.network.fast.wiring import ConvPool, DenseLayer, Wiring, read_wiring
+from ripe_lib.network.load import Model
+from tests.support.scan_oracles import all_windows, naive_network
+from tests.support.toy_models import random_model
+
+
+def codes_along(rng, length, *, runs=False):
+    if runs:  # region types change rarely
+        return np.repeat(rng.integers(0, 5, length // 30 + 1), 30)[:length].astype(np.uint8)
+    return rng.choice(5, length, p=[0.24, 0.24, 0.24, 0.24, 0.04]).astype(np.uint8)
+
+
+def block(rng, wiring, n, step):
+    lengths = DenseScanner(wiring).block_lengths(n, step)
+    seq = codes_along(rng, lengths[0])
+    return seq, (codes_along(rng, lengths[1], runs=True) if len(lengths) == 2 else None)
+
+
+def windows_of(wiring, seq, region, n, step):
+    seqs = all_windows(seq, wiring.seq.n_in, step, n)
+    if region is None:
+        return seqs, None
+    return seqs, all_windows(region, wiring.region.n_in, step, n)
+
+
+@pytest.fixture(scope="module")
+def paper_wiring(tiny_model):
+    return read_wiring(tiny_model)
+
+
+def test_paper_sizes_are_read(paper_wiring, tiny_model):
+    assert (paper_wiring.seq.n_pooled, paper_wiring.region.n_pooled) == (71, 47)
+    assert (paper_wiring.merged.n_conv, paper_wiring.merged.n_pooled) == (114, 21)
+    assert [layer.kernel.shape for layer in paper_wiring.dense] == [(2100, 250), (250, len(tiny_model.tasks))]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"inputs": "sequence"},
+        {"sequence_length": 200, "region_length": 300},
+        {"sequence_length": 100, "region_length": 90},
+        {
+            "sizes": {
+                "filters": 24,
+                "kernel": 9,
+                "left_pool": [3, 3],
+                "right_pool": [8, 4],
+                "merged_filters": 20,
+                "merged_kernel": 4,
+                "merged_pool": [6, 6],
+                "hidden": 30,
+            }
+        },
+        {"sizes": {"kernel": 3, "merged_kernel": 1, "merged_pool": [4, 2], "hidden": 16}},
+        {"architecture": "towers"},
+        {"architecture": "towers", "inputs": "sequence"},
+    ],
+    ids=["paper", "sequence only", "eclip", "short", "other sizes", "small kernels", "towers", "one tower"],
+)
+@pytest.mark.parametrize("step", [1, 2, 3, 5, 50])
+def test_equals_keras_on_every_window(options, step, rng):
+    from ripe_lib.network.predict import predict_codes
+
+    model = random_model(**options)
+    wiring = read_wiring(model)
+    n = 40
+    seq, region = block(rng, wiring, n, step)
+    expected = predict_codes(model, *windows_of(wiring, seq, region, n, step))
+    got = DenseScanner(wiring).probabilities(seq, region, n, step)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=5e-6)
+    assert expected.std() > 0.01  # the comparison says something
+
+
+@pytest.mark.parametrize("code", [0, 2, 4])
+@pytest.mark.parametrize("architecture", ["cnn", "towers"])
+def test_constant_region_track_is_a_constant(architecture, rng, code):
+    """The shortcut for a region track of one letter gives what the general path gives."""
+    paper_wiring = read_wiring(random_model(architecture=architecture))
+    n, step = 12, 20
+    seq, region = block(rng, paper_wiring, n, step)
+    region[:] = code
+    shortcut = DenseScanner(paper_wiring)
+    got = shortcut.logits(seq, region, n, step)
+    assert shortcut._constants
+    expected = [
+        naive_network(paper_wiring, *w) for w in zip(*windows_of(paper_wiring, seq, region, n, step), strict=True)
+    ]
+    np.testing.assert_allclose(got, expected, atol=3e-5)
+    if code == 4:
+        np.testing.assert_array_equal(got, shortcut.logits(seq, None, n, step))
+    region[-100:] = (code + 1) % 5  # the last windows see a change: general path
+    general = shortcut.logits(seq, region, n, step)
+    np.testing.assert_allclose(general[0], got[0], atol=3e-5)
+    assert np.abs(general[-1] - got[-1]).max() > 1e-3
+
+
+def small_wiring(rng, lengths, width, pools, merged, hidden, n_tasks, *, seam):
+    def normal(*shape):
+        return rng.normal(0, 1 / np.sqrt(np.prod(shape[:-1])), shape).astype(np.float32)
+
+    filters, merged_filters = 3, 4
+    branches = [
+        ConvPool(normal(w, 4, filters), normal(filters), None, *pool, length)
+        for length, w, pool in zip(lengths, width, pools, strict=True)
+    ]
+    joined = branches if seam else branches[:1]
+    n_columns = sum(branch.n_pooled for branch in joined)
+    kernel, bias = normal(merged[0], filters, merged_filters), normal(merged_filters)
+    merge = ConvPool(kernel, bias, None, *merged[1], n_columns)
+    if merge.n_pooled < 1 or any(branch.n_pooled < merge.width for branch in joined):
+        return None
+    if branches[-1].n_pooled < 1:
+        return None
+    tower = 0 if seam else sum(branch.n_pooled * filters for branch in branches[1:])
+    sizes = [merge.n_pooled * merged_filters + tower, *hidden, n_tasks]
+    dense = tuple(DenseLayer(normal(a, b), normal(b), None) for a, b in pairwise(sizes))
+    return Wiring(branches[0], branches[1] if len(branches) == 2 else None, merge, dense, seam)
+
+
+pool_sizes = st.tuples(st.integers(1, 5), st.integers(1, 4))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(20, 44), min_size=1, max_size=2),
+    widths=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    pools=st.tuples(pool_sizes, pool_sizes),
+    merged=st.tuples(st.integers(1, 5), st.tuples(st.integers(1, 7), st.integers(1, 6))),
+    hidden=st.lists(st.integers(1, 5), max_size=2),
+    step=st.integers(1, 12),
+    n=st.integers(1, 7),
+    towers=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_any_sizes_equal_the_slow_network(lengths, widths, pools, merged, hidden, step, n, towers, seed):
+    rng = np.random.default_rng(seed)
+    k = len(lengths)
+    wiring = small_wiring(rng, lengths, widths[:k], pools[:k], merged, hidden, 3, seam=k == 2 and not towers)
+    assume(wiring is not None)
+    seq, region = block(rng, wiring, n, step)
+    seqs, regions = windows_of(wiring, seq, region, n, step)
+    expected = [naive_network(wiring, seqs[i], None if regions is None else regions[i]) for i in range(n)]
+    space = Workspace()
+    scanner = DenseScanner(wiring)
+    got = scanner.logits(seq, region, n, step, space)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6)
+    np.testing.assert_array_equal(scanner.logits(seq, region, n, step, space), got)  # memory is reused cleanly
+
+
+def test_chosen_columns_only(paper_wiring, rng):
+    seq, region = block(rng, paper_wiring, 9, 1)
+    everything = DenseScanner(paper_wiring).probabilities(seq, region, 9, 1)
+    chosen = DenseScanner(paper_wiring, columns=np.array([2, 0])).probabilities(seq, region, 9, 1)
+    np.testing.assert_allclose(chosen, everything[:, [2, 0]], atol=1e-6)
+    logits = DenseScanner(paper_wiring).logits(seq, region, 9, 1)
+    np.testing.assert_allclose(everything, expit(logits), atol=1e-7)
+
+
+def test_other_networks_have_no_dense_scanner(tiny_model):
+    from keras import Input, layers
+    from keras import Model as Network
+
+    def network(first="relu", merged="relu", hidden="relu", last="sigmoid", extra=None):
+        inputs = [Input((40, 4)), Input((40, 4))]
+        heads = [layers.MaxPooling1D(4, 2)(layers.Conv1D(3, 5, activation=first)(tensor)) for tensor in inputs]
+        x = layers.Conv1D(3, 3, activation=merged)(layers.Concatenate(axis=1)(heads))
+        x = layers.Dropout(0.5)(layers.MaxPooling1D(2)(x))
+        x = x if extra is None else extra(x)
+        x = layers.Dense(4, activation=hidden)(layers.Flatten()(x))
+        return Model(tiny_model.spec, Network(inputs, layers.Dense(2, activation=last)(x)))
+
+    assert dense_scanner(network()) is not None
+    for options in (
+        {"first": "tanh"},
+        {"merged": "tanh"},
+        {"hidden": "tanh"},
+        {"last": "softmax"},
+        {"extra": layers.BatchNormalization()},
+    ):
+        assert dense_scanner(network(**options)) is None, options

@@ -1,0 +1,411 @@
+"""The exact scorer against full passes, for several wirings and sizes."""
+
+import sys
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ripe_lib.errors import InputError, ShapeMismatchError, UnknownNameError
+from ripe_lib.genome.encoding import UNKNOWN
+from ripe_lib.network.fast import (
+    SubstitutionScorer,
+    in_silico_mutagenesis,
+    sigmoid,
+    substitution_scorer,
+    substitution_scores,
+)
+from ripe_lib.network.fast.geometry import (
+    Sizes,
+    first_pool1,
+    first_pool2,
+    last_conv2_needed,
+    pool1_exists,
+    touched,
+)
+from ripe_lib.network.fast.native import native_network, toom_cook
+from ripe_lib.network.fast.products import product
+from ripe_lib.network.fast.wiring import read_wiring
+from ripe_lib.network.load import load_model
+from ripe_lib.network.predict import full_logits, predict_codes
+from tests.support.toy_models import random_model
+
+# Logits of these toy networks are of the order of 5; float32 sums in another order differ by a few 1e-7 of that
+# (Keras itself is 6e-6 from float64 there, the compiled loops 4e-6).
+LOGIT_TOLERANCE = 2e-5
+PROBABILITY_TOLERANCE = 2e-6
+
+SMALL = {
+    "filters": 6,
+    "kernel": 5,
+    "left_pool": (3, 2),
+    "right_pool": (4, 3),
+    "merged_filters": 7,
+    "merged_kernel": 3,
+    "merged_pool": (5, 3),
+    "hidden": 9,
+}
+SMALL_TOWERS = {
+    "filters": 8,
+    "left_pool": (4, 2),
+    "left_filters2": 9,
+    "left_kernel2": 3,
+    "left_pool2": (5, 3),
+    "right_filters": 5,
+    "hidden": 12,
+}
+WIRINGS = {
+    "paper": {"sequence_length": 60, "region_length": 80},
+    "sequence_only": {"sequence_length": 60, "inputs": "sequence", "sizes": SMALL},
+    "small": {"sequence_length": 44, "region_length": 50, "sizes": SMALL},
+    "even_pools": {
+        "sequence_length": 40,
+        "region_length": 40,
+        "sizes": {**SMALL, "kernel": 4, "left_pool": (2, 2), "merged_pool": (3, 3), "merged_kernel": 4},
+    },
+    "no_first_pooling": {
+        "sequence_length": 30,
+        "region_length": 36,
+        "sizes": {**SMALL, "left_pool": (1, 1), "merged_pool": (5, 3)},
+    },
+    "wide_merged": {"sequence_length": 60, "region_length": 60, "sizes": {**SMALL, "merged_kernel": 8}},
+    "towers": {"sequence_length": 60, "region_length": 80, "architecture": "towers", "sizes": SMALL_TOWERS},
+    "towers_sequence": {
+        "sequence_length": 50,
+        "inputs": "sequence",
+        "architecture": "towers",
+        "sizes": SMALL_TOWERS,
+    },
+}
+_MODELS = {}
+
+
+def model_of(name):
+    if name not in _MODELS:
+        _MODELS[name] = random_model(**WIRINGS[name])
+    return _MODELS[name]
+
+
+def scorer_of(model, engine):
+    """The compiled loops, or their twin in TensorFlow."""
+    if engine == "loops":
+        return substitution_scorer(model)
+    if "tensorflow_scorer" not in model.cache:
+        model.cache["tensorflow_scorer"] = SubstitutionScorer(model, native=False)
+    return model.cache["tensorflow_scorer"]
+
+
+def random_windows(model, rng, n, unknown=0.1):
+    spec = model.spec
+    seq = rng.integers(0, 4, (n, spec.sequence_length)).astype(np.uint8)
+    seq[rng.random(seq.shape) < unknown] = UNKNOWN
+    region = rng.integers(0, 5, (n, spec.region_length)).astype(np.uint8) if spec.has_region else None
+    return seq, region
+
+
+def mutated(seq, site, position, alt):
+    """The obvious way: a copy of each window with the new bases in it."""
+    windows = seq[site].copy()
+    for row, (start, bases) in enumerate(zip(position, np.atleast_2d(alt.T).T, strict=True)):
+        windows[row, start : start + len(bases)] = bases
+    return windows
+
+
+# --- geometry against sets of columns ------------------------------------------------------------------------------
+
+
+@given(
+    width1=st.integers(1, 9),
+    stride1=st.integers(1, 4),
+    extra1=st.integers(0, 4),
+    width2=st.integers(1, 6),
+    stride2=st.integers(1, 6),
+    extra2=st.integers(0, 6),
+    position=st.integers(0, 60),
+    span=st.integers(1, 6),
+)
+@settings(max_examples=80, deadline=None)
+def test_touched_columns_are_those_that_see_the_stretch(
+    width1, stride1, extra1, width2, stride2, extra2, position, span
+):
+    sizes = Sizes(width1, stride1 + extra1, stride1, width2, stride2 + extra2, stride2, n_pooled1=20)
+    conv1 = set(range(position - width1 + 1, position + span))
+    columns = range(-80, 160)
+    pool1 = [p for p in columns if conv1 & set(range(stride1 * p, stride1 * p + sizes.size1))]
+    conv2 = [q for q in columns if set(pool1) & set(range(q, q + width2))]
+    pool2 = [c for c in columns if set(conv2) & set(range(stride2 * c, stride2 * c + sizes.size2))]
+    where = np.array([position])
+    t = touched(sizes, position % sizes.period, span)
+    assert (int(first_pool1(sizes, where)[0]), t.n_pool1) == (pool1[0], len(pool1))
+    assert (int(first_pool2(sizes, where)[0]), t.n_pool2) == (pool2[0], len(pool2))
+    assert t.n_conv2 == len(conv2)
+    assert t.conv1_offset == min(conv1) - stride1 * pool1[0]
+    assert t.conv2_offset == conv2[0] - stride2 * pool2[0]
+    assert int(last_conv2_needed(sizes, where, span)[0]) == stride2 * pool2[-1] + sizes.size2 - 1
+    assert pool1_exists(sizes, where, t.n_pool1)[0].tolist() == [float(0 <= p < 20) for p in pool1]
+
+
+# --- scores against full passes ------------------------------------------------------------------------------------
+
+
+ENGINES = pytest.mark.parametrize("engine", ["loops", "tensorflow"])
+
+
+@ENGINES
+@pytest.mark.parametrize("with_region", [True, False], ids=["region", "no_region"])
+@pytest.mark.parametrize("wiring", WIRINGS)
+def test_every_position_equals_full_passes(wiring, with_region, engine, rng):
+    model = model_of(wiring)
+    seq, region = random_windows(model, rng, 4)
+    region = region if with_region else None
+    scorer = scorer_of(model, engine)
+    assert scorer.is_incremental
+    assert (scorer._native is not None) == (engine == "loops")
+    state = scorer.reference(seq, region)
+    np.testing.assert_allclose(state.logits, full_logits(model, seq, region), atol=LOGIT_TOLERANCE)
+    np.testing.assert_allclose(state.probabilities, predict_codes(model, seq, region), atol=PROBABILITY_TOLERANCE)
+
+    position = np.tile(np.arange(model.spec.sequence_length), 2)
+    site = rng.integers(0, len(seq), len(position))
+    alt = rng.integers(0, 5, len(position)).astype(np.uint8)
+    got = scorer.alternatives(state, site, position, alt)
+    regions = None if region is None else region[site]
+    windows = mutated(seq, site, position, alt)
+    np.testing.assert_allclose(got, full_logits(model, windows, regions), atol=LOGIT_TOLERANCE)
+    np.testing.assert_allclose(sigmoid(got), predict_codes(model, windows, regions), atol=PROBABILITY_TOLERANCE)
+
+
+@ENGINES
+@pytest.mark.parametrize(
+    ("wiring", "span"), [("small", 2), ("small", 6), ("small", 8), ("towers", 2), ("sequence_only", 3)]
+)
+def test_changed_stretches_equal_full_passes(wiring, span, engine, rng):
+    model = model_of(wiring)
+    seq, region = random_windows(model, rng, 3)
+    scorer = scorer_of(model, engine)
+    state = scorer.reference(seq, region)
+    position = np.arange(0, model.spec.sequence_length - span + 1, 3)
+    position = np.append(position, model.spec.sequence_length - span)
+    site = rng.integers(0, len(seq), len(position))
+    alt = rng.integers(0, 5, (len(position), span)).astype(np.uint8)
+    got = scorer.alternatives(state, site, position, alt)
+    regions = None if region is None else region[site]
+    want = full_logits(model, mutated(seq, site, position, alt), regions)
+    np.testing.assert_allclose(got, want, atol=LOGIT_TOLERANCE)
+
+
+@ENGINES
+@pytest.mark.parametrize("wiring", [*WIRINGS, "gru"])
+def test_an_equal_alternative_differs_by_exactly_nothing(wiring, engine, rng):
+    if wiring == "gru":
+        model = random_model(architecture="gru", sequence_length=40, region_length=40, sizes={"hidden": 8})
+        assert not SubstitutionScorer(model).is_incremental
+    else:
+        model = model_of(wiring)
+    seq, region = random_windows(model, rng, 3)
+    scorer = scorer_of(model, engine)
+    state = scorer.reference(seq, region)
+    position = np.arange(model.spec.sequence_length)
+    site = position % 3
+    same = scorer.alternatives(state, site, position, seq[site, position])
+    assert (same == state.logits[site]).all()
+
+
+@pytest.mark.parametrize("name", ["DeepRiPe/clip31", "DeepRiPe/clip31_paper"])
+def test_shipped_models_equal_full_passes(name, rng):
+    model = load_model(name)
+    seq, region = random_windows(model, rng, 40, unknown=0.02)
+    position, alt = rng.integers(0, 150, 40), rng.integers(0, 4, 40).astype(np.uint8)
+    state = substitution_scorer(model).reference(seq, region)
+    got = sigmoid(substitution_scorer(model).alternatives(state, np.arange(40), position, alt))
+    want = predict_codes(model, mutated(seq, np.arange(40), position, alt), region)
+    np.testing.assert_allclose(state.probabilities, predict_codes(model, seq, region), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-6)
+
+
+def test_many_windows_are_spread_over_threads_and_stay_the_same(rng):
+    model = model_of("towers")
+    seq, region = random_windows(model, rng, 200)
+    scorer = substitution_scorer(model)
+    site, position = np.arange(200), rng.integers(0, 60, 200)
+    alt = rng.integers(0, 4, 200).astype(np.uint8)
+    state = scorer.reference(seq, region)
+    whole = scorer.alternatives(state, site, position, alt)
+    for row in range(0, 200, 17):
+        alone = scorer.reference(seq[row : row + 1], region[row : row + 1])
+        assert (alone.logits[0] == state.logits[row]).all()
+        one = scorer.alternatives(alone, np.zeros(1, dtype=int), position[row : row + 1], alt[row : row + 1])
+        assert (one[0] == whole[row]).all()
+
+
+def test_without_numba_tensorflow_does_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ripe_lib.network.fast.native", None)
+    scorer = SubstitutionScorer(model_of("small"))
+    assert scorer.is_incremental
+    assert scorer._native is None
+
+
+def test_loops_know_relu_and_narrow_kernels_only():
+    wiring = read_wiring(model_of("small"))
+    assert native_network(wiring) is not None
+    elu = wiring.seq._replace(activation=keras.activations.elu)
+    assert native_network(wiring._replace(seq=elu)) is None
+    wide = wiring.seq._replace(kernel=np.zeros((13, 4, 6), dtype=np.float32))
+    assert native_network(wiring._replace(seq=wide)) is None
+
+
+@given(
+    n_rows=st.integers(1, 20),
+    k=st.integers(1, 300),
+    n_columns=st.integers(1, 6).map(lambda n: 16 * n),
+    step=st.integers(1, 40),
+    seed=st.integers(0, 2**16),
+)
+@settings(max_examples=40, deadline=None)
+def test_products_of_overlapping_rows(n_rows, k, n_columns, step, seed):
+    random = np.random.default_rng(seed)
+    a = random.standard_normal(3 + step * (n_rows - 1) + k).astype(np.float32)
+    b = random.standard_normal((k, n_columns)).astype(np.float32)
+    bias = random.standard_normal(n_columns).astype(np.float32)
+    c = np.full(5 + n_rows * (n_columns + 7), np.nan, dtype=np.float32)
+    product(a, 3, step, b.ravel(), 0, n_columns, n_columns, bias, c, 5, n_columns + 7, n_rows, k)
+    rows = a[3 + step * np.arange(n_rows)[:, None] + np.arange(k)].astype(np.float64)
+    got = c[5:].reshape(n_rows, -1)
+    np.testing.assert_allclose(got[:, :n_columns], rows @ b + bias, atol=1e-6 * k + 1e-5)
+    assert np.isnan(got[:, n_columns:]).all()
+    assert np.isnan(c[:5]).all()
+
+
+@pytest.mark.parametrize("width", range(3, 7))
+def test_toom_cook_is_a_convolution(width, rng):
+    n_outputs = 9 - width
+    kernel, inputs = rng.standard_normal(width), rng.standard_normal(8)
+    to_points, of_kernel, from_points = toom_cook(n_outputs, width)
+    got = from_points @ ((of_kernel @ kernel) * (to_points @ inputs))
+    np.testing.assert_allclose(got, np.correlate(inputs, kernel, "valid"), atol=1e-12)
+
+
+def test_another_wiring_is_scored_by_full_passes(rng):
+    model = random_model(architecture="gru", sequence_length=40, region_length=40, sizes={"hidden": 8})
+    assert read_wiring(model) is None
+    seq, region = random_windows(model, rng, 3)
+    site, position = np.array([0, 1, 2, 2]), np.array([0, 20, 39, 5])
+    alt = np.array([1, 2, 3, 0], dtype=np.uint8)
+    got = substitution_scores(model, seq, region, site, position, alt)
+    want = full_logits(model, mutated(seq, site, position, alt), region[site])
+    np.testing.assert_allclose(got.alternative_logits, want, atol=LOGIT_TOLERANCE)
+    np.testing.assert_allclose(got.reference, predict_codes(model, seq, region), atol=PROBABILITY_TOLERANCE)
+
+
+@pytest.mark.parametrize("wiring", ["paper", "sequence_only", "small", "towers"])
+def test_mutagenesis_equals_mutating_and_predicting(wiring, rng):
+    model = model_of(wiring)
+    seq, region = random_windows(model, rng, 2)
+    seq[1] %= 4  # one window with unknown bases, one without
+    length = model.spec.sequence_length
+    deltas = in_silico_mutagenesis(model, seq, region, batch_size=1)
+    assert deltas.shape == (2, length, 4, len(model.tasks))
+    for site in range(2):
+        windows = np.repeat(seq[site : site + 1], 4 * length, axis=0)
+        windows[np.arange(4 * length), np.repeat(np.arange(length), 4)] = np.tile(np.arange(4), length)
+        regions = None if region is None else np.repeat(region[site : site + 1], len(windows), axis=0)
+        naive = predict_codes(model, windows, regions)
+        naive -= predict_codes(model, seq[site : site + 1], None if region is None else region[site : site + 1])
+        np.testing.assert_allclose(deltas[site].reshape(naive.shape), naive, rtol=0, atol=2 * PROBABILITY_TOLERANCE)
+        known = np.flatnonzero(seq[site] < UNKNOWN)
+        assert (deltas[site][known, seq[site][known]] == 0).all()
+
+
+def test_mutagenesis_of_some_tasks_as_logits(rng):
+    model = model_of("small")
+    seq, region = random_windows(model, rng, 2)
+    everything = in_silico_mutagenesis(model, seq, region, output="logit")
+    some = in_silico_mutagenesis(model, seq, region, tasks=[model.tasks[2], model.tasks[0]], output="logit")
+    np.testing.assert_allclose(some, everything[..., [2, 0]], atol=LOGIT_TOLERANCE)
+    with pytest.raises(UnknownNameError, match=r"unknown output 'logits'. Did you mean 'logit'"):
+        in_silico_mutagenesis(model, seq, region, output="logits")
+    with pytest.raises(UnknownNameError, match="unknown task 'QKI'"):
+        in_silico_mutagenesis(model, seq, region, tasks=["QKI"])
+
+
+@ENGINES
+@pytest.mark.parametrize("wiring", ["paper", "sequence_only", "small", "wide_merged", "towers"])
+def test_neighbouring_windows_equal_separate_ones(wiring, engine, rng):
+    model = model_of(wiring)
+    length = model.spec.sequence_length
+    stretch = rng.integers(0, 5, length + 25).astype(np.uint8)
+    starts = np.concatenate([np.arange(26), [3, 0, 25]])
+    windows = stretch[starts[:, None] + np.arange(length)]
+    region = None
+    if model.spec.has_region:
+        region = rng.integers(0, 5, (len(starts), model.spec.region_length)).astype(np.uint8)
+    scorer = scorer_of(model, engine)
+    state = scorer.tiled_reference(stretch, starts, region)
+    assert (state.seq_codes == windows).all()
+    np.testing.assert_allclose(state.logits, full_logits(model, windows, region), atol=LOGIT_TOLERANCE)
+
+    position = rng.integers(0, length, len(starts))
+    site, alt = np.arange(len(starts)), rng.integers(0, 5, len(starts)).astype(np.uint8)
+    got = scorer.alternatives(state, site, position, alt)
+    want = full_logits(model, mutated(windows, site, position, alt), region)
+    np.testing.assert_allclose(got, want, atol=LOGIT_TOLERANCE)
+
+
+def test_batches_of_windows_change_nothing(rng):
+    model = model_of("small")
+    seq, region = random_windows(model, rng, 11)
+    site = rng.integers(0, 11, 40)
+    position = rng.integers(0, model.spec.sequence_length, 40)
+    alt = rng.integers(0, 4, 40).astype(np.uint8)
+    whole = substitution_scores(model, seq, region, site, position, alt)
+    pieces = substitution_scores(model, seq, region, site, position, alt, batch_size=4)
+    np.testing.assert_allclose(whole.alternative_logits, pieces.alternative_logits, atol=LOGIT_TOLERANCE)
+    np.testing.assert_allclose(whole.reference_logits, pieces.reference_logits, atol=LOGIT_TOLERANCE)
+
+
+def test_reverse_change_gives_the_opposite_difference(rng):
+    model = model_of("paper")
+    seq, region = random_windows(model, rng, 5, unknown=0)
+    site, position = np.arange(5), np.array([0, 13, 29, 30, 59])
+    alt = (seq[site, position] + 1) % 4
+    there = substitution_scores(model, seq, region, site, position, alt)
+    back = substitution_scores(model, mutated(seq, site, position, alt), region, site, position, seq[site, position])
+    change = there.alternative_logits - there.reference_logits
+    np.testing.assert_allclose(change, -(back.alternative_logits - back.reference_logits), atol=LOGIT_TOLERANCE)
+    assert np.abs(change).max() > 0.01  # the test would see a scorer that returns the reference
+
+
+def test_no_windows_and_no_alternatives(rng):
+    model = model_of("small")
+    seq, region = random_windows(model, rng, 2)
+    nothing = np.zeros(0, dtype=np.int64)
+    scores = substitution_scores(model, seq, region, nothing, nothing, nothing)
+    assert scores.alternative_logits.shape == (0, len(model.tasks))
+    assert len(substitution_scorer(model).reference(seq[:0], region[:0])) == 0
+
+
+@pytest.mark.parametrize(
+    ("site", "position", "alt", "error", "message"),
+    [
+        ([2], [0], [1], InputError, r"expected site_index within 0\.\.1"),
+        ([0], [44], [1], InputError, "expected changed bases within the window of 44"),
+        ([0], [43], [[1, 2]], InputError, "expected changed bases within the window of 44"),
+        ([0], [-1], [1], InputError, "expected changed bases within the window"),
+        ([0], [0], [5], InputError, "expected base codes 0 to 4"),
+        ([0, 1], [0], [1], ShapeMismatchError, r"got \(2,\), \(1,\) and \(1,\)"),
+    ],
+)
+def test_wrong_alternatives(site, position, alt, error, message, rng):
+    model = model_of("small")
+    state = substitution_scorer(model).reference(*random_windows(model, rng, 2))
+    with pytest.raises(error, match=message):
+        substitution_scorer(model).alternatives(state, site, position, alt)
+
+
+def test_stretch_outside(rng):
+    model = model_of("small")
+    stretch = rng.integers(0, 4, 50).astype(np.uint8)
+    with pytest.raises(InputError, match=r"expected starts within 0\.\.6"):
+        substitution_scorer(model).tiled_reference(stretch, np.array([0, 7]))

@@ -1,0 +1,240 @@
+"""Pictures: what is drawn where, and that N, marks and wrong shapes are handled. Looks are checked by eye."""
+
+import numpy as np
+import pytest
+
+from ripe_lib.attribution import ism_letters, letter_scores
+from ripe_lib.errors import InputError
+from ripe_lib.genome.encoding import encode_region, encode_sequence, one_hot
+from ripe_lib.genome.windows import window_start
+from ripe_lib.reports.drawing import (
+    find_motif,
+    known_span,
+    mark_motif,
+    mark_span,
+    plot_logo,
+    plot_mutation_map,
+    plot_region_map,
+    runs,
+    value_limits,
+)
+from ripe_lib.reports.figures import figure_bytes, new_figure
+from ripe_lib.reports.site_figures import (
+    SiteMap,
+    mutant_figure,
+    peak_span,
+    present_types,
+    region_profile_figure,
+    region_summary_figure,
+    site_figure,
+)
+
+
+@pytest.fixture
+def ax():
+    return new_figure(85, 40).subplots()
+
+
+def letters_on(ax):
+    """The drawn letters as {(middle of the letter): (low, high)}."""
+    from matplotlib.patches import PathPatch
+
+    boxes = [patch.get_path().get_extents() for patch in ax.patches if type(patch) is PathPatch]
+    return {round((box.x0 + box.x1) / 2, 3): (box.y0, box.y1) for box in boxes}
+
+
+def test_logo_draws_the_letter_that_is_there(ax):
+    seq = one_hot(encode_sequence("ANGU"))
+    values = np.array([[0.5, 9, 9, 9], [9, 9, 9, 9], [9, 9, -0.25, 9], [9, 9, 9, 1.0]])
+    plot_logo(ax, values, seq, first=-2, ylabel="attribution")
+    drawn = letters_on(ax)
+    assert sorted(drawn) == [-2, 0, 1]  # N draws nothing
+    assert drawn[-2] == pytest.approx((0, 0.5), abs=1e-6)
+    assert drawn[0] == pytest.approx((-0.25, 0), abs=1e-6)
+    assert drawn[1] == pytest.approx((0, 1), abs=1e-6)
+    assert ax.get_xlim() == (-2.5, 1.5)
+    low, high = ax.get_ylim()
+    assert low < -0.25 < 1 < high
+    assert ax.get_ylabel() == "attribution"
+
+
+def test_logo_of_a_matrix_draws_every_channel(ax):
+    plot_logo(ax, np.array([[0.5, 0.25, 0.125, 0.125], [0, 0, 0, 1]]))
+    assert len([p for p in ax.patches if type(p).__name__ == "PathPatch"]) == 5
+
+
+def test_logo_of_nothing(ax):
+    plot_logo(ax, np.ones((5, 4)), np.full((5, 4), 0.25))
+    assert not letters_on(ax)
+    assert ax.get_xlim() == (-0.5, 4.5)
+
+
+def test_wrong_shapes(ax):
+    with pytest.raises(InputError, match=r"attributions: expected an array of shape \(L, 4\), got \(4, 10\)"):
+        plot_logo(ax, np.zeros((4, 10)))
+    with pytest.raises(InputError, match=r"expected seq of shape \(5, 4\), got \(6, 4\)"):
+        plot_logo(ax, np.zeros((5, 4)), np.zeros((6, 4)))
+    with pytest.raises(InputError, match="expected 6 positions as the region window, got 5"):
+        plot_region_map(ax, np.zeros((5, 4)), np.zeros((6, 4)))
+    with pytest.raises(InputError, match="at least one map"):
+        site_figure([])
+    with pytest.raises(InputError, match="a wild type and at least one mutant"):
+        mutant_figure([SiteMap("a", np.zeros((5, 4)), np.zeros((5, 4)))])
+    with pytest.raises(InputError, match="at least one task"):
+        region_profile_figure({})
+
+
+def test_region_bars_are_sums_in_the_colour_of_the_type(ax):
+    region = one_hot(encode_region("iicNN3"))
+    values = np.arange(24).reshape(6, 4) / 10
+    plot_region_map(ax, values, region, first=-3)
+    bars = sorted((p.get_x() + 0.5, p.get_height()) for c in ax.containers for p in c)
+    np.testing.assert_allclose(bars, np.c_[np.arange(-3, 3), values.sum(axis=1)])
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["intron", "CDS", "3′UTR", "no information"]
+
+
+def test_mutation_map(ax):
+    seq = one_hot(encode_sequence("ACN"))
+    image = plot_mutation_map(ax, np.arange(12).reshape(3, 4), seq, first=10)
+    assert image.get_clim() == (-11, 11)
+    dots = ax.lines[0]
+    np.testing.assert_array_equal(dots.get_xdata(), [10, 11])
+    np.testing.assert_array_equal(dots.get_ydata(), [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("seq", "motif", "starts"),
+    [
+        ("AACUAACUU", "ACUAAY", [1]),
+        ("ACUAAU", "actaay", [0]),
+        ("UUUU", "UU", [0, 1, 2]),
+        ("ANAA", "AA", [2]),
+        ("ANA", "ANA", []),  # an unknown base is no letter
+        ("AC", "ACUAAY", []),
+    ],
+)
+def test_motifs_are_found(seq, motif, starts):
+    assert find_motif(seq, motif) == starts
+    assert find_motif(one_hot(encode_sequence(seq)), motif) == starts
+
+
+def test_wrong_motif(ax):
+    with pytest.raises(InputError, match="motif 'AC-U': expected IUPAC letters"):
+        mark_motif(ax, "ACU", "AC-U")
+    with pytest.raises(InputError, match="motif ''"):
+        find_motif("ACU", "")
+
+
+def test_marks(ax):
+    ax.set_xlim(-5, 5)
+    assert mark_motif(ax, "UGUAUGUA", "UGUA", first=-4) == [0, 4]
+    assert [t.get_text() for t in ax.texts] == ["UGUA"]  # the second would overlap the first's name
+    mark_span(ax, -20, -10, "outside")
+    assert not ax.lines
+    mark_span(ax, -2, 9, "peak")
+    np.testing.assert_array_equal(ax.lines[0].get_xdata(), [-2.5, 5])
+
+
+@pytest.mark.parametrize(("start", "end"), [(100, 150), (100, 101), (100, 201), (100, 137), (100, 500)])
+def test_peak_span_is_where_the_interval_lies(start, end):
+    length = 150
+    window = np.arange(length) + window_start(start, end, length)
+    inside = (window >= start) & (window < end)
+    for strand, mask in (("+", inside), ("-", inside[::-1])):
+        first, stop = peak_span(start, end, strand, length)
+        expected = np.flatnonzero(mask)
+        assert (first, stop) == (expected[0], expected[-1] + 1)
+
+
+def test_small_helpers():
+    assert runs(np.array([0, 0, 4, 1, 1], np.uint8)) == [(0, 2, 0), (2, 3, 4), (3, 5, 1)]
+    assert runs(np.array([], np.uint8)) == []
+    window = one_hot(encode_sequence("NNACGNUNN"))
+    assert known_span(window) == (2, 7)
+    assert known_span(window, margin=5) == (0, 9)
+    assert known_span(one_hot(encode_sequence("NNN"))) == (0, 3)
+    assert value_limits([np.array([1.0, 2.0])], air=0.5) == (0, 3)
+    assert value_limits([np.array([-1.0])], air=0.5) == (-1.5, 0.5)
+
+
+def test_present_types_keep_the_sum_where_a_type_is_known():
+    region = one_hot(encode_region("i3N"))
+    found = present_types(np.ones((2, 3, 4)), np.stack([region, region]))
+    np.testing.assert_array_equal(found[0], [[4, 0, 0, 0], [0, 0, 4, 0], [0, 0, 0, 0]])
+
+
+def test_ism_letters_are_minus_the_mean_change(rng):
+    seq = one_hot(encode_sequence("AN"))
+    changes = np.array([[0, -0.3, -0.6, 0.3], [1, 1, 1, 1]])
+    np.testing.assert_allclose(ism_letters(changes, seq), [0.2, 0], atol=1e-7)
+
+
+def site_map(rng, label="QKI", **options):
+    seq = one_hot(encode_sequence("N" * 4 + "ACUAACUGUA" + "N" * 6))
+    region = one_hot(encode_region("iiiii" + "3" * 10 + "N" * 5))
+    return SiteMap(label, seq, rng.normal(size=seq.shape), region, rng.normal(size=region.shape), 0.9, **options)
+
+
+def test_site_picture(rng):
+    maps = [site_map(rng), site_map(rng, "PUM2", method="ism")]
+    figure = site_figure(maps, title="chr1:1-2", peak=(5, 12), motif="ACUAAY")
+    logo, region, other, heat = figure.axes[:4]
+    assert logo.get_title(loc="left") == "QKI   p = 0.900"
+    assert logo.get_ylim() == other.get_ylim()
+    assert logo.get_xlim() == (-8.5, 5.5)  # indices 4 to 13 and two more on each side, from the middle 10
+    assert region.get_xlim() == (-10.5, 9.5)
+    assert heat.get_xlim() == logo.get_xlim()
+    heights = letter_scores(maps[0].seq_map, maps[0].seq)
+    assert letters_on(logo)[-6] == pytest.approx(sorted((0, heights[4])), abs=1e-6)
+    apart = site_figure(maps, same_scale=False)
+    assert apart.axes[0].get_ylim() != apart.axes[2].get_ylim()
+    assert figure_bytes(figure, "svg") == figure_bytes(figure, "svg")
+
+
+def test_the_name_of_a_motif_has_room_above_the_letters_of_every_panel(rng):
+    """Also where another task's letters reach far below: the room is a share of the axis they share."""
+    up, down = site_map(rng), site_map(rng, "PUM2")
+    up.seq_map[...] = np.abs(up.seq_map)
+    down.seq_map[...] = -9 * np.abs(down.seq_map)
+    figure = site_figure([up, down], motif="ACUAAY")
+    low, high = figure.axes[0].get_ylim()
+    highest = letter_scores(up.seq_map, up.seq).max()
+    name = next(text for text in figure.axes[0].texts if text.get_text() == "ACUAAY")
+    figure.draw_without_rendering()
+    bottom = figure.axes[0].transData.inverted().transform(name.get_window_extent())[0, 1]
+    assert low < highest < bottom < high
+
+
+def test_every_column_of_profiles_has_its_positions(rng):
+    figure = region_profile_figure({f"T{i}": rng.normal(size=(250, 4)) for i in range(6)}, columns=4)
+    shown = [ax.xaxis.get_tick_params()["labelbottom"] for ax in figure.axes[:6]]
+    assert shown == [False, False, True, True, True, True]
+
+
+def test_mutant_picture_marks_the_changed_bases(rng):
+    wild = site_map(rng, "wild type")
+    changed = wild.seq.copy()
+    changed[6] = [0, 0, 1, 0]
+    mutant = SiteMap("mutant", changed, wild.seq_map, score=0.1)
+    figure = mutant_figure([wild, mutant])
+    assert not figure.axes[0].texts
+    assert [t.get_text() for t in figure.axes[1].texts] == ["U\n▾"]
+    assert figure.axes[1].texts[0].xy[0] == -4
+    assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
+
+
+def test_region_profiles(rng):
+    profiles = {f"t{i}": rng.normal(size=(40, 4)) for i in range(5)}
+    figure = region_profile_figure(profiles, counts=dict.fromkeys(profiles, 1234), smooth=1)
+    shown = [ax for ax in figure.axes if ax.axison]
+    assert [ax.get_title(loc="left") for ax in shown] == [f"t{i} (1,234)" for i in range(5)]
+    np.testing.assert_array_equal(shown[2].lines[1].get_ydata(), profiles["t2"][:, 1])
+    summary = region_summary_figure(np.array([[0.1, -0.2, 0, np.nan]]), ["t0"])
+    assert [t.get_text() for t in summary.axes[0].texts] == ["+0.100", "-0.200"]
+
+
+def test_no_pyplot_figures_are_left(rng):
+    import matplotlib.pyplot as plt
+
+    site_figure([site_map(rng)])
+    assert plt.get_fignums() == []

@@ -1,0 +1,210 @@
+"""Batches: every row once, the same for the same (seed, epoch), and what augmentation may change."""
+
+import numpy as np
+import pytest
+
+from ripe_lib.errors import InputError, UnknownNameError
+from ripe_lib.evaluation.dataset import Dataset
+from ripe_lib.genome.encoding import UNKNOWN
+from tests.support.toy_datasets import write_toy_dataset
+from training.fitting.batches import (
+    AugmentOptions,
+    EpochBatches,
+    augment_rng,
+    cut_windows,
+    fill_flanks,
+    mask_flanks,
+    splice_windows,
+)
+from training.fitting.losses import MASKED, POSITIVE, label_codes
+from training.fitting.sampling import SamplingOptions, row_shares
+
+
+@pytest.fixture
+def dataset(tmp_path, rng):
+    return Dataset(write_toy_dataset(tmp_path / "toy.h5", rng, n=300, margin=30, sources=("clip31", "rbp24")))
+
+
+def batches(dataset, **options):
+    codes = np.arange(len(dataset), dtype=np.uint16)[:, None]  # the row's number travels with it
+    return EpochBatches(dataset, dataset.indices("train"), codes, 32, AugmentOptions(**options), seed=3)
+
+
+def collect(maker, epoch):
+    parts = list(maker.epoch(epoch))
+    assert len(parts) == len(maker)
+    return [np.concatenate(p) for p in zip(*parts, strict=True)]
+
+
+def test_plain_batches_are_the_shuffled_centred_rows(dataset):
+    seq, region, rows = collect(batches(dataset), 1)
+    assert sorted(rows[:, 0]) == dataset.indices("train").tolist()
+    assert rows[:, 0].tolist() != dataset.indices("train").tolist()
+    expected_seq, expected_region = dataset.centred_codes(slice(None))
+    np.testing.assert_array_equal(seq, expected_seq[rows[:, 0]])
+    np.testing.assert_array_equal(region, expected_region[rows[:, 0]])
+
+
+def test_epochs_differ_and_repeat(dataset):
+    maker = batches(dataset, jitter=30, flank_mask=0.5, region_dropout=0.3)
+    first, again, second = collect(maker, 1), collect(maker, 1), collect(maker, 2)
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (first[2] != second[2]).any()
+
+
+def test_jitter_is_a_shift_of_both_tracks_within_the_margin(dataset):
+    maker = batches(dataset, jitter=30)
+    seq, region, rows = collect(maker, 4)
+    shifts = []
+    for s, r, row in zip(seq, region, rows[:, 0], strict=True):
+        whole_seq, whole_region = dataset.seq_codes([row])[0], dataset.region_codes([row])[0]
+        (first,) = [f for f in range(61) if (whole_seq[f : f + 150] == s).all()]
+        np.testing.assert_array_equal(whole_region[first : first + 250], r)
+        shifts.append(first - 30)
+    assert min(shifts) < -24
+    assert max(shifts) > 24
+
+
+def test_site_jitter_moves_rows_with_flanks_only_and_before_masking(tmp_path, rng):
+    path = write_toy_dataset(tmp_path / "toy.h5", rng, n=300, margin=30)
+    dataset = Dataset(path)
+    whole = dataset.seq_codes(slice(None)).copy()
+    whole[::2] = mask_flanks(whole, np.ones(300, dtype=bool))[::2]  # every other row is a ready 101-nt window
+    dataset._seq = whole
+    seq, _, rows = collect(batches(dataset, site_jitter=30, flank_mask=1.0), 2)
+    assert ((seq[:, 24:125] != UNKNOWN).all(axis=1) & (seq[:, :24] == UNKNOWN).all(axis=1)).all()
+    shifts = []
+    for s, row in zip(seq[:, 24:125], rows[:, 0], strict=True):
+        (first,) = [f for f in range(110) if (whole[row, f : f + 101] == s).all()]
+        assert row % 2 or first == 54
+        shifts.append(first - 54)
+    assert min(shifts) < -24
+    assert max(shifts) > 24
+
+
+def test_masks_are_as_frequent_in_either_source(dataset):
+    maker = batches(dataset, flank_mask=0.5, region_dropout=0.25)
+    masked, dropped = [], []
+    for epoch in range(20):
+        seq, region, rows = collect(maker, epoch)
+        source = dataset.source_index[rows[:, 0]]
+        cut = (seq[:, :24] == UNKNOWN).all(axis=1) & (seq[:, 125:] == UNKNOWN).all(axis=1)
+        assert ((seq[:, 24:125] != UNKNOWN).all(axis=1)).all()
+        gone = (region == UNKNOWN).all(axis=1)
+        masked.append([cut[source == s].mean() for s in (0, 1)])
+        dropped.append([gone[source == s].mean() for s in (0, 1)])
+        known = ~cut & ~gone & (source == 0)
+        assert (region[known] != UNKNOWN).all()
+    np.testing.assert_allclose(np.mean(masked, axis=0), [0.5, 0.5], atol=0.05)
+    np.testing.assert_allclose(np.mean(dropped, axis=0), [0.25, 1.0], atol=0.05)
+
+
+def test_a_masked_site_with_flanks_looks_like_a_ready_window():
+    codes = np.zeros((2, 230), dtype=np.uint8)
+    masked = mask_flanks(codes, np.array([True, False]))
+    assert (masked[0] == UNKNOWN).sum() == 230 - 101
+    windows = cut_windows(masked, 150, 40, np.array([0, 5]))
+    assert np.flatnonzero(windows[0] != UNKNOWN).tolist() == list(range(24, 125))
+    assert (windows[1] == 0).all()
+
+
+def test_region_flanks_can_be_masked_apart(dataset):
+    _, region, rows = collect(batches(dataset, flank_mask=0.0, region_flank_mask=1.0), 0)
+    own = dataset.source_index[rows[:, 0]] == 0
+    assert ((region[own] != UNKNOWN).sum(axis=1) == 101).all()
+
+
+def test_filled_flanks_keep_the_known_bases_and_the_composition(rng):
+    seq = np.full((3, 1000), UNKNOWN, dtype=np.uint8)
+    seq[0, 400:600] = rng.choice([0, 3], 200, p=[0.8, 0.2])
+    seq[1, 300:500] = 2
+    filled = fill_flanks(seq, np.array([True, False, True]), rng)
+    assert (filled[0] != UNKNOWN).all()
+    assert (filled[0, 400:600] == seq[0, 400:600]).all()
+    assert set(np.unique(filled[0])) == {0, 3}
+    assert (filled[0] == 0).mean() == pytest.approx((seq[0, 400:600] == 0).mean(), abs=0.05)
+    np.testing.assert_array_equal(filled[1:], seq[1:])  # not chosen; nothing known
+
+
+def test_borrowed_regions_leave_labels_of_tasks_without_regions_only(dataset):
+    """Source 1 has no region types; only task 1 is unknown to source 0."""
+    codes = np.zeros((len(dataset), 2), dtype=np.uint8)
+    codes[:, 1] = 1
+    rows = dataset.indices("train")
+    options = AugmentOptions(borrow_region=0.5)
+    maker = EpochBatches(dataset, rows, codes, 32, options, seed=3, region_tasks=np.array([True, False]))
+    _, region, labels = collect(maker, 1)
+    known = (region != UNKNOWN).any(axis=1)
+    source = dataset.source_index[augment_rng(3, 1).permutation(rows)]
+    borrowed = known & (source == 1)
+    assert 0.35 < borrowed[source == 1].mean() < 0.65
+    assert known[source == 0].all()
+    assert (labels[borrowed] == [MASKED, 1]).all()
+    assert (labels[~borrowed] == [0, 1]).all()
+    assert (codes == [0, 1]).all()  # the data set's own labels stay
+
+
+def test_spliced_windows_are_two_rows_joined_at_one_nucleotide_and_have_no_labels(dataset, rng):
+    n, length, region_length = 400, 150, 250
+    seq = np.repeat(np.arange(n, dtype=np.uint16)[:, None], length, axis=1)  # every base says which row it is of
+    region = np.repeat(np.arange(n, dtype=np.uint16)[:, None], region_length, axis=1)
+    mixed, mixed_region, spliced = splice_windows(seq, region, 0.4, rng)
+    assert 0.3 < spliced.mean() < 0.5
+    for row in range(n):
+        own, own_region = mixed[row] == row, mixed_region[row] == row
+        if not spliced[row] or own.all():  # a row can meet itself
+            assert own.all()
+            assert own_region.all()
+            continue
+        place = int(own.sum())
+        assert 30 <= place <= 120
+        np.testing.assert_array_equal(own, np.arange(length) < place)
+        np.testing.assert_array_equal(own_region, np.arange(region_length) < place + 50)
+        assert np.unique(mixed[row, place:]).tolist() == np.unique(mixed_region[row, place + 50 :]).tolist()
+    plain, _, rows = collect(batches(dataset, splice=0.0), 1)
+    cut, _, labels = collect(batches(dataset, splice=0.5), 1)
+    same = labels[:, 0] != MASKED
+    assert 0.35 < same.mean() < 0.65
+    np.testing.assert_array_equal(labels[same], rows[same])
+    np.testing.assert_array_equal(cut[same], plain[same])
+    assert (cut[~same] != plain[~same]).any(axis=1).mean() > 0.9
+
+
+def test_wrong_options(dataset):
+    with pytest.raises(InputError, match=r"jitter 31 is larger than the margin of .*toy\.h5 \(30\)"):
+        batches(dataset, jitter=31)
+    with pytest.raises(InputError, match="chances from 0 to 1"):
+        AugmentOptions(flank_mask=1.5)
+
+
+def test_epoch_generators_are_apart():
+    draws = {augment_rng(seed, epoch).integers(1 << 62) for seed in range(5) for epoch in range(5)}
+    assert len(draws) == 25
+
+
+def test_each_epoch_draws_all_sites_and_a_fresh_share_of_the_background(dataset):
+    shares = row_shares(dataset, SamplingOptions(background=0.25))
+    codes = label_codes(dataset.labels, dataset.source_index, dataset.source_has_task, soft_unknown=False)
+    sites = (dataset.labels == 1).any(axis=1)
+    batches = EpochBatches(dataset, np.arange(len(codes)), codes, 16, AugmentOptions(), 3, share=shares)
+    for number in (1, 2):
+        drawn = [labels for *_, labels in batches.epoch(number)]
+        assert len(drawn) == len(batches)
+        n_sites = sum(int((labels == POSITIVE).any(axis=1).sum()) for labels in drawn)
+        assert n_sites == sites.sum()
+        assert sum(map(len, drawn)) == n_sites + round(0.25 * (~sites).sum()) == batches.n_rows
+    draws = [np.concatenate([seq for seq, *_ in batches.epoch(number)]) for number in (1, 2)]
+    assert {s.tobytes() for s in draws[0]} != {s.tobytes() for s in draws[1]}
+
+
+def test_a_source_can_be_drawn_less(dataset):
+    name = dataset.sources[0]
+    shares = row_shares(dataset, SamplingOptions(sources={name: 0.5}))
+    of_source = dataset.source_index == 0
+    assert (shares[of_source] == 0.5).all()
+    assert (shares[~of_source] == 1).all()
+    with pytest.raises(UnknownNameError, match="unknown source 'nosuch'"):
+        row_shares(dataset, SamplingOptions(sources={"nosuch": 0.5}))
+    with pytest.raises(InputError, match="expected a share above 0"):
+        SamplingOptions(sources={name: 2.0})

@@ -1,0 +1,139 @@
+"""Numbers in cards and documents are those of the result files."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ripe_lib.errors import InputError, MissingFileError, UnknownNameError
+from ripe_lib.network.catalogue import catalogue
+from training.publishing import cards
+
+DOCUMENTS = [cards.ROOT / "README.md", *sorted((cards.ROOT / "docs").glob("*.md"))]
+MODELS = sorted((cards.ROOT / "kipoi_models" / "DeepRiPe").glob("*/metrics.tsv"))
+
+
+@pytest.fixture
+def results(tmp_path):
+    folder = tmp_path / "kipoi_models" / "DeepRiPe" / "parclip_low"
+    folder.mkdir(parents=True)
+    pd.DataFrame(
+        {
+            "task": ["A", "B"],
+            "n": [10, 5],
+            "n_pos": [4, 5],
+            "n_neg": [6, 0],
+            "auroc": [0.91234, np.nan],
+            "auroc_low": [0.8, np.nan],
+            "auroc_high": [0.95, np.nan],
+            "ap": [0.7, np.nan],
+            "ap_low": [0.6, np.nan],
+            "ap_high": [0.8, np.nan],
+            "ece": [0.0314, np.nan],
+            "reason": ["", "no negative"],
+        }
+    ).to_csv(folder / "metrics.tsv", sep="\t", index=False)
+    tables = tmp_path / "docs" / "results" / "study_toy" / "tables"
+    tables.mkdir(parents=True)
+    pd.DataFrame(
+        {
+            "comparison": ["region types"] * 2,
+            "first": ["multitask"] * 2,
+            "second": ["sequence_only"] * 2,
+            "negatives": ["own", "other"],
+            "measure": ["auroc"] * 2,
+            "n_tasks": [3, 3],
+            "mean_first": [0.9, 0.8],
+            "mean_second": [0.85, 0.8],
+            "mean_difference": [0.05, 0.0],
+            "median_difference": [0.04, 0.0],
+            "n_better": [3, 0],
+            "n_worse": [0, 0],
+            "wilcoxon_p": [0.25, np.nan],
+        }
+    ).to_csv(tables / "tests.csv", index=False)
+    return tmp_path
+
+
+def test_tables_show_the_files_numbers(results):
+    text = cards.table_for("tasks parclip_low", results)
+    assert "| A | 4 | 6 | 0.912 (0.800 to 0.950) | 0.700 (0.600 to 0.800) | 0.031 |" in text
+    assert "| B | 5 | 0 | – | – | – |" in text
+    assert "| `DeepRiPe/parclip_low` | 2 | towers" in cards.table_for("models", results)
+    text = cards.table_for("study toy tests", results)
+    assert (
+        "| region types | multitask | sequence_only | own | AUROC | 0.900 | 0.850 | +0.0500 | 3 of 3 | 0.25 |" in text
+    )
+    assert text.count("region types") == 2  # against its own negatives, and against other sites
+
+
+def test_documents_are_filled_in_place_and_twice_changes_nothing(results):
+    document = "# Title\n\n<!-- table: models -->\nold numbers 0.5\n<!-- end table -->\n\nText 0.5 stays.\n"
+    filled = cards.fill(document, results)
+    assert "old numbers" not in filled
+    assert filled.startswith("# Title\n\n<!-- table: models -->\n\n| model |")
+    assert filled.endswith("<!-- end table -->\n\nText 0.5 stays.\n")
+    assert cards.fill(filled, results) == filled
+    assert cards.fill("no markers\n", results) == "no markers\n"
+
+
+def test_wrong_markers(results):
+    with pytest.raises(UnknownNameError, match=r"unknown table 'model'\. Did you mean 'models'"):
+        cards.table_for("model", results)
+    with pytest.raises(UnknownNameError, match="unknown shipped model 'clip'"):
+        cards.table_for("tasks clip", results)
+    with pytest.raises(MissingFileError, match="ripe-train publish"):
+        cards.table_for("tasks clip31", results)
+    with pytest.raises(MissingFileError, match="ripe-train study"):
+        cards.table_for("study toy arms", results)
+    with pytest.raises(UnknownNameError, match="unknown study table 'test'"):
+        cards.table_for("study toy test", results)
+    with pytest.raises(InputError, match="expected 1 words after 'tasks', got 0"):
+        cards.table_for("tasks", results)
+    with pytest.raises(InputError, match="expected '<!-- end table -->'"):
+        cards.fill("<!-- table: models -->\n", results)
+
+
+def test_command_says_what_is_out_of_date(results, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cards, "fill", lambda text: text.replace("old", "new"))
+    document = tmp_path / "a.md"
+    document.write_text("old\n")
+    assert cards.main([str(document), "--check"]) == 1
+    assert document.read_text() == "old\n"
+    assert cards.main([str(document)]) == 0
+    assert document.read_text() == "new\n"
+    assert cards.main([str(document), "--check"]) == 0
+    capsys.readouterr()
+    assert cards.main([str(tmp_path / "none.md")]) == 2
+    assert "none.md: no such document" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
+def test_the_projects_documents_are_up_to_date(path):
+    text = path.read_text(encoding="utf-8")
+    assert cards.fill(text) == text, f"run: python -m training.publishing.cards {path}"
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda p: p.parent.name)
+def test_model_cards_and_catalogue_hold_the_measured_numbers(path):
+    metrics = pd.read_csv(path, sep="\t")
+    name = f"DeepRiPe/{path.parent.name}"
+    card = (path.parent / "model_card.md").read_text(encoding="utf-8")
+    entries = catalogue().tasks[name]
+    assert [entry.task for entry in entries] == list(metrics["task"])
+    for entry, row in zip(entries, metrics.to_dict("records"), strict=True):
+        line = next(text for text in card.splitlines() if text.startswith(f"| {row['task']} |"))
+        shown = re.findall(r"\d\.\d{3}|–", line)
+        keys = ["auroc", "auroc_low", "auroc_high", "ap", "ap_low", "ap_high", "ece"]
+        expected = ["–" if pd.isna(row[key]) else f"{row[key]:.3f}" for key in keys]
+        assert [number for number in shown if number != "–"] == [number for number in expected if number != "–"], line
+        for key in ("auroc", "ap", "ece"):
+            value = getattr(entry, key)
+            assert (value is None) == pd.isna(row[key])
+            assert value is None or value == pytest.approx(row[key], abs=6e-5)
+    means = re.search(r"Mean AUROC (\d\.\d{3}).*?mean average precision (\d\.\d{3})", card, re.DOTALL)
+    assert means is not None
+    for shown, key in zip(means.groups(), ("auroc", "ap"), strict=True):
+        assert float(shown) == pytest.approx(metrics[key].mean(), abs=5.1e-4)
+        assert getattr(catalogue().models[name], key) == pytest.approx(metrics[key].mean(), abs=6e-5)

@@ -1,0 +1,396 @@
+"""Files of scored variants: formats agree with the table, runs resume, errors are one line."""
+
+import gzip
+import os
+import shutil
+import sys
+
+import numpy as np
+import pandas as pd
+import pysam
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import ripe_lib
+from ripe_lib.cli.main import main
+from ripe_lib.errors import InputError, UnknownNameError
+from ripe_lib.output.decimals import decimal_rows, plain_decimal_rows
+from ripe_lib.variants import VariantOptions
+from ripe_lib.variants import output as variant_output
+from ripe_lib.variants.format import OutputFormat, bgzf
+from ripe_lib.variants.output import write_scores as really_write_scores
+from ripe_lib.variants.peaks import Peaks
+from ripe_lib.variants.worker import RowFilter, VariantJob
+from tests.support.toy_genome import ToyGenome
+from tests.support.toy_models import random_model
+from tests.support.variant_files import FASTA, GTF, VCF, random_vcf, write_model
+
+ROUNDED = 6e-7
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory):
+    return write_model(random_model(), tmp_path_factory.mktemp("models") / "toy")
+
+
+@pytest.fixture(scope="module")
+def model(model_dir):
+    return ripe_lib.load_model(model_dir)
+
+
+@pytest.fixture(scope="module")
+def table(model):
+    tables = ripe_lib.score_variants(model, VCF, fasta_file=FASTA, gtf_file=GTF)
+    return pd.concat(tables, ignore_index=True)
+
+
+def job(model_dir, out, vcf=VCF, *, options=None, rows=None, layout=None, top=0, **other):
+    return VariantJob(
+        vcf_file=str(vcf),
+        fasta_file=str(FASTA),
+        gtf_file=str(GTF),
+        models=(str(model_dir),),
+        options=options or VariantOptions(),
+        out=OutputFormat.of(out, layout, top),
+        rows=rows or RowFilter(),
+        **other,
+    )
+
+
+@pytest.fixture(scope="module")
+def write_scores(model):
+    """As the function, with a model that is loaded and compiled already."""
+    return lambda *arguments, **options: really_write_scores(*arguments, models=[model], **options)
+
+
+def read_tsv(path):
+    return pd.read_csv(path, sep="\t", keep_default_na=False, na_values={}, dtype=str)
+
+
+def numbers(frame):
+    return frame.replace("", "nan").astype(float).to_numpy()
+
+
+@pytest.mark.parametrize("name", ["x.tsv", "x.tsv.gz"])
+def test_tsv_is_the_table(tmp_path, model_dir, table, name, write_scores):
+    summary = write_scores(job(model_dir, name), tmp_path / name, chunk_size=20)
+    found = read_tsv(tmp_path / name)
+    assert list(found.columns) == list(table.columns)
+    assert found.iloc[:, :9].astype(str).equals(table.iloc[:, :9].astype(str))
+    np.testing.assert_allclose(numbers(found.iloc[:, 9:]), table.iloc[:, 9:].to_numpy(), atol=4e-6)
+    assert summary.n_rows == len(table)
+    assert summary.status["ok"] == (table["status"] == "ok").sum()
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_parquet_is_the_table(tmp_path, model_dir, table, write_scores):
+    write_scores(job(model_dir, "x.parquet"), tmp_path / "x.parquet", chunk_size=20)
+    found = pd.read_parquet(tmp_path / "x.parquet")
+    assert list(found.columns) == list(table.columns)
+    assert found.iloc[:, :9].equals(table.iloc[:, :9])
+    assert (found.dtypes.iloc[9:] == np.float32).all()
+    np.testing.assert_allclose(found.iloc[:, 9:], table.iloc[:, 9:], atol=4e-6)
+
+
+def vcf_entries(lines, key):
+    """Per record: the entries of one INFO field."""
+    for line in lines:
+        info = dict(part.partition("=")[::2] for part in line.split("\t")[7].split(";"))
+        yield [entry.split("|") for entry in info[key].split(",")] if key in info else []
+
+
+@pytest.mark.parametrize("name", ["x.vcf", "x.vcf.gz"])
+def test_vcf_keeps_its_records_and_gains_entries(tmp_path, model_dir, model, table, name, write_scores):
+    write_scores(job(model_dir, name), tmp_path / name, chunk_size=20)
+    content = (tmp_path / name).read_bytes()
+    lines = (gzip.decompress(content) if name.endswith("gz") else content).decode().splitlines()
+    before = VCF.read_text().splitlines()
+    body = [line for line in lines if line[0] != "#"]
+    original = [line for line in before if line[0] != "#"]
+    assert [line.split("\t")[:7] for line in body] == [line.split("\t")[:7] for line in original]
+    for line, old in zip(body, original, strict=True):
+        assert line.split("\t")[7].startswith(old.split("\t")[7] + ";")
+    assert [line for line in before if line[:2] == "##"] == [
+        line for line in lines if line in before and line[:2] == "##"
+    ]
+    described = next(line for line in lines if line.startswith("##INFO=<ID=DeepRiPe_toy,Number=.,Type=String,"))
+    columns = described.split("Format: ")[1].rstrip('">').split("|")
+    assert columns[:5] == ["ALLELE", "STRAND", "GENES", "REGION_TYPE", "STATUS"]
+    assert columns[5] == f"{model.tasks[0]}.ref"
+    entries = [entry for record in vcf_entries(body, "DeepRiPe_toy") for entry in record]
+    assert len(entries) == len(table)
+    for entry, (_, row) in zip(entries, table.iterrows(), strict=True):
+        named = dict(zip(columns, entry, strict=True))
+        assert named["STRAND"] == row["strand"]
+        assert named["STATUS"] == row["status"]
+        assert named["GENES"] == row["genes"].replace(",", "&")
+        if row["status"] == "ok":
+            assert named["ALLELE"] == row["alt"]
+            assert float(named[f"{model.tasks[1]}.delta"]) == pytest.approx(row[f"{model.tasks[1]}.delta"], abs=4e-6)
+        else:
+            assert set(entry[5:]) == {""}
+    # A strict reader takes it.
+    with pysam.VariantFile(str(tmp_path / name)) as strict:
+        assert sum(1 for _ in strict) == len(original)
+
+
+def test_vcf_gz_is_indexed_if_sorted(tmp_path, model_dir, write_scores):
+    vcf = random_vcf(tmp_path / "in.vcf", 40)
+    summary = write_scores(job(model_dir, "x.vcf.gz", vcf), tmp_path / "x.vcf.gz", chunk_size=7)
+    assert summary.index == str(tmp_path / "x.vcf.gz.tbi")
+    with pysam.TabixFile(str(tmp_path / "x.vcf.gz")) as indexed:
+        assert len(list(indexed.fetch("chr2"))) == 20
+    lines = vcf.read_text().splitlines(keepends=True)
+    vcf.write_text("".join([*lines[:-20], *reversed(lines[-20:])]))
+    summary = write_scores(job(model_dir, "x.vcf.gz", vcf), tmp_path / "x.vcf.gz", chunk_size=7)
+    assert summary.index is None
+    assert not (tmp_path / "x.vcf.gz.tbi").exists()
+
+
+@pytest.mark.parametrize("name", ["x.tsv", "x.vcf.gz", "x.parquet"])
+def test_an_interrupted_run_continues_and_gives_the_same_bytes(tmp_path, model_dir, monkeypatch, name, write_scores):
+    vcf = random_vcf(tmp_path / "in.vcf", 60)
+    write_scores(job(model_dir, name, vcf), tmp_path / f"whole-{name}", chunk_size=11)
+    computed = []
+    real = variant_output.score_part
+
+    def failing(worker, chunk, path):
+        if len(computed) == 3:
+            raise KeyboardInterrupt
+        computed.append(chunk.index)
+        real(worker, chunk, path)
+
+    monkeypatch.setattr(variant_output, "score_part", failing)
+    with pytest.raises(KeyboardInterrupt):
+        write_scores(job(model_dir, name, vcf), tmp_path / name, chunk_size=11)
+    assert not (tmp_path / name).exists()
+
+    def counting(worker, chunk, path):
+        computed.append(chunk.index)
+        real(worker, chunk, path)
+
+    monkeypatch.setattr(variant_output, "score_part", counting)
+    write_scores(job(model_dir, name, vcf), tmp_path / name, chunk_size=11)
+    assert computed == [0, 1, 2, 3, 4, 5]
+    assert (tmp_path / name).read_bytes() == (tmp_path / f"whole-{name}").read_bytes()
+    # Another option is another job.
+    computed.clear()
+    write_scores(job(model_dir, name, vcf, options=VariantOptions(region="none")), tmp_path / name, chunk_size=11)
+    assert len(computed) == 6
+
+
+def test_filters(tmp_path, model_dir, model, table, write_scores):
+    task = model.tasks[1]
+    out = tmp_path / "x.tsv"
+    write_scores(job(model_dir, out, rows=RowFilter(tasks=(task,), min_delta=1e-3)), out)
+    found = read_tsv(out)
+    wanted = table[table[f"{task}.delta"].abs() >= 1e-3]
+    assert 0 < len(wanted) < len(table)
+    assert list(found["id"]) == list(wanted["id"])
+    assert list(found.columns[9:]) == [f"{task}.{f}" for f in ("ref", "alt", "delta", "delta_logit")]
+    write_scores(job(model_dir, out, rows=RowFilter(region_types=("3UTR", "intron"))), out)
+    assert set(read_tsv(out)["region_type"]) == {"3UTR", "intron"}
+    peaks = tmp_path / "p.bed"
+    peaks.write_text("chr1\t2080\t2090\tp\t0\t+\nchr1\t2400\t2410\tp\t0\t-\nchrOther\t0\t5\n")
+    write_scores(job(model_dir, out, rows=RowFilter(peaks_file=str(peaks))), out)
+    assert list(read_tsv(out)["pos"]) == ["2087"]
+    # A VCF keeps all records.
+    write_scores(job(model_dir, "x.vcf", rows=RowFilter(region_types=("CDS",))), tmp_path / "x.vcf")
+    body = [line for line in (tmp_path / "x.vcf").read_text().splitlines() if line[0] != "#"]
+    assert len(body) == table["id"].nunique()
+    entries = [entry for record in vcf_entries(body, "DeepRiPe_toy") for entry in record]
+    assert {entry[3] for entry in entries} == {"CDS"}
+
+
+def test_long_layout_and_top_tasks(tmp_path, model_dir, model, table, write_scores):
+    out = tmp_path / "x.tsv"
+    write_scores(job(model_dir, out, layout="long"), out)
+    found = read_tsv(out)
+    ok = (table["status"] == "ok").sum()
+    assert len(found) == ok * len(model.tasks) + (len(table) - ok)
+    assert list(found.columns[9:]) == ["task", "ref_probability", "alt_probability", "delta", "delta_logit"]
+    write_scores(job(model_dir, "x.parquet", top=1), tmp_path / "x.parquet")
+    top = pd.read_parquet(tmp_path / "x.parquet")
+    deltas = table[[f"{t}.delta" for t in model.tasks]].to_numpy()
+    rows = (table["status"] == "ok").to_numpy()
+    strongest = np.abs(deltas[rows]).argmax(axis=1)
+    assert list(top.loc[top["status"] == "ok", "task"]) == [model.tasks[i] for i in strongest]
+    np.testing.assert_allclose(
+        top.loc[top["status"] == "ok", "delta"], deltas[rows][np.arange(rows.sum()), strongest], atol=4e-6
+    )
+
+
+def test_biobank_layout(tmp_path, model_dir, model, write_scores):
+    out = tmp_path / "x.csv.gz"
+    write_scores(job(model_dir, out, layout="biobank", options=VariantOptions(shifts=4)), out)
+    found = pd.read_csv(out)
+    assert list(found.columns) == ["chr", "pos", "Uploaded_variant", "ref", "alt", *model.tasks]
+    table = pd.concat(ripe_lib.score_variants(model, VCF, fasta_file=FASTA, gtf_file=GTF, shifts=4), ignore_index=True)
+    one_per_alt = table.groupby(["id", "alt"], sort=False)
+    assert len(found) == one_per_alt.ngroups
+    for (_, group), (_, row) in zip(one_per_alt, found.iterrows(), strict=True):
+        deltas = group[[f"{t}.delta" for t in model.tasks]].to_numpy()
+        best = deltas[np.abs(deltas).argmax(axis=0), range(len(model.tasks))] if len(group) > 1 else deltas[0]
+        np.testing.assert_allclose(row[model.tasks].to_numpy(float), best, atol=4e-6)
+
+
+def test_suffix_decides_and_mistakes_are_told():
+    assert OutputFormat.of("A.VCF.GZ") == OutputFormat("vcf", True)
+    assert OutputFormat.of("a.csv.gz") == OutputFormat("csv", True, "biobank")
+    for name, layout, top, message in (
+        ("x.txt", None, 0, "expected an output name that ends in"),
+        ("x.tsv", "biobank", 0, "for the biobank layout"),
+        ("x.csv", "wide", 0, "for the biobank layout"),
+        ("x.vcf", None, 3, "a VCF has no long layout"),
+        ("x.tsv", "wide", 3, "need the long layout"),
+    ):
+        with pytest.raises(InputError, match=message):
+            OutputFormat.of(name, layout, top)
+    with pytest.raises(UnknownNameError, match="unknown region type 'utr3'"):
+        RowFilter(region_types=("utr3",))
+
+
+@given(
+    st.lists(
+        st.one_of(st.floats(width=32), st.floats(-20, 20, width=32), st.integers(-50, 50).map(lambda n: n / 2**24)),
+        min_size=12,
+        max_size=12,
+    )
+)
+@example([0.0, -0.0, 0.5, -5e-7, 9.9999995, 999999.9, 1e6, 123456789.0, 9.99e11, 2e12, float("inf"), float("nan")])
+@settings(deadline=None)
+def test_decimals_are_those_of_python(numbers_given):
+    values = np.array(numbers_given, dtype=np.float32).reshape(3, 4)
+    assert decimal_rows(values, "|") == plain_decimal_rows(values, "|")
+
+
+def test_decimals_without_numba(monkeypatch):
+    values = np.array([[0.25, np.nan, -1e-9]], dtype=np.float32)
+    monkeypatch.setitem(sys.modules, "ripe_lib.output.decimal_loop", None)
+    assert decimal_rows(values, ",") == ["0.250000,,0.000000"]
+    assert decimal_rows(values[:, :0], ",") == [""]
+
+
+def test_no_decimals():
+    assert decimal_rows(np.zeros((2, 0), dtype=np.float32), ",") == ["", ""]
+    assert decimal_rows(np.zeros((0, 2), dtype=np.float32), ",") == []
+
+
+@pytest.mark.parametrize("repeated", [True, False], ids=["repeats", "digits"])
+def test_compression_looks_for_repeats_where_there_are_some(repeated, rng):
+    text = b"0/0:35\t" * 40_000 if repeated else b"|".join(b"%.6f" % x for x in rng.random(40_000))
+    packed = bgzf(text)
+    assert gzip.decompress(packed) == text
+    assert len(packed) < len(text) * (0.02 if repeated else 0.6)
+
+
+def test_bgzf_blocks_are_bgzf(tmp_path):
+    data = np.random.default_rng(0).bytes(200_000) + b"A" * 200_000
+    from ripe_lib.genome.vcf import BGZF_END
+
+    (tmp_path / "x.gz").write_bytes(bgzf(data[:150_000]) + bgzf(data[150_000:]) + BGZF_END)
+    with pysam.BGZFile(str(tmp_path / "x.gz")) as packed:
+        assert packed.read() == data
+    assert gzip.decompress((tmp_path / "x.gz").read_bytes()) == data
+
+
+def test_peaks_merge_and_respect_strand(tmp_path, rng):
+    rows = [(int(s), int(s + rng.integers(1, 40)), rng.choice(["+", "-", "."])) for s in rng.integers(0, 900, 30)]
+    (tmp_path / "p.bed").write_text("".join(f"c\t{s}\t{e}\tx\t0\t{t}\n" for s, e, t in rows))
+    peaks = Peaks(tmp_path / "p.bed", ToyGenome(c="A" * 1000))
+    start = rng.integers(0, 990, 300)
+    end = start + rng.integers(1, 9, 300)
+    minus = rng.random(300) < 0.5
+    found = peaks.overlap(np.full(300, "c", dtype=object), start, end, minus)
+    for i in range(300):
+        sign = "-" if minus[i] else "+"
+        assert found[i] == any(s < end[i] and start[i] < e and t in (sign, ".") for s, e, t in rows)
+    assert not peaks.overlap(np.full(300, "d", dtype=object), start, end, minus).any()
+
+
+# --- the command ---------------------------------------------------------------------------------------------------
+
+
+def command(*arguments):
+    return main(["score-variants", *map(str, arguments)])
+
+
+def usual(model_dir, out, vcf=VCF):
+    return [vcf, "--fasta", FASTA, "--gtf", GTF, "--model", model_dir, "-o", out]
+
+
+def test_command(tmp_path, model_dir, table, capsys):
+    out = tmp_path / "x.tsv"
+    assert command(*usual(model_dir, out)) == 0
+    assert len(read_tsv(out)) == len(table)
+    error = capsys.readouterr().err
+    assert f"{(table['status'] == 'ok').sum()} rows scored" in error
+    assert "1 ref_mismatch (REF is not what the FASTA has there)" in error
+
+
+def one_line(capsys):
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+def test_wrong_inputs_are_one_line_and_exit_2(tmp_path, model_dir, capsys):
+    broken = tmp_path / "broken.vcf"
+    broken.write_text("chr1\t5\t.\tA\tG\n")
+    assert command(*usual(model_dir, tmp_path / "o.tsv", broken)) == 2
+    assert "expected a VCF header" in one_line(capsys)
+    assert command(*usual(model_dir, tmp_path / "o.tsv", tmp_path / "absent.vcf")) == 2
+    assert "no such file" in one_line(capsys)
+    assert command(*usual(model_dir, tmp_path / "nowhere" / "o.tsv")) == 2
+    assert "nowhere" in one_line(capsys)
+    assert command(*usual(model_dir, tmp_path / "o.tsv"), "--tasks", "QKI_PARCLP") == 2
+    assert "Did you mean 'QKI_PARCLIP'" in one_line(capsys)
+    assert not list(tmp_path.glob("o.tsv*"))
+
+
+def test_fasta_of_another_assembly_stops_unless_forced(tmp_path, model_dir, capsys):
+    vcf = random_vcf(tmp_path / "in.vcf", 400)
+    other = tmp_path / "other.fa"
+    lines = FASTA.read_text().splitlines()
+    other.write_text("\n".join(line if line[0] == ">" else line[::-1] for line in lines) + "\n")
+    arguments = usual(model_dir, tmp_path / "o.tsv", vcf)
+    arguments[2] = other
+    assert command(*arguments) == 2
+    assert "Is the FASTA of another assembly?" in one_line(capsys)
+    assert not (tmp_path / "o.tsv").exists()
+    assert command(*arguments, "--force", "--quiet") == 0
+    assert (read_tsv(tmp_path / "o.tsv")["status"] == "ref_mismatch").sum() > 100
+    # Few mismatches are rows, not an error.
+    few = [line for line in vcf.read_text().splitlines() if line[0] == "#" or line.startswith("chr1")]
+    (tmp_path / "few.vcf").write_text("\n".join(few[:60]) + "\n")
+    arguments[0] = tmp_path / "few.vcf"
+    assert command(*arguments, "--quiet") == 0
+
+
+def test_a_full_disk_is_one_line_and_keeps_what_was_done(tmp_path, model_dir, capsys, monkeypatch):
+    vcf = random_vcf(tmp_path / "in.vcf", 40)
+    real = variant_output._write_part
+    calls = []
+
+    def full(path, content, summary):
+        calls.append(path)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device", str(path))
+        real(path, content, summary)
+
+    monkeypatch.setattr(variant_output, "_write_part", full)
+    arguments = [*usual(model_dir, tmp_path / "o.tsv", vcf), "--chunk-size", "10"]
+    assert command(*arguments) == 2
+    assert "No space left on device" in one_line(capsys)
+    monkeypatch.setattr(variant_output, "_write_part", real)
+    assert command(*arguments, "--quiet") == 0
+    shutil.copy(tmp_path / "o.tsv", tmp_path / "resumed.tsv")
+    assert command(*arguments, "--quiet") == 0
+    assert (tmp_path / "resumed.tsv").read_bytes() == (tmp_path / "o.tsv").read_bytes()
+
+
+def test_no_gtf_warns_once(model):
+    with pytest.warns(UserWarning, match="plus strand"):
+        tables = ripe_lib.score_variants(model, VCF, fasta_file=FASTA)
+    assert set(pd.concat(tables)["strand"]) == {"+", "."}

@@ -1,0 +1,1 @@
+"""From peaks, tables or the authors' files to a data set."""

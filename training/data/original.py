@@ -1,0 +1,149 @@
+"""The authors' HDF5 data sets (``train_in_seq`` ...) -> this library's format.
+
+Layout (PAPER: supplementary data): for ``train``, ``valid`` and ``test``: ``<split>_in_seq`` (n, 4, L) one-hot A C G T,
+``<split>_in_region`` (n, 4, R) one-hot intron, CDS, 3'UTR, 5'UTR, ``<split>_out`` (n, T) 0/1. Arrays (n, L, 4) are
+understood too. Columns that are not one-hot are unknown. Sites have no coordinates there: every row is its own locus.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h5py
+import numpy as np
+
+from ripe_lib.errors import InputError, MissingFileError
+from ripe_lib.evaluation.dataset import SPLITS
+from ripe_lib.genome.encoding import UNKNOWN, Codes, codes_from_one_hot
+from ripe_lib.network.weights import sha256_of
+from training.data.prepared import Note, manifest_of, warn_about_splits
+from training.data.store import SiteColumns, write_dataset
+
+if TYPE_CHECKING:
+    from training.data.prepare import PrepareConfig
+
+
+@dataclass(frozen=True)
+class OriginalInput:
+    """A file in the authors' layout.
+
+    Attributes
+    ----------
+    file : Path
+    tasks : str
+        What the columns of ``<split>_out`` mean: a file with one RBP per line, or a catalogue model's name.
+    """
+
+    file: Path
+    tasks: str
+
+
+def prepare_original(config: PrepareConfig, original: OriginalInput, note: Note) -> Path:
+    """Convert a file, in pieces, keeping its split.
+
+    Raises
+    ------
+    MissingFileError, InputError
+        If arrays are missing or of wrong or different shapes.
+    """
+    from training.published.models import task_rows
+
+    path = original.file
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file.")
+    rows = task_rows(original.tasks, "DeepRiPe/original")
+    tasks = [row.task for row in rows]
+    try:
+        with h5py.File(path, "r") as handle:
+            file = _OriginalFile(handle, path, len(tasks))
+            n = file.first[-1]
+            note(f"{path}: {n} sites, {len(tasks)} tasks, windows {file.sequence_length} and {file.region_length} nt")
+            split = np.repeat(np.arange(len(SPLITS), dtype=np.uint8), np.diff(file.first))
+            labels = np.concatenate([file.labels(name) for name in SPLITS])
+            warn_about_splits(labels, split, tasks, config.split, note)
+            row = np.arange(n, dtype=np.int64)
+            info = {r.task: {"rbp": r.rbp, "protocol": r.protocol, "cell_line": r.cell_line} for r in rows}
+            write_dataset(
+                config.output,
+                SiteColumns(
+                    chrom=np.full(n, "unknown"),
+                    start=row,
+                    end=row + 1,
+                    strand=np.full(n, "."),
+                    labels=labels,
+                    split=split,
+                    source=np.zeros(n, dtype=np.uint8),
+                    cluster=row,
+                ),
+                file.codes,
+                tasks=tasks,
+                sources=["original"],
+                source_has_task=np.ones((1, len(tasks)), dtype=bool),
+                sequence_length=file.sequence_length,
+                region_length=file.region_length,
+                margin=0,
+                manifest=manifest_of(config, {path.name: sha256_of(path)}, info),
+            )
+    except (OSError, KeyError) as error:
+        if isinstance(error, InputError):
+            raise
+        if not h5py.is_hdf5(path):
+            raise InputError(f"{path}: expected an HDF5 file, got something else.") from error
+        raise
+    return config.output
+
+
+class _OriginalFile:
+    def __init__(self, handle: h5py.File, path: Path, n_tasks: int) -> None:
+        self.handle, self.path = handle, path
+        sizes = []
+        for split in SPLITS:
+            for part in ("in_seq", "in_region", "out"):
+                if f"{split}_{part}" not in handle:
+                    raise InputError(f"{path}: expected an array '{split}_{part}', found {sorted(handle)[:9]}.")
+            lengths = {len(handle[f"{split}_{part}"]) for part in ("in_seq", "in_region", "out")}
+            if len(lengths) != 1:
+                raise InputError(f"{path}: arrays of split {split!r} have different numbers of rows {sorted(lengths)}.")
+            if handle[f"{split}_out"].shape[1:] != (n_tasks,):
+                raise InputError(
+                    f"{path}: expected {n_tasks} columns in '{split}_out' (as many as task names), "
+                    f"got shape {handle[f'{split}_out'].shape}."
+                )
+            sizes.append(lengths.pop())
+        self.first = np.concatenate([[0], np.cumsum(sizes)])
+        self.sequence_length = self._length("in_seq")
+        self.region_length = self._length("in_region")
+
+    def _length(self, part: str) -> int:
+        found = set()
+        for split in SPLITS:
+            shape = self.handle[f"{split}_{part}"].shape
+            if len(shape) != 3 or 4 not in shape[1:]:
+                raise InputError(f"{self.path}: expected '{split}_{part}' of shape (n, 4, length), got {shape}.")
+            found.add(shape[2] if shape[1] == 4 else shape[1])
+        if len(found) != 1:
+            raise InputError(f"{self.path}: windows of '{part}' differ in length between splits: {sorted(found)}.")
+        return int(found.pop())
+
+    def labels(self, split: str) -> np.ndarray:
+        values = self.handle[f"{split}_out"][()]
+        if not np.isin(values, (0, 1)).all():
+            raise InputError(f"{self.path}: expected 0 and 1 in '{split}_out', got other values.")
+        return values.astype(np.int8)
+
+    def _part(self, part: str, rows: slice) -> Codes:
+        pieces = []
+        for number, split in enumerate(SPLITS):
+            low, high = self.first[number], self.first[number + 1]
+            begin, end = max(rows.start, low) - low, min(rows.stop, high) - low
+            if begin < end:
+                array = self.handle[f"{split}_{part}"][begin:end]
+                array = array.transpose(0, 2, 1) if array.shape[1] == 4 else array
+                pieces.append(codes_from_one_hot(array.astype(np.float32)))
+        return np.concatenate(pieces) if pieces else np.full((0, 0), UNKNOWN, dtype=np.uint8)
+
+    def codes(self, rows: slice) -> tuple[Codes, Codes]:
+        """Return base and region codes of rows, counted over all splits."""
+        return self._part("in_seq", rows), self._part("in_region", rows)

@@ -1,0 +1,262 @@
+"""Peak files + genome + annotation -> labelled bins, split and written as data sets (one per tier)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.genome.annotation import Annotation
+from ripe_lib.genome.encoding import UNKNOWN, Codes
+from ripe_lib.genome.fasta import Genome
+from ripe_lib.genome.windows import window_start
+from ripe_lib.network.weights import sha256_of
+from training.data.backgrounds import BackgroundOptions, background_bins
+from training.data.peak_table import PeakTask, read_peak_table
+from training.data.peaks import (
+    LONG_PEAKS,
+    REPLICATES,
+    RULES,
+    Axis,
+    Ints,
+    PeakSet,
+    Transcriptome,
+    bins_of_peaks,
+    combine,
+    read_peaks,
+)
+
+CHUNK = 65_536
+# Number of peaks of an RBP: at least the first, below the second.
+TIERS: dict[str, dict[str, tuple[float, float]]] = {
+    "parclip": {"high": (100_001, np.inf), "mid": (15_000, 100_001), "low": (0, 15_000)},
+    "eclip": {
+        "high1": (10_001, np.inf),
+        "high2": (7_000, 10_001),
+        "mid1": (4_000, 7_000),
+        "mid2": (2_000, 4_000),
+        "low": (1_000, 2_000),
+    },
+}
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PeakInput:
+    """Peaks and how they become labels; see :mod:`training.data.peaks` for the rules.
+
+    Attributes
+    ----------
+    fasta_file, gtf_file, table : Path
+        Genome, annotation, and the table of peak files (:mod:`training.data.peak_table`).
+    bin : int
+        Bin length, nt: the paper's 50 for PAR-CLIP, 100 for eCLIP.
+    rule, long_peaks, min_overlap
+        Which bins a peak makes positive.
+    replicates : str
+        ``"merge"`` or ``"intersect"`` several files of one task.
+    transcript_types : tuple of str, optional
+        Biotypes whose transcripts are the transcriptome. Default: all.
+    tiers : str or dict
+        ``"none"``, ``"parclip"`` or ``"eclip"`` (the paper's borders, :data:`TIERS`), or name -> [least, most] peaks.
+        Every tier becomes a data set of its own, named after the output.
+    background : BackgroundOptions
+    join_equal_sequences : bool
+        Keep bins whose windows have the same sequence in one split.
+    """
+
+    fasta_file: Path
+    gtf_file: Path
+    table: Path
+    bin: int = 50
+    rule: str = "majority"
+    long_peaks: str = "centre"
+    min_overlap: int = 1
+    replicates: str = "merge"
+    transcript_types: tuple[str, ...] | None = None
+    tiers: str | dict[str, Any] = "none"
+    background: BackgroundOptions = field(default_factory=BackgroundOptions)
+    join_equal_sequences: bool = True
+
+    def __post_init__(self) -> None:
+        for kind, value, known in (
+            ("label rule", self.rule, RULES),
+            ("long_peaks", self.long_peaks, LONG_PEAKS),
+            ("replicates", self.replicates, REPLICATES),
+        ):
+            if value not in known:
+                raise unknown_name(kind, value, known)
+        if self.bin < 2 or self.bin % 2 or self.min_overlap < 1:
+            raise InputError(f"peaks: expected an even bin length and min_overlap >= 1, got {self.bin}.")
+        if isinstance(self.tiers, str) and self.tiers not in ("none", *TIERS):
+            raise unknown_name("tiers", self.tiers, ("none", *TIERS))
+
+    def tier_borders(self) -> dict[str, tuple[float, float]]:
+        """Return tier -> (least, too many) peaks; empty for no tiers."""
+        if isinstance(self.tiers, str):
+            return TIERS.get(self.tiers, {})
+        borders = {}
+        for name, pair in self.tiers.items():
+            if not isinstance(pair, list | tuple) or len(pair) != 2:
+                raise InputError(f"peaks: tier {name!r}: expected [least, most] numbers of peaks, got {pair!r}.")
+            borders[str(name)] = (float(pair[0]), np.inf if pair[1] is None else float(pair[1]) + 1)
+        return borders
+
+
+@dataclass
+class Bins:
+    """Labelled bins of all tasks.
+
+    Attributes
+    ----------
+    bins : int64 (N,)
+        Sorted numbers on the axis.
+    labels : int8 (N, T)
+        1 or 0.
+    peaks : DataFrame
+        One row per task: task, rbp, protocol, cell_line, files, peaks, outside, bins, and the share of G at and around
+        the peaks' borders.
+    inputs : dict
+        File -> sha256.
+    """
+
+    axis: Axis
+    genome: Genome
+    annotation: Annotation
+    tasks: list[PeakTask]
+    bins: Ints
+    labels: NDArray[np.int8]
+    peaks: pd.DataFrame
+    inputs: dict[str, str]
+
+
+def label_bins(config: PeakInput, *, seed: int, note: Note = lambda _: None) -> Bins:
+    """Read all peak files and label the bins of the transcriptome.
+
+    Raises
+    ------
+    RipeError
+        For wrong files (file and line), or an RBP none of whose peaks lies on a transcript.
+    """
+    genome = Genome(config.fasta_file)
+    annotation = Annotation.load(config.gtf_file).for_genome(genome)
+    axis = Axis(genome.contigs, config.bin)
+    transcriptome = Transcriptome(axis, annotation, genome, config.transcript_types)
+    tasks = read_peak_table(config.table)
+    inputs = {path.name: sha256_of(path) for path in (config.fasta_file, config.gtf_file, config.table)}
+    positive: list[Ints] = []
+    records: list[dict[str, Any]] = []
+    for task in tasks:
+        read = [read_peaks(path, axis, genome, annotation) for path in task.files]
+        inputs.update({f"{task.task}/{path.name}": sha256_of(path) for path in task.files})
+        peaks = combine([one for one, _ in read], config.replicates)
+        _, bins = bins_of_peaks(
+            peaks, config.bin, rule=config.rule, long_peaks=config.long_peaks, min_overlap=config.min_overlap
+        )
+        inside = axis.is_complete(bins) & transcriptome.overlaps(bins)
+        outside = int((~inside).sum()) + sum(n for _, n in read)
+        if not inside.any():
+            raise InputError(
+                f"{task.files[0]}: expected peaks of {task.task} on transcripts of {config.gtf_file}, got none of "
+                f"{len(peaks)}. Are peaks and annotation of the same assembly, and the strands right?"
+            )
+        if outside > 0.5 * (outside + inside.sum()):
+            note(
+                f"warning: {outside} of {outside + int(inside.sum())} sites of {task.task} lie outside all transcripts"
+            )
+        positive.append(np.unique(bins[inside]))
+        records.append(
+            {
+                "task": task.task,
+                "rbp": task.rbp,
+                "protocol": task.protocol,
+                "cell_line": task.cell_line,
+                "files": len(task.files),
+                "peaks": len(peaks),
+                "outside": outside,
+                "bins": len(positive[-1]),
+                **border_bases(peaks, axis, genome, np.random.default_rng([seed, len(records)])),
+            }
+        )
+        note(f"{task.task}: {len(peaks)} peaks, {len(positive[-1])} bins, {outside} outside all transcripts")
+    bound = np.unique(np.concatenate(positive))
+    rng = np.random.default_rng([seed, 0xBAC6])
+    background = background_bins(transcriptome, bound, config.background, rng)
+    if config.background.strategy != "none":
+        note(f"{len(background)} background bins ({config.background.strategy})")
+    bins = np.union1d(bound, background)
+    labels = np.zeros((len(bins), len(tasks)), dtype=np.int8)
+    for column, part in enumerate(positive):
+        labels[np.searchsorted(bins, part), column] = 1
+    return Bins(axis, genome, annotation, tasks, bins, labels, pd.DataFrame(records), inputs)
+
+
+def border_bases(
+    peaks: PeakSet, axis: Axis, genome: Genome, rng: np.random.Generator, n: int = 5000
+) -> dict[str, float]:
+    """Return the share of G at the first, middle and last base of a sample of peaks, and just after them (RNA sense).
+
+    RNase T1 cuts after G: then the last base, and the base before the first, are G far more often than the middle.
+    """
+    rows = np.sort(rng.choice(len(peaks), min(n, len(peaks)), replace=False))
+    group = axis.group(peaks.start[rows] // axis.bin_length)
+    offset = axis.first_bin[group] * axis.bin_length
+    start, end = peaks.start[rows] - offset, peaks.end[rows] - offset
+    minus = group % 2 == 1
+    contigs = np.array(axis.contigs, dtype=object)[group // 2]
+    places = {
+        "g_before": np.where(minus, end, start - 1),
+        "g_first": np.where(minus, end - 1, start),
+        "g_middle": (start + end - 1) // 2,
+        "g_last": np.where(minus, start, end - 1),
+    }
+    return {
+        name: round(float((genome.fetch(contigs, position, 1, minus) == 2).mean()), 4)
+        for name, position in places.items()
+    }
+
+
+class CodeMaker:
+    """Base and region codes of bins, with margins, slice by slice."""
+
+    def __init__(self, labelled: Bins, bins: Ints, sequence_length: int, region_length: int, margin: int) -> None:
+        self.genome, self.annotation = labelled.genome, labelled.annotation
+        self.chrom, start, end, strand = labelled.axis.intervals(bins)
+        self.minus = strand == "-"
+        self.sequence_start = window_start(start, end, sequence_length) - margin
+        self.region_start = window_start(start, end, region_length) - margin
+        self.seq_width, self.region_width = sequence_length + 2 * margin, region_length + 2 * margin
+
+    def seq(self, part: slice) -> Codes:
+        """Return base codes (n, L + 2 margin)."""
+        return self.genome.fetch(self.chrom[part], self.sequence_start[part], self.seq_width, self.minus[part])
+
+    def __call__(self, part: slice) -> tuple[Codes, Codes]:
+        """Return base codes (n, L + 2 margin) and region-type codes (n, R + 2 margin)."""
+        region = self.annotation.region_codes(
+            self.chrom[part], self.region_start[part], self.region_width, self.minus[part]
+        )
+        return self.seq(part), region
+
+
+def sequence_keys(maker: CodeMaker, n: int, margin: int, length: int) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    """Return a 64-bit key of every window's sequence (equal sequences, equal keys) and whether it has a known base."""
+    factors = np.random.default_rng(0x5E9).integers(1, 2**63, size=length, dtype=np.uint64) | np.uint64(1)
+    keys, known = np.empty(n, dtype=np.uint64), np.empty(n, dtype=bool)
+    for first in range(0, n, CHUNK):
+        part = slice(first, min(n, first + CHUNK))
+        codes = maker.seq(part)[:, margin : margin + length]
+        # A linear hash modulo 2**64, column by column: no (n, L) array of 8-byte integers.
+        total = np.zeros(len(codes), dtype=np.uint64)
+        for column in range(length):
+            total += codes[:, column].astype(np.uint64) * factors[column]
+        keys[part] = total
+        known[part] = (codes != UNKNOWN).any(axis=1)
+    return keys, known

@@ -1,0 +1,274 @@
+"""CLIP peaks on the transcriptome's axis: files, replicates, bins, labels.
+
+Axis. Every (contig, strand) has a stretch of one long axis, beginning at a multiple of the bin length, so that the
+number of a bin is ``position // bin``. Everything below works on int64 positions of that axis, half-open.
+
+Bins. The genome is cut into bins of ``bin`` nt from position 0 of every contig, on each strand; a last, incomplete bin
+of a contig is none. Which bin a peak ``[s, e)`` of length ``n`` makes positive:
+
+=============  ======================================================================================================
+``majority``   the bin that holds more than half of the peak (the paper). A peak without such a bin (longer than two
+               bins, or halved exactly by a border) is treated as ``long_peaks`` says: ``centre`` (the bin of base
+               ``(s + e - 1) // 2``, default), ``cover`` (every bin of which the peak covers more than half), ``drop``
+``centre``     the bin of base ``(s + e - 1) // 2``
+``crosslink``  the bin of the cross-link: the summit of narrowPeak (column 10) where there is one, else the peak's
+               5' end on its strand
+``overlap``    every bin that shares at least ``min_overlap`` nt with the peak (all of a peak that is shorter)
+=============  ======================================================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ripe_lib.errors import InputError, UnknownNameError
+from ripe_lib.genome.annotation import Annotation
+from ripe_lib.genome.fasta import Genome
+from ripe_lib.genome.intervals import read_intervals, where
+
+RULES = ("majority", "centre", "crosslink", "overlap")
+LONG_PEAKS = ("centre", "cover", "drop")
+REPLICATES = ("merge", "intersect")
+
+Ints = NDArray[np.int64]
+
+
+class Axis:
+    """The (contig, strand) axis of a genome, cut into bins.
+
+    Parameters
+    ----------
+    contigs : dict
+        Contig -> length in nt.
+    bin_length : int
+    """
+
+    def __init__(self, contigs: dict[str, int], bin_length: int) -> None:
+        self.contigs = list(contigs)
+        self.lengths = np.array(list(contigs.values()), dtype=np.int64)
+        self.bin_length = bin_length
+        # One slot more than there are bins: nothing at the end of a contig reaches the next one.
+        slots = np.repeat(-(-self.lengths // bin_length) + 1, 2)
+        self.first_bin = np.concatenate([[0], np.cumsum(slots)])
+        self.rows = {name: row for row, name in enumerate(self.contigs)}
+
+    def at(self, contig_rows: Ints, minus: NDArray[np.bool_], positions: Ints) -> Ints:
+        """Return axis positions."""
+        return self.first_bin[2 * contig_rows + minus] * self.bin_length + positions
+
+    def group(self, bins: Ints) -> Ints:
+        """Return 2 x contig row + (1 on the minus strand) of bins."""
+        return np.searchsorted(self.first_bin, bins, side="right") - 1
+
+    def is_complete(self, bins: Ints) -> NDArray[np.bool_]:
+        """Return which bins lie wholly on their contig."""
+        group = self.group(bins)
+        return (bins - self.first_bin[group] + 1) * self.bin_length <= self.lengths[group // 2]
+
+    def intervals(self, bins: Ints) -> tuple[NDArray[Any], Ints, Ints, NDArray[Any]]:
+        """Return chrom, start, end and strand of bins."""
+        group = self.group(bins)
+        start = (bins - self.first_bin[group]) * self.bin_length
+        chrom = np.array(self.contigs, dtype=object)[group // 2]
+        return chrom, start, start + self.bin_length, np.where(group % 2, "-", "+")
+
+
+@dataclass(frozen=True)
+class PeakSet:
+    """Peaks of one task on the axis.
+
+    Attributes
+    ----------
+    start, end : int64 (N,)
+        Sorted by start.
+    crosslink : int64 (N,)
+        Base that stands for the cross-link.
+    """
+
+    start: Ints
+    end: Ints
+    crosslink: Ints
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+class Transcriptome:
+    """Where transcripts are, as merged stretches of the axis ("loci").
+
+    Parameters
+    ----------
+    axis : Axis
+    annotation : Annotation
+        Matched to the genome (``for_genome``).
+    genome : Genome
+    transcript_types : tuple of str or None
+        Biotypes that count; None: all.
+    """
+
+    def __init__(
+        self, axis: Axis, annotation: Annotation, genome: Genome, transcript_types: tuple[str, ...] | None = None
+    ) -> None:
+        table = annotation.transcripts
+        if transcript_types is not None:
+            table = table[table["transcript_type"].isin(transcript_types)]
+        table = table[table["strand"] != "."]
+        which, levels = pd.factorize(table["chrom"])
+        rows = np.array([axis.rows.get(genome.names.find(name) or "", -1) for name in levels], dtype=np.int64)[which]
+        known = rows >= 0
+        if not known.any():
+            raise InputError(f"{annotation.path}: expected transcripts on contigs of {genome.path}, got none.")
+        minus = (table["strand"] == "-").to_numpy()[known]
+        start = np.minimum(table["start"].to_numpy()[known], axis.lengths[rows[known]])
+        end = np.minimum(table["end"].to_numpy()[known], axis.lengths[rows[known]])
+        self.axis = axis
+        self.start, self.end = merge_intervals(axis.at(rows[known], minus, start), axis.at(rows[known], minus, end))
+
+    def overlaps(self, bins: Ints) -> NDArray[np.bool_]:
+        """Return which bins share a base with a transcript on their strand."""
+        low = bins * self.axis.bin_length
+        at = np.searchsorted(self.end, low, side="right")
+        return (at < len(self.start)) & (self.start[np.minimum(at, len(self.start) - 1)] < low + self.axis.bin_length)
+
+    @cached_property
+    def bins_within(self) -> tuple[Ints, Ints]:
+        """First bin and number of bins that lie wholly within each locus."""
+        first = -(-self.start // self.axis.bin_length)
+        return first, np.maximum(self.end // self.axis.bin_length - first, 0)
+
+
+def merge_intervals(start: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """Return the union of intervals as sorted, separate ones; overlapping and touching ones become one."""
+    order = np.argsort(start, kind="stable")
+    start, end = start[order], end[order]
+    reach = np.maximum.accumulate(end) if len(end) else end
+    opens = np.concatenate([[True], start[1:] > reach[:-1]]) if len(start) else np.zeros(0, dtype=bool)
+    closes = np.concatenate([opens[1:], [True]]) if len(start) else opens
+    return start[opens], reach[closes]
+
+
+def intersect_all(sets: list[tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
+    """Return the stretches that every set of intervals covers."""
+    merged = [merge_intervals(*one) for one in sets]
+    position = np.concatenate([part for start, end in merged for part in (start, end)])
+    step = np.concatenate([np.full(len(part), sign) for start, end in merged for part, sign in ((start, 1), (end, -1))])
+    order = np.lexsort((step, position))  # ends before starts: touching is not overlapping
+    depth = np.cumsum(step[order])
+    full = np.flatnonzero(depth == len(sets))
+    return position[order][full], position[order][full + 1]
+
+
+def read_peaks(path: Path, axis: Axis, genome: Genome, annotation: Annotation) -> tuple[PeakSet, int]:
+    """Read one peak file onto the axis.
+
+    Peaks without a strand take that of the transcripts they overlap (``Annotation.strand_of``).
+
+    Returns
+    -------
+    PeakSet, int
+        Sorted peaks, and how many without strand overlap no transcript (left out).
+
+    Raises
+    ------
+    MissingFileError, UnknownNameError, InputError
+        With file and line: malformed lines, unknown contigs, peaks beyond their contig.
+    """
+    frame = read_intervals(path)
+    which, levels = pd.factorize(frame["chrom"].to_numpy())
+    names = []
+    for code, level in enumerate(levels):
+        try:
+            names.append(genome.resolve(level))
+        except UnknownNameError as error:
+            raise UnknownNameError(f"{where(frame, int(np.argmax(which == code)))}: {error}") from None
+    rows = np.array([axis.rows[name] for name in names], dtype=np.int64)[which]
+    start, end = frame["start"].to_numpy(dtype=np.int64), frame["end"].to_numpy(dtype=np.int64)
+    if (end > axis.lengths[rows]).any():
+        row = int(np.argmax(end > axis.lengths[rows]))
+        raise InputError(
+            f"{where(frame, row)}: expected a peak within {names[which[row]]} (0-{axis.lengths[rows[row]]} in "
+            f"{genome.path}), got {start[row]}-{end[row]}. Use peaks and FASTA of the same assembly."
+        )
+    strand = frame["strand"].to_numpy(dtype=object)
+    bare = strand == "."
+    if bare.any():
+        strand = strand.copy()
+        strand[bare] = annotation.strand_of(np.array(names, dtype=object)[which[bare]], start[bare], end[bare])
+    minus = strand == "-"
+    summit = _summits(path, len(frame))
+    crosslink = np.where(summit >= 0, start + summit, np.where(minus, end - 1, start))
+    crosslink = np.clip(crosslink, start, end - 1)
+    kept = strand != "."
+    order = np.argsort(axis.at(rows[kept], minus[kept], start[kept]), kind="stable")
+    on_axis = [axis.at(rows[kept], minus[kept], values[kept])[order] for values in (start, end, crosslink)]
+    return PeakSet(*on_axis), int((~kept).sum())
+
+
+def _summits(path: Path, n: int) -> Ints:
+    """Return column 10 of a narrowPeak file (offset of the summit, -1 for none), -1 for other files."""
+    none = np.full(n, -1, dtype=np.int64)
+    if "narrowpeak" not in path.name.lower():
+        return none
+    table = pd.read_csv(path, sep=r"\s+", header=None, comment="#", dtype=str, na_filter=False, engine="c")
+    table = table[~table[0].isin(["track", "browser"])]
+    if table.shape[1] < 10 or len(table) != n:
+        return none
+    return pd.to_numeric(table[9], errors="coerce").fillna(-1).to_numpy(dtype=np.int64)
+
+
+def combine(replicates: list[PeakSet], how: str) -> PeakSet:
+    """Return one peak set: the only replicate as it is, or the union or intersection of several."""
+    if len(replicates) == 1:
+        return replicates[0]
+    pairs = [(one.start, one.end) for one in replicates]
+    if how == "merge":
+        start, end = merge_intervals(*(np.concatenate(part) for part in zip(*pairs, strict=True)))
+    else:
+        start, end = intersect_all(pairs)
+    crosslink = (start + end - 1) // 2  # several cross-links: the middle stands for them
+    return PeakSet(start, end, crosslink)
+
+
+def _expanded(start: Ints, end: Ints, bin_length: int) -> tuple[Ints, Ints, Ints]:
+    """Return (peak, bin, shared nt) for every pair of a peak and a bin that share a base."""
+    first, last = start // bin_length, (end - 1) // bin_length
+    count = last - first + 1
+    peak = np.repeat(np.arange(len(start)), count)
+    bins = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + first[peak]
+    shared = np.minimum(end[peak], (bins + 1) * bin_length) - np.maximum(start[peak], bins * bin_length)
+    return peak, bins, shared
+
+
+def bins_of_peaks(
+    peaks: PeakSet, bin_length: int, *, rule: str = "majority", long_peaks: str = "centre", min_overlap: int = 1
+) -> tuple[Ints, Ints]:
+    """Return (peak, bin): the bins that peaks make positive, by the rules of this module."""
+    start, end = peaks.start, peaks.end
+    every = np.arange(len(start))
+    if rule == "crosslink":
+        return every, peaks.crosslink // bin_length
+    if rule == "overlap":
+        peak, bins, shared = _expanded(start, end, bin_length)
+        enough = shared >= np.minimum(min_overlap, end - start)[peak]
+        return peak[enough], bins[enough]
+    middle = ((start + end - 1) // 2) // bin_length
+    if rule == "centre":
+        return every, middle
+    # More than half of a peak always holds its middle base.
+    shared = np.minimum(end, (middle + 1) * bin_length) - np.maximum(start, middle * bin_length)
+    major = 2 * shared > end - start
+    if long_peaks == "centre":
+        return every, middle
+    if long_peaks == "drop":
+        return every[major], middle[major]
+    others = every[~major]
+    peak, bins, shared = _expanded(start[others], end[others], bin_length)
+    covered = 2 * shared > bin_length
+    return np.concatenate([every[major], others[peak[covered]]]), np.concatenate([middle[major], bins[covered]])

@@ -1,0 +1,97 @@
+"""What all ways of preparing a data set share: options, checks, manifest."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ripe_lib._version import __version__
+from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.evaluation.dataset import SPLITS
+from training.config import plain
+from training.data.labels import CROSS_SOURCE
+from training.data.sites import KNOWN_BASES
+from training.data.splits import SplitOptions
+
+if TYPE_CHECKING:
+    from training.data.prepare import PrepareConfig
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class WindowOptions:
+    """Window lengths and the margin stored for shifts, nt."""
+
+    sequence_length: int = 150
+    region_length: int = 250
+    margin: int = 40
+
+    def __post_init__(self) -> None:
+        if self.sequence_length < KNOWN_BASES or self.sequence_length % 2 or self.region_length % 2 or self.margin < 0:
+            raise InputError(
+                f"window: expected even lengths of at least {KNOWN_BASES} and a margin >= 0, got {plain(self)}."
+            )
+
+
+@dataclass(frozen=True)
+class TableInput:
+    """One folder of ready tables."""
+
+    format: str
+    directory: Path
+    source: str = ""
+    experiments: tuple[str, ...] | None = None
+    background: bool = False
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """How label vectors are made from tables; see :mod:`training.data.labels`."""
+
+    cross_source: str = "shared"
+    keep_unlabelled: bool = False
+
+    def __post_init__(self) -> None:
+        if self.cross_source not in CROSS_SOURCE:
+            raise unknown_name("labels cross_source", self.cross_source, CROSS_SOURCE)
+
+
+def warn_about_splits(
+    labels: np.ndarray, split: np.ndarray, tasks: list[str], options: SplitOptions, note: Note
+) -> None:
+    """Refuse a task without positives in the training set; warn about one without in a wanted other split."""
+    wanted = [
+        True,
+        options.valid > 0 or bool(options.valid_chromosomes),
+        options.test > 0 or bool(options.test_chromosomes),
+    ]
+    for index, task in enumerate(tasks):
+        for code, name in enumerate(SPLITS):
+            if not wanted[code] or ((labels[:, index] == 1) & (split == code)).any():
+                continue
+            if code == 0:
+                raise InputError(
+                    f"task {task}: expected positives in split 'train', got none. Leave it out of 'tasks', or change "
+                    "the split's method, fractions or seed."
+                )
+            note(f"warning: task {task} has no positive in split {name!r}; it cannot be measured there")
+
+
+def manifest_of(config: PrepareConfig, inputs: dict[str, Any], info: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """Return the manifest of a data set before its counts are known. It holds no dates and no absolute paths."""
+    # Where files lie is not part of what a data set is; their digests are.
+    return {
+        "made_by": f"deepripe {__version__}",
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "options": {k: v for k, v in plain(config, names_only=True).items() if k not in {"output", "report"}},
+        "inputs_sha256": inputs,
+        "task_info": info,
+        "seed": config.seed,
+    }

@@ -1,0 +1,294 @@
+"""Ready tables of CLIP sites (the formats of ``clip31`` and ``rbp24``) -> rows with codes and each table's own labels.
+
+``clip31``: one gzipped TSV per experiment with ``chrom start end strand label sequence region``; windows of 101 nt,
+sequence and region letters in RNA sense; optionally ``background.train.tsv.gz`` with ``negative_in``.
+``rbp24``: ``chrom start end strand site_start site_end label sequence``; the sequence is the site with real flanks.
+
+A row is one distinct window of one source. Windows of 101 nt are put at offset L/2 - 51 (24 of 150, 74 of 250);
+sites with flanks are placed by the window rule of DESIGN (``ripe_lib.genome.windows``), flanks filling the margin as
+far as they go, N beyond. What the sites' borders were is not stored: they give the label away (RNase T1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ripe_lib.errors import InputError, MissingFileError, unknown_name
+from ripe_lib.genome.encoding import BASE_TABLE, REGION_TABLE, UNKNOWN, Codes, codes_from_ascii, place
+
+KNOWN_BASES = 101  # bases of a ready window; also what flank masking leaves
+TABLE_SUFFIX = ".train.tsv.gz"
+COLUMNS = {
+    "clip31": ["chrom", "start", "end", "strand", "label", "sequence", "region"],
+    "rbp24": ["chrom", "start", "end", "strand", "site_start", "site_end", "label", "sequence"],
+}
+BACKGROUND_COLUMNS = ["chrom", "start", "end", "strand", "sequence", "region", "negative_in"]
+
+
+@dataclass
+class WindowShape:
+    """Window lengths and margin in nt."""
+
+    sequence_length: int
+    region_length: int
+    margin: int
+
+    @property
+    def seq_width(self) -> int:
+        """Stored positions of the sequence."""
+        return self.sequence_length + 2 * self.margin
+
+    @property
+    def region_width(self) -> int:
+        """Stored positions of the region track."""
+        return self.region_length + 2 * self.margin
+
+
+@dataclass
+class SourceRows:
+    """The distinct windows of one source.
+
+    Attributes
+    ----------
+    chrom, strand : str (N,)
+    start, end : int64 (N,)
+        Interval, 0-based half-open.
+    window_start : int64 (N,)
+        Genomic start of the L-nt window; windows of one site are compared by it.
+    seq, region : uint8 (N, width)
+        Codes with margins, RNA sense.
+    positive, negative : bool (N, T)
+        What the tables themselves say of exactly this window.
+    has_task : bool (T,)
+        Whether the source has a table of the task.
+    """
+
+    chrom: NDArray[Any]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    strand: NDArray[Any]
+    window_start: NDArray[np.int64]
+    seq: Codes
+    region: Codes
+    positive: NDArray[np.bool_]
+    negative: NDArray[np.bool_]
+    has_task: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def take(self, rows: Any) -> SourceRows:
+        """Return some rows."""
+        parts = {name: value[rows] for name, value in vars(self).items() if name != "has_task"}
+        return SourceRows(**parts, has_task=self.has_task)
+
+
+def table_path(directory: Path, experiment: str) -> Path:
+    """Return the table of an experiment; an unknown one is answered with its nearest names."""
+    path = directory / f"{experiment}{TABLE_SUFFIX}"
+    if not path.is_file():
+        raise unknown_name(
+            "experiment", experiment, experiments_in(directory), f"Tables are looked for in {directory}."
+        )
+    return path
+
+
+def experiments_in(directory: Path) -> list[str]:
+    """Return the experiments a folder has tables of, in the order of ``experiments.tsv`` where there is one."""
+    if not directory.is_dir():
+        raise MissingFileError(f"{directory}: no such folder of tables.")
+    names = sorted(p.name[: -len(TABLE_SUFFIX)] for p in directory.glob(f"*{TABLE_SUFFIX}"))
+    names = [n for n in names if n not in {"background", "sites"}]
+    listing = directory / "experiments.tsv"
+    if listing.is_file():
+        order = {name: i for i, name in enumerate(pd.read_csv(listing, sep="\t", usecols=["id"])["id"])}
+        names.sort(key=lambda name: (order.get(name, len(order)), name))
+    if not names:
+        raise InputError(f"{directory}: expected files named EXPERIMENT{TABLE_SUFFIX}, found none.")
+    return names
+
+
+def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
+    """Read a table, checking its columns, coordinates, strands and labels.
+
+    Raises
+    ------
+    MissingFileError, InputError
+        Naming file and line.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such table.")
+    try:
+        frame = pd.read_csv(path, sep="\t", dtype=str, na_filter=False)
+    except (EOFError, OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise InputError(f"{path}: expected a tab-separated table, got something unreadable ({error}).") from error
+    if missing := [c for c in columns if c not in frame.columns]:
+        raise InputError(f"{path}:1: expected columns {columns}, column {missing[0]!r} is missing.")
+    frame = frame[columns].copy()
+    for column in ("start", "end", "site_start", "site_end", "label"):
+        if column in frame.columns:
+            values = pd.to_numeric(frame[column], errors="coerce")
+            bad = values.isna() if column != "label" else ~values.isin([0, 1])
+            _refuse(path, bad, frame[column], f"a {'0 or 1' if column == 'label' else 'number'} in column {column!r}")
+            frame[column] = values.astype(np.int64)
+    _refuse(path, ~frame["strand"].isin(["+", "-"]), frame["strand"], "strand + or -")
+    _refuse(path, frame["start"] >= frame["end"], frame["end"], "start < end (0-based, half-open)")
+    lengths = frame["sequence"].str.len()
+    _refuse(path, lengths != frame["end"] - frame["start"], lengths, "a sequence as long as its interval")
+    if "region" in frame.columns:
+        _refuse(path, frame["region"].str.len() != lengths, frame["region"], "as many region letters as bases")
+    return frame
+
+
+def _refuse(path: Path, bad: pd.Series, shown: pd.Series, expected: str) -> None:
+    if bad.any():
+        row = int(np.flatnonzero(bad.to_numpy())[0])
+        raise InputError(
+            f"{path}:{row + 2}: expected {expected}, got {str(shown.iloc[row])[:40]!r}. Correct the table."
+        )
+
+
+def _letters(column: pd.Series) -> NDArray[np.uint8]:
+    return np.frombuffer("".join(column).encode("latin-1", "replace"), dtype=np.uint8)
+
+
+def _encode_ready(frame: pd.DataFrame, shape: WindowShape, path: Path) -> tuple[Codes, Codes, NDArray[np.int64]]:
+    lengths = (frame["end"] - frame["start"]).to_numpy()
+    if (lengths != KNOWN_BASES).any():
+        row = int(np.flatnonzero(lengths != KNOWN_BASES)[0])
+        raise InputError(f"{path}:{row + 2}: expected windows of {KNOWN_BASES} nt, got {lengths[row]}.")
+    seq = codes_from_ascii(_letters(frame["sequence"]), BASE_TABLE, f"{path}, column sequence")
+    region = codes_from_ascii(_letters(frame["region"]), REGION_TABLE, f"{path}, column region")
+    window_start = frame["start"].to_numpy() + 50 - (shape.sequence_length // 2 - 1)
+    return (
+        place(seq.reshape(-1, KNOWN_BASES), shape.seq_width, shape.seq_width // 2 - 51),
+        place(region.reshape(-1, KNOWN_BASES), shape.region_width, shape.region_width // 2 - 51),
+        window_start,
+    )
+
+
+def place_ragged(
+    letters: NDArray[np.uint8], lengths: NDArray[np.int64], offset: NDArray[np.int64], width: int
+) -> Codes:
+    """Put sequences of different lengths into windows (N, width), sequence ``i`` beginning at ``offset[i]``.
+
+    ``letters`` holds the codes of all sequences one after the other.
+    """
+    first = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    within = np.arange(width)[None, :] - offset[:, None]
+    inside = (within >= 0) & (within < lengths[:, None])
+    index = np.where(inside, within + first[:, None], 0)
+    return np.where(inside, letters[index], np.uint8(UNKNOWN))
+
+
+def _encode_flanked(frame: pd.DataFrame, shape: WindowShape, path: Path) -> tuple[Codes, Codes, NDArray[np.int64]]:
+    length, margin = shape.sequence_length, shape.margin
+    start, end = frame["start"].to_numpy(), frame["end"].to_numpy()
+    middle = (frame["site_start"].to_numpy() + frame["site_end"].to_numpy() - 1) // 2
+    window_start = middle - (length // 2 - 1)
+    window_end = window_start + length
+    minus = (frame["strand"] == "-").to_numpy()
+    offset = np.where(minus, window_end + margin - end, start - (window_start - margin))
+    letters = codes_from_ascii(_letters(frame["sequence"]), BASE_TABLE, f"{path}, column sequence")
+    seq = place_ragged(letters, end - start, offset, shape.seq_width)
+    region = np.full((len(frame), shape.region_width), UNKNOWN, dtype=np.uint8)
+    return seq, region, window_start
+
+
+def read_source(
+    kind: str,
+    directory: Path,
+    experiments: list[str],
+    tasks: list[str],
+    shape: WindowShape,
+    *,
+    background: bool = False,
+) -> SourceRows:
+    """Read the tables of one source into distinct windows.
+
+    Parameters
+    ----------
+    kind : str
+        ``"clip31"`` or ``"rbp24"``.
+    directory : Path
+        Folder of the tables.
+    experiments : list of str
+        Tables to read; those that are not in ``tasks`` only contribute rows.
+    tasks : list of str
+        Label columns.
+    shape : WindowShape
+        Window lengths and margin.
+    background : bool
+        Also read ``background.train.tsv.gz`` (clip31 format): windows that are negative in their experiments.
+
+    Raises
+    ------
+    UnknownNameError, MissingFileError, InputError
+        For unknown experiments and damaged tables, naming file and line.
+    """
+    if kind not in COLUMNS:
+        raise unknown_name("table format", kind, COLUMNS)
+    encode = _encode_ready if kind == "clip31" else _encode_flanked
+    parts = []
+    jobs: list[tuple[Path, list[str], str | None]] = [
+        (table_path(directory, name), COLUMNS[kind], name) for name in experiments
+    ]
+    if background:
+        jobs.append((directory / f"background{TABLE_SUFFIX}", BACKGROUND_COLUMNS, None))
+    for path, columns, name in jobs:
+        frame = read_table(path, columns)
+        seq, region, window_start = encode(frame, shape, path)
+        positive = np.zeros((len(frame), len(tasks)), dtype=bool)
+        negative = np.zeros_like(positive)
+        if name is None:
+            listed = frame["negative_in"].str.split(",")
+            for index, task in enumerate(tasks):
+                negative[:, index] = [task in names for names in listed]
+        elif name in tasks:
+            label = frame["label"].to_numpy() == 1
+            positive[:, tasks.index(name)] = label
+            negative[:, tasks.index(name)] = ~label
+        parts.append(
+            SourceRows(
+                chrom=frame["chrom"].to_numpy(dtype=str),
+                start=frame["start" if kind == "clip31" else "site_start"].to_numpy(),
+                end=frame["end" if kind == "clip31" else "site_end"].to_numpy(),
+                strand=frame["strand"].to_numpy(dtype=str),
+                window_start=window_start,
+                seq=seq,
+                region=region,
+                positive=positive,
+                negative=negative,
+                has_task=np.array([task in experiments for task in tasks]),
+            )
+        )
+    return _merge_equal_windows(_concatenate(parts), shape)
+
+
+def _concatenate(parts: list[SourceRows]) -> SourceRows:
+    merged = {
+        name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0]) if name != "has_task"
+    }
+    return SourceRows(**merged, has_task=parts[0].has_task)
+
+
+def _merge_equal_windows(rows: SourceRows, shape: WindowShape) -> SourceRows:
+    """Make one row of each window, sorted by place, and drop those without a known base."""
+    keys = pd.DataFrame({"chrom": rows.chrom, "window": rows.window_start, "strand": rows.strand})
+    number = keys.groupby(["chrom", "window", "strand"], sort=True).ngroup().to_numpy()
+    _, first = np.unique(number, return_index=True)
+    positive = np.zeros((len(first), rows.positive.shape[1]), dtype=bool)
+    negative = np.zeros_like(positive)
+    np.logical_or.at(positive, number, rows.positive)
+    np.logical_or.at(negative, number, rows.negative)
+    merged = rows.take(first)
+    merged.positive, merged.negative = positive, negative
+    middle = shape.seq_width // 2 - 51
+    known = (merged.seq[:, middle : middle + KNOWN_BASES] != UNKNOWN).any(axis=1)
+    return merged.take(known)

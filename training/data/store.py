@@ -1,0 +1,199 @@
+"""Writing a prepared data set (the format is described in :mod:`ripe_lib.evaluation.dataset`)."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ripe_lib.errors import InputError, OutputError
+from ripe_lib.evaluation.dataset import FORMAT, SPLITS, STRANDS
+from ripe_lib.genome.encoding import Codes
+from ripe_lib.output.atomic import atomic_file
+
+ROWS_PER_WRITE = 65_536
+
+CodeMaker = Callable[[slice], tuple[Codes, Codes]]
+
+
+@dataclass
+class SiteColumns:
+    """Everything about the rows of a data set except their bases and region types.
+
+    Attributes
+    ----------
+    chrom : str (N,)
+    start, end : int64 (N,)
+        Site, 0-based half-open.
+    strand : str (N,)
+        ``+``, ``-`` or ``.``.
+    labels : int8 (N, T)
+        1, 0, or -1 for unknown.
+    split : uint8 (N,)
+    source : uint8 (N,)
+    cluster : int64 (N,)
+    """
+
+    chrom: NDArray[Any]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    strand: NDArray[Any]
+    labels: NDArray[np.int8]
+    split: NDArray[np.uint8]
+    source: NDArray[np.uint8]
+    cluster: NDArray[np.int64]
+
+
+def reserve(path: Path, n_bytes: int) -> None:
+    """Refuse to start writing a file the disk has no room for.
+
+    HDF5 finds out when it closes the file, and then reports it badly. The space is claimed for real (a quota or a file
+    size limit counts too) and given back at once.
+
+    Raises
+    ------
+    OutputError
+        With the size that is needed.
+    """
+    trial = path.parent / f".{path.name}.{os.getpid()}.part"
+    try:
+        descriptor = os.open(trial, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise OutputError(f"{path}: could not be written ({error.strerror}). Choose another output path.") from error
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, n_bytes)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            return  # this file system cannot say
+        raise OutputError(
+            f"{path}: could not be written, {n_bytes / 1e6:.1f} MB needed ({error.strerror}). Nothing was left behind."
+        ) from error
+    finally:
+        os.close(descriptor)
+        trial.unlink()
+
+
+def write_dataset(
+    path: str | Path,
+    columns: SiteColumns,
+    make_codes: CodeMaker,
+    *,
+    tasks: list[str],
+    sources: list[str],
+    source_has_task: NDArray[np.bool_],
+    sequence_length: int,
+    region_length: int,
+    margin: int,
+    manifest: dict[str, Any],
+) -> dict[str, Any]:
+    """Write a data set; it appears under its name only when complete. Equal inputs give equal bytes.
+
+    Parameters
+    ----------
+    path : path
+        Output file.
+    columns : SiteColumns
+        N rows.
+    make_codes : callable
+        ``slice`` of rows -> base codes (n, L + 2 margin), region-type codes (n, R + 2 margin), uint8.
+    tasks, sources : list of str
+        Names of label columns and of sources.
+    source_has_task : bool (S, T)
+        Whether a source has a table of a task.
+    sequence_length, region_length, margin : int
+        In nt.
+    manifest : dict
+        Completed here by ``counts`` and ``content_sha256`` (digest of every array).
+
+    Returns
+    -------
+    dict
+        The completed manifest.
+
+    Raises
+    ------
+    InputError
+        If there are no rows.
+    OutputError
+        If it cannot be written, e.g. a full disk.
+    """
+    path = Path(path)
+    n = len(columns.labels)
+    if not n:
+        raise InputError(f"{path}: expected at least one labelled site, got none. Check tables, peaks and tasks.")
+    chroms, chrom_index = np.unique(columns.chrom.astype(str), return_inverse=True)
+    small = {
+        "split": columns.split.astype(np.uint8),
+        "source": columns.source.astype(np.uint8),
+        "cluster": columns.cluster.astype(np.int64),
+        "chrom": chrom_index.astype(np.uint16),
+        "start": columns.start.astype(np.int64),
+        "end": columns.end.astype(np.int64),
+        "strand": _strand_index(columns.strand),
+        "source_has_task": source_has_task.astype(bool),
+    }
+    digest = hashlib.sha256()
+    width = sequence_length + region_length + 4 * margin
+    reserve(path, n * width + columns.labels.nbytes + sum(v.nbytes for v in small.values()) + 65_536)
+    with atomic_file(path) as temporary, h5py.File(temporary, "w") as handle:
+        handle.attrs["format"] = FORMAT
+        handle.attrs["tasks"] = json.dumps(tasks)
+        handle.attrs["sources"] = json.dumps(sources)
+        handle.attrs["chroms"] = json.dumps([str(c) for c in chroms])
+        handle.attrs["sequence_length"] = sequence_length
+        handle.attrs["region_length"] = region_length
+        handle.attrs["margin"] = margin
+        for name, values in small.items():
+            handle.create_dataset(name, data=values)
+            digest.update(values.tobytes())
+        labels = np.ascontiguousarray(columns.labels, dtype=np.int8)
+        rows = min(n, max(1, (1 << 20) // max(1, labels.shape[1])))
+        handle.create_dataset("labels", data=labels, chunks=(rows, labels.shape[1]), compression="gzip", shuffle=True)
+        digest.update(labels.tobytes())
+        seq = handle.create_dataset("seq", (n, sequence_length + 2 * margin), dtype=np.uint8)
+        region = handle.create_dataset("region", (n, region_length + 2 * margin), dtype=np.uint8)
+        for first in range(0, n, ROWS_PER_WRITE):
+            part = slice(first, min(n, first + ROWS_PER_WRITE))
+            seq[part], region[part] = codes = make_codes(part)
+            for array in codes:
+                digest.update(np.ascontiguousarray(array).tobytes())
+        manifest = {**manifest, "counts": counts(columns, tasks, sources), "content_sha256": digest.hexdigest()}
+        handle.attrs["manifest"] = json.dumps(manifest, sort_keys=True)
+    return manifest
+
+
+def _strand_index(strand: NDArray[Any]) -> NDArray[np.uint8]:
+    index = np.full(len(strand), 2, dtype=np.uint8)
+    for code, letter in enumerate(STRANDS):
+        index[strand == letter] = code
+    return index
+
+
+def counts(columns: SiteColumns, tasks: list[str], sources: list[str]) -> dict[str, Any]:
+    """Count rows per split and source, and positives and negatives per task and split."""
+    per_task = {}
+    for index, task in enumerate(tasks):
+        column = columns.labels[:, index]
+        per_task[task] = {
+            name: {
+                "positive": int(((column == 1) & (columns.split == code)).sum()),
+                "negative": int(((column == 0) & (columns.split == code)).sum()),
+            }
+            for code, name in enumerate(SPLITS)
+        }
+    return {
+        "rows": len(columns.labels),
+        "splits": {name: int((columns.split == code).sum()) for code, name in enumerate(SPLITS)},
+        "sources": {name: int((columns.source == code).sum()) for code, name in enumerate(sources)},
+        "tasks": per_task,
+    }

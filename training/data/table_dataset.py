@@ -1,0 +1,140 @@
+"""Ready tables -> one multitask data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.network.weights import sha256_of
+from training.data.labels import label_vectors
+from training.data.prepared import Note, manifest_of, warn_about_splits
+from training.data.sites import KNOWN_BASES, SourceRows, WindowShape, experiments_in, read_source
+from training.data.splits import assign_splits, check_disjoint, equal_sequences, locus_clusters
+from training.data.store import SiteColumns, write_dataset
+
+if TYPE_CHECKING:
+    from training.data.prepare import PrepareConfig
+
+
+def _chosen(config: PrepareConfig) -> tuple[list[list[str]], list[str]]:
+    chosen = []
+    for table in config.tables:
+        known = experiments_in(table.directory)
+        names = known if table.experiments is None else list(table.experiments)
+        for name in names:
+            if name not in known:
+                raise unknown_name("experiment", name, known, f"Tables are looked for in {table.directory}.")
+        if len(set(names)) != len(names):
+            raise InputError(f"tables {table.directory}: an experiment is named twice in {names}.")
+        chosen.append(names)
+    available = list(dict.fromkeys(name for names in chosen for name in names))
+    tasks = available if config.tasks is None else list(config.tasks)
+    for task in tasks:
+        if task not in available:
+            raise unknown_name("task", task, available, "Tasks are experiments of the tables that are read.")
+    if len(set(tasks)) != len(tasks):
+        raise InputError(f"tasks: expected different names, got one twice in {tasks}.")
+    return chosen, tasks
+
+
+def prepare_tables(config: PrepareConfig, note: Note) -> Path:
+    """Make the data set of a config with ``tables``."""
+    chosen, tasks = _chosen(config)
+    shape = WindowShape(**vars(config.window))
+    sources = [table.source or table.format for table in config.tables]
+    if len(set(sources)) != len(sources):
+        raise InputError(f"tables: expected different source names, got {sources}. Give each a 'source'.")
+    parts: list[SourceRows] = []
+    for table, names in zip(config.tables, chosen, strict=True):
+        directory = table.directory
+        parts.append(read_source(table.format, directory, names, tasks, shape, background=table.background))
+        note(f"{table.source or table.format}: {len(parts[-1])} distinct windows of {len(names)} experiments")
+    rows, source = _stack(parts)
+    source_has_task = np.array([part.has_task for part in parts])
+    strands = np.char.add(np.char.add(rows.chrom.astype(str), ":"), rows.strand.astype(str))
+    group = np.unique(strands, return_inverse=True)[1].astype(np.int64)
+    labels = label_vectors(
+        group,
+        rows.window_start,
+        source,
+        rows.positive,
+        rows.negative,
+        source_has_task,
+        cross_source=config.labels.cross_source,
+    )
+    dropped = int((rows.negative & (labels != 0)).sum())
+    note(f"{dropped} negative labels beside a positive of their own experiment were made unknown")
+    if not config.labels.keep_unlabelled:
+        known = (labels >= 0).any(axis=1)
+        rows, labels, source, group = rows.take(known), labels[known], source[known], group[known]
+    if not len(rows):
+        raise InputError("prepare: expected at least one labelled site, got none. Check tables and tasks.")
+    middle = shape.seq_width // 2 - KNOWN_BASES // 2 - 1
+    core = rows.seq[:, middle : middle + KNOWN_BASES]
+    cluster = locus_clusters(group, rows.window_start, config.split.distance, equal_sequences(core))
+    split = assign_splits(rows.chrom, rows.window_start, cluster, config.split, config.seed)
+    if config.split.method != "random":
+        check_disjoint(group, rows.window_start, split, config.split.distance)
+    warn_about_splits(labels, split, tasks, config.split, note)
+    columns = SiteColumns(
+        chrom=rows.chrom,
+        start=rows.start,
+        end=rows.end,
+        strand=rows.strand,
+        labels=labels,
+        split=split,
+        source=source,
+        cluster=cluster,
+    )
+    inputs = {}
+    for table, names in zip(config.tables, chosen, strict=True):
+        for path in [table.directory / f"{name}.train.tsv.gz" for name in names]:
+            inputs[f"{table.source or table.format}/{path.name}"] = sha256_of(path)
+    output = config.output
+    write_dataset(
+        output,
+        columns,
+        lambda part: (rows.seq[part], rows.region[part]),
+        tasks=tasks,
+        sources=sources,
+        source_has_task=source_has_task,
+        **vars(config.window),
+        manifest=manifest_of(config, inputs, task_info(config, tasks)),
+    )
+    if config.report:
+        from training.data.report import write_report
+
+        write_report(output)
+    return output
+
+
+def _stack(parts: list[SourceRows]) -> tuple[SourceRows, np.ndarray]:
+    names = [name for name in vars(parts[0]) if name != "has_task"]
+    merged = {name: np.concatenate([vars(part)[name] for part in parts]) for name in names}
+    source = np.repeat(np.arange(len(parts), dtype=np.uint8), [len(part) for part in parts])
+    return SourceRows(**merged, has_task=parts[0].has_task), source
+
+
+def task_info(config: PrepareConfig, tasks: list[str]) -> dict[str, dict[str, str]]:
+    """Return RBP, protocol and cell line of tasks, from the ``experiments.tsv`` beside their tables."""
+    info: dict[str, dict[str, str]] = {}
+    for table in config.tables:
+        path = table.directory / "experiments.tsv"
+        if not path.is_file():
+            continue
+        listing = pd.read_csv(path, sep="\t", dtype=str, na_filter=False)
+        if not {"id", "protein"} <= set(listing.columns):
+            continue
+        for row in listing.to_dict("records"):
+            if row["id"] in tasks and row["id"] not in info:
+                cell_line = row.get("cell_line", "")
+                info[row["id"]] = {
+                    "rbp": row["protein"],
+                    "protocol": row.get("protocol", ""),
+                    "cell_line": "" if cell_line == "NA" else cell_line,
+                }
+    return info

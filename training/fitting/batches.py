@@ -1,0 +1,259 @@
+"""Training batches: shuffled, augmented codes. Everything random depends on (seed, epoch) alone.
+
+Rows leave as bytes and become one-hot arrays inside the graph, so a batch costs 1/16 of the memory traffic and a
+data set larger than memory is read through its memory map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ripe_lib.errors import InputError
+from ripe_lib.evaluation.dataset import Dataset
+from ripe_lib.genome.encoding import UNKNOWN, Codes
+from training.data.sites import KNOWN_BASES
+from training.fitting.losses import MASKED
+
+# Rows drawn, read and augmented at once; a multiple of usual batch sizes is not needed.
+BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class AugmentOptions:
+    """What is changed at random in every epoch. All chances are independent of the row's source and labels.
+
+    Attributes
+    ----------
+    jitter : int
+        Windows are shifted by up to this many nt either way, at most the data set's margin.
+    flank_mask : float
+        Chance that everything outside the central 101 nt becomes unknown, so that models work with and without
+        real flanks. Applied before the shift: a masked site with flanks looks exactly like a 101-nt window.
+    site_jitter : int
+        Rows with real flanks are shifted by up to this many nt before their flanks are masked, so that neither the
+        site's borders (RNase T1 cuts them after G) nor the edge of a mask says where the site was called. Windows of
+        101 nt cannot be: they are centred on a cross-link, and have nothing to shift into.
+    region_dropout : float
+        Chance that the whole region track becomes unknown (no GTF).
+    region_flank_mask : float or None
+        Chance that the region track is cut to the central 101 nt; default as ``flank_mask``, in the same rows.
+    flank_fill : float
+        Chance that unknown bases around the known ones become random bases of the row's own composition. Tasks that
+        only have 101-nt windows then learn not to mind real flanks. Rows whose flanks were masked stay masked.
+    borrow_region : float
+        Chance that a row without any region type is given the track of another row of its block. Its labels stay only
+        for tasks that no source with region types has: for those, region types then say nothing, as they should when
+        nothing is known, while the other tasks learn theirs from real tracks alone. Without this, a task known from
+        sites without region types alone rises when region types are taken away from any site.
+    splice : float
+        Chance that a window goes on as another one of its block from a random place in its middle three fifths. Its
+        labels are masked: only teachers have something to say of it (:mod:`training.fitting.distill`).
+    """
+
+    jitter: int = 0
+    flank_mask: float = 0.0
+    site_jitter: int = 0
+    region_dropout: float = 0.0
+    region_flank_mask: float | None = None
+    flank_fill: float = 0.0
+    borrow_region: float = 0.0
+    splice: float = 0.0
+
+    def __post_init__(self) -> None:
+        chances = [self.flank_mask, self.region_dropout, self.flank_fill, self.borrow_region, self.splice]
+        chances.append(self.region_flank_mask or 0.0)
+        if min(self.jitter, self.site_jitter) < 0 or min(chances) < 0 or max(chances) > 1:
+            raise InputError(f"augment: expected jitters >= 0 and chances from 0 to 1, got {vars(self)}.")
+
+
+def augment_rng(seed: int, epoch: int) -> np.random.Generator:
+    """Return the generator of an epoch (order, then augmentation, drawn in this order)."""
+    return np.random.default_rng(np.random.SeedSequence([seed, epoch, 0xB47C]))
+
+
+def has_flanks(codes: Codes) -> NDArray[np.bool_]:
+    """Return which rows of codes (n, W) know a base outside their central 101 positions."""
+    first = codes.shape[1] // 2 - KNOWN_BASES // 2 - 1
+    outside = np.concatenate([codes[:, :first], codes[:, first + KNOWN_BASES :]], axis=1)
+    return (outside != UNKNOWN).any(axis=1)
+
+
+def mask_flanks(codes: Codes, rows: NDArray[np.bool_]) -> Codes:
+    """Return codes (n, W) where rows with ``rows`` true keep only their central 101 positions."""
+    first = codes.shape[1] // 2 - KNOWN_BASES // 2 - 1
+    masked = codes.copy()
+    masked[rows, :first] = UNKNOWN
+    masked[rows, first + KNOWN_BASES :] = UNKNOWN
+    return masked
+
+
+def cut_windows(codes: Codes, length: int, margin: int, shift: NDArray[np.int64]) -> Codes:
+    """Return windows (n, length) of codes (n, length + 2 margin), row i moved right by ``shift[i]`` nt (RNA sense)."""
+    if not shift.any():
+        return codes[:, margin : margin + length]
+    windows = np.lib.stride_tricks.sliding_window_view(codes, length, axis=1)
+    return windows[np.arange(len(codes)), margin + shift]
+
+
+def fill_flanks(seq: Codes, rows: NDArray[np.bool_], rng: np.random.Generator) -> Codes:
+    """Return codes (n, W) where rows with ``rows`` true have no unknown base: they are drawn from the row's known ones.
+
+    A row keeps its composition; rows without a known base stay as they are.
+    """
+    known = seq != UNKNOWN
+    n_known = known.sum(axis=1, keepdims=True)
+    first = known.argmax(axis=1)[:, None]
+    chosen = np.minimum(first + (rng.random(seq.shape, dtype=np.float32) * n_known).astype(np.intp), seq.shape[1] - 1)
+    return np.where(known | ~rows[:, None], seq, np.take_along_axis(seq, chosen, axis=1))
+
+
+def borrow_regions(region: Codes, chance: float, rng: np.random.Generator) -> tuple[Codes, NDArray[np.bool_]]:
+    """Return tracks (n, W) where rows without region types have, by chance, that of a row that has some, and which."""
+    donors = np.flatnonzero((region != UNKNOWN).any(axis=1))
+    lucky = rng.random(len(region)) < chance
+    chosen = rng.integers(0, max(len(donors), 1), len(region))
+    if not len(donors):
+        return region, np.zeros(len(region), dtype=bool)
+    lucky[donors] = False
+    borrowed = region.copy()
+    borrowed[lucky] = region[donors[chosen[lucky]]]
+    return borrowed, lucky
+
+
+def splice_windows(
+    seq: Codes, region: Codes, chance: float, rng: np.random.Generator
+) -> tuple[Codes, Codes, NDArray[np.bool_]]:
+    """Return windows (n, L) and (n, R), by chance continued by another row's from one place on, and which (n,).
+
+    Both tracks change rows at the same nucleotide; they share their centre.
+    """
+    n, length = seq.shape
+    spliced, partner = rng.random(n) < chance, rng.permutation(n)
+    place = rng.integers(length // 5, length - length // 5, n, endpoint=True)
+    place[~spliced] = max(length, region.shape[1])
+    first = (region.shape[1] - length) // 2
+    seq = np.where(np.arange(length) < place[:, None], seq, seq[partner])
+    region = np.where(np.arange(region.shape[1]) - first < place[:, None], region, region[partner])
+    return seq, region, spliced
+
+
+def augment(
+    seq: Codes, region: Codes, dataset: Dataset, options: AugmentOptions, rng: np.random.Generator
+) -> tuple[Codes, Codes, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return augmented windows (n, L) and (n, R) of rows with margins, and which have a borrowed track or are spliced.
+
+    The last two are (n,) each.
+    """
+    n = len(seq)
+    jitter, margin = options.jitter, dataset.margin
+    shift = rng.integers(-jitter, jitter, size=n, endpoint=True, dtype=np.int64)
+    flanks, dropout = rng.random(n), rng.random(n)
+    if options.site_jitter:
+        site_shift = rng.integers(-options.site_jitter, options.site_jitter, size=n, endpoint=True, dtype=np.int64)
+        site_shift[~has_flanks(seq)] = 0
+        seq = cut_windows(seq, dataset.sequence_length + 2 * jitter, margin - jitter, site_shift)
+        region = cut_windows(region, dataset.region_length + 2 * jitter, margin - jitter, site_shift)
+        margin = jitter
+    if options.flank_mask:
+        seq = mask_flanks(seq, flanks < options.flank_mask)
+    if options.flank_fill:
+        seq = fill_flanks(seq, (flanks >= options.flank_mask) & (rng.random(n) < options.flank_fill), rng)
+    region_chance = options.flank_mask if options.region_flank_mask is None else options.region_flank_mask
+    if region_chance:
+        region = mask_flanks(region, flanks < region_chance)
+    borrowed = np.zeros(n, dtype=bool)
+    if options.borrow_region:
+        region, borrowed = borrow_regions(region, options.borrow_region, rng)
+    seq = cut_windows(seq, dataset.sequence_length, margin, shift)
+    region = cut_windows(region, dataset.region_length, margin, shift)
+    if options.region_dropout:
+        region = region.copy()
+        region[dropout < options.region_dropout] = UNKNOWN
+    spliced = np.zeros(n, dtype=bool)
+    if options.splice:
+        seq, region, spliced = splice_windows(seq, region, options.splice, rng)
+    return seq, region, borrowed, spliced
+
+
+class EpochBatches:
+    """The batches of one epoch.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    rows : int64 (n,)
+        Training rows; a row given twice is drawn twice.
+    codes : uint8 (N, T)
+        Label codes of all rows of the data set (:func:`training.fitting.losses.label_codes`).
+    batch_size : int
+        The last, smaller batch is kept.
+    options : AugmentOptions
+    seed : int
+    region_tasks : bool (T,), optional
+        Tasks that a source with region types has; their labels are masked in rows with a borrowed track.
+    share : float32 (N,), optional
+        Share of the rows like this one (rows with equal values) that an epoch draws, other ones in every epoch.
+        Default: all rows.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        rows: NDArray[np.int64],
+        codes: NDArray[np.uint8],
+        batch_size: int,
+        options: AugmentOptions,
+        seed: int,
+        region_tasks: NDArray[np.bool_] | None = None,
+        share: NDArray[np.float32] | None = None,
+    ) -> None:
+        jitter = options.jitter + options.site_jitter
+        if jitter > dataset.margin:
+            raise InputError(
+                f"augment: jitter {jitter} is larger than the margin of {dataset.path} ({dataset.margin}). "
+                "Prepare the data set with a larger margin."
+            )
+        self.dataset, self.codes = dataset, codes
+        shares = np.ones(len(rows)) if share is None else share[rows]
+        self.strata = [(rows[shares == value], float(value)) for value in np.unique(shares)[::-1]]
+        self.batch_size, self.options, self.seed = batch_size, options, seed
+        self.region_tasks = np.ones(codes.shape[1], dtype=bool) if region_tasks is None else region_tasks
+
+    def __len__(self) -> int:
+        return -(-self.n_rows // self.batch_size)
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of an epoch."""
+        return sum(round(share * len(rows)) for rows, share in self.strata)
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Codes, Codes, NDArray[np.uint8]]]:
+        """Yield (seq (B, L), region (B, R), label codes (B, T)), uint8, of epoch number ``epoch``."""
+        rng = augment_rng(self.seed, epoch)
+        drawn_rows = [
+            rows if share == 1 else rng.choice(rows, round(share * len(rows)), replace=False)
+            for rows, share in self.strata
+        ]
+        order = rng.permutation(np.concatenate(drawn_rows))
+        block = max(1, BLOCK // self.batch_size) * self.batch_size
+        for first in range(0, len(order), block):
+            drawn = order[first : first + block]
+            # Ascending rows: a memory map on disk is read forwards.
+            ascending = np.argsort(drawn, kind="stable")
+            back = np.empty_like(ascending)
+            back[ascending] = np.arange(len(drawn))
+            sorted_rows = drawn[ascending]
+            seq = self.dataset.seq_codes(sorted_rows)[back]
+            region = self.dataset.region_codes(sorted_rows)[back]
+            seq, region, borrowed, spliced = augment(seq, region, self.dataset, self.options, rng)
+            labels = self.codes[drawn]
+            if borrowed.any():
+                labels[np.ix_(borrowed, self.region_tasks)] = MASKED
+            labels[spliced] = MASKED
+            for start in range(0, len(drawn), self.batch_size):
+                part = slice(start, start + self.batch_size)
+                yield seq[part], region[part], labels[part]

@@ -1,0 +1,135 @@
+"""Calibration as part of the network: one scale and offset per task, folded into the output layer.
+
+``sigmoid(scale * logit + offset)`` is what an output layer with kernel ``kernel * scale`` and bias
+``bias * scale + offset`` computes, so Keras, Kipoi, integrated gradients and the fast scorers agree by construction.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ripe_lib.errors import InputError, WeightsError
+from ripe_lib.evaluation.metrics import check_labels_and_scores, prevalence_weights
+
+OUTPUT_LAYER = "output"
+
+
+class PlattFit(NamedTuple):
+    """``scale`` and ``offset`` (T,) of the logits; ``reason`` (T,) is empty or says why a task was left as it was."""
+
+    scale: np.ndarray
+    offset: np.ndarray
+    reason: list[str]
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """Logistic function, without overflow."""
+    return 0.5 * (1 + np.tanh(0.5 * np.asarray(x, dtype=np.float64)))
+
+
+def logit(probabilities: np.ndarray, *, floor: float = 1e-7) -> np.ndarray:
+    """Inverse of :func:`sigmoid`; probabilities are kept ``floor`` away from 0 and 1 (float32 saturates there)."""
+    p = np.clip(np.asarray(probabilities, dtype=np.float64), floor, 1 - floor)
+    return np.log(p) - np.log1p(-p)
+
+
+def fit_platt(
+    labels: np.ndarray, logits: np.ndarray, *, prevalence: float | None = 0.2, min_per_class: int = 20
+) -> PlattFit:
+    """Fit scale and offset per task on windows that were not trained on.
+
+    Parameters
+    ----------
+    labels : (N, T) int
+        1, 0, -1 (left out).
+    logits : (N, T) float
+    prevalence : float, optional
+        Share of positives at which the probabilities shall be right; ``None``: as in the labels. The data sets here
+        have one positive in five.
+    min_per_class : int
+        A task with fewer positives or negatives is left as it is (scale 1, offset 0) and says so.
+
+    Notes
+    -----
+    Platt (1999) with his smoothed targets, by Newton's method on the two parameters. A fit whose scale is not positive
+    would turn the order of sites round; such a task is left as it is.
+    """
+    labels, logits = check_labels_and_scores(labels, logits)
+    n_tasks = labels.shape[1]
+    scale, offset, reasons = np.ones(n_tasks), np.zeros(n_tasks), [""] * n_tasks
+    for task in range(n_tasks):
+        known = labels[:, task] >= 0
+        label, z = labels[known, task], logits[known, task]
+        n_pos, n_neg = int((label == 1).sum()), int((label == 0).sum())
+        if min(n_pos, n_neg) < min_per_class:
+            reasons[task] = f"too few windows to calibrate ({n_pos} positive, {n_neg} negative)"
+            continue
+        a, b = _fit_one(label, z, prevalence_weights(label, prevalence) * len(label))
+        if a <= 0:
+            reasons[task] = "scores do not rise with the label; not calibrated"
+            continue
+        scale[task], offset[task] = a, b
+    return PlattFit(scale, offset, reasons)
+
+
+def _fit_one(label: np.ndarray, z: np.ndarray, weight: np.ndarray, n_steps: int = 100) -> tuple[float, float]:
+    n_pos, n_neg = (label == 1).sum(), (label == 0).sum()
+    target = np.where(label == 1, (n_pos + 1) / (n_pos + 2), 1 / (n_neg + 2))
+    design = np.stack([z, np.ones_like(z)], axis=1)
+    parameters = np.array([1.0, 0.0])
+
+    def loss(values: np.ndarray) -> float:
+        eta = design @ values
+        return float((weight * (np.logaddexp(0, eta) - target * eta)).sum())
+
+    current = loss(parameters)
+    for _ in range(n_steps):
+        p = sigmoid(design @ parameters)
+        gradient = design.T @ (weight * (p - target))
+        curvature = (design * (weight * p * (1 - p))[:, None]).T @ design + 1e-9 * np.eye(2)
+        step = np.linalg.solve(curvature, gradient)
+        # Newton can overshoot where the sigmoid is flat: halve until the loss falls.
+        size = 1.0
+        while (trial := loss(parameters - size * step)) > current and size > 1e-8:
+            size /= 2
+        if size <= 1e-8 or current - trial < 1e-12 * len(z):
+            break
+        parameters, current = parameters - size * step, trial
+    return float(parameters[0]), float(parameters[1])
+
+
+def fold_calibration(
+    arrays: dict[str, list[np.ndarray]], scale: np.ndarray, offset: np.ndarray, *, layer: str = OUTPUT_LAYER
+) -> dict[str, list[np.ndarray]]:
+    """Return a copy of a network's arrays whose output layer gives ``scale * logit + offset``.
+
+    Parameters
+    ----------
+    arrays : dict
+        Layer name -> arrays, as :func:`ripe_lib.network.weights.arrays_of` gives; the output layer holds kernel ``(H,
+        T)`` and bias ``(T,)``.
+    scale, offset : (T,) float
+    layer : str
+        Name of the output layer.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such layer or its shapes do not fit.
+    InputError
+        If a scale is not a positive finite number.
+    """
+    if layer not in arrays or len(arrays[layer]) != 2:
+        raise WeightsError(f"calibration: expected a layer {layer!r} with kernel and bias, got {sorted(arrays)}.")
+    kernel, bias = (np.asarray(a, dtype=np.float64) for a in arrays[layer])
+    scale, offset = np.asarray(scale, dtype=np.float64), np.asarray(offset, dtype=np.float64)
+    if not scale.shape == offset.shape == bias.shape:
+        raise WeightsError(
+            f"calibration: expected scale and offset of shape {bias.shape}, got {scale.shape} and {offset.shape}."
+        )
+    if not (np.isfinite(scale).all() and np.isfinite(offset).all() and (scale > 0).all()):
+        raise InputError("calibration: expected positive finite scales and finite offsets.")
+    folded = [(kernel * scale).astype(np.float32), (bias * scale + offset).astype(np.float32)]
+    return {name: folded if name == layer else list(values) for name, values in arrays.items()}

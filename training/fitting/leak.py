@@ -1,0 +1,98 @@
+"""How much a model leans on the source a site comes from instead of on the site.
+
+With several sources in one data set (windows of 101 nt with region types, sites with real flanks and none) a network
+can learn "real flanks and no region types" as a mark of a task that only one source has. Then taking the region types
+away from the other source's sites, or giving them flanks, raises that task. Such sites hold no information about the
+task that these changes could reveal, so its mean score should not rise.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ripe_lib.errors import InputError
+from ripe_lib.evaluation.dataset import Dataset
+from ripe_lib.genome.encoding import UNKNOWN, Codes
+from ripe_lib.network.load import Model
+from ripe_lib.network.predict import predict_codes
+from training.fitting.batches import fill_flanks, mask_flanks
+
+CHANGES = ("no_region", "no_flanks", "no_region_no_flanks", "random_flanks", "no_region_random_flanks")
+
+
+def changed_codes(seq: Codes, region: Codes, change: str, rng: np.random.Generator) -> tuple[Codes, Codes]:
+    """Return centred codes after one of :data:`CHANGES`."""
+    every = np.ones(len(seq), dtype=bool)
+    if "no_flanks" in change:
+        seq, region = mask_flanks(seq, every), mask_flanks(region, every)
+    if "random_flanks" in change:
+        seq = fill_flanks(seq, every, rng)
+    if "no_region" in change:
+        region = np.full_like(region, UNKNOWN)
+    return seq, region
+
+
+def source_leak(
+    model: Model, dataset: Dataset, *, split: str = "test", max_rows: int = 5000, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Measure how a task's scores move when sites of a source without that task are made to look like another source.
+
+    Parameters
+    ----------
+    model : Model
+    dataset : Dataset
+        Prepared from at least two sources, of which one lacks a task.
+    split : str
+    max_rows : int
+        Rows per source, drawn at random.
+    rng : Generator
+
+    Returns
+    -------
+    DataFrame
+        One row per source, task it lacks, and change (:data:`CHANGES`): ``n``, ``plain`` and ``changed`` (mean
+        probabilities), ``delta`` (changed - plain; positive = the leak), ``share_above`` (share of sites above 0.5
+        after the change minus before).
+
+    Raises
+    ------
+    InputError
+        If no source lacks a task of the model.
+    """
+    columns = [dataset.task_index(task) for task in model.tasks]
+    rows_of: dict[int, NDArray[np.int64]] = {}
+    lacking = {
+        source: [i for i, column in enumerate(columns) if not dataset.source_has_task[source, column]]
+        for source in range(len(dataset.sources))
+    }
+    for source, tasks in lacking.items():
+        rows = dataset.indices(split)
+        rows = rows[dataset.source_index[rows] == source]
+        if tasks and len(rows):
+            rows_of[source] = np.sort(rng.permutation(rows)[:max_rows])
+    if not rows_of:
+        raise InputError(f"{dataset.path}: every source has every task of {model.name}; nothing to measure.")
+    records = []
+    for source, rows in rows_of.items():
+        seq, region = dataset.centred_codes(rows)
+        plain = predict_codes(model, seq, region if model.spec.has_region else None)
+        for change in CHANGES:
+            new_seq, new_region = changed_codes(seq, region, change, rng)
+            scores = predict_codes(model, new_seq, new_region if model.spec.has_region else None)
+            for task in lacking[source]:
+                before, after = plain[:, task].astype(float), scores[:, task].astype(float)
+                records.append(
+                    {
+                        "source": dataset.sources[source],
+                        "task": model.tasks[task],
+                        "change": change,
+                        "n": len(rows),
+                        "plain": before.mean(),
+                        "changed": after.mean(),
+                        "delta": (after - before).mean(),
+                        "share_above": (after > 0.5).mean() - (before > 0.5).mean(),
+                    }
+                )
+    return pd.DataFrame(records)

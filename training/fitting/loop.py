@@ -1,0 +1,399 @@
+"""The training loop of :mod:`training.fitting.fit`; everything that needs TensorFlow is here."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ripe_lib.cli.common import progress
+from ripe_lib.evaluation.metrics import auroc, average_precision
+from ripe_lib.genome.encoding import UNKNOWN, Codes, one_hot
+from ripe_lib.network.load import Model, quiet_tensorflow
+from ripe_lib.network.spec import ModelSpec
+from ripe_lib.network.weights import arrays_of, set_arrays, write_weights
+from ripe_lib.output.atomic import atomic_file
+from training.fitting.batches import EpochBatches, mask_flanks
+from training.fitting.distill import load_teachers, teacher_probabilities, with_teachers
+from training.fitting.history import best_epoch, is_over
+from training.fitting.losses import NEGATIVE, POSITIVE, make_loss, numpy_loss
+from training.fitting.runs import TrainingFailedError, is_chief, read_checkpoint, write_checkpoint
+from training.fitting.sampling import row_shares
+
+quiet_tensorflow()
+import keras  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+from ripe_lib.network.architecture import build_model  # noqa: E402
+
+if TYPE_CHECKING:
+    from training.fitting.fit import FitConfig, TrainingData
+
+VALID_BATCH = 1024
+
+
+class OneHot(keras.layers.Layer):
+    """Codes (B, W) uint8 -> one-hot (B, W, 4) float32 inside the graph; unknown is 0.25 in each channel."""
+
+    def call(self, codes: Any) -> Any:
+        """Look the codes up."""
+        table = one_hot(np.arange(UNKNOWN + 1, dtype=np.uint8))
+        return keras.ops.take(table, keras.ops.cast(codes, "int32"), axis=0)
+
+
+class Teachers(keras.layers.Layer):
+    """One-hot inputs -> probabilities (B, T) of fixed networks (:func:`teacher_probabilities`).
+
+    A layer of its own, because Keras switches on the dropout of networks that are plain parts of a model in training.
+    """
+
+    def __init__(self, teachers: Sequence[Model], spec: ModelSpec) -> None:
+        super().__init__()
+        self.teachers, self.spec = list(teachers), spec
+        self.networks = [teacher.keras_model for teacher in teachers]  # so that Keras knows their variables
+        for network in self.networks:
+            network.trainable = False
+
+    def call(self, arrays: Any) -> Any:
+        """Ask the teachers; nothing flows back into them, or half of a step's time would go into gradients of zero."""
+        return keras.ops.stop_gradient(teacher_probabilities(self.teachers, self.spec, arrays))
+
+
+class _Progress(keras.callbacks.Callback):
+    """Progress bar of an epoch, and the stop at a loss that is not a number."""
+
+    def __init__(self, epoch: int, total: int, bar: Any) -> None:
+        super().__init__()
+        self.epoch, self.total, self.bar = epoch, total, bar
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise TrainingFailedError(
+                f"the loss became {loss} in epoch {self.epoch}, batch {batch + 1} of {self.total}. Lower "
+                "'learning_rate' or the loss weights; the state of the last good epoch is kept."
+            )
+        self.bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+        self.bar.update()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed what Keras draws initial weights from, and put Python's and NumPy's generators back afterwards."""
+    before = random.getstate(), np.random.get_state()  # noqa: NPY002 - restoring global state is the point
+    keras.utils.set_random_seed(seed % 2**32)
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])  # noqa: NPY002
+
+
+def distribution(name: str, devices: list[str] | None = None) -> Any:
+    """Return the ``tf.distribute`` strategy of a name, or None."""
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy(devices)
+    if name == "multi_worker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    return None
+
+
+def training_model(network: keras.Model, spec: ModelSpec, teachers: Sequence[Model] = ()) -> keras.Model:
+    """Return a model that takes codes instead of one-hot arrays and shares the network's weights.
+
+    With teachers the output is (B, 2T): the network's probabilities, then the teachers'.
+    """
+    lengths = [spec.sequence_length] + ([spec.region_length] if spec.has_region else [])
+    inputs = [
+        keras.Input((length,), dtype="uint8", name=name)
+        for length, name in zip(lengths, ("seq_codes", "region_codes"), strict=False)
+    ]
+    arrays = [OneHot()(x) for x in inputs]
+    output = network(arrays)
+    if teachers:
+        output = keras.layers.Concatenate()([output, Teachers(teachers, spec)(arrays)])
+    return keras.Model(inputs, output)
+
+
+def learning_rate(config: FitConfig, steps_per_epoch: int) -> Any:
+    """Return the learning rate, constant or falling as a cosine over all epochs."""
+    if config.schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(config.learning_rate, config.epochs * steps_per_epoch, alpha=0.01)
+    return config.learning_rate
+
+
+def _dropout_states(network: keras.Model) -> list[Any]:
+    generators = [getattr(layer, "seed_generator", None) for layer in network._flatten_layers()]
+    return [g.state for g in generators if g is not None]
+
+
+def _to_arrays(variables: list[Any]) -> list[np.ndarray]:
+    return [keras.ops.convert_to_numpy(v) for v in variables]
+
+
+def _assign(variables: list[Any], arrays: list[np.ndarray]) -> None:
+    for variable, value in zip(variables, arrays, strict=True):
+        variable.assign(value)
+
+
+def as_tf_dataset(batches: EpochBatches, epoch: int, spec: ModelSpec) -> tf.data.Dataset:
+    """Return one epoch as a ``tf.data`` pipeline of ((seq[, region]), label codes), two batches ahead of the model."""
+
+    def generate() -> Iterator[Any]:
+        for seq, region, codes in batches.epoch(epoch):
+            yield ((seq, region) if spec.has_region else (seq,)), codes
+
+    lengths = [spec.sequence_length] + ([spec.region_length] if spec.has_region else [])
+    signature = (
+        tuple(tf.TensorSpec((None, length), tf.uint8) for length in lengths),
+        tf.TensorSpec((None, len(spec.tasks)), tf.uint8),
+    )
+    options = tf.data.Options()
+    # Several hosts: each makes all batches and trains on its share of every one.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    pipeline = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    return pipeline.apply(tf.data.experimental.assert_cardinality(len(batches))).with_options(options).prefetch(2)
+
+
+def view_codes(data: TrainingData, rows: NDArray[np.int64], view: str) -> tuple[Codes, Codes]:
+    """Return centred codes of rows as a caller without region types, or without flanks, would give them."""
+    dataset = data.dataset
+    seq, region = dataset.centred_codes(rows)
+    every = np.ones(len(rows), dtype=bool)
+    if "no_flanks" in view:
+        seq, region = mask_flanks(seq, every), mask_flanks(region, every)
+    if "no_region" in view:
+        region = np.full_like(region, UNKNOWN)
+    return seq, region
+
+
+def validate(
+    predict: Callable[[list[Codes]], Any], spec: ModelSpec, data: TrainingData, views: tuple[str, ...]
+) -> tuple[float, NDArray[np.float32]]:
+    """Return the mean loss over views and the predictions (n, T) of the first view on the validation rows."""
+    losses, first = [], None
+    for view in views:
+        parts = []
+        for start in range(0, len(data.valid), VALID_BATCH):
+            seq, region = view_codes(data, data.valid[start : start + VALID_BATCH], view)
+            # Padded to one shape, so that TensorFlow traces the function once.
+            n = len(seq)
+            arrays = [np.pad(a, ((0, VALID_BATCH - n), (0, 0))) for a in ((seq, region) if spec.has_region else (seq,))]
+            parts.append(np.asarray(predict(arrays))[:n])
+        probabilities = np.concatenate(parts)
+        first = probabilities if first is None else first
+        losses.append(numpy_loss(probabilities, data.codes[data.valid], data.weights))
+    if first is None:
+        return math.nan, np.zeros((0, len(spec.tasks)), dtype=np.float32)
+    return float(np.mean(losses)), first
+
+
+def validation_table(data: TrainingData, tasks: tuple[str, ...], probabilities: NDArray[np.float32]) -> pd.DataFrame:
+    """Return AUROC and average precision per task of predictions on the validation rows."""
+    codes = data.codes[data.valid]
+    rows = []
+    for index, task in enumerate(tasks):
+        sure = codes[:, index] <= POSITIVE
+        labels, scores = codes[sure, index] == POSITIVE, probabilities[sure, index]
+        both = 0 < labels.sum() < len(labels)
+        rows.append(
+            {
+                "task": task,
+                "n_pos": int(labels.sum()),
+                "n_neg": int((codes[:, index] == NEGATIVE).sum()),
+                "auroc": auroc(labels.astype(int), scores) if both else math.nan,
+                "ap": average_precision(labels.astype(int), scores) if both else math.nan,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+class Trainer:
+    """One network being trained; the state between epochs is all in :meth:`save` and :meth:`restore`."""
+
+    def __init__(self, config: FitConfig, spec: ModelSpec, data: TrainingData) -> None:
+        self.config, self.spec, self.data = config, spec, data
+        if config.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        self.strategy = distribution(config.strategy)
+        self.batches = EpochBatches(
+            data.dataset,
+            data.train,
+            data.codes,
+            config.batch_size,
+            config.augment,
+            config.seed,
+            data.region_tasks,
+            row_shares(data.dataset, config.sampling),
+        )
+        with self.scope(), seeded(config.seed):
+            self.network = build_model(spec)
+            teachers = load_teachers(config.distill)
+            self.model = training_model(self.network, spec, teachers)
+            loss = make_loss(data.weights)
+            if teachers:
+                loss = with_teachers(loss, teachers, spec, config.distill.share)
+            rate = learning_rate(config, len(self.batches))
+            make = keras.optimizers.AdamW if config.weight_decay else keras.optimizers.Adam
+            extra = {"weight_decay": config.weight_decay} if config.weight_decay else {}
+            optimizer = make(learning_rate=rate, epsilon=1e-8, **extra)
+            # XLA compiles for half a minute on a CPU and is not faster there.
+            self.model.compile(optimizer=optimizer, loss=loss, jit_compile=False)
+            optimizer.build(self.model.trainable_variables)
+        self._distributed_step: Any = None
+        # Not Keras' predict: that takes all hosts, but only one writes results.
+        student = training_model(self.network, spec) if teachers else self.model
+        self.predict = tf.function(lambda arrays: student(arrays, training=False))
+        self.dropout = _dropout_states(self.network)
+        self.history: list[dict[str, Any]] = []
+        self.best: list[np.ndarray] = _to_arrays(self.network.weights)
+
+    def scope(self) -> Any:
+        """Return the strategy's scope, or nothing."""
+        return self.strategy.scope() if self.strategy is not None else nullcontext()
+
+    def restore(self, path: Path) -> None:
+        """Go back to the state after the last finished epoch, if there is one."""
+        found = read_checkpoint(path)
+        if found is None:
+            return
+        self.history, groups = found
+        with self.scope():
+            _assign(self.network.weights, groups["network"])
+            _assign(self.model.optimizer.variables, groups["optimizer"])
+        self.best = groups["best"]
+
+    def save(self, path: Path) -> None:
+        """Write the state."""
+        write_checkpoint(
+            path,
+            history=self.history,
+            network=_to_arrays(self.network.weights),
+            optimizer=_to_arrays(self.model.optimizer.variables),
+            best=self.best,
+        )
+
+    def _distributed_epoch(self, batches: tf.data.Dataset, watch: _Progress) -> float:
+        """Train one epoch on all replicas; Keras' own ``fit`` cannot do several hosts. Returns the mean loss."""
+        if self._distributed_step is None:
+            strategy, model = self.strategy, self.model
+            self._distributed_step = tf.function(lambda batch: strategy.run(model.train_step, args=(batch,)))
+        self.model.reset_metrics()
+        loss = math.nan
+        for number, batch in enumerate(self.strategy.experimental_distribute_dataset(batches)):
+            logs = self._distributed_step(batch)
+            loss = float(np.mean(self.strategy.experimental_local_results(logs["loss"])))
+            watch.on_train_batch_end(number, {"loss": loss})
+        return loss
+
+    def run_epoch(self, epoch: int, *, quiet: bool) -> dict[str, Any]:
+        """Train one epoch (from 1), validate, keep the weights if they are the best."""
+        words = np.random.SeedSequence([self.config.seed, epoch, 0xD40]).generate_state(
+            2 * len(self.dropout), np.uint32
+        )
+        with self.scope():
+            for state, pair in zip(self.dropout, words.reshape(-1, 2), strict=True):
+                state.assign(pair)
+        began = time.monotonic()
+        total = len(self.batches)
+        with progress(total=total, quiet=quiet, desc=f"epoch {epoch}/{self.config.epochs}", unit="batch") as bar:
+            batches = as_tf_dataset(self.batches, epoch, self.spec)
+            watch = _Progress(epoch, total, bar)
+            if self.strategy is None:
+                fitted = self.model.fit(batches, verbose=0, shuffle=False, callbacks=[watch])
+                loss = float(fitted.history["loss"][-1])
+            else:
+                loss = self._distributed_epoch(batches, watch)
+        seconds = time.monotonic() - began
+        # ReLU and max pooling can swallow "not a number", so the loss alone does not show it.
+        if not all(np.isfinite(values).all() for values in _to_arrays(self.network.weights)):
+            raise TrainingFailedError(
+                f"weights became infinite or not a number in epoch {epoch}. Lower 'learning_rate' or the loss weights; "
+                "the state of the last good epoch is kept."
+            )
+        row: dict[str, Any] = {"epoch": epoch, "loss": loss}
+        if len(self.data.valid):
+            row["val_loss"], probabilities = validate(self.predict, self.spec, self.data, self.config.views)
+            table = validation_table(self.data, self.spec.tasks, probabilities)
+            row["val_auroc"], row["val_ap"] = float(table["auroc"].mean()), float(table["ap"].mean())
+        row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        row["rows_per_second"] = round(self.batches.n_rows / seconds, 1)
+        row["seconds"] = round(time.monotonic() - began, 2)
+        self.history.append(row)
+        if best_epoch(self.history, self.config.best_by) == epoch:
+            self.best = _to_arrays(self.network.weights)
+        return row
+
+
+def train(
+    config: FitConfig,
+    spec: ModelSpec,
+    data: TrainingData,
+    *,
+    quiet: bool,
+    note: Callable[[str], None],
+    after_epoch: Callable[[int], None],
+) -> None:
+    """Train until over, from the last checkpoint if there is one, and write the run's results."""
+    run = config.run
+    checkpoint = run / "checkpoint.h5"
+    trainer = Trainer(config, spec, data)
+    trainer.restore(checkpoint)
+    if trainer.history:
+        note(f"{run}: going on after epoch {len(trainer.history)}")
+    writer = tf.summary.create_file_writer(str(run / "tensorboard")) if config.tensorboard else None
+    while not is_over(trainer.history, config.epochs, config.patience, config.best_by):
+        epoch = len(trainer.history) + 1
+        row = trainer.run_epoch(epoch, quiet=quiet)
+        if is_chief():
+            trainer.save(checkpoint)
+            _write_history(run, trainer.history)
+        if writer is not None:
+            with writer.as_default(step=epoch):
+                _write_scalars(row)
+            writer.flush()
+        shown = ", ".join(f"{k} {row[k]:.4f}" for k in ("loss", "val_loss", "val_auroc", "val_ap") if k in row)
+        note(f"epoch {epoch}/{config.epochs}: {shown} ({row['seconds']:.0f} s)")
+        after_epoch(epoch)
+    with trainer.scope():
+        _assign(trainer.network.weights, trainer.best)
+    if is_chief():
+        _write_results(trainer, run)
+        checkpoint.unlink(missing_ok=True)
+
+
+def _write_scalars(row: dict[str, Any]) -> None:
+    # What TensorBoard's own scalar function writes; that needs the package installed, this does not.
+    metadata = tf.compat.v1.SummaryMetadata(data_class=1)
+    metadata.plugin_data.plugin_name = "scalars"
+    for name, value in row.items():
+        tf.summary.write(name, tf.constant(value, tf.float32), metadata=metadata)
+
+
+def _write_history(run: Path, history: list[dict[str, Any]]) -> None:
+    with atomic_file(run / "history.csv") as temporary:
+        pd.DataFrame(history).to_csv(temporary, index=False)
+
+
+def _write_results(trainer: Trainer, run: Path) -> None:
+    from training.fitting.curves import plot_curves
+
+    _write_history(run, trainer.history)
+    plot_curves(trainer.history, run / "curves.png", trainer.config.best_by)
+    if len(trainer.data.valid):
+        _, probabilities = validate(trainer.predict, trainer.spec, trainer.data, trainer.config.views[:1])
+        table = validation_table(trainer.data, trainer.spec.tasks, probabilities)
+        with atomic_file(run / "metrics.tsv") as temporary:
+            table.to_csv(temporary, sep="\t", index=False)
+    # Outside any strategy: the file must not depend on how it was trained.
+    network = build_model(trainer.spec)
+    set_arrays(network, arrays_of(trainer.network), str(run))
+    write_weights(run / "weights.h5", trainer.spec, arrays_of(network))

@@ -1,0 +1,172 @@
+"""The run directory: everything needed to know and to repeat a training run.
+
+====================  =======================================================================
+``config.yaml``       the complete config, defaults filled in
+``data.json``         path and manifest of the data set, with its digest; digests of the teachers' weights
+``environment.json``  versions of everything that computes, commit, platform
+``history.csv``       one row per finished epoch
+``curves.png``        the same as a picture
+``metrics.tsv``       per task, on the validation split, with the best weights
+``weights.h5``        the best epoch's weights (:mod:`ripe_lib.network.weights`); there when the run is finished
+``checkpoint.h5``     state after the last finished epoch; gone when the run is finished
+====================  =======================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import yaml
+
+from ripe_lib._version import __version__
+from ripe_lib.errors import InputError, MissingFileError, RipeError
+from ripe_lib.evaluation.dataset import Dataset
+from ripe_lib.output.atomic import atomic_file
+
+PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "pandas", "h5py", "scikit-learn")
+
+Arrays = list[np.ndarray]
+
+
+class TrainingFailedError(RipeError):
+    """Training went wrong in a way the user can do something about, e.g. the loss is not a number."""
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file at once."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def is_chief() -> bool:
+    """Whether this process writes the run: the only one, or the first worker of several hosts (``TF_CONFIG``)."""
+    task = json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {})
+    return task.get("type", "chief") in {"chief", "worker"} and int(task.get("index", 0)) == 0
+
+
+def environment() -> dict[str, Any]:
+    """Return the versions a run depends on."""
+    versions: dict[str, str | None] = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = None
+    return {
+        "deepripe": __version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": versions,
+    }
+
+
+def _commit() -> str | None:
+    folder = Path(__file__).resolve().parent
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def open_run(run: Path, config: dict[str, Any], dataset: Dataset, teachers: Sequence[str] = ()) -> bool:
+    """Create a run directory, or check that an existing one belongs to this config, data set and teachers.
+
+    Parameters
+    ----------
+    run : Path
+    config : dict
+        Plain values; ``data`` and ``run`` (places, not content) may differ when a run is resumed.
+    dataset : Dataset
+    teachers : sequence of str
+        sha256 of the teachers' weights.
+
+    Returns
+    -------
+    bool
+        Whether the run had been started before.
+
+    Raises
+    ------
+    InputError
+        If the directory holds another run or something else, naming the first difference.
+    """
+    if not run.parent.is_dir():
+        run.parent.mkdir(parents=True)
+    path = run / "config.yaml"
+    if path.is_file():
+        before = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for key in sorted(set(before) | set(config)):
+            if key not in {"data", "run"} and before.get(key) != config.get(key):
+                raise InputError(
+                    f"{run}: holds a run with another config ({key}: {before.get(key)!r}, now {config.get(key)!r}). "
+                    "Choose another run directory or remove this one."
+                )
+        record = json.loads((run / "data.json").read_text(encoding="utf-8"))
+        if record["manifest_sha256"] != dataset.manifest_sha256:
+            raise InputError(
+                f"{run}: was started on another data set than {dataset.path}. Choose another run directory."
+            )
+        if record.get("teachers", []) != list(teachers):
+            raise InputError(f"{run}: was started with other weights of its teachers. Choose another run directory.")
+        return True
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise InputError(f"{run}: expected a new or empty folder or an earlier run, got something else.")
+    run.mkdir(exist_ok=True)
+    data = {
+        "path": str(dataset.path),
+        "manifest_sha256": dataset.manifest_sha256,
+        "manifest": dataset.manifest,
+        "teachers": list(teachers),
+    }
+    write_text(run / "data.json", json.dumps(data, indent=1, sort_keys=True) + "\n")
+    write_text(run / "environment.json", json.dumps(environment(), indent=1, sort_keys=True) + "\n")
+    write_text(path, yaml.safe_dump(config, sort_keys=False))  # last: its presence means the others are there
+    return False
+
+
+def write_checkpoint(path: Path, *, history: list[dict[str, Any]], **groups: Arrays) -> None:
+    """Write the state after an epoch; a run killed while writing keeps the previous one."""
+    with atomic_file(path) as temporary, h5py.File(temporary, "w") as handle:
+        handle.attrs["history"] = json.dumps(history)
+        for name, arrays in groups.items():
+            group = handle.create_group(name)
+            group.attrs["n"] = len(arrays)
+            for index, value in enumerate(arrays):
+                group.create_dataset(str(index), data=value)
+
+
+def read_checkpoint(path: Path) -> tuple[list[dict[str, Any]], dict[str, Arrays]] | None:
+    """Return (history, arrays by group), or None when there is no checkpoint."""
+    if not path.is_file():
+        return None
+    with h5py.File(path, "r") as handle:
+        groups = {name: [group[str(i)][()] for i in range(group.attrs["n"])] for name, group in handle.items()}
+        return json.loads(handle.attrs["history"]), groups
+
+
+def finished_weights(run: Path) -> Path:
+    """Return the weights file of a finished run.
+
+    Raises
+    ------
+    MissingFileError
+        If there is none.
+    """
+    path = run / "weights.h5"
+    if not path.is_file():
+        what = "is not finished; go on with: ripe-train fit" if (run / "config.yaml").is_file() else "is not a run"
+        raise MissingFileError(f"{run}: {what}.")
+    return path

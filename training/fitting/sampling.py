@@ -1,0 +1,95 @@
+"""Which rows a run trains on: all of them, or the paper's three ways for a single task (Fig. 5, Supp. Fig. S5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.evaluation.dataset import SPLITS, Dataset
+
+NEGATIVES = ("own", "other_sites", "unbound")
+BALANCE = ("none", "oversample_positives", "subsample_negatives")
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """Rows of a run.
+
+    Attributes
+    ----------
+    negatives : str
+        ``"own"``: the data set's labels as they are. For a single task also ``"other_sites"`` (rows where another task
+        is positive and this one is not) and ``"unbound"`` (rows without any positive).
+    balance : str
+        For a single task: ``"oversample_positives"`` or ``"subsample_negatives"`` to equal numbers. The paper's
+        strategies: (1) other_sites + oversample_positives, (2) unbound, (3) other_sites + subsample_negatives.
+    background : float
+        Share of the training rows without any positive that each epoch draws anew (0 to 1].
+    sources : dict
+        The same for all rows of a source, by its name, e.g. ``{rbp24: 0.5}``: a source with many more sites per
+        experiment would otherwise decide what the network looks at.
+    """
+
+    negatives: str = "own"
+    balance: str = "none"
+    background: float = 1.0
+    sources: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.negatives not in NEGATIVES:
+            raise unknown_name("sampling negatives", self.negatives, NEGATIVES)
+        if self.balance not in BALANCE:
+            raise unknown_name("sampling balance", self.balance, BALANCE)
+        for name, share in {"background": self.background, **self.sources}.items():
+            if not isinstance(share, int | float) or not 0 < share <= 1:
+                raise InputError(f"sampling: expected a share above 0 and up to 1 for {name}, got {share!r}.")
+
+
+def chosen_rows(
+    dataset: Dataset, columns: list[int], options: SamplingOptions, seed: int
+) -> tuple[NDArray[np.int8], NDArray[np.int64], NDArray[np.int64]]:
+    """Return labels (N, T) int8 of the chosen tasks, training rows and validation rows.
+
+    A row that is oversampled is in the training rows more than once. Validation rows are never balanced.
+    """
+    labels = dataset.labels[:, columns]
+    train, valid = (np.flatnonzero(dataset.split == SPLITS.index(name)) for name in ("train", "valid"))
+    if (options.negatives, options.balance) == ("own", "none"):
+        return labels, train, valid
+    if len(columns) != 1:
+        raise InputError(
+            f"sampling: {options.negatives!r} with {options.balance!r} needs exactly one task, got {len(columns)}."
+        )
+    if options.negatives != "own":
+        labels = labels.copy()
+        bound = (dataset.labels == 1).any(axis=1)
+        unlabelled = labels[:, 0] != 1
+        wanted = bound if options.negatives == "other_sites" else ~bound
+        labels[unlabelled, 0] = np.where(wanted[unlabelled], 0, -1)
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 0x5A3B]))
+    positive, negative = train[labels[train, 0] == 1], train[labels[train, 0] == 0]
+    if options.balance == "oversample_positives" and 0 < len(positive) < len(negative):
+        extra = rng.choice(positive, len(negative) - len(positive))
+        train = np.sort(np.concatenate([positive, extra, negative]))
+    elif options.balance == "subsample_negatives" and 0 < len(positive) < len(negative):
+        train = np.sort(np.concatenate([positive, rng.choice(negative, len(positive), replace=False)]))
+    return labels, train, valid
+
+
+def row_shares(dataset: Dataset, options: SamplingOptions) -> NDArray[np.float32]:
+    """Return the share of each row's kind (N,) that an epoch draws.
+
+    Raises
+    ------
+    UnknownNameError
+        For a source that the data set does not have.
+    """
+    shares = np.where((dataset.labels == 1).any(axis=1), 1.0, options.background).astype(np.float32)
+    for name, share in options.sources.items():
+        if name not in dataset.sources:
+            raise unknown_name("source", name, dataset.sources)
+        shares[dataset.source_index == dataset.sources.index(name)] = share
+    return shares

@@ -1,0 +1,1 @@
+"""The authors' own weight files: fetched, checked, read without running anything from them."""

@@ -1,0 +1,333 @@
+"""Weight files of Keras 2.0 to 2.2, read with h5py alone: no unpickling, no code from the file.
+
+The network is recognised by its wiring in ``model_config`` (which layer follows which), not by layer names, since
+automatic names differ between versions (``dropout_1``, ``dropout_3``). Arrays are found through each layer group's
+``weight_names``. Everything that cannot be seen in an array's shape (pooling, strides, padding, activations) is
+compared with what :mod:`ripe_lib.network.architecture` builds.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ripe_lib.errors import MissingFileError, WeightsError
+from ripe_lib.network.spec import ModelSpec
+from ripe_lib.network.weights import LayerArrays
+
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+KERNEL_ORDER = {"kernel": 0, "W": 0, "recurrent_kernel": 1, "U": 1, "bias": 2, "b": 2}
+BRANCH = ("Conv1D", "MaxPooling1D", "Dropout")
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+
+
+def check_is_hdf5(path: Path) -> None:
+    """Refuse what is not HDF5, saying what it is instead.
+
+    Raises
+    ------
+    MissingFileError, WeightsError
+    """
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file.")
+    with path.open("rb") as handle:
+        head = handle.read(512)
+    if head.startswith(HDF5_MAGIC):
+        return
+    start = head.lstrip().lower()
+    if not head:
+        got = "an empty file"
+    elif start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        got = "an HTML page (the address leads to a web page, not to the file itself)"
+    elif start.startswith(b"version https://git-lfs"):
+        got = "a Git LFS pointer (a few lines of text that stand for the file)"
+    else:
+        got = f"something else (first bytes {head[:8]!r})"
+    raise WeightsError(f"{path}: expected an HDF5 file, got {got}. Download the file again.")
+
+
+def read_legacy(path: str | Path, *, name: str, tasks: tuple[str, ...] | None = None) -> tuple[ModelSpec, LayerArrays]:
+    """Read a model file written by Keras 2.0 to 2.2 in one of the DeepRiPe wirings.
+
+    Parameters
+    ----------
+    path : path
+        HDF5 file with ``model_config`` and ``model_weights``.
+    name : str
+        Name of the model.
+    tasks : tuple of str, optional
+        Output names. Default: ``task_0``, ...
+
+    Returns
+    -------
+    ModelSpec, dict
+        Window lengths, inputs, architecture and sizes as the file says; arrays by this library's layer names, in the
+        order of Keras 3.
+
+    Raises
+    ------
+    MissingFileError, WeightsError
+        If the file is not HDF5, damaged, of another network, or has another number of outputs than ``tasks``.
+    """
+    path = Path(path)
+    check_is_hdf5(path)
+    try:
+        with h5py.File(path, "r") as handle:
+            return _read(handle, path, name, tasks)
+    except (OSError, KeyError, RuntimeError) as error:
+        if isinstance(error, WeightsError):
+            raise
+        raise WeightsError(
+            f"{path}: the HDF5 file is damaged or was cut short ({' '.join(str(error).split())[:120]}). "
+            "Download it again."
+        ) from error
+
+
+def _read(handle: h5py.File, path: Path, name: str, tasks: tuple[str, ...] | None) -> tuple[ModelSpec, LayerArrays]:
+    if "model_config" not in handle.attrs or "model_weights" not in handle:
+        raise WeightsError(
+            f"{path}: expected a whole Keras model ('model_config' and 'model_weights'), got "
+            f"{sorted([*handle.attrs, *handle])[:6]}. Files with weights alone do not say what network they belong to."
+        )
+    try:
+        config = json.loads(_text(handle.attrs["model_config"]))
+        layers = {layer["name"]: layer for layer in config["config"]["layers"]}
+        wiring = Wiring(layers, path)
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise WeightsError(
+            f"{path}: 'model_config' is not that of a Keras model with named layers ({type(error).__name__}: {error})."
+        ) from error
+    arrays = {
+        role: _layer_arrays(handle["model_weights"], layer, path) for role, layer in wiring.roles.items() if layer
+    }
+    arrays = {role: values for role, values in arrays.items() if values}
+    spec = wiring.spec(name, tasks)
+    return spec, arrays
+
+
+class Wiring:
+    """Which layer of a file plays which role, and what its settings are.
+
+    Attributes
+    ----------
+    roles : dict
+        This library's layer name -> the file's.
+    """
+
+    def __init__(self, layers: dict[str, Any], path: Path) -> None:
+        self.layers, self.path = layers, path
+        self.followers: dict[str, list[str]] = {name: [] for name in layers}
+        for name, layer in layers.items():
+            for source in _sources(layer):
+                self.followers[source].append(name)
+        inputs = [name for name, layer in layers.items() if layer["class_name"] == "InputLayer"]
+        if len(inputs) not in (1, 2):
+            raise self.other(f"1 or 2 inputs, got {len(inputs)}")
+        self.roles: dict[str, str] = {}
+        ends = []
+        if len(inputs) == 2:
+            merged = [n for n, layer in layers.items() if layer["class_name"] in {"Concatenate", "Merge"}]
+            if len(merged) != 1:
+                raise self.other(f"one layer that joins the inputs, got {len(merged)}")
+            # The sequence comes first in the concatenation, whatever the inputs are called.
+            inputs = [self._root(source) for source in _sources(layers[merged[0]])]
+        for side, start in zip(("left", "right"), inputs, strict=False):
+            ends.append(self._branch(side, start))
+        self.inputs = inputs
+        last = self._merge(ends) if len(inputs) == 2 else ends[0]
+        self._trunk(last)
+
+    def other(self, expected: str) -> WeightsError:
+        """Return the error for a network that is not one of these."""
+        return WeightsError(f"{self.path}: expected a DeepRiPe network with {expected}.")
+
+    def _root(self, name: str) -> str:
+        while sources := _sources(self.layers[name]):
+            name = sources[0]
+        return name
+
+    def _next(self, name: str, kinds: tuple[str, ...]) -> str:
+        followers = self.followers[name]
+        if len(followers) != 1 or self.layers[followers[0]]["class_name"] not in kinds:
+            got = [f"{self.layers[f]['class_name']} {f!r}" for f in followers] or ["nothing"]
+            raise self.other(f"{' or '.join(kinds)} after layer {name!r}, got {', '.join(got)}")
+        return followers[0]
+
+    def _branch(self, side: str, start: str) -> str:
+        name = start
+        for kind, role in zip(BRANCH, (f"{side}_conv1", f"{side}_pool1", f"{side}_drop1"), strict=True):
+            name = self._next(name, (kind,))
+            self.roles[role] = name
+        return name
+
+    def _merge(self, ends: list[str]) -> str:
+        merged = [self._next(end, ("Concatenate", "Merge")) for end in ends]
+        axis = self.layers[merged[0]]["config"].get("axis", self.layers[merged[0]]["config"].get("concat_axis"))
+        if merged[0] != merged[1] or axis not in (1, -2):
+            raise self.other(f"both inputs joined along the positions (axis 1), got axis {axis}")
+        return merged[0]
+
+    def _trunk(self, name: str) -> None:
+        name = self._next(name, ("Conv1D", "Bidirectional"))
+        self.architecture = "cnn" if self.layers[name]["class_name"] == "Conv1D" else "gru"
+        if self.architecture == "cnn":
+            self.roles["conv_merged"] = name
+            for kind, role in (("MaxPooling1D", "max_pooling1d_1"), ("Dropout", "dropout_1")):
+                name = self.roles[role] = self._next(name, (kind,))
+        else:
+            self.roles["gru"] = name
+        for kind, role in (("Flatten", "flatten_1"), ("Dense", "hidden1"), ("Dense", "output")):
+            name = self.roles[role] = self._next(name, (kind,))
+        if self.followers[name]:
+            raise self.other(f"layer {name!r} as its only output, got more layers after it")
+
+    def _config(self, role: str) -> dict[str, Any]:
+        return self.layers[self.roles[role]]["config"]
+
+    def _require(self, role: str, **expected: Any) -> None:
+        config = self._config(role)
+        for key, value in expected.items():
+            got = _activation(config[key]) if "activation" in key and key in config else config.get(key, value)
+            got = got[0] if isinstance(got, list) and len(got) == 1 else got
+            if got != value:
+                raise self.other(f"{key} {value!r} in layer {self.roles[role]!r}, got {got!r}")
+
+    def _conv(self, role: str) -> tuple[int, int]:
+        self._require(role, padding="valid", activation="relu", strides=1, dilation_rate=1, use_bias=True)
+        config = self._config(role)
+        return int(config["filters"]), int(_one(config["kernel_size"]))
+
+    def _pool(self, role: str) -> tuple[int, int]:
+        self._require(role, padding="valid")
+        config = self._config(role)
+        size = int(_one(config["pool_size"]))
+        return size, int(_one(config.get("strides") or size))
+
+    def spec(self, name: str, tasks: tuple[str, ...] | None) -> ModelSpec:
+        """Return the spec the settings amount to.
+
+        Raises
+        ------
+        WeightsError
+            If a setting is not one this library builds, or the number of outputs is not that of the tasks.
+        """
+        self._require("hidden1", activation="relu", use_bias=True)
+        self._require("output", activation="sigmoid", use_bias=True)
+        n_outputs = int(self._config("output")["units"])
+        if tasks is None:
+            tasks = tuple(f"task_{index}" for index in range(n_outputs))
+        if len(tasks) != n_outputs:
+            raise WeightsError(
+                f"{self.path}: expected {len(tasks)} outputs (as many as RBP names), got {n_outputs}. "
+                "Give the list that belongs to this file with --tasks."
+            )
+        lengths = [self.layers[name]["config"]["batch_input_shape"] for name in self.inputs]
+        for shape in lengths:
+            if len(shape) != 3 or shape[2] != 4 or not isinstance(shape[1], int):
+                raise self.other(f"inputs of shape (length, 4), got {shape[1:]}")
+        sizes: dict[str, Any] = {"dropout": float(self._config("left_drop1").get("rate", 0.25))}
+        sizes["filters"], sizes["kernel"] = self._conv("left_conv1")
+        sizes["left_pool"] = self._pool("left_pool1")
+        if len(lengths) == 2:
+            if self._conv("right_conv1") != (sizes["filters"], sizes["kernel"]):
+                raise self.other(f"equal first convolutions, got {self._conv('right_conv1')} on the region side")
+            sizes["right_pool"] = self._pool("right_pool1")
+        if self.architecture == "cnn":
+            sizes["merged_filters"], sizes["merged_kernel"] = self._conv("conv_merged")
+            sizes["merged_pool"] = self._pool("max_pooling1d_1")
+        else:
+            sizes["gru_units"] = self._gru()
+        sizes["hidden"] = int(self._config("hidden1")["units"])
+        return ModelSpec(
+            name=name,
+            tasks=tasks,
+            sequence_length=lengths[0][1],
+            region_length=lengths[1][1] if len(lengths) == 2 else 0,
+            architecture=self.architecture,
+            inputs="sequence+region" if len(lengths) == 2 else "sequence",
+            sizes=_not_default(self.architecture, sizes),
+        )
+
+    def _gru(self) -> int:
+        config = self._config("gru")
+        inner = config["layer"]
+        if inner["class_name"] != "GRU" or config.get("merge_mode", "concat") != "concat":
+            raise self.other(f"a bidirectional GRU whose directions are concatenated, got {inner['class_name']}")
+        wanted = {
+            "activation": "tanh",
+            "recurrent_activation": "hard_sigmoid",
+            "return_sequences": True,
+            "reset_after": False,
+            "use_bias": True,
+            "go_backwards": False,
+        }
+        for key, value in wanted.items():
+            got = inner["config"].get(key, value)
+            got = _activation(got) if "activation" in key else got
+            if got != value:
+                raise self.other(f"{key} {value!r} in the GRU, got {got!r}")
+        return int(inner["config"]["units"])
+
+
+def _sources(layer: dict[str, Any]) -> list[str]:
+    nodes = layer.get("inbound_nodes") or []
+    if len(nodes) > 1:
+        raise IndexError(f"layer {layer['name']!r} is used more than once")
+    return [entry[0] for entry in nodes[0]] if nodes else []
+
+
+def _one(value: Any) -> Any:
+    return value[0] if isinstance(value, list | tuple) else value
+
+
+def _activation(value: Any) -> Any:
+    # A custom function is saved as {"class_name": ...}; only plain names are known.
+    return value["class_name"] if isinstance(value, dict) else value
+
+
+def _not_default(architecture: str, sizes: dict[str, Any]) -> dict[str, Any]:
+    from ripe_lib.network.architecture import resolved_sizes
+
+    defaults = resolved_sizes(ModelSpec(name="x", tasks=("x",), architecture=architecture))
+    return {key: value for key, value in sizes.items() if defaults[key] != value}
+
+
+def _layer_arrays(weights: h5py.Group, layer: str, path: Path) -> list[np.ndarray]:
+    if layer not in weights:
+        raise WeightsError(f"{path}: layer {layer!r} is missing from 'model_weights'. The file is incomplete.")
+    group = weights[layer]
+    names = [_text(name) for name in _split_attribute(group, "weight_names")]
+    if not names:
+        names = []
+        group.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    if missing := [name for name in names if name not in group]:
+        raise WeightsError(f"{path}: layer {layer!r}: array {missing[0]!r} is missing. The file is incomplete.")
+    # Keras 3 keeps forward before backward and kernel, recurrent kernel, bias in each; older versions did too, but
+    # files without weight_names come in alphabetical order.
+    names.sort(key=lambda name: ("backward" in name, _kind(name, layer, path)))
+    return [np.asarray(group[name][()], dtype=np.float32) for name in names]
+
+
+def _kind(name: str, layer: str, path: Path) -> int:
+    last = name.split("/")[-1].split(":")[0]
+    for candidate in (last, last.rsplit("_", 1)[-1]):
+        if candidate in KERNEL_ORDER:
+            return KERNEL_ORDER[candidate]
+    raise WeightsError(f"{path}: layer {layer!r}: expected kernels and biases, got an array called {name!r}.")
+
+
+def _split_attribute(group: h5py.Group, name: str) -> list[Any]:
+    """Return a list attribute; Keras cuts long ones into ``name0``, ``name1``, ..."""
+    if name in group.attrs:
+        return list(group.attrs[name])
+    parts: list[Any] = []
+    while f"{name}{len(parts)}" in group.attrs:
+        parts.append(list(group.attrs[f"{name}{len(parts)}"]))
+    return [item for part in parts for item in part]

@@ -1,0 +1,294 @@
+"""The authors' models: fetched, checked, read without running anything from the file, installed as a directory."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import re
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ripe_lib.errors import InputError, MissingFileError, RipeError, WeightsError, unknown_name
+from ripe_lib.network.catalogue import (
+    TaskEntry,
+    catalogue,
+    published_model,
+    user_models_directory,
+    write_task_table,
+)
+from ripe_lib.network.spec import ModelSpec
+from ripe_lib.network.weights import LayerArrays, arrays_of, set_arrays, write_weights
+from ripe_lib.output.atomic import atomic_directory
+from training.published.legacy_keras import check_is_hdf5, read_legacy
+
+PUBLIC_ADDRESS = "https://raw.githubusercontent.com"
+TIMEOUT = 30  # seconds without an answer
+BLOCK = 1 << 16
+
+Progress = Callable[[int, int | None], None]
+
+
+class DownloadError(RipeError, OSError):
+    """A file could not be fetched."""
+
+
+def git_blob_id(path: str | Path) -> str:
+    """Return the git blob id of a file: sha1 of ``blob <size>``, NUL, content."""
+    path = Path(path)
+    digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
+    with path.open("rb") as handle:
+        for block in iter(lambda: handle.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def download(url: str, path: Path, *, progress: Progress = lambda done, total: None) -> None:
+    """Fetch an address into a file.
+
+    Parameters
+    ----------
+    url : str
+    path : Path
+        Removed again if anything goes wrong.
+    progress : callable
+        Called with bytes so far and bytes in all (None if the server does not say).
+
+    Raises
+    ------
+    DownloadError
+        No network, no such file, or a transfer that was cut.
+    """
+    advice = f"Download it yourself from {url} and give it with --file."
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, path.open("wb") as handle:
+            length = answer.headers.get("Content-Length")
+            total = int(length) if length and length.isdigit() else None
+            done = 0
+            while block := answer.read(BLOCK):
+                handle.write(block)
+                done += len(block)
+                progress(done, total)
+        if total is not None and done != total:
+            raise DownloadError(f"{url}: the download was cut, {done} of {total} bytes arrived. Try again. {advice}")
+    except urllib.error.HTTPError as error:
+        path.unlink(missing_ok=True)
+        raise DownloadError(f"{url}: the server answered {error.code} {error.reason}. {advice}") from error
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+        path.unlink(missing_ok=True)
+        reason = getattr(error, "reason", None) or error
+        raise DownloadError(f"{url}: could not be fetched ({reason}). Is there a network? {advice}") from error
+    except DownloadError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def import_published(
+    name: str | None = None,
+    *,
+    file: str | Path | None = None,
+    tasks: str | Path | None = None,
+    out: str | Path | None = None,
+    base_url: str = PUBLIC_ADDRESS,
+    progress: Progress = lambda done, total: None,
+    overwrite: bool = False,
+) -> Path:
+    """Install one of the authors' models, or another file of that kind.
+
+    Parameters
+    ----------
+    name : str, optional
+        A published model, e.g. ``"parclip_mid"``. May be left out with ``file``: its content is recognised.
+    file : path, optional
+        A file that is here already, instead of downloading.
+    tasks : str or path, optional
+        What the outputs mean, for a file that is not in the catalogue: the name of a catalogue model whose list it
+        shares, or a text file with one RBP per line (or a table with a column ``task``).
+    out : path, optional
+        Model directory to make; default in the user's model folder under the model's name.
+    base_url : str
+        Another server with the same paths (a mirror).
+    progress : callable
+        See :func:`download`.
+    overwrite : bool
+        Replace an installed one.
+
+    Returns
+    -------
+    Path
+        The model directory, for :func:`ripe_lib.load_model`. Nothing is installed on failure.
+
+    Raises
+    ------
+    UnknownNameError, MissingFileError, DownloadError, WeightsError, InputError
+        One clear line each: unknown name, no network, cut download, HTML instead of HDF5, wrong content, another
+        network, missing layers, wrong number of tasks.
+    """
+    if name is None and file is None:
+        raise InputError("import-published: expected the name of a published model or --file, got neither.")
+    if file is not None:
+        return _install(Path(file), name, tasks, out, overwrite=overwrite)
+    entry, _ = published_model(str(name))
+    with tempfile.TemporaryDirectory(prefix="deepripe-download-") as folder:
+        path = Path(folder) / f"{entry.short_name}.h5"
+        url = f"{base_url.rstrip('/')}/{entry.repository}/{entry.commit}/{entry.path}"
+        download(url, path, progress=progress)
+        check_is_hdf5(path)
+        return _install(path, str(name), tasks, out, overwrite=overwrite)
+
+
+def _install(
+    path: Path, name: str | None, tasks: str | Path | None, out: str | Path | None, *, overwrite: bool
+) -> Path:
+    check_is_hdf5(path)
+    blob = git_blob_id(path)
+    full_name, rows = _identity(path, blob, name, tasks)
+    spec, arrays = read_legacy(path, name=full_name, tasks=tuple(row.task for row in rows))
+    check_catalogue_shapes(full_name, spec, path)
+    spec_arrays = checked_arrays(spec, arrays, path)
+    directory = user_models_directory() / full_name if out is None else Path(out)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_directory(directory, overwrite=overwrite) as temporary:
+        write_model_directory(temporary, spec, spec_arrays, rows, source=_source_text(full_name, path, blob))
+    return directory
+
+
+def _identity(path: Path, blob: str, name: str | None, tasks: str | Path | None) -> tuple[str, tuple[TaskEntry, ...]]:
+    """Return the model name and task rows of a file, by what was asked for and by its content."""
+    by_blob = {entry.git_blob_sha1: entry for entry in catalogue().models.values() if entry.git_blob_sha1}
+    if name is not None:
+        entry, rows = published_model(name)
+        if blob == entry.git_blob_sha1:
+            return entry.model, rows
+        known = by_blob.get(blob)
+        is_really = f", which is {known.short_name}" if known else ""
+        raise WeightsError(
+            f"{path}: expected git blob id {entry.git_blob_sha1} ({entry.short_name}), got {blob}{is_really}. "
+            "This is not the published file; to import another one, leave the name out and give --tasks."
+        )
+    if tasks is None:
+        if blob in by_blob:
+            return by_blob[blob].model, catalogue().tasks[by_blob[blob].model]
+        raise InputError(
+            f"{path}: is none of the published files (git blob id {blob}). Say what its outputs mean with "
+            "--tasks FILE_OR_NAME."
+        )
+    stem = re.sub(r"\W+", "_", path.stem).strip("_") or "model"
+    full_name = f"DeepRiPe/imported/{stem}"
+    return full_name, task_rows(tasks, full_name)
+
+
+def task_rows(tasks: str | Path, model: str) -> tuple[TaskEntry, ...]:
+    """Return the task rows that a file or a catalogue model's name stands for, for another model.
+
+    Raises
+    ------
+    UnknownNameError
+        If it is neither a file nor a model.
+    InputError
+        If the file holds no or doubled names.
+    """
+    path = Path(tasks)
+    if path.is_file():
+        return tuple(
+            TaskEntry(model=model, task_index=index, task=task, rbp="", protocol="", cell_line="")
+            for index, task in enumerate(_names_in(path))
+        )
+    text = str(tasks)
+    by_short = {entry.short_name: entry.model for entry in catalogue().models.values()}
+    full = (
+        text if text in catalogue().tasks else by_short.get(text.removeprefix("DeepRiPe/").removeprefix("published/"))
+    )
+    if full is None:
+        if path.suffix or "/" in text.removeprefix("DeepRiPe/"):
+            raise MissingFileError(f"{tasks}: no such file of task names, and no model of that name.")
+        raise unknown_name("model", text, by_short, "Give a file with one RBP per line, or the name of a model.")
+    return tuple(
+        replace(row, model=model, n_pos=None, auroc=None, ap=None, ece=None) for row in catalogue().tasks[full]
+    )
+
+
+def _names_in(path: Path) -> list[str]:
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: expected a text file with one RBP per line, got binary data.") from error
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if lines and "\t" in lines[0] and "task" in lines[0].split("\t"):
+        column = lines[0].split("\t").index("task")
+        lines = [line.split("\t")[column] if line.count("\t") >= column else "" for line in lines[1:]]
+    if not lines or "" in lines:
+        raise InputError(f"{path}: expected one RBP name per line, got {'an empty name' if lines else 'no names'}.")
+    if doubled := sorted({name for name in lines if lines.count(name) > 1}):
+        raise InputError(f"{path}: expected different names, got {doubled[0]!r} twice.")
+    return lines
+
+
+def check_catalogue_shapes(name: str, spec: ModelSpec, path: Path) -> None:
+    """Refuse a file whose window lengths or inputs are not those the catalogue has for this model."""
+    entry = catalogue().models.get(name)
+    if entry is None:
+        return
+    expected = {"inputs": entry.inputs, "sequence_length": entry.sequence_length, "region_length": entry.region_length}
+    for key, value in expected.items():
+        if value is not None and getattr(spec, key) != value:
+            raise WeightsError(f"{path}: expected {key} {value} for {name}, got {getattr(spec, key)}.")
+
+
+def checked_arrays(spec: ModelSpec, arrays: LayerArrays, path: Path) -> LayerArrays:
+    """Put arrays into the network of a spec, which checks layers, shapes and that all values are finite."""
+    from ripe_lib.network.load import quiet_tensorflow
+
+    quiet_tensorflow()
+    from ripe_lib.network.architecture import build_model
+
+    network = build_model(spec)
+    set_arrays(network, arrays, str(path))
+    return {layer: [np.asarray(v, dtype=np.float32) for v in values] for layer, values in arrays_of(network).items()}
+
+
+def write_model_directory(
+    directory: Path,
+    spec: ModelSpec,
+    arrays: LayerArrays,
+    rows: tuple[TaskEntry, ...],
+    *,
+    source: str,
+) -> None:
+    """Write the files of an imported model into an empty folder."""
+    from ripe_lib.kipoi.render import render_model
+
+    write_weights(directory / "weights.h5", spec, arrays)
+    write_task_table(directory / "tasks.tsv", rows)
+    table = "\n".join(
+        f"| {row.task_index} | {row.task} | {row.rbp} | {row.protocol} | {row.cell_line} |" for row in rows
+    )
+    inputs = f"sequence {spec.sequence_length} nt" + (
+        f", region types {spec.region_length} nt" if spec.has_region else ""
+    )
+    card = (
+        f"# {spec.name}\n\n{source}\n\nInputs: {inputs}. Architecture: `{spec.architecture}`. Outputs: probabilities, "
+        "not calibrated. Nothing about its accuracy was measured here.\n\n"
+        f"| output | name | RBP | protocol | cell line |\n|---|---|---|---|---|\n{table}\n\n"
+        "Ghanbari M, Ohler U (2020) Deep neural networks for interpreting RNA-binding protein target preferences. "
+        "Genome Research 30:214-226, doi 10.1101/gr.247494.118.\n"
+    )
+    (directory / "model_card.md").write_text(card, encoding="utf-8")
+    about = {
+        "trained_on": source,
+        "training_procedure": "By the authors of the paper; see there.",
+        "license": "As the source repository says.",
+    }
+    render_model(directory, about=about)
+
+
+def _source_text(name: str, path: Path, blob: str) -> str:
+    entry = catalogue().models.get(name)
+    if entry is not None:
+        return f"Weights of the authors: {entry.download_url} (git blob {blob}), converted without change."
+    return f"Converted without change from a Keras 2 file {path.name} (git blob {blob})."

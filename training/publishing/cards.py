@@ -1,0 +1,232 @@
+"""Tables in README and docs, written from result files and never by hand.
+
+A document marks the place of a table by comments; what is between them is replaced::
+
+    <!-- table: tasks clip31 -->
+    <!-- end table -->
+
+===========================  ===================================================================================
+marker                       table, and the files it comes from
+===========================  ===================================================================================
+``models``                   shipped models with their means: ``kipoi_models/DeepRiPe/*/metrics.tsv``
+``tasks MODEL``              every task of one of them: ``kipoi_models/DeepRiPe/MODEL/metrics.tsv``
+``checks``                   ``docs/results/shipped_checks.csv``: region types and flanks withheld
+``study NAME TABLE``         ``docs/results/study_NAME/tables/TABLE.csv``: ``arms``, ``tests``, ``protocols``,
+                             ``borders`` or ``time``
+===========================  ===================================================================================
+
+``python -m training.publishing.cards README.md docs/*.md`` rewrites the documents; with ``--check`` it only says
+which are out of date (exit code 1).
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ripe_lib.errors import InputError, MissingFileError, RipeError, unknown_name
+from ripe_lib.network.catalogue import catalogue
+from ripe_lib.output.atomic import atomic_file
+from training.publishing.shipped_checks import CHECKS_FILE
+
+ROOT = Path(__file__).resolve().parents[2]
+MARKER = re.compile(r"(<!-- table: (?P<what>[^>]*?) -->\n).*?(<!-- end table -->)", re.DOTALL)
+KINDS = ("models", "tasks", "checks", "study")
+STUDY_TABLES = ("arms", "tests", "protocols", "borders", "time")
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return a table as GitHub Markdown: floats with three decimals, a dash for what is undefined."""
+    numeric = [column.dtype.kind in "iuf" for _, column in table.items()]
+    lines = [
+        "| " + " | ".join(str(name) for name in table.columns) + " |",
+        "|" + "|".join("---:" if right else "---" for right in numeric) + "|",
+    ]
+    for row in table.itertuples(index=False):
+        lines.append("| " + " | ".join(_cell(value) for value in row) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "–" if pd.isna(value) else f"{value:.3f}"
+    return "–" if value is None else str(value).replace("|", "\\|")
+
+
+def with_interval(table: pd.DataFrame, name: str) -> pd.Series:
+    """Return ``value (low to high)`` of a measure with its interval."""
+    low, high = (
+        table[f"{name}_{side}"] if f"{name}_{side}" in table else table[name] * float("nan") for side in ("low", "high")
+    )
+    return pd.Series(
+        [
+            _cell(float(v)) if pd.isna(a) else f"{v:.3f} ({a:.3f} to {b:.3f})"
+            for v, a, b in zip(table[name], low, high, strict=True)
+        ],
+        index=table.index,
+    )
+
+
+def metrics_of(model: str, root: Path = ROOT) -> pd.DataFrame:
+    """Read the measurements of a shipped model.
+
+    Raises
+    ------
+    UnknownNameError, MissingFileError
+        If there is no such model or it was never measured.
+    """
+    names = [name.removeprefix("DeepRiPe/") for name, entry in catalogue().models.items() if entry.origin == "shipped"]
+    if model not in names:
+        raise unknown_name("shipped model", model, names)
+    path = root / "kipoi_models" / "DeepRiPe" / model / "metrics.tsv"
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file. Make it with: ripe-train publish")
+    return pd.read_csv(path, sep="\t", keep_default_na=True).fillna({"reason": ""})
+
+
+def models_table(root: Path = ROOT) -> pd.DataFrame:
+    """Return the shipped models with means over their tasks; models without measurements are left out."""
+    rows = []
+    for name, entry in catalogue().models.items():
+        short = name.removeprefix("DeepRiPe/")
+        if entry.origin != "shipped" or not (root / "kipoi_models" / name / "metrics.tsv").is_file():
+            continue
+        metrics = metrics_of(short, root)
+        rows.append(
+            {
+                "model": f"`{name}`",
+                "tasks": len(metrics),
+                "architecture": entry.architecture,
+                **{
+                    title: float(metrics[key].mean())
+                    for key, title in (("auroc", "AUROC"), ("ap", "AP"), ("ece", "ECE"))
+                },
+            }
+        )
+    return pd.DataFrame(rows, columns=["model", "tasks", "architecture", "AUROC", "AP", "ECE"])
+
+
+def tasks_table(model: str, root: Path = ROOT) -> pd.DataFrame:
+    """Return every task of a shipped model with intervals."""
+    metrics = metrics_of(model, root)
+    return pd.DataFrame(
+        {
+            "task": metrics["task"],
+            "positives": metrics["n_pos"],
+            "negatives": metrics["n_neg"],
+            "AUROC": with_interval(metrics, "auroc"),
+            "AP": with_interval(metrics, "ap"),
+            "ECE": metrics["ece"].astype(float),
+        }
+    )
+
+
+def checks_table(root: Path = ROOT) -> pd.DataFrame:
+    """Return what was measured of the shipped network with region types or flanks withheld."""
+    path = root / CHECKS_FILE.relative_to(ROOT)
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file. Make it with: python -m training.publishing.shipped")
+    return pd.read_csv(path).rename(columns={"auroc": "AUROC", "ap": "AP"})
+
+
+def study_table(name: str, table: str, root: Path = ROOT) -> pd.DataFrame:
+    """Return one table of a study, with the columns a reader wants."""
+    if table not in STUDY_TABLES:
+        raise unknown_name("study table", table, STUDY_TABLES)
+    path = root / "docs" / "results" / f"study_{name}" / "tables" / f"{table}.csv"
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file. Make it with: ripe-train study")
+    rows = pd.read_csv(path)
+    if table == "time":
+        return rows
+    if table == "borders":
+        wanted = ["auroc_intact", "auroc_lean", "auroc_g_lean", "g_effect", "g_effect_control"]
+        return rows[["arm", "task", "n_pos", *wanted]]
+    if table == "tests":
+        return pd.DataFrame(
+            {
+                "comparison": rows["comparison"],
+                "first": rows["first"],
+                "second": rows["second"],
+                "negatives": rows["negatives"],
+                "measure": rows["measure"].map({"auroc": "AUROC", "ap": "AP"}),
+                "first mean": rows["mean_first"],
+                "second mean": rows["mean_second"],
+                "difference": rows["mean_difference"].map("{:+.4f}".format),
+                "better in": [f"{b} of {n}" for b, n in zip(rows["n_better"], rows["n_tasks"], strict=True)],
+                "Wilcoxon p": rows["wilcoxon_p"].map(lambda p: "–" if pd.isna(p) else f"{p:.2g}"),
+            }
+        )
+    if "negatives" in rows:
+        rows = rows[rows["negatives"] == "own"].reset_index(drop=True)
+    keys = {"arms": {"arm": "arm", "n_tasks": "tasks"}, "protocols": {"pair": "pair", "test": "test", "model": "model"}}
+    kept = rows[list(keys[table])].rename(columns=keys[table])
+    return kept.assign(AUROC=with_interval(rows, "auroc"), AP=with_interval(rows, "ap"))
+
+
+def table_for(what: str, root: Path = ROOT) -> str:
+    """Return the Markdown of a marker's table.
+
+    Raises
+    ------
+    InputError, UnknownNameError, MissingFileError
+        If the marker or what it names does not exist.
+    """
+    kind, *names = what.split()
+    if kind not in KINDS:
+        raise unknown_name("table", kind, KINDS)
+    wanted = {"models": 0, "tasks": 1, "checks": 0, "study": 2}[kind]
+    if len(names) != wanted:
+        raise InputError(f"table marker {what!r}: expected {wanted} words after {kind!r}, got {len(names)}.")
+    if kind == "models":
+        return markdown(models_table(root))
+    if kind == "checks":
+        return markdown(checks_table(root))
+    return markdown(tasks_table(names[0], root) if kind == "tasks" else study_table(names[0], names[1], root))
+
+
+def fill(text: str, root: Path = ROOT) -> str:
+    """Return a document with every marked table written anew."""
+    if text.count("<!-- table:") != len(MARKER.findall(text)):
+        raise InputError("expected '<!-- end table -->' after every '<!-- table: ... -->', on lines of their own.")
+    return MARKER.sub(lambda m: f"{m[1]}\n{table_for(m['what'], root)}\n{m[3]}", text)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Rewrite or check documents; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.publishing.cards", description="Write tables of results into documents."
+    )
+    parser.add_argument("documents", nargs="+", type=Path, metavar="FILE.md")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a document is out of date")
+    args = parser.parse_args(argv)
+    stale = []
+    try:
+        for path in args.documents:
+            if not path.is_file():
+                raise MissingFileError(f"{path}: no such document.")
+            before = path.read_text(encoding="utf-8")
+            try:
+                after = fill(before)
+            except RipeError as error:
+                raise InputError(f"{path}: {error}") from error
+            if after != before:
+                stale.append(path)
+                if not args.check:
+                    with atomic_file(path) as temporary:
+                        temporary.write_text(after, encoding="utf-8")
+    except RipeError as error:
+        sys.stderr.write(f"training.publishing.cards: error: {error}\n")
+        return 2
+    for path in stale:
+        sys.stdout.write(f"{path}: {'out of date' if args.check else 'written'}\n")
+    return 1 if stale and args.check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,293 @@
+"""``ripe-train publish``: a finished run -> a Kipoi model directory with its measurements on the test split."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from ripe_lib.errors import InputError
+from ripe_lib.evaluation.dataset import Dataset
+from ripe_lib.evaluation.evaluate import Evaluation, Options, score_dataset
+from ripe_lib.network.catalogue import (
+    ModelEntry,
+    TaskEntry,
+    catalogue,
+    put_model,
+    user_models_directory,
+    write_task_table,
+)
+from ripe_lib.network.load import Model, quiet_tensorflow
+from ripe_lib.network.spec import ModelSpec
+from ripe_lib.network.weights import arrays_of, read_weights, set_arrays, sha256_of, write_weights
+from ripe_lib.output.atomic import atomic_directory
+from training.fitting.calibration import fit_platt, fold_calibration
+from training.fitting.history import best_epoch
+from training.fitting.neutral import neutral_arrays
+from training.fitting.runs import finished_weights
+from training.publishing.card import render_card
+
+Note = Callable[[str], None]
+
+
+def publish(
+    run: str | Path,
+    *,
+    data: str | Path | None = None,
+    out: str | Path | None = None,
+    name: str | None = None,
+    tasks: Sequence[str] | None = None,
+    neutral: bool = False,
+    calibrate: bool = False,
+    options: Options | None = None,
+    overwrite: bool = False,
+    note: Note = lambda _: None,
+) -> Path:
+    """Make a model directory of a finished run.
+
+    Parameters
+    ----------
+    run : path
+        Run directory of ``ripe-train fit``.
+    data : path, optional
+        The data set, if it is not where the run found it.
+    out : path, optional
+        Model directory to make; default in the user's model folder under the model's name. Inside the package's own
+        ``kipoi_models`` the catalogue's rows are updated too.
+    name : str, optional
+        Another name than the run's.
+    tasks : sequence of str, optional
+        Outputs to keep, in this order: several tiers can come from one network that was trained on all of them.
+    neutral : bool
+        Take out of outputs that no source with region types has what region types and flanks alone do to them
+        (:mod:`training.fitting.neutral`).
+    calibrate : bool
+        Fit scale and offset of every output on the validation split and fold them into the output layer.
+    options : Options, optional
+        Bootstrap draws, confidence, prevalence, seed of the measurement.
+    overwrite : bool
+        Replace what is there.
+
+    Returns
+    -------
+    Path
+        The directory, for :func:`ripe_lib.load_model`.
+
+    Raises
+    ------
+    MissingFileError, InputError, OutputError
+        If the run is not finished, the data set is another one, or the directory exists. Nothing is left half-done.
+    """
+    run = Path(run)
+    weights = finished_weights(run)
+    record = json.loads((run / "data.json").read_text(encoding="utf-8"))
+    dataset = Dataset(data if data is not None else record["path"])
+    if dataset.manifest_sha256 != record["manifest_sha256"]:
+        raise InputError(f"{dataset.path}: is not the data set of run {run}. Give the right one with --data.")
+    options = options or Options()
+    spec, arrays = read_weights(weights)
+    if name is not None:
+        spec = replace(spec, name=name if name.startswith("DeepRiPe/") else f"DeepRiPe/{name}")
+    trained = spec.tasks
+    if tasks is not None:
+        spec, arrays = keep_tasks(spec, arrays, tasks)
+    model = _model(spec, arrays)
+    neutral_tasks: list[str] = []
+    if neutral:
+        arrays, neutral_tasks = neutral_arrays(model, dataset, seed=options.seed)
+        model = _model(spec, arrays)
+    calibration = ""
+    if calibrate:
+        model, calibration = calibrated(model, dataset, options, note)
+    note(f"{spec.name}: measuring on {int((dataset.split == 2).sum())} test sites")
+    evaluation = score_dataset(model, dataset, split="test", options=options)
+    # Rounded as in metrics.tsv, so that the card and the catalogue show the same third decimal as the file.
+    table = evaluation.table().round(6)
+    rows = task_entries(spec, dataset, table)
+    directory = user_models_directory() / spec.name if out is None else Path(out)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_directory(directory, overwrite=overwrite) as temporary:
+        write_weights(temporary / "weights.h5", spec, arrays_of(model.keras_model))
+        table.to_csv(temporary / "metrics.tsv", sep="\t", index=False, float_format="%.6f")
+        card = card_text(
+            run,
+            model,
+            dataset,
+            evaluation,
+            table,
+            trained=trained,
+            neutral_tasks=neutral_tasks,
+            calibration=calibration if calibrate else None,
+        )
+        (temporary / "model_card.md").write_text(card, encoding="utf-8")
+        _describe(temporary, spec, rows)
+    return directory
+
+
+def keep_tasks(
+    spec: ModelSpec, arrays: dict[str, list[np.ndarray]], tasks: Sequence[str]
+) -> tuple[ModelSpec, dict[str, list[np.ndarray]]]:
+    """Return the spec and arrays of the same network with only these outputs, in this order.
+
+    Raises
+    ------
+    UnknownNameError
+        If the network has no such output.
+    """
+    columns = [spec.task_index(task) for task in tasks]
+    kernel, bias = arrays["output"]
+    return replace(spec, tasks=tuple(tasks)), {**arrays, "output": [kernel[:, columns], bias[columns]]}
+
+
+def _describe(directory: Path, spec: ModelSpec, rows: tuple[TaskEntry, ...]) -> None:
+    from ripe_lib.kipoi.render import is_shipped, render_model
+
+    if is_shipped(directory):
+        put_model(model_entry(spec, rows, sha256=sha256_of(directory / "weights.h5")), rows)
+    else:
+        write_task_table(directory / "tasks.tsv", rows)
+    render_model(directory)
+
+
+def _model(spec: ModelSpec, arrays: dict[str, list[np.ndarray]]) -> Model:
+    quiet_tensorflow()
+    from ripe_lib.network.architecture import build_model
+
+    network = build_model(spec)
+    set_arrays(network, arrays, spec.name)
+    return Model(spec=spec, keras_model=network)
+
+
+def calibrated(model: Model, dataset: Dataset, options: Options, note: Note = lambda _: None) -> tuple[Model, str]:
+    """Return the model with calibrated outputs (scale and offset fitted on the validation split), and a remark."""
+    from training.fitting.calibration import logit
+
+    evaluation = score_dataset(model, dataset, split="valid", options=options)
+    fitted = fit_platt(evaluation.labels, logit(evaluation.scores), prevalence=options.prevalence)
+    left = [f"{task} ({why})" for task, why in zip(evaluation.tasks, fitted.reason, strict=True) if why]
+    remark = f"Not calibrated: {'; '.join(left)}." if left else ""
+    if remark:
+        note(remark)
+    arrays = fold_calibration(arrays_of(model.keras_model), fitted.scale, fitted.offset)
+    return _model(model.spec, arrays), remark
+
+
+def task_entries(spec: ModelSpec, dataset: Dataset, table: pd.DataFrame) -> tuple[TaskEntry, ...]:
+    """Return the catalogue rows of a model's tasks: names from the data set's manifest, numbers from the table."""
+    info = dataset.manifest.get("task_info", {})
+    known = {row.task: row for row in catalogue().tasks.get(spec.name, ())}
+    counts = dataset.manifest["counts"]["tasks"]
+    entries = []
+    for index, row in enumerate(table.to_dict("records")):
+        task = str(row["task"])
+        about = info.get(task) or (
+            {k: getattr(known[task], k) for k in ("rbp", "protocol", "cell_line")} if task in known else {}
+        )
+        entries.append(
+            TaskEntry(
+                model=spec.name,
+                task_index=index,
+                task=task,
+                rbp=about.get("rbp", ""),
+                protocol=about.get("protocol", ""),
+                cell_line=about.get("cell_line", ""),
+                n_pos=counts[task]["train"]["positive"],
+                **{key: None if pd.isna(row[key]) else round(float(row[key]), 4) for key in ("auroc", "ap", "ece")},
+            )
+        )
+    return tuple(entries)
+
+
+def model_entry(spec: ModelSpec, rows: tuple[TaskEntry, ...], *, sha256: str) -> ModelEntry:
+    """Return the catalogue row of a shipped model."""
+    models = catalogue().models
+    before = models.get(spec.name) or models.get(spec.name.removesuffix("_paper"))
+    means: dict[str, Any] = {}
+    for key in ("auroc", "ap", "ece"):
+        values = [value for row in rows if (value := getattr(row, key)) is not None]
+        means[key] = round(sum(values) / len(values), 4) if values else None
+    return ModelEntry(
+        model=spec.name,
+        origin="shipped",
+        tier=before.tier if before else "",
+        protocol=_common(row.protocol for row in rows),
+        cell_line=_common(row.cell_line for row in rows),
+        n_tasks=len(rows),
+        sequence_length=spec.sequence_length,
+        region_length=spec.region_length,
+        architecture=spec.architecture,
+        inputs=spec.inputs,
+        sha256=sha256,
+        **means,
+    )
+
+
+def _common(values: Any) -> str:
+    distinct = set(values)
+    return distinct.pop() if len(distinct) == 1 else "mixed"
+
+
+def card_text(
+    run: Path,
+    model: Model,
+    dataset: Dataset,
+    evaluation: Evaluation,
+    table: pd.DataFrame,
+    *,
+    trained: Sequence[str],
+    neutral_tasks: Sequence[str],
+    calibration: str | None,
+) -> str:
+    """Return the model card of a run."""
+    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    taught = config.setdefault("distill", {"teachers": []})  # runs of before have no such key
+    history = pd.read_csv(run / "history.csv")
+    validated = "val_loss" in history
+    best_by = config.get("best_by", "val_loss")
+    best = history.iloc[best_epoch(history.to_dict("records"), best_by) - 1]
+    no_region = None
+    if model.spec.has_region:
+        withheld = score_dataset(model, dataset, split="test", region="none", options=evaluation.options)
+        no_region = withheld.summary()
+    manifest = dataset.manifest
+    split = manifest.get("options", {}).get("split", {})
+    return render_card(
+        name=model.name,
+        spec=model.spec,
+        left_out=[task for task in trained if task not in model.spec.tasks],
+        neutral_tasks=neutral_tasks,
+        parameters=f"{model.keras_model.count_params():,}",
+        counts=manifest["counts"],
+        split_text=_split_text(split),
+        data_seed=manifest.get("seed"),
+        manifest_sha256=dataset.manifest_sha256,
+        epochs=len(history),
+        best_epoch=int(best["epoch"]),
+        best_by=f"validation {best_by.removeprefix('val_')}" if validated else "being the last",
+        best_loss=float(best["val_loss" if validated else "loss"]),
+        seed=config["seed"],
+        config=config,
+        labels_count=not taught["teachers"] or taught["share"] < 1,
+        augment=", ".join(f"{k} {v}" for k, v in config["augment"].items() if v) or "none",
+        calibrated=calibration is not None,
+        calibration_note=calibration or "",
+        prevalence=evaluation.options.prevalence,
+        confidence=evaluation.options.confidence,
+        n_bootstrap=evaluation.options.n_bootstrap,
+        mean=evaluation.summary(),
+        no_region=no_region,
+        rows=table.to_dict("records"),
+    )
+
+
+def _split_text(split: dict[str, Any]) -> str:
+    method = split.get("method", "as given")
+    if method == "locus":
+        return f"by locus (windows within {split['distance']} nt of each other, and equal sequences, go together)"
+    return {"chromosome": "by chromosome", "random": "at random, as in the paper"}.get(method, method)

@@ -1,0 +1,115 @@
+"""How large |alt - ref| is for ordinary SNVs in CLIP sites: the quantile table behind ``--scores percentile``.
+
+Usage: ``python -m training.publishing.variant_background MODEL DATASET [--variants 20000] [--seed 0] [-o FILE]``
+
+Takes bound sites (of any task) of the data set's validation and test rows, moves each window by up to the data set's
+margin, replaces the base where a variant would sit by another one, all three equally likely, and writes quantiles of
+|delta| per task to ``variant_background.tsv`` in the model's directory. The first line names the weights: with others
+the table is refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ripe_lib.errors import InputError, RipeError, ShapeMismatchError
+from ripe_lib.evaluation.dataset import POSITIVE, Dataset
+from ripe_lib.genome.encoding import UNKNOWN
+from ripe_lib.network.fast import substitution_scores
+from ripe_lib.network.load import Model, load_model, model_arguments
+from ripe_lib.output.atomic import atomic_file
+from ripe_lib.variants.summary import BACKGROUND_FILE, BACKGROUND_FORMAT
+
+PERCENTAGES = (*range(0, 100, 5), 96, 97, 98, 99, 99.5, 99.9, 100)
+
+
+def background_deltas(model: Model, dataset: Dataset, n: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return |delta| (n, T) in probability of random SNVs in bound sites that were not trained on.
+
+    Raises
+    ------
+    InputError
+        If the data set has no bound site outside its training rows.
+    ShapeMismatchError
+        If its windows are not those of the model.
+    """
+    spec = model.spec
+    regions = dataset.region_length if spec.has_region else 0
+    if (dataset.sequence_length, regions) != (spec.sequence_length, spec.region_length):
+        raise ShapeMismatchError(
+            f"{dataset.path}: expected windows of {spec.sequence_length} and {spec.region_length} nt for {model.name}, "
+            f"got {dataset.sequence_length} and {dataset.region_length}."
+        )
+    bound = (dataset.labels == POSITIVE).any(axis=1) & (dataset.split != 0)
+    rows = np.flatnonzero(bound)
+    if not len(rows):
+        raise InputError(f"{dataset.path}: expected bound sites in the validation or test rows, got none.")
+    middle = spec.sequence_length // 2 - 1
+    found = np.empty((n, len(model.tasks)), dtype=np.float32)
+    done = 0
+    while done < n:
+        picked = np.sort(rng.choice(rows, min(4096, n - done)))
+        shift = rng.integers(-dataset.margin, dataset.margin + 1, len(picked)) + dataset.margin
+        chosen, place = np.unique(picked, return_inverse=True)
+        seq = _moved(dataset.seq_codes(chosen)[place], shift, spec.sequence_length)
+        region = _moved(dataset.region_codes(chosen)[place], shift, spec.region_length) if spec.has_region else None
+        known = np.flatnonzero(seq[:, middle] != UNKNOWN)
+        if not len(known):
+            raise InputError(f"{dataset.path}: expected known bases in the middle of the sites, got none.")
+        seq, region = seq[known], None if region is None else region[known]
+        alt = (seq[:, middle] + rng.integers(1, 4, len(seq), dtype=np.uint8)) % 4
+        scores = substitution_scores(
+            model, seq, region, np.arange(len(seq)), np.full(len(seq), middle), alt.astype(np.uint8)
+        )
+        found[done : done + len(seq)] = np.abs(scores.alternative - scores.reference)
+        done += len(seq)
+    return found
+
+
+def _moved(codes: NDArray[np.uint8], shift: NDArray[np.int64], length: int) -> NDArray[np.uint8]:
+    return np.take_along_axis(codes, shift[:, None] + np.arange(length), axis=1)
+
+
+def write_background(model: Model, dataset: Dataset, path: Path, *, n: int, seed: int) -> None:
+    """Write the quantile table of a model."""
+    if model.directory is None:
+        raise InputError(f"model {model.name}: expected a model with a directory.")
+    deltas = background_deltas(model, dataset, n, np.random.default_rng(seed))
+    quantiles = np.percentile(deltas, PERCENTAGES, axis=0).T
+    weights = model_arguments(model.directory)["sha256"]
+    said = f"# {BACKGROUND_FORMAT} weights={weights} dataset={dataset.manifest_sha256[:16]} variants={n} seed={seed}"
+    lines = [said, "\t".join(["task", *(f"{p:g}" for p in PERCENTAGES)])]
+    lines += ["\t".join([task, *(f"{q:.6g}" for q in row)]) for task, row in zip(model.tasks, quantiles, strict=True)]
+    with atomic_file(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; exit codes as ``ripe``."""
+    parser = argparse.ArgumentParser(
+        prog="variant_background", description="Quantiles of |delta| of SNVs in CLIP sites"
+    )
+    parser.add_argument("model", help="name or directory of a model")
+    parser.add_argument("dataset", help="prepared data set (HDF5)")
+    parser.add_argument("--variants", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("-o", "--output", help=f"default: {BACKGROUND_FILE} in the model's directory")
+    args = parser.parse_args(argv)
+    try:
+        model = load_model(args.model)
+        path = Path(args.output) if args.output else Path(str(model.directory)) / BACKGROUND_FILE
+        write_background(model, Dataset(args.dataset), path, n=args.variants, seed=args.seed)
+    except RipeError as error:
+        sys.stderr.write(f"variant_background: error: {error}\n")
+        return 2
+    sys.stderr.write(f"written: {path}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
