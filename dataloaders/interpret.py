@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from dataloaders.containers import like_input
 from ripe_lib.errors import InputError
 
 
@@ -54,9 +55,7 @@ def _parse_arguments(given: Any) -> Any:
 
 
 def _is_ours(model: Any) -> bool:
-    from dataloaders.model import DeepRipeModel
-
-    return isinstance(model, DeepRipeModel)
+    return hasattr(model, "ripe_model")
 
 
 def _with_ours(name: str, stock: Any, scores: Any) -> type:
@@ -151,8 +150,6 @@ def _deeplift_scores(model: Any, batch: Any, reference: Any, task: str, options:
 
 
 def _maps(method: Any, model: Any, batch: Any, reference: Any, task: str, options: dict[str, Any]) -> Any:
-    from dataloaders.model import like_input
-
     if reference is not None:
         options = {**options, "baseline": _windows(model, reference)}
     maps = method(model.ripe_model, _windows(model, batch), task=task, **options)

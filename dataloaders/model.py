@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from kipoi.model import BaseModel, GradientMixin, LayerActivationMixin
 from numpy.typing import NDArray
 
 from dataloaders import interpret, veff
+from dataloaders.containers import like_input
 from ripe_lib.errors import InputError, unknown_name
 from ripe_lib.network.load import Model, model_from_weights
 from ripe_lib.network.predict import checked_windows, predict
@@ -236,14 +237,3 @@ class DeepRipeModel(BaseModel, GradientMixin, LayerActivationMixin):
             return tape.gradient(per_window, arrays, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
         return tf.function(gradient, input_signature=self._signature())
-
-
-def like_input(x: Any, arrays: list[NDArray[np.float32]]) -> Any:
-    """Put one array per network input into the container ``x`` came in."""
-    by_name = dict(zip(("seq", "region"), arrays, strict=False))
-    if isinstance(x, Mapping):
-        return {name: by_name.get(name, np.zeros(np.shape(x[name]), np.float32)) for name in x}
-    if isinstance(x, list | tuple):
-        names = ("seq", "region")[: len(x)]
-        return [by_name.get(name, np.zeros(np.shape(one), np.float32)) for name, one in zip(names, x, strict=True)]
-    return by_name["seq"]

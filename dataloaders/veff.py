@@ -75,9 +75,7 @@ def repair() -> None:
     if region_of.__module__ != __name__:
 
         def narrow_region(self: Any, variant_record: Any) -> dict[str, list[Any]]:
-            from dataloaders.model import DeepRipeModel
-
-            if not isinstance(self.model_info_extractor.model, DeepRipeModel):
+            if not hasattr(self.model_info_extractor.model, "ripe_model"):
                 return region_of(self, variant_record)
             # First and last base, counted from 1.
             position = variant_record.POS

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from ripe_lib.cli.common import (
-    add_genome_arguments,
-    add_run_arguments,
-    apply_threads,
-    note,
-    progress,
-    warnings_as_notes,
-)
+from ripe_lib.cli.common import add_genome_arguments, add_run_arguments
+from ripe_lib.output.console import apply_threads, note, progress, warnings_as_notes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,18 +7,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from ripe_lib.cli.common import (
-    FORCE_HINT,
-    add_genome_arguments,
-    add_run_arguments,
-    apply_threads,
-    check_min_score,
-    chosen_tasks,
-    note,
-    positive_int,
-    progress,
-    warnings_as_notes,
-)
+from ripe_lib.cli.common import FORCE_HINT, add_genome_arguments, add_run_arguments, check_min_score, chosen_tasks
+from ripe_lib.output.console import apply_threads, note, positive_int, progress, warnings_as_notes
 
 METHODS = ("ig", "saliency", "gradxinput", "deeplift", "ism")
 

@@ -1,35 +1,21 @@
-"""Arguments that mean the same in every command, and the progress bar."""
+"""Arguments that mean the same in every command, and tables on a terminal."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ripe_lib.errors import InputError
+from ripe_lib.output.console import positive_int
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ripe_lib.network.load import Model
 
-T = TypeVar("T")
 FORCE_HINT = "Choose another name, or replace it with --force."
-
-
-def positive_int(text: str) -> int:
-    """Parse an integer of at least 1."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
-    return value
 
 
 def check_min_score(value: float) -> None:
@@ -72,28 +58,6 @@ def add_genome_arguments(parser: argparse.ArgumentParser, *, required: bool = Tr
     )
 
 
-def apply_threads(threads: int | None) -> None:
-    """Limit TensorFlow and BLAS to ``threads``; call before TensorFlow is imported."""
-    if threads is None:
-        return
-    for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
-        os.environ[variable] = str(threads)
-    os.environ["TF_NUM_INTEROP_THREADS"] = "1"
-
-
-def progress(iterable: Iterable[T] | None = None, *, quiet: bool, **options: Any) -> Any:
-    """Wrap in a tqdm bar that shows only on a terminal."""
-    from tqdm import tqdm
-
-    return tqdm(iterable, disable=quiet or not sys.stderr.isatty(), dynamic_ncols=True, **options)
-
-
-def note(message: str, *, quiet: bool) -> None:
-    """Write one remark to stderr."""
-    if not quiet:
-        sys.stderr.write(message + "\n")
-
-
 def write_table(table: pd.DataFrame, *, as_json: bool = False) -> None:
     """Write a small table to stdout, for people or as JSON (a list of records, unknown values null)."""
     if as_json:
@@ -111,11 +75,3 @@ def write_table(table: pd.DataFrame, *, as_json: bool = False) -> None:
             for name, cells in text.items()
         ]
         sys.stdout.write("  ".join(cells).rstrip() + "\n")
-
-
-@contextmanager
-def warnings_as_notes(*, quiet: bool) -> Iterator[None]:
-    """Say each warning in one plain line instead of with a file name and a line of source code."""
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: note(f"note: {message}", quiet=quiet)
-        yield

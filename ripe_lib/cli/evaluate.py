@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ripe_lib.cli.common import FORCE_HINT, add_run_arguments, apply_threads, note, positive_int, progress
+from ripe_lib.cli.common import FORCE_HINT, add_run_arguments
+from ripe_lib.output.console import apply_threads, note, positive_int, progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ripe_lib.cli.dispatch import run_command
+from ripe_lib.output.console import run_command
 
 # command -> (module with add_arguments(parser) and run(args), one-line help)
 COMMANDS = {

@@ -6,14 +6,8 @@ import argparse
 import time
 import warnings
 
-from ripe_lib.cli.common import (
-    add_genome_arguments,
-    add_run_arguments,
-    apply_threads,
-    note,
-    progress,
-    warnings_as_notes,
-)
+from ripe_lib.cli.common import add_genome_arguments, add_run_arguments
+from ripe_lib.output.console import apply_threads, note, progress, warnings_as_notes
 
 EXAMPLES = """
 examples:

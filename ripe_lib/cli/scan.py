@@ -8,15 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ripe_lib.cli.common import (
-    add_genome_arguments,
-    add_run_arguments,
-    apply_threads,
-    note,
-    positive_int,
-    progress,
-)
+from ripe_lib.cli.common import add_genome_arguments, add_run_arguments
 from ripe_lib.errors import InputError, MissingFileError
+from ripe_lib.output.console import apply_threads, note, positive_int, progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -5,15 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ripe_lib.cli.common import (
-    add_genome_arguments,
-    add_run_arguments,
-    apply_threads,
-    note,
-    positive_int,
-    progress,
-    warnings_as_notes,
-)
+from ripe_lib.cli.common import add_genome_arguments, add_run_arguments
+from ripe_lib.output.console import apply_threads, note, positive_int, progress, warnings_as_notes
 
 STRANDS = ("auto", "+", "-", "both")
 

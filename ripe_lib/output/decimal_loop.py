@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ripe_lib.network.fast.products import compiled
+from ripe_lib.output.compiled import compiled
 
 _MILLION = 1_000_000
 # The digits of 0 .. 999.

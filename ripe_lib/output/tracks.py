@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError, MissingFileError, unknown_name
-from ripe_lib.network.fast.dense import Array
 from ripe_lib.output.atomic import atomic_file
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ SCALE = 1.0 / 65535  # of the scores in HDF5: probabilities in steps of 1.5e-5
 STRAND_NAMES = {"+": "plus", "-": "minus"}
 TRACK_SUFFIXES = (".bedgraph", ".bg", ".bedgraph.gz", ".bg.gz", ".bw", ".bigwig")
 
+Array = NDArray[np.float32]
 Positions = NDArray[np.int64]
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ripe_lib.cli.dispatch import run_command
 from ripe_lib.cli.main import COMMANDS, main
 from ripe_lib.errors import InputError
 from ripe_lib.network.weights import arrays_of, sha256_of, write_weights
+from ripe_lib.output.console import run_command
 from tests.support.toy_models import random_model
 
 HEAVY = ("numpy", "pandas", "tensorflow", "keras", "h5py", "kipoi", "pyarrow", "yaml")

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ripe_lib.cli.common import positive_int
+from ripe_lib.output.console import positive_int
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,10 +26,11 @@ def run(args: argparse.Namespace) -> None:
     """Train on a data set; an unfinished run is taken up where it stopped."""
     from dataclasses import replace
 
-    from ripe_lib.cli.common import apply_threads, note
+    from ripe_lib.output.console import apply_threads, note
 
     apply_threads(args.threads)
-    from training.fitting.fit import fit_members, read_config
+    from training.fitting.config import read_config
+    from training.fitting.fit import fit_members
 
     config = read_config(args.config)
     changes = {

@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Fetch one of the authors' models and install it."""
-    from ripe_lib.cli.common import progress
     from ripe_lib.network.load import quiet_tensorflow
+    from ripe_lib.output.console import progress
     from training.published.models import import_published
 
     quiet_tensorflow()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ripe_lib.cli.dispatch import run_command
+from ripe_lib.output.console import run_command
 
 COMMANDS = {
     "prepare": ("training.cli.prepare", "turn CLIP peaks or tables into a data set"),

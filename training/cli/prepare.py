@@ -20,9 +20,10 @@ def run(args: argparse.Namespace) -> None:
     """Make a data set from a config."""
     from dataclasses import replace
 
-    from ripe_lib.cli.common import note
     from ripe_lib.evaluation.dataset import Dataset
-    from training.data.prepare import prepare_all, read_config
+    from ripe_lib.output.console import note
+    from training.data.config import read_config
+    from training.data.prepare import prepare_all
 
     config = read_config(args.config)
     if args.seed is not None:

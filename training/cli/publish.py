@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ripe_lib.cli.common import positive_int
+from ripe_lib.output.console import positive_int
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Turn a finished run into a Kipoi model directory."""
-    from ripe_lib.cli.common import note
     from ripe_lib.evaluation.evaluate import Options
+    from ripe_lib.output.console import note
     from training.publishing.publish import publish
 
     directory = publish(

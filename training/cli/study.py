@@ -7,7 +7,7 @@ import logging
 import sys
 from pathlib import Path
 
-from ripe_lib.cli.common import apply_threads, note, positive_int
+from ripe_lib.output.console import apply_threads, note, positive_int
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

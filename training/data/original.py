@@ -7,9 +7,7 @@ understood too. Columns that are not one-hot are unknown. Sites have no coordina
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
@@ -18,26 +16,9 @@ from ripe_lib.errors import InputError, MissingFileError
 from ripe_lib.evaluation.dataset import SPLITS
 from ripe_lib.genome.encoding import UNKNOWN, Codes, codes_from_one_hot
 from ripe_lib.network.weights import sha256_of
-from training.data.prepared import Note, manifest_of, warn_about_splits
+from training.data.config import Note, OriginalInput, PrepareConfig
+from training.data.prepared import manifest_of, warn_about_splits
 from training.data.store import SiteColumns, write_dataset
-
-if TYPE_CHECKING:
-    from training.data.prepare import PrepareConfig
-
-
-@dataclass(frozen=True)
-class OriginalInput:
-    """A file in the authors' layout.
-
-    Attributes
-    ----------
-    file : Path
-    tasks : str
-        What the columns of ``<split>_out`` mean: a file with one RBP per line, or a catalogue model's name.
-    """
-
-    file: Path
-    tasks: str
 
 
 def prepare_original(config: PrepareConfig, original: OriginalInput, note: Note) -> Path:

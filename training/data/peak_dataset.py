@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
+from training.data.config import Note, PrepareConfig
 from training.data.peak_sites import Bins, CodeMaker, PeakInput, label_bins, sequence_keys
-from training.data.prepared import Note, manifest_of, warn_about_splits
+from training.data.prepared import manifest_of, warn_about_splits
 from training.data.splits import assign_splits, check_disjoint, locus_clusters
 from training.data.store import SiteColumns, write_dataset
-
-if TYPE_CHECKING:
-    from training.data.prepare import PrepareConfig
 
 BIG_CLUSTER = 0.05
 

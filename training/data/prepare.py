@@ -2,56 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from ripe_lib.errors import InputError
-from training.config import build, section
-from training.data.original import OriginalInput, prepare_original
+from training.data.config import Note, PrepareConfig
+from training.data.original import prepare_original
 from training.data.peak_dataset import prepare_peaks
-from training.data.peak_sites import PeakInput
-from training.data.prepared import LabelOptions, Note, TableInput, WindowOptions
-from training.data.splits import SplitOptions
 from training.data.table_dataset import prepare_tables
-
-__all__ = ["LabelOptions", "PrepareConfig", "TableInput", "WindowOptions", "prepare", "prepare_all", "read_config"]
-
-
-@dataclass(frozen=True)
-class PrepareConfig:
-    """Everything ``prepare`` does. One of ``tables``, ``peaks`` and ``original`` says where sites come from.
-
-    Attributes
-    ----------
-    output : Path
-        Data set file; with tiers ``<stem>_<tier>.h5`` beside it.
-    tables : tuple of TableInput
-        Ready tables.
-    peaks : PeakInput
-        Peak files with genome and annotation.
-    original : OriginalInput
-        An HDF5 file in the authors' layout.
-    tasks : tuple of str, optional
-        Label columns, in order, for tables. Default: all experiments that are read.
-    report : bool
-        Write ``<stem>_report.html`` beside each data set.
-    """
-
-    output: Path
-    seed: int = 0
-    tasks: tuple[str, ...] | None = None
-    tables: tuple[TableInput, ...] = ()
-    peaks: PeakInput | None = None
-    original: OriginalInput | None = None
-    window: WindowOptions = field(default_factory=WindowOptions)
-    labels: LabelOptions = field(default_factory=LabelOptions)
-    split: SplitOptions = field(default_factory=SplitOptions)
-    report: bool = False
-
-
-def read_config(path: str | Path) -> PrepareConfig:
-    """Read the section ``prepare`` of a config file; relative paths in it are relative to the working folder."""
-    return build(PrepareConfig, section(path, "prepare"), str(path))
 
 
 def prepare(config: PrepareConfig, *, note: Note = lambda _: None) -> Path:

@@ -1,65 +1,18 @@
-"""What all ways of preparing a data set share: options, checks, manifest."""
+"""What all ways of preparing a data set share: checks and the manifest."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ripe_lib._version import __version__
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError
 from ripe_lib.evaluation.dataset import SPLITS
 from training.config import plain
-from training.data.labels import CROSS_SOURCE
-from training.data.sites import KNOWN_BASES
+from training.data.config import Note, PrepareConfig
 from training.data.splits import SplitOptions
-
-if TYPE_CHECKING:
-    from training.data.prepare import PrepareConfig
-
-Note = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class WindowOptions:
-    """Window lengths and the margin stored for shifts, nt."""
-
-    sequence_length: int = 150
-    region_length: int = 250
-    margin: int = 40
-
-    def __post_init__(self) -> None:
-        if self.sequence_length < KNOWN_BASES or self.sequence_length % 2 or self.region_length % 2 or self.margin < 0:
-            raise InputError(
-                f"window: expected even lengths of at least {KNOWN_BASES} and a margin >= 0, got {plain(self)}."
-            )
-
-
-@dataclass(frozen=True)
-class TableInput:
-    """One folder of ready tables."""
-
-    format: str
-    directory: Path
-    source: str = ""
-    experiments: tuple[str, ...] | None = None
-    background: bool = False
-
-
-@dataclass(frozen=True)
-class LabelOptions:
-    """How label vectors are made from tables; see :mod:`training.data.labels`."""
-
-    cross_source: str = "shared"
-    keep_unlabelled: bool = False
-
-    def __post_init__(self) -> None:
-        if self.cross_source not in CROSS_SOURCE:
-            raise unknown_name("labels cross_source", self.cross_source, CROSS_SOURCE)
 
 
 def warn_about_splits(

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from ripe_lib.errors import InputError, unknown_name
 from ripe_lib.network.weights import sha256_of
+from training.data.config import Note, PrepareConfig
 from training.data.labels import label_vectors
-from training.data.prepared import Note, manifest_of, warn_about_splits
+from training.data.prepared import manifest_of, warn_about_splits
 from training.data.sites import KNOWN_BASES, SourceRows, WindowShape, experiments_in, read_source
 from training.data.splits import assign_splits, check_disjoint, equal_sequences, locus_clusters
 from training.data.store import SiteColumns, write_dataset
-
-if TYPE_CHECKING:
-    from training.data.prepare import PrepareConfig
 
 
 def _chosen(config: PrepareConfig) -> tuple[list[list[str]], list[str]]:

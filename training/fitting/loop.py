@@ -8,23 +8,25 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.cli.common import progress
 from ripe_lib.evaluation.metrics import auroc, average_precision
 from ripe_lib.genome.encoding import UNKNOWN, Codes, one_hot
 from ripe_lib.network.load import Model, quiet_tensorflow
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import arrays_of, set_arrays, write_weights
 from ripe_lib.output.atomic import atomic_file
+from ripe_lib.output.console import progress
 from training.fitting.batches import EpochBatches, mask_flanks
+from training.fitting.config import FitConfig
 from training.fitting.distill import load_teachers, teacher_probabilities, with_teachers
 from training.fitting.history import best_epoch, is_over
 from training.fitting.losses import NEGATIVE, POSITIVE, make_loss, numpy_loss
+from training.fitting.rows import TrainingData
 from training.fitting.runs import TrainingFailedError, is_chief, read_checkpoint, write_checkpoint
 from training.fitting.sampling import row_shares
 
@@ -33,9 +35,6 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from ripe_lib.network.architecture import build_model  # noqa: E402
-
-if TYPE_CHECKING:
-    from training.fitting.fit import FitConfig, TrainingData
 
 VALID_BATCH = 1024
 

@@ -15,8 +15,8 @@ from ripe_lib.evaluation.dataset import SPLITS, Dataset
 from ripe_lib.genome.encoding import Codes, one_hot
 from ripe_lib.network.load import Model
 from ripe_lib.network.weights import LayerArrays, arrays_of
-from training.fitting.fit import sources_with_regions
 from training.fitting.leak import changed_codes
+from training.fitting.rows import sources_with_regions
 
 CHANGES = ("no_region", "random_flanks", "no_region_random_flanks")
 ROWS = 8000

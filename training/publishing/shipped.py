@@ -16,15 +16,17 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from ripe_lib.cli.common import note
 from ripe_lib.errors import unknown_name
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.network.catalogue.locate import bundled_models_directory
 from ripe_lib.network.load import load_model, model_from_weights
+from ripe_lib.output.console import note
 from ripe_lib.variants.summary import BACKGROUND_FILE
 from training.config import build, merged, section
 from training.data import prepare
-from training.fitting.fit import FitConfig, fit
+from training.data.config import read_config as read_prepare_config
+from training.fitting.config import FitConfig
+from training.fitting.fit import fit
 from training.publishing.publish import publish
 from training.publishing.shipped_checks import shipped_checks, write_checks
 from training.publishing.variant_background import write_background
@@ -89,7 +91,7 @@ def make_shipped(
     kept = section(CONFIG, "publish")["outputs"]
     data = work / "shipped.h5"
     if not data.is_file():
-        prepare.prepare(replace(prepare.read_config(CONFIG), output=data), note=note_line)
+        prepare.prepare(replace(read_prepare_config(CONFIG), output=data), note=note_line)
     configs = networks(work, data)
 
     @cache

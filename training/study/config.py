@@ -9,7 +9,7 @@ from typing import Any
 from ripe_lib.errors import InputError, unknown_name
 from ripe_lib.evaluation.dataset import SPLITS
 from training.config import build, merged, read_yaml, section
-from training.fitting.fit import FitConfig
+from training.fitting.config import FitConfig
 from training.fitting.sampling import SamplingOptions
 
 COMPARISONS = ("modalities", "architectures", "strategies", "protocols", "borders")
@@ -116,7 +116,7 @@ class StudyConfig:
     split : str
         What is measured on.
     fit : dict
-        Options of every run (:class:`training.fitting.fit.FitConfig`).
+        Options of every run (:class:`training.fitting.config.FitConfig`).
     single_fit : dict
         Changes to these for single-task runs.
     single_tasks : tuple of str, optional

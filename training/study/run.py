@@ -89,9 +89,10 @@ def run_study(
     source = data_path(config, path)
     if not source.is_file() and config.data is None:
         from training.data import prepare
+        from training.data.config import read_config as read_prepare_config
 
         note(f"preparing {source}")
-        prepare.prepare(prepare.read_config(path), note=note)
+        prepare.prepare(read_prepare_config(path), note=note)
     dataset = Dataset(source)
     if quick:
         config = config.quickened()

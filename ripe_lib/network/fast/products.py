@@ -9,7 +9,6 @@ a compiler does not keep a tile of sums in registers by itself.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding
@@ -18,23 +17,13 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from ripe_lib.output.compiled import compiled
+
 PADDING = 16  # columns of a right-hand matrix come in multiples of this
 # A tile of ROWS x (VECTORS x LANES) sums has to fit the vector registers: 32 of 16 numbers with AVX-512, else 16 of 8.
 _HAS_AVX512 = bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
 ROWS, LANES, VECTORS = (6, 16, 4) if _HAS_AVX512 else (6, 8, 2)
 RUN = 128  # products summed before they are added to the rest: long sums stay as exact as blocked ones
-
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile on first use and keep the code on disk, where there is a place for it.
-
-    What is kept goes by the file of the function alone: after a change here, remove ``__pycache__`` of its callers.
-    """
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"nsz", "contract"}}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # neither the package's folder nor the user's cache can be written
-        return numba.njit(**options)(function)
 
 
 class _Emitter:

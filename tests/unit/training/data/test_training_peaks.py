@@ -17,9 +17,10 @@ from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.windows import WindowMaker
 from tests.support.peak_files import CONTIGS, random_peaks, write_bed, write_peak_project
 from training.data.backgrounds import BackgroundOptions, background_bins
+from training.data.config import PrepareConfig, WindowOptions
 from training.data.peak_sites import PeakInput
 from training.data.peaks import Axis, PeakSet, Transcriptome, bins_of_peaks, combine, intersect_all, merge_intervals
-from training.data.prepare import PrepareConfig, WindowOptions, prepare, prepare_all
+from training.data.prepare import prepare, prepare_all
 from training.data.splits import SplitOptions
 
 RULES = [

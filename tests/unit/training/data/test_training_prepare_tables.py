@@ -7,7 +7,8 @@ from ripe_lib.errors import InputError, OutputError, UnknownNameError
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.genome.encoding import decode_region, decode_sequence, encode_sequence, reverse_complement
 from tests.support.toy_datasets import NO_SPLIT, clip31_row, rbp24_row, write_table
-from training.data.prepare import PrepareConfig, TableInput, WindowOptions, prepare, read_config
+from training.data.config import PrepareConfig, TableInput, WindowOptions, read_config
+from training.data.prepare import prepare
 
 
 @pytest.fixture

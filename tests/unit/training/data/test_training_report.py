@@ -10,9 +10,9 @@ from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.genome.encoding import one_hot
 from tests.support.peak_files import write_peak_project
 from tests.support.toy_datasets import write_toy_dataset
-from training.data.original import OriginalInput
+from training.data.config import OriginalInput, PrepareConfig, WindowOptions
 from training.data.peak_sites import PeakInput
-from training.data.prepare import PrepareConfig, WindowOptions, prepare
+from training.data.prepare import prepare
 from training.data.report import data_warnings, report_path, shared_sites, task_table, write_report
 from training.data.splits import SplitOptions
 

@@ -16,6 +16,7 @@ from ripe_lib.network.weights import read_weights, sha256_of, write_weights
 from tests.support.toy_datasets import TINY_SIZES, write_toy_dataset
 from training.config import build
 from training.fitting.batches import AugmentOptions
+from training.fitting.config import FitConfig, spec_of
 from training.fitting.distill import (
     DistillOptions,
     check_teachers,
@@ -24,7 +25,7 @@ from training.fitting.distill import (
     teacher_probabilities,
     with_teachers,
 )
-from training.fitting.fit import FitConfig, fit, spec_of
+from training.fitting.fit import fit
 from training.fitting.losses import EPSILON, POSITIVE, LossOptions, element_weights, make_loss, numpy_loss
 from training.publishing.publish import publish
 

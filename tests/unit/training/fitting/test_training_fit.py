@@ -23,9 +23,11 @@ from ripe_lib.network.weights import read_weights
 from tests.support.toy_datasets import TINY_SIZES, write_toy_dataset
 from training.config import plain
 from training.fitting.batches import AugmentOptions
-from training.fitting.fit import FitConfig, TrainingFailedError, fit, fit_members, read_config, training_data
+from training.fitting.config import FitConfig, read_config
+from training.fitting.fit import fit, fit_members
 from training.fitting.losses import LossOptions
-from training.fitting.runs import finished_weights
+from training.fitting.rows import training_data
+from training.fitting.runs import TrainingFailedError, finished_weights
 from training.fitting.sampling import SamplingOptions, chosen_rows
 
 REPOSITORY = Path(__file__).resolve().parents[4]
@@ -192,7 +194,8 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 from dataclasses import replace
 from pathlib import Path
 from training import loop
-from training.fitting.fit import fit, read_config
+from training.fitting.fit import fit
+from training.fitting.config import read_config
 original = loop.distribution
 loop.distribution = lambda name: original(name, ["CPU:0", "CPU:1"] if name == "mirrored" else None)
 config = read_config({str(config.run.parent / "c.yaml")!r})
@@ -314,12 +317,12 @@ def test_config_takes_the_data_from_prepare(tmp_path):
 
 def test_the_shipped_config_is_valid(monkeypatch):
     from training.config import section
-    from training.data import prepare
+    from training.data.config import read_config as read_prepare_config
     from training.publishing.shipped import CONFIG, network_of, networks, shipped_names
 
     monkeypatch.setenv("RIPE_DATA", "/data")
     assert read_config(CONFIG).architecture == "towers"
-    assert [table.format for table in prepare.read_config(CONFIG).tables] == ["clip31", "rbp24"]
+    assert [table.format for table in read_prepare_config(CONFIG).tables] == ["clip31", "rbp24"]
     kept = section(CONFIG, "publish")["outputs"]
     assert {f"DeepRiPe/{name}" for name in ("clip31", "parclip_high", "parclip_mid", "parclip_low")} == set(kept)
     assert len(kept["DeepRiPe/clip31"]) == 31

@@ -10,7 +10,8 @@ from ripe_lib.network.predict import full_logits
 from ripe_lib.network.weights import arrays_of, set_arrays
 from tests.support.toy_datasets import write_toy_dataset
 from tests.support.toy_models import random_model
-from training.data.prepare import prepare, read_config
+from training.data.config import read_config
+from training.data.prepare import prepare
 from training.fitting.leak import source_leak
 from training.fitting.neutral import neutral_arrays
 

@@ -16,9 +16,9 @@ from ripe_lib.network.spec import ModelSpec
 from tests.support.legacy_files import write_legacy
 from tests.support.toy_models import random_model
 from training.cli.main import main
+from training.published import models as published
 from training.published.legacy_keras import read_legacy
 from training.published.models import DownloadError, git_blob_id, import_published
-from training.published import models as published
 
 SPECS = {
     "two_inputs": {},

@@ -14,7 +14,8 @@ from ripe_lib.network.load import model_from_weights
 from ripe_lib.network.predict import predict_codes
 from tests.support.toy_datasets import TINY_SIZES, write_toy_dataset
 from training.cli.main import main
-from training.fitting.fit import FitConfig, fit
+from training.fitting.config import FitConfig
+from training.fitting.fit import fit
 from training.publishing.publish import publish
 
 FEW = Options(n_bootstrap=20)

@@ -1,4 +1,4 @@
-"""Parsing and error handling shared by ``ripe`` and ``ripe-train``."""
+"""What ``ripe`` and ``ripe-train`` share on a terminal: parsing, exit codes, notes, progress bars."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import errno
 import importlib
 import os
 import sys
-from typing import NoReturn
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn, TypeVar
 
 from ripe_lib._version import __version__
 from ripe_lib.errors import RipeError, unknown_name
 
+T = TypeVar("T")
 EXIT_DONE, EXIT_BUG, EXIT_USER = 0, 1, 2
 
 
@@ -77,3 +81,44 @@ def _fail(program: str, command: str, message: str) -> int:
     # One line, whatever a message from below contains.
     sys.stderr.write(f"{program} {command}: error: {' '.join(message.split())}\n")
     return EXIT_USER
+
+
+def positive_int(text: str) -> int:
+    """Parse an integer of at least 1."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return value
+
+
+def apply_threads(threads: int | None) -> None:
+    """Limit TensorFlow and BLAS to ``threads``; call before TensorFlow is imported."""
+    if threads is None:
+        return
+    for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+        os.environ[variable] = str(threads)
+    os.environ["TF_NUM_INTEROP_THREADS"] = "1"
+
+
+def progress(iterable: Iterable[T] | None = None, *, quiet: bool, **options: Any) -> Any:
+    """Wrap in a tqdm bar that shows only on a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(iterable, disable=quiet or not sys.stderr.isatty(), dynamic_ncols=True, **options)
+
+
+def note(message: str, *, quiet: bool) -> None:
+    """Write one remark to stderr."""
+    if not quiet:
+        sys.stderr.write(message + "\n")
+
+
+@contextmanager
+def warnings_as_notes(*, quiet: bool) -> Iterator[None]:
+    """Say each warning in one plain line instead of with a file name and a line of source code."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: note(f"note: {message}", quiet=quiet)
+        yield

@@ -1,0 +1,106 @@
+"""What preparing a data set can be asked for: the section ``prepare`` of a config file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ripe_lib.errors import InputError, unknown_name
+from training.config import build, plain, section
+from training.data.labels import CROSS_SOURCE
+from training.data.peak_sites import PeakInput
+from training.data.sites import KNOWN_BASES
+from training.data.splits import SplitOptions
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class WindowOptions:
+    """Window lengths and the margin stored for shifts, nt."""
+
+    sequence_length: int = 150
+    region_length: int = 250
+    margin: int = 40
+
+    def __post_init__(self) -> None:
+        if self.sequence_length < KNOWN_BASES or self.sequence_length % 2 or self.region_length % 2 or self.margin < 0:
+            raise InputError(
+                f"window: expected even lengths of at least {KNOWN_BASES} and a margin >= 0, got {plain(self)}."
+            )
+
+
+@dataclass(frozen=True)
+class TableInput:
+    """One folder of ready tables."""
+
+    format: str
+    directory: Path
+    source: str = ""
+    experiments: tuple[str, ...] | None = None
+    background: bool = False
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """How label vectors are made from tables; see :mod:`training.data.labels`."""
+
+    cross_source: str = "shared"
+    keep_unlabelled: bool = False
+
+    def __post_init__(self) -> None:
+        if self.cross_source not in CROSS_SOURCE:
+            raise unknown_name("labels cross_source", self.cross_source, CROSS_SOURCE)
+
+
+@dataclass(frozen=True)
+class OriginalInput:
+    """A file in the authors' layout.
+
+    Attributes
+    ----------
+    file : Path
+    tasks : str
+        What the columns of ``<split>_out`` mean: a file with one RBP per line, or a catalogue model's name.
+    """
+
+    file: Path
+    tasks: str
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    """Everything ``prepare`` does. One of ``tables``, ``peaks`` and ``original`` says where sites come from.
+
+    Attributes
+    ----------
+    output : Path
+        Data set file; with tiers ``<stem>_<tier>.h5`` beside it.
+    tables : tuple of TableInput
+        Ready tables.
+    peaks : PeakInput
+        Peak files with genome and annotation.
+    original : OriginalInput
+        An HDF5 file in the authors' layout.
+    tasks : tuple of str, optional
+        Label columns, in order, for tables. Default: all experiments that are read.
+    report : bool
+        Write ``<stem>_report.html`` beside each data set.
+    """
+
+    output: Path
+    seed: int = 0
+    tasks: tuple[str, ...] | None = None
+    tables: tuple[TableInput, ...] = ()
+    peaks: PeakInput | None = None
+    original: OriginalInput | None = None
+    window: WindowOptions = field(default_factory=WindowOptions)
+    labels: LabelOptions = field(default_factory=LabelOptions)
+    split: SplitOptions = field(default_factory=SplitOptions)
+    report: bool = False
+
+
+def read_config(path: str | Path) -> PrepareConfig:
+    """Read the section ``prepare`` of a config file; relative paths in it are relative to the working folder."""
+    return build(PrepareConfig, section(path, "prepare"), str(path))

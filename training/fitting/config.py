@@ -1,0 +1,119 @@
+"""What a training run can be asked for: the section ``fit`` of a config file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.evaluation.dataset import Dataset
+from ripe_lib.network.spec import INPUTS, ModelSpec
+from training.config import build, section
+from training.fitting.batches import AugmentOptions
+from training.fitting.distill import DistillOptions
+from training.fitting.losses import LossOptions
+from training.fitting.sampling import SamplingOptions
+
+STRATEGIES = ("none", "mirrored", "multi_worker")
+BEST_BY = ("val_loss", "val_auroc")
+SCHEDULES = ("constant", "cosine")
+VIEWS = ("plain", "no_region", "no_flanks", "no_region_no_flanks")
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """Everything that decides a run.
+
+    Attributes
+    ----------
+    name : str
+        Model name, e.g. ``"DeepRiPe/clip31"``.
+    data : Path
+        Data set made by ``ripe-train prepare``.
+    run : Path
+        Run directory.
+    tasks : tuple of str, optional
+        Default: all tasks of the data set.
+    views : tuple of str
+        Inputs the validation loss is averaged over (:data:`VIEWS`): a model that must also work without region types
+        can be chosen with ``[plain, no_region]``.
+    best_by : str
+        Which epoch's weights are kept: smallest ``"val_loss"`` (paper) or largest ``"val_auroc"``. The loss also holds
+        the level of the probabilities, which ``ripe-train publish --calibrate`` sets afterwards.
+    patience : int
+        Epochs without a better one before stopping; 0 = never stop early.
+    strategy : str
+        ``"mirrored"`` for all GPUs of this host, ``"multi_worker"`` for several hosts (``TF_CONFIG``).
+    deterministic : bool
+        Use TensorFlow's deterministic kernels, which resuming with equal weights needs.
+    """
+
+    name: str
+    data: Path
+    run: Path
+    tasks: tuple[str, ...] | None = None
+    architecture: str = "cnn"
+    inputs: str = "sequence+region"
+    sizes: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    epochs: int = 20
+    batch_size: int = 128
+    best_by: str = "val_loss"
+    patience: int = 5
+    learning_rate: float = 1e-3
+    schedule: str = "constant"
+    weight_decay: float = 0.0
+    loss: LossOptions = field(default_factory=LossOptions)
+    augment: AugmentOptions = field(default_factory=AugmentOptions)
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    distill: DistillOptions = field(default_factory=DistillOptions)
+    views: tuple[str, ...] = ("plain",)
+    strategy: str = "none"
+    deterministic: bool = True
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        for kind, value, known in (
+            ("strategy", self.strategy, STRATEGIES),
+            ("schedule", self.schedule, SCHEDULES),
+            ("best_by", self.best_by, BEST_BY),
+            ("inputs", self.inputs, INPUTS),
+            *(("validation view", view, VIEWS) for view in self.views),
+        ):
+            if value not in known:
+                raise unknown_name(kind, value, known)
+        if min(self.epochs, self.batch_size) < 1 or self.patience < 0 or not self.views:
+            raise InputError("fit: expected epochs and batch_size of at least 1, patience >= 0 and at least one view.")
+        if self.augment.splice and not self.distill.teachers:
+            raise InputError("fit: spliced windows have no labels; 'augment: splice' needs teachers ('distill').")
+        if not 0 < self.learning_rate < math.inf or self.weight_decay < 0:
+            raise InputError(f"fit: expected a learning_rate > 0 and weight_decay >= 0, got {self.learning_rate}.")
+
+
+def read_config(path: str | Path) -> FitConfig:
+    """Read the section ``fit`` of a config file; ``data`` defaults to the output of its section ``prepare``."""
+    mapping = section(path, "fit")
+    if "data" not in mapping:
+        mapping["data"] = section(path, "prepare").get("output", "")
+    return build(FitConfig, mapping, str(path))
+
+
+def spec_of(config: FitConfig, dataset: Dataset) -> ModelSpec:
+    """Return the spec of the network a run trains."""
+    tasks = tuple(dataset.tasks) if config.tasks is None else config.tasks
+    for task in tasks:
+        dataset.task_index(task)
+    return ModelSpec(
+        name=config.name,
+        tasks=tasks,
+        sequence_length=dataset.sequence_length,
+        region_length=dataset.region_length if config.inputs == "sequence+region" else 0,
+        architecture=config.architecture,
+        inputs=config.inputs,
+        sizes=config.sizes,
+    )

@@ -1,0 +1,66 @@
+"""Which rows a run trains on, with what labels and weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ripe_lib.errors import InputError
+from ripe_lib.evaluation.dataset import Dataset
+from ripe_lib.genome.encoding import UNKNOWN
+from training.fitting.config import FitConfig, spec_of
+from training.fitting.losses import MASKED, ElementWeights, element_weights, label_codes
+from training.fitting.sampling import chosen_rows
+
+
+@dataclass
+class TrainingData:
+    """Rows and label codes of a run."""
+
+    dataset: Dataset
+    codes: NDArray[np.uint8]  # (N, T), all rows of the data set, tasks of the run
+    train: NDArray[np.int64]
+    valid: NDArray[np.int64]
+    weights: ElementWeights
+    region_tasks: NDArray[np.bool_]  # (T,), tasks that a source with region types has
+
+
+def training_data(config: FitConfig, dataset: Dataset) -> TrainingData:
+    """Choose rows and weights.
+
+    Raises
+    ------
+    InputError
+        If a task has no positive or no negative to train on.
+    """
+    spec = spec_of(config, dataset)
+    columns = [dataset.task_index(task) for task in spec.tasks]
+    labels, train, valid = chosen_rows(dataset, columns, config.sampling, config.seed)
+    has_task = dataset.source_has_task[:, columns]
+    soft: bool | NDArray[np.bool_] = config.loss.unknown_weight > 0
+    if soft and config.loss.unknown_rows == "background":
+        soft = ~(dataset.labels == 1).any(axis=1)
+    codes = label_codes(labels, dataset.source_index, has_task, soft_unknown=soft)
+    # Rows that say nothing about any task would only cost time.
+    train, valid = (rows[(codes[rows] != MASKED).any(axis=1)] for rows in (train, valid))
+    for index, task in enumerate(spec.tasks):
+        for value, word in ((1, "positive"), (0, "negative")):
+            if not (codes[train, index] == value).any() and not (value == 0 and np.any(soft)):
+                raise InputError(
+                    f"{dataset.path}: expected a {word} of task {task} in split 'train', got none. "
+                    "Leave the task out of 'tasks' or prepare another split."
+                )
+    region_tasks = has_task[sources_with_regions(dataset)].any(axis=0)
+    return TrainingData(dataset, codes, train, valid, element_weights(codes[train], config.loss), region_tasks)
+
+
+def sources_with_regions(dataset: Dataset) -> NDArray[np.bool_]:
+    """Return which sources (S,) have region types, from a sample of each one's rows."""
+    found = np.zeros(len(dataset.sources), dtype=bool)
+    for source in range(len(dataset.sources)):
+        rows = np.flatnonzero(dataset.source_index == source)
+        sample = rows[:: max(1, len(rows) // 1000)]
+        found[source] = bool((dataset.region_codes(sample) != UNKNOWN).any())
+    return found
