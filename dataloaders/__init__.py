@@ -10,16 +10,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dataloaders.intervals import RnaIntervals, RnaSequences
+    from dataloaders.intervals import RnaIntervals, RnaSequences, RnaSites
     from dataloaders.model import DeepRipeModel
 
 _HOMES = {
     "DeepRipeModel": "model",
     "RnaIntervals": "intervals",
     "RnaSequences": "intervals",
+    "RnaSites": "intervals",
 }
 
-__all__ = ["DeepRipeModel", "RnaIntervals", "RnaSequences"]
+__all__ = ["DeepRipeModel", "RnaIntervals", "RnaSequences", "RnaSites"]
 
 
 def __getattr__(name: str) -> Any:

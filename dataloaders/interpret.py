@@ -131,10 +131,10 @@ def _task_name(model: Any, method: str, task: str | int | None, options: dict[st
 
 
 def _windows(model: Any, batch: Any) -> dict[str, Any]:
-    from ripe_lib.network.predict import checked_windows
+    from ripe_lib.network.predict import INPUT_NAMES, checked_windows
 
-    seq, region = checked_windows(model.ripe_model, batch)
-    return {"seq": seq} if region is None else {"seq": seq, "region": region}
+    arrays = checked_windows(model.ripe_model, batch)
+    return {name: array for name, array in zip(INPUT_NAMES, arrays, strict=True) if array is not None}
 
 
 def _intgrad_scores(model: Any, batch: Any, reference: Any, task: str, options: dict[str, Any]) -> Any:
@@ -153,7 +153,7 @@ def _maps(method: Any, model: Any, batch: Any, reference: Any, task: str, option
     if reference is not None:
         options = {**options, "baseline": _windows(model, reference)}
     maps = method(model.ripe_model, _windows(model, batch), task=task, **options)
-    return like_input(batch, [one for one in (maps.seq, maps.region) if one is not None])
+    return like_input(batch, [one for one in maps[:3] if one is not None])
 
 
 # --- the plugin's own methods -------------------------------------------------------------------------------------

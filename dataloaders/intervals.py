@@ -27,6 +27,7 @@ EXAMPLES = {"intervals_file": "intervals.bed", "fasta_file": "genome.fa", "gtf_f
 class _Lengths(NamedTuple):
     sequence_length: int
     region_length: int
+    landmark_bases: int = 0
 
 
 class _Intervals(Dataset):
@@ -245,6 +246,79 @@ class RnaIntervals(_Intervals):
         region_length: int = 250,
     ):
         self._open(intervals_file, fasta_file, gtf_file, _Lengths(sequence_length, region_length))
+
+
+@_with_examples
+@kipoi_dataloader()
+class RnaSites(_Intervals):
+    """
+    defined_as: dataloaders.RnaSites
+    info:
+      doc: >
+        Sequence and region-type windows of genomic intervals, in RNA sense, and their distances to transcript
+        landmarks in a spline basis. The windows are centred on the intervals; unknown bases and positions off the
+        contig are 0.25 in each channel, so are region types without information; unknown distances are 1/K in each.
+      authors:
+        - name: DeepRiPe developers
+      license: MIT
+      version: "1"
+    args:
+      intervals_file:
+        doc: >
+          BED3, BED6 or more columns (narrowPeak), plain or gzip. The strand is column 6; where it is missing or '.',
+          that of the overlapping transcript in gtf_file, else plus.
+      fasta_file:
+        doc: >
+          Genome FASTA, plain or bgzip. Contigs match with and without 'chr'.
+      gtf_file:
+        doc: >
+          Gene annotation GTF (GENCODE or Ensembl), plain or gzip. Without it region types and landmarks are unknown.
+      sequence_length:
+        type: int
+        doc: Length of the sequence window; set by the model.
+      region_length:
+        type: int
+        doc: Length of the region-type window; set by the model.
+      landmark_bases:
+        type: int
+        doc: Functions of the spline basis of distances; set by the model.
+    output_schema:
+      inputs:
+        seq:
+          shape: (None, 4)
+          doc: One-hot sequence, channels A C G T(U), 5' to 3'
+          special_type: DNASeq
+          associated_metadata: ranges
+        region:
+          shape: (None, 4)
+          doc: One-hot region types, channels intron, CDS, 3'UTR, 5'UTR, in the direction of the sequence
+        landmarks:
+          shape: (8, None)
+          doc: >
+            Signed distances to tss, polya, exon_intron, intron_exon, start_codon, stop_codon, gene_start and gene_end,
+            each a row of a spline basis that sums to 1
+      metadata:
+        ranges:
+          type: GenomicRanges
+          doc: The sequence window with its strand; id is the interval's name or row number
+    dependencies:
+      pip:
+        - kipoi>=0.8.6,<0.9
+        - numpy>=1.26,<2
+        - pandas>=2.0,<3
+        - pyfaidx>=0.8
+    """  # noqa: D205, D400 - this is YAML
+
+    def __init__(
+        self,
+        intervals_file: str,
+        fasta_file: str,
+        gtf_file: str | None = None,
+        sequence_length: int = 150,
+        region_length: int = 250,
+        landmark_bases: int = 16,
+    ):
+        self._open(intervals_file, fasta_file, gtf_file, _Lengths(sequence_length, region_length, landmark_bases))
 
 
 @_with_examples

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dataloaders import interpret, veff
 from dataloaders.containers import like_input
+from ripe_lib.attribution.inputs import network_inputs
 from ripe_lib.errors import InputError, unknown_name
 from ripe_lib.network.load import Model, model_from_weights
 from ripe_lib.network.predict import checked_windows, predict
@@ -24,8 +25,8 @@ NAMED_OUTPUTS_VARIABLE = "RIPE_NAMED_OUTPUTS"
 class DeepRipeModel(BaseModel, GradientMixin, LayerActivationMixin):
     """A DeepRiPe network for Kipoi.
 
-    Inputs are a dict ``{"seq": (B, L, 4), "region": (B, R, 4)}``, a list ``[seq, region]`` or the bare ``seq`` array;
-    without ``region`` the region types are unknown (0.25 each). Outputs are one float32 array (B, T) in the order of
+    Inputs are a dict ``{"seq": (B, L, 4), "region": (B, R, 4), "landmarks": (B, 8, K)}``, a list in this order or the
+    bare ``seq`` array; what is missing is unknown. Outputs are one float32 array (B, T) in the order of
     the schema's ``column_labels``.
 
     Parameters
@@ -85,8 +86,8 @@ class DeepRipeModel(BaseModel, GradientMixin, LayerActivationMixin):
 
     def predict_on_batch(self, x: Any) -> NDArray[np.float32] | dict[str, NDArray[np.float32]]:
         """Predict binding probabilities; the whole batch is one network call."""
-        seq, _ = parts = checked_windows(self.ripe_model, x)
-        predictions = predict(self.ripe_model, parts, batch_size=max(1, len(seq)))
+        parts = checked_windows(self.ripe_model, x)
+        predictions = predict(self.ripe_model, parts, batch_size=max(1, len(parts[0])))
         if not self.named_outputs:
             return predictions
         return {task: np.ascontiguousarray(predictions[:, index]) for index, task in enumerate(self.tasks)}
@@ -157,12 +158,7 @@ class DeepRipeModel(BaseModel, GradientMixin, LayerActivationMixin):
     # --- inside ---------------------------------------------------------------------------------------------------
 
     def _network_inputs(self, x: Any) -> list[NDArray[np.float32]]:
-        seq, region = checked_windows(self.ripe_model, x)
-        if not self.ripe_model.spec.has_region:
-            return [seq]
-        if region is None:
-            region = np.full((len(seq), self.ripe_model.spec.region_length, 4), 0.25, dtype=np.float32)
-        return [seq, region]
+        return network_inputs(self.ripe_model, x).present()
 
     def _selection(self, filter_idx: Any, *, final_layer: bool) -> Any:
         if filter_idx is None:

@@ -1,4 +1,4 @@
-"""Which bases and region types made the model say so: attribution maps of both inputs, for any task.
+"""Which bases and region types made the model say so: attribution maps of all inputs, for any task.
 
 Every verb takes ``(model, windows, task=...)`` and returns :class:`Attributions`. Maps have the shape of the inputs
 and are in RNA sense like them (position 0 is the 5' end). A task given as a list adds an axis of tasks after the sites.
@@ -21,6 +21,7 @@ from ripe_lib.attribution.inputs import baseline_inputs, network_inputs, task_li
 from ripe_lib.attribution.maps import Attributions, CompletenessWarning, GapCount
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import codes_from_one_hot, one_hot
+from ripe_lib.genome.landmarks import decode_landmarks
 from ripe_lib.network.load import Model
 from ripe_lib.network.predict import compiled_call, logit_model, run_batches
 
@@ -38,7 +39,7 @@ def integrated_gradients(
     output: str = "probability",
     batch_size: int = DEFAULT_POINTS,
 ) -> Attributions:
-    """Attribute the output of a task to both inputs by integrated gradients.
+    """Attribute the output of a task to all inputs by integrated gradients.
 
     Parameters
     ----------
@@ -91,15 +92,13 @@ def integrated_gradients(
     start = baseline_inputs(model, inputs, baseline)
     points, weights = path_points(rule, n_steps)
     indices = [model.spec.task_index(name) for name in tasks]
-    seq, region = path_gradients(
+    maps = path_gradients(
         model, inputs, start, indices, points=points, weights=weights, output=output, batch_size=batch_size
     )
-    seq *= (inputs.seq - start.seq)[:, np.newaxis]
-    if region is not None and inputs.region is not None and start.region is not None:
-        region *= (inputs.region - start.region)[:, np.newaxis]
-    values = _outputs(model, inputs, indices, output)
-    start_values = _outputs(model, start, indices, output)
-    found = Attributions(seq, region, _gap(seq, region, values - start_values))
+    for one, end, begin in zip(maps.present(), inputs.present(), start.present(), strict=True):
+        one *= (end - begin)[:, np.newaxis]
+    change = _outputs(model, inputs, indices, output) - _outputs(model, start, indices, output)
+    found = _with_gap(maps, change)
     count = GapCount()
     count.add(found)
     if count.n_large:
@@ -120,8 +119,7 @@ def saliency(
     Parameters, returned shapes and errors as :func:`integrated_gradients`; ``gap`` is NaN.
     """
     gradients = input_gradients(model, windows, task=task, output=output, batch_size=batch_size)
-    region = None if gradients.region is None else np.abs(gradients.region)
-    return Attributions(np.abs(gradients.seq), region, gradients.gap)
+    return gradients._replace(**{name: np.abs(one) for name, one in _maps_of(gradients).items()})
 
 
 def gradient_x_input(
@@ -135,12 +133,10 @@ def gradient_x_input(
     """Return gradient times input; parameters, shapes and errors as :func:`integrated_gradients`; ``gap`` is NaN."""
     inputs = network_inputs(model, windows)
     gradients = input_gradients(model, inputs, task=task, output=output, batch_size=batch_size)
-    several = gradients.gap.ndim == 2
-    seq = gradients.seq * (inputs.seq[:, np.newaxis] if several else inputs.seq)
-    region = None
-    if gradients.region is not None and inputs.region is not None:
-        region = gradients.region * (inputs.region[:, np.newaxis] if several else inputs.region)
-    return Attributions(seq, region, gradients.gap)
+    spread = (slice(None), np.newaxis) if gradients.gap.ndim == 2 else slice(None)
+    return gradients._replace(
+        **{name: one * getattr(inputs, name)[spread] for name, one in _maps_of(gradients).items()}
+    )
 
 
 def input_gradients(
@@ -157,10 +153,8 @@ def input_gradients(
     start = baseline_inputs(model, inputs, "zeros")
     one = np.ones(1, dtype=np.float32)
     indices = [model.spec.task_index(name) for name in tasks]
-    seq, region = path_gradients(
-        model, inputs, start, indices, points=one, weights=one, output=output, batch_size=batch_size
-    )
-    return _squeezed(Attributions(seq, region, np.full(seq.shape[:2], np.nan)), several)
+    maps = path_gradients(model, inputs, start, indices, points=one, weights=one, output=output, batch_size=batch_size)
+    return _squeezed(Attributions(*maps, np.full(maps.seq.shape[:2], np.nan)), several)
 
 
 def deeplift(
@@ -179,12 +173,16 @@ def deeplift(
     inputs = network_inputs(model, windows)
     start = baseline_inputs(model, inputs, baseline)
     indices = [model.spec.task_index(name) for name in tasks]
-    maps = [deeplift_contributions(model, inputs, start, index) for index in indices]
-    seq = np.stack([one.seq for one in maps], axis=1)
-    region_maps = [one.region for one in maps if one.region is not None]
-    region = np.stack(region_maps, axis=1) if region_maps else None
+    per_task = [deeplift_contributions(model, inputs, start, index) for index in indices]
+    maps = Inputs(
+        **{
+            name: np.stack([getattr(one, name) for one in per_task], axis=1)
+            for name, array in inputs._asdict().items()
+            if array is not None
+        }
+    )
     change = _outputs(model, inputs, indices, "logit") - _outputs(model, start, indices, "logit")
-    return _squeezed(Attributions(seq, region, _gap(seq, region, change)), several)
+    return _squeezed(_with_gap(maps, change), several)
 
 
 def ism(model: Model, windows: Any, *, task: str | Sequence[str], output: str = "probability") -> Attributions:
@@ -204,7 +202,7 @@ def ism(model: Model, windows: Any, *, task: str | Sequence[str], output: str = 
     tasks, several = task_list(model, task)
     inputs = network_inputs(model, windows)
     codes = []
-    for name, array in zip(("seq", "region"), inputs, strict=True):
+    for name, array in zip(("seq", "region"), inputs, strict=False):
         if array is None:
             continue
         codes.append(codes_from_one_hot(array))
@@ -214,10 +212,12 @@ def ism(model: Model, windows: Any, *, task: str | Sequence[str], output: str = 
                 f"in-silico mutagenesis: expected one-hot windows (0.25 where unknown), got other numbers in {name!r} "
                 f"of {wrong.size} of {len(array)} windows (first: row {wrong[0]})."
             )
-    changes = in_silico_mutagenesis(model, codes[0], codes[1] if len(codes) > 1 else None, tasks, output=output)
+    region_codes = codes[1] if len(codes) > 1 else None
+    distances = None if inputs.landmarks is None else decode_landmarks(inputs.landmarks)
+    changes = in_silico_mutagenesis(model, codes[0], region_codes, tasks, distances, output=output)
     changes *= (inputs.seq < 0.99)[..., np.newaxis]
     seq = np.ascontiguousarray(np.moveaxis(changes, -1, 1))
-    return _squeezed(Attributions(seq, None, np.full(seq.shape[:2], np.nan)), several)
+    return _squeezed(Attributions(seq, None, None, np.full(seq.shape[:2], np.nan)), several)
 
 
 # --- completeness --------------------------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ def ism(model: Model, windows: Any, *, task: str | Sequence[str], output: str = 
 def _outputs(model: Model, inputs: Inputs, indices: Sequence[int], output: str) -> NDArray[np.float64]:
     """Return (B, K) float64 values of the explained output."""
     call = compiled_call(model) if output == "probability" else _compiled_logits(model)
-    return run_batches(model, call, inputs.seq, inputs.region)[:, list(indices)].astype(np.float64)
+    return run_batches(model, call, *inputs)[:, list(indices)].astype(np.float64)
 
 
 def _compiled_logits(model: Model) -> Callable[..., Any]:
@@ -237,20 +237,22 @@ def _compiled_logits(model: Model) -> Callable[..., Any]:
         signature = [tf.TensorSpec((None, *tensor.shape[1:]), tf.float32) for tensor in network.inputs]
         compiled = tf.function(lambda *arrays: network(list(arrays), training=False), input_signature=signature)
 
-        def call(seq: NDArray[Any], region: NDArray[Any] | None) -> NDArray[np.float32]:
-            return compiled(*(tf.constant(a) for a in (seq, region) if a is not None)).numpy()
+        def call(*arrays: NDArray[Any] | None) -> NDArray[np.float32]:
+            return compiled(*(tf.constant(a) for a in arrays if a is not None)).numpy()
 
         model.cache["logits"] = call
     return model.cache["logits"]
 
 
-def _gap(
-    seq: NDArray[np.float32], region: NDArray[np.float32] | None, change: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    total = seq.sum(axis=(2, 3), dtype=np.float64)
-    if region is not None:
-        total += region.sum(axis=(2, 3), dtype=np.float64)
-    return total - change
+def _with_gap(maps: Inputs, change: NDArray[np.float64]) -> Attributions:
+    """Return maps with what their sums miss of the output's change (B, K)."""
+    found = Attributions(*maps, change)
+    return found._replace(gap=found.total() - change)
+
+
+def _maps_of(found: Attributions) -> dict[str, NDArray[np.float32]]:
+    """Return the maps there are, by input."""
+    return {name: one for name, one in found._asdict().items() if name != "gap" and one is not None}
 
 
 def _squeezed(maps: Attributions, several: bool) -> Attributions:

@@ -74,8 +74,8 @@ def deeplift_contributions(
     """As :func:`deeplift_scores`, for ready arrays and an output column."""
     with _LOCK:
         converted = _converted(model)
-        arrays = [a for a in inputs if a is not None]
-        references = [np.broadcast_to(b, a.shape) for a, b in zip(arrays, _present(baseline), strict=True)]
+        arrays = inputs.present()
+        references = [np.broadcast_to(b, a.shape) for a, b in zip(arrays, baseline.present(), strict=True)]
         results: list[list[np.ndarray]] = [[] for _ in arrays]
         with _inside(converted.package, converted.graph, converted.session):
             for first in range(0, len(arrays[0]), batch_size):
@@ -90,11 +90,7 @@ def deeplift_contributions(
                 for collected, one in zip(results, found, strict=True):
                     collected.append(np.asarray(one, dtype=np.float32))
     maps = [np.concatenate(r) if r else np.zeros(a.shape, np.float32) for r, a in zip(results, arrays, strict=True)]
-    return Inputs(maps[0], maps[1] if len(maps) > 1 else None)
-
-
-def _present(inputs: Inputs) -> list[np.ndarray]:
-    return [array for array in inputs if array is not None]
+    return Inputs(**dict(zip(model.spec.input_names, maps, strict=True)))
 
 
 # --- the network in the package's terms ----------------------------------------------------------------------------

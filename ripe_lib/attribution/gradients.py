@@ -1,9 +1,9 @@
-"""Gradients of outputs with respect to both inputs, averaged along a straight path: the engine of the attributions.
+"""Gradients of outputs with respect to all inputs, averaged along a straight path: the engine of the attributions.
 
 One compiled call takes a few sites, all points of their paths and several tasks: the forward pass is shared by the
 tasks, the points are made and averaged inside the graph, so only the finished maps leave it.
 
-Axes: B sites, P path points, K tasks asked for, L sequence, R region track, 4 channels.
+Axes: B sites, P path points, K tasks asked for, and those of each input: L or R positions of 4 channels, 8 landmarks.
 """
 
 from __future__ import annotations
@@ -29,10 +29,18 @@ Floats = NDArray[np.float32]
 
 
 class Inputs(NamedTuple):
-    """Ready arrays of one batch: ``seq`` (B, L, 4) and ``region`` (B, R, 4), None for a sequence-only model."""
+    """Ready arrays of one batch, or maps of their shapes; None for what a model has no input for.
+
+    ``seq`` (B, L, 4), ``region`` (B, R, 4), ``landmarks`` (B, 8, landmark bases).
+    """
 
     seq: Floats
-    region: Floats | None
+    region: Floats | None = None
+    landmarks: Floats | None = None
+
+    def present(self) -> list[Floats]:
+        """Return the arrays there are, in the order of the network's inputs."""
+        return [array for array in self if array is not None]
 
 
 def path_points(rule: str, n_steps: int) -> tuple[Floats, Floats]:
@@ -71,7 +79,7 @@ def path_gradients(
     weights: Floats,
     output: str = "probability",
     batch_size: int = DEFAULT_POINTS,
-) -> tuple[Floats, Floats | None]:
+) -> Inputs:
     """Return the weighted sum of gradients along the way from ``baseline`` to ``inputs``.
 
     Parameters
@@ -92,19 +100,21 @@ def path_gradients(
 
     Returns
     -------
-    seq : float32 array (B, K, L, 4)
-    region : float32 array (B, K, R, 4) or None
-        Units of the output per unit of input.
+    Inputs
+        Float32 maps of every input with the tasks behind the sites, e.g. ``seq`` (B, K, L, 4), in units of the output
+        per unit of input.
     """
     if output not in OUTPUTS:
         raise unknown_name("output", output, OUTPUTS)
     if batch_size < 1:
         raise InputError(f"batch size: expected at least 1, got {batch_size}.")
     n_sites, n_tasks = len(inputs.seq), len(task_indices)
-    seq = np.zeros((n_sites, n_tasks, *inputs.seq.shape[1:]), dtype=np.float32)
-    region = None
-    if inputs.region is not None:
-        region = np.zeros((n_sites, n_tasks, *inputs.region.shape[1:]), dtype=np.float32)
+    zeros = {
+        name: np.zeros((n_sites, n_tasks, *array.shape[1:]), dtype=np.float32)
+        for name, array in inputs._asdict().items()
+        if array is not None
+    }
+    maps = Inputs(**zeros)
     sites_per_call = max(1, batch_size // len(points))
     for start in range(0, n_sites, sites_per_call):
         sites = slice(start, start + sites_per_call)
@@ -115,11 +125,9 @@ def path_gradients(
             call = _compiled(model, len(chosen), output)
             for part in range(0, len(points), batch_size):
                 some = slice(part, part + batch_size)
-                maps = call(arrays, points[some], weights[some], chosen)
-                seq[sites, tasks] += maps[0]
-                if region is not None:
-                    region[sites, tasks] += maps[1]
-    return seq, region
+                for whole, found in zip(maps.present(), call(arrays, points[some], weights[some], chosen), strict=True):
+                    whole[sites, tasks] += found
+    return maps
 
 
 def _rows(array: Floats | None, sites: slice) -> Floats | None:
@@ -139,8 +147,8 @@ def _compile(model: Model, n_tasks: int, output: str) -> Callable[..., list[Floa
     import tensorflow as tf
 
     network = logit_model(model)
-    lengths = [model.spec.sequence_length, *([model.spec.region_length] if model.spec.has_region else [])]
-    windows = [tf.TensorSpec((None, length, 4), tf.float32) for length in lengths for _ in range(2)]
+    shapes = list(model.spec.input_shapes.values())
+    windows = [tf.TensorSpec((None, *shape), tf.float32) for shape in shapes for _ in range(2)]
     vectors = [tf.TensorSpec((None,), tf.float32)] * 2
     tasks = tf.TensorSpec((n_tasks,), tf.int32)
 
@@ -149,9 +157,9 @@ def _compile(model: Model, n_tasks: int, output: str) -> Callable[..., list[Floa
         n_points = tf.shape(points)[0]
         along = tf.reshape(points, (1, -1, 1, 1))
         on_path = []
-        for end, start, length in zip(arrays[::2], arrays[1::2], lengths, strict=True):
+        for end, start, shape in zip(arrays[::2], arrays[1::2], shapes, strict=True):
             here = start[:, tf.newaxis] + along * (end - start)[:, tf.newaxis]
-            on_path.append(tf.reshape(here, (-1, length, 4)))
+            on_path.append(tf.reshape(here, (-1, *shape)))
         # Only the inputs are watched: no gradient of the weights is computed.
         with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
             tape.watch(on_path)
@@ -164,8 +172,8 @@ def _compile(model: Model, n_tasks: int, output: str) -> Callable[..., list[Floa
             gradients = tape.gradient(column, on_path, unconnected_gradients=tf.UnconnectedGradients.ZERO)
             maps.append(
                 [
-                    tf.einsum("bpld,p->bld", tf.reshape(gradient, (-1, n_points, length, 4)), weights)
-                    for gradient, length in zip(gradients, lengths, strict=True)
+                    tf.einsum("bpld,p->bld", tf.reshape(gradient, (-1, n_points, *shape)), weights)
+                    for gradient, shape in zip(gradients, shapes, strict=True)
                 ]
             )
         return [tf.stack(per_input, axis=1) for per_input in zip(*maps, strict=True)]

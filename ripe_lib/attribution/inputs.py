@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ripe_lib.attribution.gradients import Inputs
 from ripe_lib.errors import InputError, ShapeMismatchError, unknown_name
+from ripe_lib.genome.landmarks import unknown_landmarks
 from ripe_lib.network.load import Model
 from ripe_lib.network.predict import checked_windows
 
@@ -28,20 +29,23 @@ def task_list(model: Model, task: str | Sequence[str]) -> tuple[list[str], bool]
 
 
 def network_inputs(model: Model, windows: Any) -> Inputs:
-    """Return float32 arrays that fit the model; region types that are not given are unknown (0.25)."""
-    seq, region = checked_windows(model, windows)
+    """Return float32 arrays that fit the model; region types and landmarks that are not given are unknown."""
+    seq, region, landmarks = checked_windows(model, windows)
     if region is None and model.spec.has_region:
         region = np.full((len(seq), model.spec.region_length, 4), UNKNOWN_REGION, dtype=np.float32)
-    return Inputs(seq, region)
+    if landmarks is None and model.spec.has_landmarks:
+        landmarks = unknown_landmarks(len(seq), model.spec.landmark_bases)
+    return Inputs(seq, region, landmarks)
 
 
 def baseline_inputs(model: Model, inputs: Inputs, baseline: str | Mapping[str, Any]) -> Inputs:
     """Return the start of the paths, one for all sites or one each."""
-    paper: dict[str, Any] = {"seq": 0.0, "region": UNKNOWN_REGION}
+    unknown_landmark = 1 / max(model.spec.landmark_bases, 1)
+    paper: dict[str, Any] = {"seq": 0.0, "region": UNKNOWN_REGION, "landmarks": unknown_landmark}
     if isinstance(baseline, str):
         if baseline not in ("paper", "zeros"):
             raise unknown_name("baseline", baseline, ("paper", "zeros"), 'Or give {"seq": ..., "region": ...}.')
-        chosen = paper if baseline == "paper" else {"seq": 0.0, "region": 0.0}
+        chosen = paper if baseline == "paper" else {**paper, "seq": 0.0, "region": 0.0}
     elif isinstance(baseline, Mapping):
         for key in baseline:
             if key not in paper:
@@ -51,12 +55,12 @@ def baseline_inputs(model: Model, inputs: Inputs, baseline: str | Mapping[str, A
         raise InputError(f'baseline: expected "paper", "zeros" or a dict, got {type(baseline).__name__}.')
     arrays = {
         name: _spread(chosen[name], array, f"baseline {name!r}")
-        for name, array in zip(("seq", "region"), inputs, strict=True)
+        for name, array in inputs._asdict().items()
         if array is not None
     }
     n_starts = max(len(array) for array in arrays.values())
     arrays = {name: np.broadcast_to(array, (n_starts, *array.shape[1:])) for name, array in arrays.items()}
-    return Inputs(arrays["seq"], arrays.get("region"))
+    return Inputs(**arrays)
 
 
 def _spread(value: Any, like: NDArray[np.float32], where: str) -> NDArray[np.float32]:

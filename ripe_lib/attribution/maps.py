@@ -28,20 +28,32 @@ class Attributions(NamedTuple):
         Channels A C G U. Positive values raise the output.
     region : float32 array (B, R, 4) or None
         Channels intron, CDS, 3'UTR, 5'UTR. None if the model or the method has no region part.
+    landmarks : float32 array (B, 8, K) or None
+        What the distance to every landmark adds, spread over its spline basis: sums over K are what is shown. None if
+        the model or the method has no such part.
     gap : float64 array (B,)
-        Sum of both maps minus (output - output of the baseline), in units of the output. NaN for methods that do not
+        Sum of all maps minus (output - output of the baseline), in units of the output. NaN for methods that do not
         claim to add up.
     """
 
     seq: NDArray[np.float32]
     region: NDArray[np.float32] | None
+    landmarks: NDArray[np.float32] | None
     gap: NDArray[np.float64]
 
     def for_task(self, index: int) -> Attributions:
         """Return the maps of one of several tasks (its place in the list that was asked for)."""
         return Attributions(
-            self.seq[:, index], None if self.region is None else self.region[:, index], self.gap[:, index]
+            self.seq[:, index],
+            None if self.region is None else self.region[:, index],
+            None if self.landmarks is None else self.landmarks[:, index],
+            self.gap[:, index],
         )
+
+    def total(self) -> NDArray[np.float64]:
+        """Return the sum of all maps of every site (and task)."""
+        maps = [one for one in (self.seq, self.region, self.landmarks) if one is not None]
+        return np.sum([one.sum(axis=(-2, -1), dtype=np.float64) for one in maps], axis=0)
 
 
 def letter_scores(seq_map: NDArray[np.floating], seq: OneHot) -> NDArray[np.float32]:
@@ -107,10 +119,7 @@ class GapCount:
 
     def add(self, maps: Attributions) -> None:
         """Count maps; those without a gap (NaN) are passed over."""
-        gap = maps.gap
-        total = maps.seq.sum(axis=(-2, -1), dtype=np.float64)
-        if maps.region is not None:
-            total += maps.region.sum(axis=(-2, -1), dtype=np.float64)
+        gap, total = maps.gap, maps.total()
         known = np.isfinite(gap)
         self.n_maps += int(known.sum())
         self.n_large += int(is_gap_large(gap[known], (total - gap)[known]).sum())

@@ -18,6 +18,7 @@ from ripe_lib.attribution.maps import Attributions, known_bases
 from ripe_lib.errors import InputError, unknown_name
 from ripe_lib.genome.encoding import UNKNOWN, one_hot, place
 from ripe_lib.genome.intervals import read_intervals
+from ripe_lib.genome.landmarks import unknown_landmarks
 from ripe_lib.genome.rna_fasta import read_rna_fasta
 from ripe_lib.genome.windows import WindowMaker, Windows
 from ripe_lib.network.load import Model
@@ -218,4 +219,5 @@ class ConstructSites:
         frame = pd.DataFrame(
             {"chrom": names, "start": 0, "end": lengths, "name": names, "score": ".", "strand": "+"}
         ).astype({"start": np.int64, "end": np.int64})
-        return Windows(one_hot(seq), one_hot(region) if spec.has_region else None, frame)
+        landmarks = unknown_landmarks(len(rows), spec.landmark_bases) if spec.has_landmarks else None
+        return Windows(one_hot(seq), one_hot(region) if spec.has_region else None, landmarks, frame)

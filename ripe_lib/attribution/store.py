@@ -7,9 +7,11 @@ data set                             shape              content
 ===================================  =================  ==============================================================
 ``seq``                              (N, K, L, 4) f4    maps of the sequence, channels A C G U, RNA sense
 ``region``                           (N, K, R, 4) f4    maps of the region types (absent without a region part)
+``landmarks``                        (N, K, 8, B) f4    maps of the landmark bases (absent without such a part)
 ``gap``                              (N, K) f8          completeness gap, NaN for methods without one
 ``scores``                           (N, T) f4          the model's probabilities for all its tasks
 ``seq_codes``, ``region_codes``      (N, L), (N, R) u1  the windows (:mod:`ripe_lib.genome.encoding`)
+``landmark_distances``               (N, 8) f8          nt, NaN unknown (:mod:`ripe_lib.genome.landmarks`)
 ``chrom start end name strand``      (N,)               the sites, 0-based half-open
 ===================================  =================  ==============================================================
 
@@ -36,8 +38,10 @@ from ripe_lib._version import __version__
 from ripe_lib.attribution.maps import Attributions
 from ripe_lib.errors import InputError, MissingFileError, unknown_name
 from ripe_lib.genome.encoding import UNKNOWN, codes_from_one_hot, one_hot
+from ripe_lib.genome.landmarks import N_BASES, decode_landmarks, encode_landmarks
 from ripe_lib.genome.windows import Windows
 from ripe_lib.network.load import Model
+from ripe_lib.network.spec import N_LANDMARKS
 from ripe_lib.output.atomic import atomic_file, check_room
 
 FORMAT = "deepripe-attributions-1"
@@ -67,16 +71,20 @@ class AttributionWriter:
             Probabilities.
         """
         # Compression makes it less; what is kept back until the file is closed is at most a chunk per data set.
-        arrays = [maps.seq, maps.region, maps.gap, scores, windows.seq, windows.region]
+        arrays = [*maps, scores, windows.seq, windows.region]
         check_room(self._path, sum(array.nbytes for array in arrays if array is not None) + _SLACK_BYTES)
         self._append("seq", maps.seq)
         if maps.region is not None:
             self._append("region", maps.region)
+        if maps.landmarks is not None:
+            self._append("landmarks", maps.landmarks)
         self._append("gap", maps.gap)
         self._append("scores", scores)
         self._append("seq_codes", codes_from_one_hot(windows.seq))
         if windows.region is not None:
             self._append("region_codes", codes_from_one_hot(windows.region))
+        if windows.landmarks is not None:
+            self._append("landmark_distances", decode_landmarks(windows.landmarks))
         for column in _SITE_COLUMNS:
             values = windows.intervals[column].to_numpy()
             self._append(column, values.astype(object) if values.dtype.kind == "O" else values)
@@ -96,7 +104,7 @@ def create_attributions(
     *,
     method: str,
     options: Mapping[str, Any] | None = None,
-    with_region: bool | None = None,
+    with_context: bool = True,
     is_genomic: bool = True,
 ) -> Iterator[AttributionWriter]:
     """Open a new file of maps; it appears under its name only when the block ends without an error.
@@ -111,13 +119,12 @@ def create_attributions(
         Recorded, as in ``ripe attribute --method``.
     options : dict, optional
         Recorded.
-    with_region : bool, optional
-        Whether maps of the region types will be written. Default: whether the model has the input.
+    with_context : bool
+        Whether maps of region types and landmarks will be written, where the model has these inputs.
     is_genomic : bool
         Whether the sites are genomic intervals (not constructs, whose ``chrom`` is their name).
     """
     spec = model.spec
-    with_region = spec.has_region if with_region is None else with_region
     n_tasks = len(tasks)
     shapes: dict[str, tuple[tuple[int, ...], Any]] = {
         "seq": ((n_tasks, spec.sequence_length, 4), np.float32),
@@ -125,10 +132,12 @@ def create_attributions(
         "scores": ((len(spec.tasks),), np.float32),
         "seq_codes": ((spec.sequence_length,), np.uint8),
     }
-    if with_region:
-        shapes["region"] = ((n_tasks, spec.region_length, 4), np.float32)
     if spec.has_region:
         shapes["region_codes"] = ((spec.region_length,), np.uint8)
+    if spec.has_landmarks:
+        shapes["landmark_distances"] = ((N_LANDMARKS,), np.float64)
+    for name in spec.input_names[1:] if with_context else ():
+        shapes[name] = ((n_tasks, *spec.input_shapes[name]), np.float32)
     with atomic_file(path) as temporary, _new_file(temporary) as handle:
         handle.attrs["format"] = FORMAT
         handle.attrs["version"] = __version__
@@ -241,12 +250,18 @@ class AttributionFile:
     def windows(self, rows: Any = slice(None)) -> Windows:
         """Return the one-hot windows of sites."""
         region = one_hot(self._handle["region_codes"][rows]) if "region_codes" in self._handle else None
-        return Windows(one_hot(self._handle["seq_codes"][rows]), region, self.intervals(rows))
+        landmarks = None
+        if "landmark_distances" in self._handle:
+            n_bases = self._handle["landmarks"].shape[-1] if "landmarks" in self._handle else N_BASES
+            landmarks = encode_landmarks(self._handle["landmark_distances"][rows], n_bases)
+        return Windows(one_hot(self._handle["seq_codes"][rows]), region, landmarks, self.intervals(rows))
 
     def maps(self, task: str, rows: Any = slice(None)) -> Attributions:
         """Return the maps of one task for some sites (a slice or increasing row numbers)."""
         if task not in self.tasks:
             raise unknown_name("task", task, self.tasks, f"{self.path} has no maps of it.")
         index = self.tasks.index(task)
-        region = self._handle["region"][rows, index] if self.has_region else None
-        return Attributions(self._handle["seq"][rows, index], region, self._handle["gap"][rows, index])
+        region, landmarks = (
+            self._handle[name][rows, index] if name in self._handle else None for name in ("region", "landmarks")
+        )
+        return Attributions(self._handle["seq"][rows, index], region, landmarks, self._handle["gap"][rows, index])

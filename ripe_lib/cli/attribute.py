@@ -133,7 +133,7 @@ def _maps(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], m
             tasks,
             method=method.name,
             options=method.options(),
-            with_region=model.spec.has_region and method.has_region,
+            with_context=method.has_region,
             is_genomic=source.is_genomic,
         ) as writer,
         progress(quiet=args.quiet, desc="explaining", unit="site") as bar,

@@ -185,13 +185,7 @@ def _sites(args: argparse.Namespace, model: Any, tasks: list[str]) -> Iterator[t
         raise InputError(f"{args.sites}: expected at least one interval, got none.")
     if remark := counts.remark():
         note(f"note: {remark}", quiet=args.quiet)
-    import pandas as pd
-
-    joined = Windows(
-        np.concatenate([w.seq for w in kept]),
-        np.concatenate([w.region for w in kept]) if model.spec.has_region else None,
-        pd.concat([w.intervals for w in kept], ignore_index=True),
-    )
+    joined = Windows.joined(kept)
     values = np.concatenate(scores)
     for column, task in enumerate(tasks):
         yield task, joined[np.flatnonzero(values[:, column] > args.min_score)], counts.n_sites, extremes_of[column]

@@ -8,6 +8,7 @@ name                          shape, type                     content
 ============================  ==============================  ====================================================
 ``seq``                       (N, L + 2 margin) uint8         base codes
 ``region``                    (N, R + 2 margin) uint8         region-type codes
+``landmarks``                 (N, 8) float32                  distances from the site's centre to landmarks, NaN none
 ``labels``                    (N, T) int8                     1 bound, 0 surely not bound, -1 unknown (masked)
 ``split``                     (N,) uint8                      0 train, 1 valid, 2 test
 ``source``                    (N,) uint8                      index into the attribute ``sources``
@@ -17,8 +18,9 @@ name                          shape, type                     content
 ============================  ==============================  ====================================================
 
 Root attributes: ``format``, ``tasks``, ``sources``, ``chroms``, ``manifest`` (JSON texts), ``sequence_length``,
-``region_length``, ``margin``. ``seq`` and ``region`` are stored in one piece, so that they are read through a
-memory map: a data set larger than memory costs no more than the rows that are looked at.
+``region_length``, ``margin``. ``landmarks`` (:mod:`ripe_lib.genome.landmarks`) may be missing. ``seq`` and ``region``
+are stored in one piece, so that they are read through a memory map: a data set larger than memory costs no more than
+the rows that are looked at.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError, MissingFileError, unknown_name
 from ripe_lib.genome.encoding import Codes, one_hot
+from ripe_lib.genome.landmarks import LANDMARKS, encode_landmarks
 
 if TYPE_CHECKING:
     from ripe_lib.genome.windows import Windows
@@ -113,6 +116,7 @@ class Dataset:
         self.cluster: NDArray[np.int64] = handle["cluster"][()]
         self.source_has_task: NDArray[np.bool_] = handle["source_has_task"][()]
         self._columns = {name: handle[name][()] for name in ("chrom", "start", "end", "strand")}
+        self._landmarks: NDArray[np.float32] | None = handle["landmarks"][()] if "landmarks" in handle else None
         self._seq = self._map(handle["seq"])
         self._region = self._map(handle["region"])
         if len(self._seq) != len(self.labels) or self.labels.shape[1] != len(self.tasks):
@@ -183,6 +187,17 @@ class Dataset:
         """Return region-type codes with margins, (n, R + 2 margin) uint8."""
         return np.asarray(self._region[rows])
 
+    @property
+    def has_landmarks(self) -> bool:
+        """Whether distances to landmarks are in the data set."""
+        return self._landmarks is not None
+
+    def landmarks(self, rows: Any) -> NDArray[np.float32]:
+        """Return signed distances (n, 8) in nt from the sites' centres, NaN where there is none or nothing is known."""
+        if self._landmarks is None:
+            return np.full((len(self.labels[rows]), len(LANDMARKS)), np.nan, dtype=np.float32)
+        return self._landmarks[rows]
+
     def centred_codes(self, rows: Any) -> tuple[Codes, Codes]:
         """Return (n, L) and (n, R) codes of the windows in their normal place."""
         first = self.margin
@@ -197,4 +212,5 @@ class Dataset:
 
         seq, region = self.centred_codes(rows)
         intervals = self.intervals.iloc[rows].reset_index(drop=True)
-        return Windows(seq=one_hot(seq), region=one_hot(region), intervals=intervals)
+        landmarks = encode_landmarks(self.landmarks(rows)) if self.has_landmarks else None
+        return Windows(seq=one_hot(seq), region=one_hot(region), landmarks=landmarks, intervals=intervals)

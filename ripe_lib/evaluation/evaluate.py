@@ -281,7 +281,7 @@ def score_dataset(
         Outputs to look at; default all, and then the data set must have every one. A mapping ``output -> data set's
         task`` tests an output on another experiment (a model of one protocol on another's sites).
     region : str
-        ``"data"``, or ``"none"``: region types are withheld (0.25), as for callers without an annotation.
+        ``"data"``, or ``"none"``: region types and landmarks are withheld, as for callers without an annotation.
     options : Options, optional
         Kept in the result.
     batch_size : int
@@ -304,7 +304,8 @@ def score_dataset(
     blocks = [slice(first, min(first + _BLOCK, len(rows))) for first in range(0, len(rows), _BLOCK)]
     for block in progress(blocks):
         seq, regions = _codes(model, data, rows[block])
-        predicted = predict_codes(model, seq, regions if region == "data" else None, batch_size=batch_size)
+        context = (regions, data.landmarks(rows[block])) if region == "data" else (None, None)
+        predicted = predict_codes(model, seq, *context, batch_size=batch_size)
         scores[block] = predicted[:, columns]
     evaluation = evaluation_of(data, rows, dict(pairs), scores, options)
     region = region if model.spec.has_region else "none"

@@ -44,6 +44,7 @@ from ripe_lib.genome.annotation_index import (
 from ripe_lib.genome.contigs import ContigNames, mitochondria_agree
 from ripe_lib.genome.encoding import UNKNOWN, Codes
 from ripe_lib.genome.gtf import PROTEIN_CODING
+from ripe_lib.genome.landmarks import nearest_distances
 
 if TYPE_CHECKING:
     from ripe_lib.genome.fasta import Genome
@@ -184,6 +185,34 @@ class Annotation:
         codes = np.repeat(REGION_OF_RUN[runs[run]], run_end - run_begin).reshape(len(begin), length)
         codes[minus] = codes[minus, ::-1]
         return codes
+
+    # ------------------------------------------------------------------ landmarks
+
+    def landmark_distances(
+        self, chroms: str | Iterable[str], centres: ArrayLike, minus: ArrayLike = False
+    ) -> NDArray[np.float64]:
+        """Return the signed distances from positions to the nearest landmark of every kind on the same strand.
+
+        Parameters
+        ----------
+        chroms : str or sequence of str (B,)
+            Contig names, as in the GTF or an alias.
+        centres : int array (B,)
+            0-based positions on the plus strand.
+        minus : bool or bool array (B,)
+            Which are on the minus strand.
+
+        Returns
+        -------
+        float64 array (B, 8)
+            In nt in the direction of the RNA, positive where the landmark lies downstream, in the order of
+            :data:`ripe_lib.genome.landmarks.LANDMARKS`; NaN where the contig and strand have none.
+        """
+        centres = np.atleast_1d(np.asarray(centres, dtype=np.int64))
+        minus = np.broadcast_to(np.asarray(minus, dtype=bool), centres.shape)
+        at = self._on_axis(self._rows_of(chroms, len(centres)), centres, minus)
+        kinds = np.split(self._index.landmark, self._index.landmark_offset[1:-1])
+        return nearest_distances(kinds, at, minus, STRIDE)
 
     def _rows_of(self, chroms: str | Iterable[str], n: int) -> NDArray[np.int64]:
         """Return contig numbers, -1 for contigs that are not in the GTF."""

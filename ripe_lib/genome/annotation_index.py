@@ -19,17 +19,18 @@ from numpy.typing import NDArray
 
 from ripe_lib.errors import OutputError
 from ripe_lib.genome.encoding import UNKNOWN
-from ripe_lib.genome.gtf import CDS, EXON, GtfTable, read_gtf
+from ripe_lib.genome.gtf import CODING_PIECES, EXON, GtfTable, read_gtf
+from ripe_lib.genome.landmarks import landmark_positions
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.cache import place_to_write, places
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 STRIDE = 1 << 40
 SMALL_FILE_BYTES = 2_000_000
 
-# What a run is. The first five are the region-type codes of ripe_lib.genome.encoding. The others say more about which
-# strand
-# is transcribed: no region type but within a transcript, or its exon; an intron that is an exon of another transcript.
+# What a run is. The first five are the region-type codes of ripe_lib.genome.encoding. The others say more about
+# which strand is transcribed: no region type but within a transcript, or its exon; an intron that is an exon of
+# another transcript.
 INTRON, CODING, THREE_UTR, FIVE_UTR, NOTHING, OTHER_INTRON, OTHER_EXON, INTRON_AND_EXON = range(8)
 REGION_OF_RUN = np.array([0, 1, 2, 3, UNKNOWN, UNKNOWN, UNKNOWN, 0], dtype=np.uint8)
 
@@ -53,6 +54,9 @@ class Index:
         Exons of transcript ``i`` are rows ``exon_offset[i]`` to ``exon_offset[i + 1]`` of the next two.
     exon_start, exon_end : int64 arrays
         0-based, half-open, genomic order within a transcript, not overlapping.
+    landmark : int64 array
+        Positions of landmarks on the axis, those of kind ``i`` being ``landmark_offset[i]`` to ``[i + 1]``, sorted.
+    landmark_offset : int64 array (9,)
     """
 
     breaks: NDArray[np.int64]
@@ -69,6 +73,8 @@ class Index:
     exon_offset: NDArray[np.int64]
     exon_start: NDArray[np.int64]
     exon_end: NDArray[np.int64]
+    landmark: NDArray[np.int64]
+    landmark_offset: NDArray[np.int64]
 
     def texts(self, column: str) -> list[str]:
         """Return one of the text columns as a list of str."""
@@ -89,7 +95,9 @@ def build_index(table: GtfTable, transcript_types: Sequence[str]) -> Index:
     kinds = set(transcript_types)
     typed = np.fromiter((name in kinds for name in table.transcript_type), dtype=bool, count=n)
     owner, start, end = _exons(table)
-    breaks, runs = _runs(table, typed, owner, start, end)
+    base = (table.contig.astype(np.int64) * 2 + np.minimum(table.strand, 1)) * STRIDE
+    breaks, runs = _runs(table, typed, base, owner, start, end)
+    landmarks = landmark_positions(table, typed, base, owner, start, end)
     return Index(
         breaks=breaks,
         runs=runs,
@@ -105,6 +113,8 @@ def build_index(table: GtfTable, transcript_types: Sequence[str]) -> Index:
         exon_offset=np.searchsorted(owner, np.arange(n + 1)).astype(np.int64),
         exon_start=start,
         exon_end=end,
+        landmark=np.concatenate(landmarks),
+        landmark_offset=np.cumsum([0, *map(len, landmarks)]),
     )
 
 
@@ -114,8 +124,9 @@ def _exons(table: GtfTable) -> tuple[Ints, Ints, Ints]:
     A transcript without ``exon`` lines has its coding pieces as exons.
     """
     has_exons = np.zeros(len(table.contig), dtype=bool)
+    is_coding = np.isin(table.piece_kind, CODING_PIECES)
     has_exons[table.piece_transcript[table.piece_kind == EXON]] = True
-    is_exon = (table.piece_kind == EXON) | ~has_exons[table.piece_transcript]
+    is_exon = (table.piece_kind == EXON) | (is_coding & ~has_exons[table.piece_transcript])
     owner = table.piece_transcript[is_exon].astype(np.int64)
     start, end = table.piece_start[is_exon], table.piece_end[is_exon]
     order = np.lexsort((start, owner))
@@ -130,12 +141,13 @@ def _exons(table: GtfTable) -> tuple[Ints, Ints, Ints]:
     return owner[is_first], start[is_first], reach[last] - owner[is_first] * STRIDE
 
 
-def _runs(table: GtfTable, typed: NDArray[np.bool_], owner: Ints, start: Ints, end: Ints) -> tuple[Ints, NDArray]:
+def _runs(
+    table: GtfTable, typed: NDArray[np.bool_], base: Ints, owner: Ints, start: Ints, end: Ints
+) -> tuple[Ints, NDArray]:
     stranded = table.strand < 2
-    base = (table.contig.astype(np.int64) * 2 + np.minimum(table.strand, 1)) * STRIDE
     coding_start = np.full(len(base), np.iinfo(np.int64).max)
     coding_end = np.full(len(base), -1, dtype=np.int64)
-    coding = table.piece_kind == CDS
+    coding = np.isin(table.piece_kind, CODING_PIECES)
     np.minimum.at(coding_start, table.piece_transcript[coding], table.piece_start[coding])
     np.maximum.at(coding_end, table.piece_transcript[coding], table.piece_end[coding])
     has_cds = coding_end >= 0

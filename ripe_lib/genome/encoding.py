@@ -142,3 +142,17 @@ def place(codes: Codes, length: int, offset: int) -> Codes:
     if last > first:
         window[..., offset + first : offset + last] = codes[..., first:last]
     return window
+
+
+def place_ragged(
+    letters: NDArray[np.uint8], lengths: NDArray[np.int64], offset: NDArray[np.int64], width: int
+) -> Codes:
+    """Put sequences of different lengths into windows (N, width), sequence ``i`` beginning at ``offset[i]``.
+
+    ``letters`` holds the codes of all sequences one after the other.
+    """
+    first = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    within = np.arange(width)[None, :] - offset[:, None]
+    inside = (within >= 0) & (within < lengths[:, None])
+    index = np.where(inside, within + first[:, None], 0)
+    return np.where(inside, letters[index], np.uint8(UNKNOWN))

@@ -1,8 +1,9 @@
 """Reading GTF files (Ensembl, GENCODE, RefSeq, UCSC; plain or gzip) into compact arrays.
 
 One pass, line by line, nothing kept but numbers and one set of names per transcript, so that a whole GENCODE
-release stays far below 1 GB. Used are the features ``exon``, ``CDS`` and ``stop_codon``, and of ``transcript``
-lines the names and the span. GTF counts from 1 with both ends included; everything returned counts from 0, half-open.
+release stays far below 1 GB. Used are the features ``exon``, ``CDS``, ``stop_codon`` and ``start_codon``, and of
+``transcript`` lines the names and the span. GTF counts from 1 with both ends included; everything returned counts from
+0, half-open.
 
 Biotype of a transcript, the first that the file has:
 
@@ -28,9 +29,17 @@ from numpy.typing import NDArray
 from ripe_lib.errors import InputError
 from ripe_lib.genome.intervals import read_blocks
 
-EXON, CDS = 0, 1
+EXON, CDS, STOP_CODON, START_CODON, _TRANSCRIPT = range(5)
+CODING_PIECES = (CDS, STOP_CODON)
 PROTEIN_CODING = "protein_coding"
-_KINDS = {b"exon": EXON, b"CDS": CDS, b"stop_codon": CDS, b"transcript": 2, b"mRNA": 2}
+_KINDS = {
+    b"exon": EXON,
+    b"CDS": CDS,
+    b"stop_codon": STOP_CODON,
+    b"start_codon": START_CODON,
+    b"transcript": _TRANSCRIPT,
+    b"mRNA": _TRANSCRIPT,
+}
 _STRANDS = {b"+": 0, b"-": 1, b".": 2}
 _HEADER = 64 * 1024
 _GFF3 = "expected GTF, got GFF3. Convert it with: gffread -T in.gff3 -o out.gtf"
@@ -48,7 +57,7 @@ class GtfTable:
         Of the transcripts: index into ``contigs``; 0 plus, 1 minus, 2 unknown; 0-based, half-open.
     transcript_id, gene_id, gene_name, transcript_type : lists of str (N,)
     piece_transcript, piece_kind, piece_start, piece_end : int arrays (M,)
-        Exons (:data:`EXON`) and coding pieces (:data:`CDS`, stop codons included), in file order.
+        Exons (:data:`EXON`), coding pieces (:data:`CODING_PIECES`) and start codons, in file order.
     """
 
     contigs: list[str]
@@ -106,8 +115,8 @@ def read_gtf(path: str | Path) -> GtfTable:
     """
     collected = _collect(Path(path), str(path))
     table = _table(collected)
-    for kind, name in ((EXON, "exon"), (CDS, "CDS")):
-        if not (table.piece_kind == kind).any():
+    for kinds, name in (((EXON,), "exon"), (CODING_PIECES, "CDS")):
+        if not np.isin(table.piece_kind, kinds).any():
             raise InputError(
                 f"{path}: expected a GTF with exon and CDS lines, got no {name} line. "
                 "Region types cannot be told without them: use a complete annotation (GENCODE, Ensembl)."
@@ -158,7 +167,7 @@ def _collect(path: Path, name: str) -> _Collector:
             row = known.get(place)
             if row is None:
                 row = _add_transcript(c, place, fields, name, number)
-        if kind == 2:
+        if kind == _TRANSCRIPT:
             c.span_start[row], c.span_end[row] = start, end
             if not c.gene_name[row]:
                 _name_transcript(c, row, attributes)
@@ -228,7 +237,7 @@ def _table(c: _Collector) -> GtfTable:
     start = np.where((start < 0) | (pieces_start < start), pieces_start, start)
     end = np.maximum(end, pieces_end)
     has_cds = np.zeros(n, dtype=bool)
-    has_cds[piece_transcript[piece_kind == CDS]] = True
+    has_cds[piece_transcript[np.isin(piece_kind, CODING_PIECES)]] = True
     names = [key.split(b"\t", 1)[0] for key in c.transcripts]
     return GtfTable(
         contigs=_decoded(list(c.contigs)),

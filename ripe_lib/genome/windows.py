@@ -9,20 +9,21 @@ with unknowns; an interval that itself leaves the contig is an error.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError, UnknownNameError
-from ripe_lib.genome.encoding import UNKNOWN, Codes, OneHot, one_hot
+from ripe_lib.genome.encoding import UNKNOWN, Codes, OneHot, encode_sequence, one_hot, place_ragged
 from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.intervals import read_intervals, where
+from ripe_lib.genome.landmarks import LANDMARKS, encode_landmarks
 
 if TYPE_CHECKING:
     from ripe_lib.genome.annotation import Annotation
@@ -40,6 +41,10 @@ class WindowLengths(Protocol):
     @property
     def region_length(self) -> int:
         """Length of the region-type window in nt, 0 if the model has none."""
+
+    @property
+    def landmark_bases(self) -> int:
+        """Functions of the spline basis of landmark distances, 0 if the model has none."""
 
 
 class StrandWarning(UserWarning):
@@ -69,59 +74,108 @@ class Windows:
         Channels A C G T(U), RNA sense; unknown bases are 0.25 in each.
     region : float32 array (B, R, 4) or None
         Channels intron, CDS, 3'UTR, 5'UTR, RNA sense; no information is 0.25 in each. None for models without it.
+    landmarks : float32 array (B, 8, K) or None
+        Distances to transcript landmarks in a spline basis (:mod:`ripe_lib.genome.landmarks`); unknown is 1/K in each.
+        None for models without it.
     intervals : DataFrame (B rows)
         ``chrom start end name score strand`` as given, ``strand`` being the one used (``+`` or ``-``).
     """
 
     seq: OneHot
     region: OneHot | None
+    landmarks: NDArray[np.float32] | None
     intervals: pd.DataFrame
 
     def __len__(self) -> int:
         return len(self.seq)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter((self.seq, self.region, self.intervals))
+        return iter((self.seq, self.region, self.landmarks, self.intervals))
 
     def __getitem__(self, rows: int | slice | NDArray[Any]) -> Windows:
         """Return some of the windows (a single index keeps the batch axis)."""
         if isinstance(rows, int | np.integer):
             rows = np.array([rows])
-        region = None if self.region is None else self.region[rows]
-        return Windows(self.seq[rows], region, self.intervals.iloc[rows].reset_index(drop=True))
+        region, landmarks = (None if one is None else one[rows] for one in (self.region, self.landmarks))
+        return Windows(self.seq[rows], region, landmarks, self.intervals.iloc[rows].reset_index(drop=True))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Windows]) -> Windows:
+        """Return windows of one model, put one after the other; at least one part."""
+        regions = [part.region for part in parts if part.region is not None]
+        landmarks = [part.landmarks for part in parts if part.landmarks is not None]
+        return cls(
+            np.concatenate([part.seq for part in parts]),
+            np.concatenate(regions) if regions else None,
+            np.concatenate(landmarks) if landmarks else None,
+            pd.concat([part.intervals for part in parts], ignore_index=True),
+        )
 
     def inputs(self) -> dict[str, OneHot]:
-        """Return the arrays by input name: ``seq`` and, if there is one, ``region``."""
-        return {"seq": self.seq} if self.region is None else {"seq": self.seq, "region": self.region}
+        """Return the arrays by input name: ``seq`` and, where there are any, ``region`` and ``landmarks``."""
+        arrays = {"seq": self.seq, "region": self.region, "landmarks": self.landmarks}
+        return {name: array for name, array in arrays.items() if array is not None}
+
+
+class CodeWindows(NamedTuple):
+    """Windows as they travel: one byte per position, distances in nt.
+
+    Attributes
+    ----------
+    seq : uint8 array (B, L)
+        Base codes, RNA sense.
+    region : uint8 array (B, R)
+        Region-type codes, RNA sense; R is 0 for models without them.
+    landmarks : float64 array (B, 8) or None
+        Signed distances from the site's centre to landmarks, NaN = unknown; None for models without them.
+    """
+
+    seq: Codes
+    region: Codes
+    landmarks: NDArray[np.float64] | None
 
 
 class WindowMaker:
-    """Make windows of one genome for one model, batch by batch.
+    """Make windows of one genome, or of ready sequences, for one model, batch by batch.
 
     Parameters
     ----------
     spec : ModelSpec
-        Anything with ``sequence_length`` and ``region_length``.
-    fasta_file : str, Path or Genome
-        The genome.
+        Anything with ``sequence_length``, ``region_length`` and ``landmark_bases``.
+    fasta_file : str, Path or Genome, optional
+        The genome. Without it only :meth:`windows` and :meth:`codes` with ``sequences`` work.
     gtf_file : str, Path or Annotation, optional
-        The gene annotation; gives region types and the strand of intervals without one. Without it region types
-        are unknown and such intervals are taken as plus, with one warning.
+        The gene annotation; gives region types, landmarks and the strand of intervals without one. Without it region
+        types and landmarks are unknown and such intervals are taken as plus, with one warning.
 
     Attributes
     ----------
-    genome : Genome
+    genome : Genome or None
     annotation : Annotation or None
     """
 
-    def __init__(self, spec: WindowLengths, fasta_file: Any, gtf_file: Any = None):
+    def __init__(self, spec: WindowLengths, fasta_file: Any = None, gtf_file: Any = None):
         self.sequence_length = int(spec.sequence_length)
         self.region_length = int(spec.region_length)
-        self.genome = fasta_file if isinstance(fasta_file, Genome) else Genome(fasta_file)
+        self.landmark_bases = int(spec.landmark_bases)
+        self._genome = fasta_file if fasta_file is None or isinstance(fasta_file, Genome) else Genome(fasta_file)
         self._gtf_file = gtf_file
         self._warned = False
         if gtf_file is not None:
             _ = self.annotation  # complain now, not in the first batch
+
+    @property
+    def genome(self) -> Genome:
+        """The genome.
+
+        Raises
+        ------
+        InputError
+            If the maker has none.
+        """
+        if self._genome is None:
+            raise InputError("windows: expected a genome (fasta_file) or 'sequences', got neither.")
+        return self._genome
 
     @cached_property
     def annotation(self) -> Annotation | None:
@@ -132,7 +186,7 @@ class WindowMaker:
 
         is_path = isinstance(self._gtf_file, str | Path)
         annotation: Annotation = Annotation.load(self._gtf_file) if is_path else self._gtf_file
-        return annotation.for_genome(self.genome)
+        return annotation if self._genome is None else annotation.for_genome(self._genome)
 
     def prepare(self, intervals: Any) -> pd.DataFrame:
         """Check intervals against the genome and settle their strands.
@@ -151,16 +205,17 @@ class WindowMaker:
         """
         return self._prepare(intervals)[0]
 
-    def codes(self, intervals: Any) -> tuple[Codes, Codes]:
-        """Return base codes (B, L) and region-type codes (B, R), uint8, RNA sense."""
-        frame, contigs = self._prepare(intervals)
-        return self._codes_of(frame, contigs)
+    def codes(self, intervals: Any, sequences: Sequence[str] | None = None) -> CodeWindows:
+        """Return codes of the windows of intervals; see :func:`make_windows`."""
+        return self._codes_of(*self._prepare(intervals), sequences)
 
-    def windows(self, intervals: Any) -> Windows:
-        """Return the network's inputs for intervals (see :func:`ripe_lib.genome.intervals.read_intervals`)."""
+    def windows(self, intervals: Any, sequences: Sequence[str] | None = None) -> Windows:
+        """Return the network's inputs for intervals; see :func:`make_windows`."""
         frame, contigs = self._prepare(intervals)
-        sequence, region = self._codes_of(frame, contigs)
-        return Windows(one_hot(sequence), one_hot(region) if self.region_length else None, frame)
+        codes = self._codes_of(frame, contigs, sequences)
+        region = one_hot(codes.region) if self.region_length else None
+        landmarks = None if codes.landmarks is None else encode_landmarks(codes.landmarks, self.landmark_bases)
+        return Windows(one_hot(codes.seq), region, landmarks, frame)
 
     def codes_at(
         self,
@@ -169,7 +224,7 @@ class WindowMaker:
         region_starts: NDArray[np.int64],
         minus: NDArray[np.bool_],
     ) -> tuple[Codes, Codes]:
-        """Return codes for windows at given starts.
+        """Return base and region-type codes for windows at given starts.
 
         Parameters
         ----------
@@ -181,20 +236,37 @@ class WindowMaker:
             Which windows are on the minus strand.
         """
         sequence = self.genome.fetch(contigs, sequence_starts, self.sequence_length, minus)
-        if self.annotation is None or not self.region_length:
-            region = np.full((len(sequence), self.region_length), UNKNOWN, dtype=np.uint8)
-        else:
-            region = self.annotation.region_codes(contigs, region_starts, self.region_length, minus)
-        return sequence, region
+        return sequence, self._regions(contigs, region_starts, minus)
 
-    def _codes_of(self, frame: pd.DataFrame, contigs: NDArray[Any]) -> tuple[Codes, Codes]:
+    def landmarks_at(
+        self, contigs: Any, centres: NDArray[np.int64], minus: NDArray[np.bool_]
+    ) -> NDArray[np.float64] | None:
+        """Return distances (B, 8) from centres to landmarks, NaN without a GTF; None for a model without them."""
+        if not self.landmark_bases:
+            return None
+        if self.annotation is None:
+            return np.full((len(centres), len(LANDMARKS)), np.nan)
+        return self.annotation.landmark_distances(contigs, centres, minus)
+
+    def _regions(self, contigs: Any, starts: NDArray[np.int64], minus: NDArray[np.bool_]) -> Codes:
+        if self.annotation is None or not self.region_length:
+            return np.full((len(starts), self.region_length), UNKNOWN, dtype=np.uint8)
+        return self.annotation.region_codes(contigs, starts, self.region_length, minus)
+
+    def _codes_of(self, frame: pd.DataFrame, contigs: NDArray[Any], sequences: Sequence[str] | None) -> CodeWindows:
         start, end = frame["start"].to_numpy(), frame["end"].to_numpy()
-        return self.codes_at(
-            contigs,
-            window_start(start, end, self.sequence_length),
-            window_start(start, end, self.region_length),
-            (frame["strand"] == "-").to_numpy(),
-        )
+        minus = (frame["strand"] == "-").to_numpy()
+        first = window_start(start, end, self.sequence_length)
+        region_first = window_start(start, end, self.region_length)
+        landmarks = self.landmarks_at(contigs, window_start(start, end, 2), minus)
+        if sequences is None:
+            seq = self.genome.fetch(contigs, first, self.sequence_length, minus)
+        else:
+            # The middle base of an odd sequence is at the same index on both strands.
+            shift = (minus & ((end - start) % 2 == 1)).astype(np.int64)
+            first, region_first = first - shift, region_first - shift
+            seq = _placed(frame, sequences, np.where(minus, first + self.sequence_length - end, start - first), self)
+        return CodeWindows(seq, self._regions(contigs, region_first, minus), landmarks)
 
     def _prepare(self, intervals: Any) -> tuple[pd.DataFrame, NDArray[Any]]:
         frame = read_intervals(intervals)
@@ -214,7 +286,9 @@ class WindowMaker:
         return frame, contigs
 
     def _contigs_of(self, frame: pd.DataFrame) -> NDArray[Any]:
-        """Return the FASTA's names of the contigs, refusing intervals that are not on it."""
+        """Return the FASTA's names of the contigs, refusing intervals that are not on it; without one, their own."""
+        if self._genome is None:
+            return frame["chrom"].to_numpy(dtype=object)
         which, levels = pd.factorize(frame["chrom"].to_numpy())
         names = []
         for code, level in enumerate(levels):
@@ -244,24 +318,49 @@ class WindowMaker:
         warnings.warn(message, StrandWarning, stacklevel=4)
 
 
-def make_windows(intervals: Any, *, fasta_file: Any, gtf_file: Any = None, spec: WindowLengths) -> Windows:
+def _placed(frame: pd.DataFrame, sequences: Sequence[str], offset: NDArray[np.int64], maker: WindowMaker) -> Codes:
+    """Return base codes (B, L) of sequences that begin at ``offset`` (B,) of their windows; what lies outside is N."""
+    lengths = (frame["end"] - frame["start"]).to_numpy()
+    if isinstance(sequences, str) or len(sequences) != len(frame):
+        raise InputError(f"sequences: expected one per interval ({len(frame)}), got {len(sequences)}.")
+    given = np.fromiter((len(sequence) for sequence in sequences), dtype=np.int64, count=len(frame))
+    if (given != lengths).any():
+        row = int(np.argmax(given != lengths))
+        raise InputError(
+            f"{where(frame, row)}: expected a sequence as long as its interval, {lengths[row]} nt, got {given[row]}."
+        )
+    letters = encode_sequence("".join(sequences), "sequences")
+    return place_ragged(letters, lengths, offset, maker.sequence_length)
+
+
+def make_windows(
+    intervals: Any,
+    *,
+    fasta_file: Any = None,
+    sequences: Sequence[str] | None = None,
+    gtf_file: Any = None,
+    spec: WindowLengths,
+) -> Windows:
     """Make the input windows of a model for intervals.
 
     Parameters
     ----------
     intervals : BED path, DataFrame or list of tuples
         See :func:`ripe_lib.genome.intervals.read_intervals`.
-    fasta_file : str or Path
-        Genome, plain or bgzip FASTA.
+    fasta_file : str or Path, optional
+        Genome, plain or bgzip FASTA. Exactly one of ``fasta_file`` and ``sequences`` is given.
+    sequences : sequence of str, optional
+        One per interval and as long as it, RNA sense (5' to 3'), T or U. What lies outside is unknown (N). Sequences of
+        101 nt begin at offset 24 of 150 on either strand.
     gtf_file : str or Path, optional
-        Gene annotation (Ensembl or GENCODE, plain or gzip).
+        Gene annotation (Ensembl or GENCODE, plain or gzip): region types and landmarks; both unknown without it.
     spec : ModelSpec
-        Window lengths, e.g. ``model.spec``.
+        Window lengths and inputs, e.g. ``model.spec``.
 
     Returns
     -------
     Windows
-        ``seq`` (B, L, 4), ``region`` (B, R, 4) or None, and ``intervals``.
+        ``seq`` (B, L, 4), ``region`` (B, R, 4) or None, ``landmarks`` (B, 8, K) or None, and ``intervals``.
 
     Raises
     ------
@@ -275,4 +374,7 @@ def make_windows(intervals: Any, *, fasta_file: Any, gtf_file: Any = None, spec:
     ...              gtf_file="gencode.gtf.gz", spec=model.spec).seq.shape              # doctest: +SKIP
     (1, 150, 4)
     """
-    return WindowMaker(spec, fasta_file, gtf_file).windows(intervals)
+    if (fasta_file is None) == (sequences is None):
+        given = "neither" if fasta_file is None else "both"
+        raise InputError(f"make_windows: expected either fasta_file or sequences, got {given}.")
+    return WindowMaker(spec, fasta_file, gtf_file).windows(intervals, sequences)

@@ -202,6 +202,8 @@ def _doc(spec: ModelSpec, tasks: pd.DataFrame) -> str:
     inputs = f"the {spec.sequence_length}-nt RNA sequence"
     if spec.has_region:
         inputs += f" and the region types (intron, CDS, 3'UTR, 5'UTR) of the {spec.region_length} nt"
+    if spec.has_landmarks:
+        inputs = inputs.replace(" and ", ", ") + " and the distances to eight transcript landmarks"
     words = (
         f"DeepRiPe network {spec.name!r} ({spec.architecture}): probability that RNA-binding proteins{of_rbps} bind a "
         f"site, for {_number(len(spec.tasks), 'CLIP experiment')}, from {inputs} around it."

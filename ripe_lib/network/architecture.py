@@ -1,6 +1,6 @@
 """``build_model(spec) -> keras.Model``: the DeepRiPe networks, and nothing else.
 
-Axes: B batch, L sequence window, R region window, 4 channels, T tasks.
+Axes: B batch, L sequence window, R region window, 4 channels, K landmark bases, T tasks.
 
 The layer names are those of the published weight files, so that imported files map by name.
 Source of sizes and names: the paper's Methods and the published files (not their code).
@@ -15,7 +15,7 @@ import keras
 from keras import layers
 
 from ripe_lib.errors import InputError, unknown_name
-from ripe_lib.network.spec import ModelSpec
+from ripe_lib.network.spec import N_LANDMARKS, ModelSpec
 
 CNN_SIZES: dict[str, Any] = {
     "filters": 90,
@@ -51,6 +51,8 @@ TOWERS_SIZES: dict[str, Any] = {
     "hidden": 250,
     "dropout": 0.25,
     "right_dropout": 0.1,
+    "landmark_hidden": 96,
+    "landmark_dropout": 0.1,
     "hidden_dropout": 0.0,
 }
 
@@ -131,12 +133,15 @@ def build_gru(spec: ModelSpec) -> keras.Model:
 
 
 def build_towers(spec: ModelSpec) -> keras.Model:
-    """Build two separate towers that meet in the hidden layer; same inputs and output as :func:`build_cnn`.
+    """Build separate towers that meet in the hidden layer; output as :func:`build_cnn`.
 
     The sequence tower is the paper's with the merged convolution to itself; the region tower is one thin
-    convolution. In the paper's network one convolution kernel has to serve both, and slides over the seam between
-    them. Fewer multiplications than :func:`build_cnn`; both are measured in each other's company as the shipped models
-    and their ``_paper`` twins.
+    convolution, that of landmarks (Avsec et al. 2018) one dense layer over the spline basis of their distances. In the
+    paper's network one convolution kernel has to serve sequence and region types, and slides over the border between
+    them. Fewer multiplications than :func:`build_cnn`.
+
+    Input shape
+        ``left_input`` (B, L, 4); by the spec also ``right_input`` (B, R, 4) and ``landmark_input`` (B, 8, K).
     """
     sizes = resolved_sizes(spec)
     left_in = keras.Input((spec.sequence_length, 4), name="left_input")
@@ -147,7 +152,7 @@ def build_towers(spec: ModelSpec) -> keras.Model:
     x = layers.MaxPooling1D(*sizes["left_pool2"], name="left_pool2")(x)
     x = layers.Dropout(sizes["dropout"], name="left_drop2")(x)
     x = layers.Flatten(name="left_flatten")(x)
-    inputs = [left_in]
+    inputs, towers = [left_in], [x]
     if spec.has_region:
         right_in = keras.Input((spec.region_length, 4), name="right_input")
         y = layers.Conv1D(sizes["right_filters"], sizes["right_kernel"], activation="relu", name="right_conv1")(
@@ -157,7 +162,16 @@ def build_towers(spec: ModelSpec) -> keras.Model:
         y = layers.Dropout(sizes["right_dropout"], name="right_drop1")(y)
         y = layers.Flatten(name="right_flatten")(y)
         inputs.append(right_in)
-        x = layers.Concatenate(axis=1, name="merge")([x, y])
+        towers.append(y)
+    if spec.has_landmarks:
+        landmark_in = keras.Input((N_LANDMARKS, spec.landmark_bases), name="landmark_input")
+        z = layers.Flatten(name="landmark_flatten")(landmark_in)
+        z = layers.Dense(sizes["landmark_hidden"], activation="relu", name="landmark_hidden")(z)
+        z = layers.Dropout(sizes["landmark_dropout"], name="landmark_drop")(z)
+        inputs.append(landmark_in)
+        towers.append(z)
+    if len(towers) > 1:
+        x = layers.Concatenate(axis=1, name="merge")(towers)
     x = layers.Dense(sizes["hidden"], activation="relu", name="hidden1")(x)
     x = layers.Dropout(sizes["hidden_dropout"], name="hidden_drop")(x)
     output = layers.Dense(len(spec.tasks), activation="sigmoid", name="output")(x)
@@ -188,6 +202,11 @@ def build_model(spec: ModelSpec) -> keras.Model:
     """
     if spec.architecture not in ARCHITECTURES:
         raise unknown_name("architecture", spec.architecture, ARCHITECTURES)
+    if spec.has_landmarks and spec.architecture != "towers":
+        raise InputError(
+            f"model {spec.name}: architecture {spec.architecture!r} has no landmark input. Use 'towers', or "
+            "inputs: sequence+region."
+        )
     try:
         return ARCHITECTURES[spec.architecture](spec)
     except ValueError as error:

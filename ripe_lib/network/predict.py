@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError, ShapeMismatchError, unknown_name
-from ripe_lib.genome.encoding import ONE_HOT_ROWS, Codes, OneHot
+from ripe_lib.genome.encoding import ONE_HOT_ROWS, UNKNOWN, Codes, OneHot
+from ripe_lib.genome.landmarks import encode_landmarks, unknown_landmarks
 from ripe_lib.network.load import Model
+from ripe_lib.network.spec import N_LANDMARKS
 
 if TYPE_CHECKING:
     import keras
@@ -26,9 +28,10 @@ T = TypeVar("T")
 
 DEFAULT_BATCH_SIZE = 1024
 INTERVALS_PER_CHUNK = 8192
-_INPUT_NAMES = ("seq", "region")
+INPUT_NAMES = ("seq", "region", "landmarks")
 
 Probabilities = NDArray[np.float32]
+Distances = NDArray[np.float64]
 
 
 def predict(model: Model, windows: Any, *, batch_size: int = DEFAULT_BATCH_SIZE) -> Probabilities:
@@ -38,9 +41,10 @@ def predict(model: Model, windows: Any, *, batch_size: int = DEFAULT_BATCH_SIZE)
     ----------
     model : Model
         From :func:`ripe_lib.load_model`.
-    windows : Windows, dict, sequence of two arrays, or array
-        ``seq`` (B, L, 4) and ``region`` (B, R, 4), float, RNA sense. ``region`` may be missing or None: then it is
-        0.25 everywhere ("no information"). A bare array is ``seq``. A sequence-only model does not look at ``region``.
+    windows : Windows, dict, sequence of up to three arrays, or array
+        ``seq`` (B, L, 4), ``region`` (B, R, 4) and ``landmarks`` (B, 8, K), float, RNA sense, in this order. ``region``
+        and ``landmarks`` may be missing or None: then they are unknown (0.25, or 1/K, everywhere). A bare array is
+        ``seq``. What a model has no input for is not looked at.
     batch_size : int
         Windows per network call.
 
@@ -56,12 +60,16 @@ def predict(model: Model, windows: Any, *, batch_size: int = DEFAULT_BATCH_SIZE)
     InputError
         If an array holds NaN or infinite values, or is not numeric.
     """
-    seq, region = checked_windows(model, windows)
-    return run_batches(model, compiled_call(model), seq, region, batch_size)
+    return run_batches(model, compiled_call(model), *checked_windows(model, windows), batch_size=batch_size)
 
 
 def predict_codes(
-    model: Model, seq_codes: Codes, region_codes: Codes | None = None, *, batch_size: int = DEFAULT_BATCH_SIZE
+    model: Model,
+    seq_codes: Codes,
+    region_codes: Codes | None = None,
+    landmarks: Distances | None = None,
+    *,
+    batch_size: int = DEFAULT_BATCH_SIZE,
 ) -> Probabilities:
     """Predict binding probabilities for windows given as codes, one byte per position.
 
@@ -71,6 +79,8 @@ def predict_codes(
     seq_codes : uint8 array (B, L)
     region_codes : uint8 array (B, R) or None
         None is "no information" everywhere.
+    landmarks : float array (B, 8) or None
+        Signed distances in nt (:meth:`ripe_lib.genome.annotation.Annotation.landmark_distances`), NaN = unknown.
     batch_size : int
 
     Returns
@@ -82,8 +92,8 @@ def predict_codes(
     ShapeMismatchError, InputError
         As :func:`predict`; codes must be 0 to 4.
     """
-    seq_codes, region_codes = checked_codes(model, seq_codes, region_codes)
-    return run_batches(model, compiled_codes_call(model), seq_codes, region_codes, batch_size)
+    codes = checked_codes(model, seq_codes, region_codes, landmarks)
+    return run_batches(model, compiled_codes_call(model), *codes, batch_size=batch_size)
 
 
 def predict_intervals(
@@ -128,17 +138,17 @@ def predict_intervals(
     maker = WindowMaker(model.spec, fasta_file, gtf_file)
     pieces = read_intervals(intervals, chunk_size=chunk_size)
 
-    def arrays() -> Iterator[tuple[pd.DataFrame, Codes, Codes]]:
+    def arrays() -> Iterator[tuple[Any, ...]]:
         for piece in pieces:
             frame = maker.prepare(piece)
             yield (frame, *maker.codes(frame))
 
     columns: list[str] = []
-    for frame, seq_codes, region_codes in in_background(arrays()):
+    for frame, *codes in in_background(arrays()):
         if not columns:
             has_names = bool((frame["name"] != ".").any())
             columns = ["chrom", "start", "end", *(["name"] if has_names else []), "strand"]
-        probabilities = predict_codes(model, seq_codes, region_codes, batch_size=batch_size)
+        probabilities = predict_codes(model, *codes, batch_size=batch_size)
         yield labelled(frame[columns], model.tasks, probabilities)
 
 
@@ -217,13 +227,21 @@ def logit_model(model: Model) -> keras.Model:
 
 
 def full_logits(
-    model: Model, seq_codes: Codes, region_codes: Codes | None = None, *, batch_size: int = DEFAULT_BATCH_SIZE
+    model: Model,
+    seq_codes: Codes,
+    region_codes: Codes | None = None,
+    landmarks: Distances | None = None,
+    *,
+    batch_size: int = DEFAULT_BATCH_SIZE,
 ) -> NDArray[np.float32]:
-    """Return logits (B, T) of windows given as codes, by full passes of the compiled network."""
-    seq_codes, region_codes = checked_codes(model, seq_codes, region_codes)
+    """Return logits (B, T) of windows given as codes, by full passes of the compiled network.
+
+    Parameters and errors as :func:`predict_codes`.
+    """
+    codes = checked_codes(model, seq_codes, region_codes, landmarks)
     if "logit_codes" not in model.cache:
         model.cache["logit_codes"] = _compile(model, logit_model(model), from_codes=True)
-    return run_batches(model, model.cache["logit_codes"], seq_codes, region_codes, batch_size)
+    return run_batches(model, model.cache["logit_codes"], *codes, batch_size=batch_size)
 
 
 def run_batches(
@@ -231,14 +249,32 @@ def run_batches(
     call: Callable[..., Any],
     seq: NDArray[Any],
     region: NDArray[Any] | None,
+    landmarks: NDArray[Any] | None = None,
+    *,
     batch_size: int = DEFAULT_BATCH_SIZE,
 ) -> Probabilities:
-    """Apply a compiled call to slices of ready arrays; ``region`` None leaves it to the call."""
+    """Apply a compiled call to slices of ready arrays; what is None is left to the call.
+
+    Parameters
+    ----------
+    model : Model
+    call : callable
+        From :func:`compiled_call` or :func:`compiled_codes_call`, or one of their kind.
+    seq, region, landmarks : arrays (B, ...)
+        As the call takes them.
+    batch_size : int
+        Windows per call.
+
+    Raises
+    ------
+    InputError
+        For a batch size below 1.
+    """
     if batch_size < 1:
         raise InputError(f"batch size: expected at least 1, got {batch_size}.")
     output = np.empty((len(seq), len(model.tasks)), dtype=np.float32)
     for part in _slices(len(seq), batch_size):
-        output[part] = call(seq[part], None if region is None else region[part])
+        output[part] = call(*(None if array is None else array[part] for array in (seq, region, landmarks)))
     return output
 
 
@@ -250,15 +286,15 @@ def _slices(length: int, batch_size: int) -> Iterator[slice]:
 # --- compiled calls ------------------------------------------------------------------------------------------------
 
 
-def compiled_call(model: Model) -> Callable[[NDArray[Any], NDArray[Any] | None], NDArray[np.float32]]:
-    """Return ``f(seq (B, L, 4), region (B, R, 4) or None) -> (B, T)``, compiled once per model."""
+def compiled_call(model: Model) -> Callable[..., NDArray[np.float32]]:
+    """Return ``f(seq (B, L, 4), region (B, R, 4) or None, landmarks (B, 8, K) or None) -> (B, T)``."""
     if "predict" not in model.cache:
         model.cache["predict"] = _compile(model, model.keras_model, from_codes=False)
     return model.cache["predict"]
 
 
-def compiled_codes_call(model: Model) -> Callable[[NDArray[Any], NDArray[Any] | None], NDArray[np.float32]]:
-    """Return ``f(seq_codes (B, L), region_codes (B, R) or None) -> (B, T)``; one-hot encoding is in the graph."""
+def compiled_codes_call(model: Model) -> Callable[..., NDArray[np.float32]]:
+    """Return ``f(seq_codes (B, L), region_codes (B, R) or None, distances (B, 8) or None) -> (B, T)``."""
     if "predict_codes" not in model.cache:
         model.cache["predict_codes"] = _compile(model, model.keras_model, from_codes=True)
     return model.cache["predict_codes"]
@@ -268,25 +304,35 @@ def _compile(model: Model, network: keras.Model, *, from_codes: bool) -> Callabl
     import tensorflow as tf
 
     table = tf.constant(ONE_HOT_ROWS)
-    lengths = [model.spec.sequence_length, *([model.spec.region_length] if model.spec.has_region else [])]
-    if from_codes:
-        signature = [tf.TensorSpec((None, length), tf.uint8) for length in lengths]
-    else:
-        signature = [tf.TensorSpec((None, length, 4), tf.float32) for length in lengths]
+    spec = model.spec
+    signature = [
+        tf.TensorSpec((None, shape[0]), tf.uint8)
+        if from_codes and name != "landmarks"
+        else tf.TensorSpec((None, *shape), tf.float32)
+        for name, shape in spec.input_shapes.items()
+    ]
 
     def forward(*arrays: Any) -> Any:
-        tensors = [tf.gather(table, tf.cast(a, tf.int32)) for a in arrays] if from_codes else list(arrays)
+        tensors = [tf.gather(table, tf.cast(a, tf.int32)) if a.dtype == tf.uint8 else a for a in arrays]
         return network(tensors, training=False)
 
     compiled = tf.function(forward, input_signature=signature)
 
-    def call(seq: NDArray[Any], region: NDArray[Any] | None) -> NDArray[np.float32]:
+    def call(
+        seq: NDArray[Any], region: NDArray[Any] | None, landmarks: NDArray[Any] | None = None
+    ) -> NDArray[np.float32]:
         arrays = [seq]
-        if model.spec.has_region:
+        if spec.has_region:
             if region is None:
-                shape = (len(seq), model.spec.region_length)
-                region = np.full(shape, 4, np.uint8) if from_codes else np.full((*shape, 4), 0.25, np.float32)
+                shape = (len(seq), spec.region_length)
+                region = np.full(shape, UNKNOWN, np.uint8) if from_codes else np.full((*shape, 4), 0.25, np.float32)
             arrays.append(region)
+        if spec.has_landmarks:
+            if landmarks is None:
+                landmarks = unknown_landmarks(len(seq), spec.landmark_bases)
+            elif from_codes:
+                landmarks = encode_landmarks(landmarks, spec.landmark_bases)
+            arrays.append(landmarks)
         return compiled(*(tf.constant(a) for a in arrays)).numpy()
 
     return call
@@ -295,50 +341,61 @@ def _compile(model: Model, network: keras.Model, *, from_codes: bool) -> Callabl
 # --- checks at the door --------------------------------------------------------------------------------------------
 
 
-def checked_windows(model: Model, windows: Any) -> tuple[OneHot, OneHot | None]:
-    """Return ``(seq, region or None)`` as float32 arrays that fit the model."""
-    seq, region = _unpack(windows)
-    seq = _checked_one_hot(model, "seq", seq, model.spec.sequence_length)
-    if region is None or not model.spec.has_region:
-        return seq, None
-    region = _checked_one_hot(model, "region", region, model.spec.region_length)
-    _check_same_number(model, seq, region)
-    return seq, region
+def checked_windows(model: Model, windows: Any) -> tuple[OneHot, OneHot | None, OneHot | None]:
+    """Return ``(seq, region or None, landmarks or None)`` as float32 arrays that fit the model."""
+    given = _unpack(windows)
+    shapes = model.spec.input_shapes
+    checked = {
+        name: _checked_array(model, name, given[name], shapes[name])
+        for name in shapes
+        if name == "seq" or given.get(name) is not None
+    }
+    _check_same_number(model, checked)
+    return checked["seq"], checked.get("region"), checked.get("landmarks")
 
 
-def checked_codes(model: Model, seq_codes: Any, region_codes: Any) -> tuple[Codes, Codes | None]:
-    """Return ``(seq_codes, region_codes or None)`` as uint8 arrays that fit the model."""
-    seq_codes = _checked_code_array(model, "seq codes", seq_codes, model.spec.sequence_length)
-    if region_codes is None or not model.spec.has_region:
-        return seq_codes, None
-    region_codes = _checked_code_array(model, "region codes", region_codes, model.spec.region_length)
-    _check_same_number(model, seq_codes, region_codes)
-    return seq_codes, region_codes
+def checked_codes(
+    model: Model, seq_codes: Any, region_codes: Any, landmarks: Any = None
+) -> tuple[Codes, Codes | None, Distances | None]:
+    """Return ``(seq_codes, region_codes or None, landmark distances or None)`` as arrays that fit the model."""
+    spec = model.spec
+    checked: dict[str, NDArray[Any]] = {"seq": _checked_code_array(model, "seq codes", seq_codes, spec.sequence_length)}
+    if region_codes is not None and spec.has_region:
+        checked["region"] = _checked_code_array(model, "region codes", region_codes, spec.region_length)
+    if landmarks is not None and spec.has_landmarks:
+        distances = np.asarray(landmarks, dtype=np.float64)
+        if distances.ndim != 2 or distances.shape[1] != N_LANDMARKS:
+            raise ShapeMismatchError(
+                f"model {model.name}: landmark distances: expected shape (B, {N_LANDMARKS}), got {distances.shape}."
+            )
+        checked["landmarks"] = distances
+    _check_same_number(model, checked)
+    return checked["seq"], checked.get("region"), checked.get("landmarks")
 
 
-def _unpack(windows: Any) -> tuple[Any, Any]:
+def _unpack(windows: Any) -> dict[str, Any]:
     if isinstance(windows, Mapping):
         for key in windows:
-            if key not in _INPUT_NAMES:
-                raise unknown_name("model input", str(key), _INPUT_NAMES)
+            if key not in INPUT_NAMES:
+                raise unknown_name("model input", str(key), INPUT_NAMES)
         if "seq" not in windows:
             raise InputError("model inputs: expected an array 'seq', got none.")
-        return windows["seq"], windows.get("region")
-    if hasattr(windows, "seq") and hasattr(windows, "region"):
-        return windows.seq, windows.region
-    if isinstance(windows, list | tuple) and len(windows) in (1, 2):
-        return (windows[0], windows[1]) if len(windows) == 2 else (windows[0], None)
-    return windows, None
+        return dict(windows)
+    if hasattr(windows, "seq"):
+        return {name: getattr(windows, name, None) for name in INPUT_NAMES}
+    if isinstance(windows, list | tuple) and 1 <= len(windows) <= len(INPUT_NAMES):
+        return dict(zip(INPUT_NAMES, windows, strict=False))
+    return {"seq": windows}
 
 
-def _checked_one_hot(model: Model, name: str, array: Any, length: int) -> OneHot:
+def _checked_array(model: Model, name: str, array: Any, shape: tuple[int, int]) -> OneHot:
     try:
         converted = np.asarray(array, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise InputError(f"model {model.name}: input {name!r}: expected an array of numbers ({error}).") from error
-    if converted.ndim != 3 or converted.shape[1:] != (length, 4):
+    if converted.shape[1:] != shape:
         raise ShapeMismatchError(
-            f"model {model.name}: input {name!r}: expected shape (B, {length}, 4), got {converted.shape}. "
+            f"model {model.name}: input {name!r}: expected shape (B, {shape[0]}, {shape[1]}), got {converted.shape}. "
             "Make windows with: ripe_lib.make_windows(..., spec=model.spec)"
         )
     # One pass without a temporary array; only a bad input pays for finding out where.
@@ -365,8 +422,7 @@ def _checked_code_array(model: Model, name: str, array: Any, length: int) -> Cod
     return converted
 
 
-def _check_same_number(model: Model, seq: NDArray[Any], region: NDArray[Any]) -> None:
-    if len(seq) != len(region):
-        raise ShapeMismatchError(
-            f"model {model.name}: expected as many region windows as sequences, got {seq.shape} and {region.shape}."
-        )
+def _check_same_number(model: Model, arrays: dict[str, NDArray[Any]]) -> None:
+    if len({len(array) for array in arrays.values()}) > 1:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise ShapeMismatchError(f"model {model.name}: expected as many windows of every input, got {shapes}.")

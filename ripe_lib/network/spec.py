@@ -8,7 +8,9 @@ from typing import Any
 
 from ripe_lib.errors import InputError, unknown_name
 
-INPUTS = ("sequence+region", "sequence")
+N_LANDMARKS = 8
+
+INPUTS = ("sequence+region+landmarks", "sequence+region", "sequence")
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,9 @@ class ModelSpec:
     architecture : str
         A key of :data:`ripe_lib.network.architecture.ARCHITECTURES`.
     inputs : str
-        ``"sequence+region"`` or ``"sequence"``.
+        One of :data:`INPUTS`.
+    landmark_bases : int
+        Functions of the spline basis of distances to landmarks; 0 when the model has no landmark input.
     sizes : dict
         Layer sizes that differ from the architecture's defaults.
     """
@@ -37,14 +41,19 @@ class ModelSpec:
     region_length: int = 250
     architecture: str = "cnn"
     inputs: str = "sequence+region"
+    landmark_bases: int = 16
     sizes: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tasks", tuple(self.tasks))
         if self.inputs not in INPUTS:
             raise InputError(f"model {self.name}: expected inputs to be one of {INPUTS}, got {self.inputs!r}.")
-        if self.inputs == "sequence":
+        if not self.has_region:
             object.__setattr__(self, "region_length", 0)
+        if not self.has_landmarks:
+            object.__setattr__(self, "landmark_bases", 0)
+        elif self.landmark_bases < 4:
+            raise InputError(f"model {self.name}: expected at least 4 landmark_bases, got {self.landmark_bases}.")
         if not self.tasks or len(set(self.tasks)) != len(self.tasks):
             raise InputError(f"model {self.name}: expected at least one task and no name twice, got {self.tasks}.")
         lengths = (self.sequence_length, *([self.region_length] if self.has_region else []))
@@ -57,7 +66,27 @@ class ModelSpec:
     @property
     def has_region(self) -> bool:
         """Whether the model has the region-type input."""
-        return self.inputs == "sequence+region"
+        return "region" in self.inputs
+
+    @property
+    def has_landmarks(self) -> bool:
+        """Whether the model has the input of distances to transcript landmarks."""
+        return "landmarks" in self.inputs
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the network's inputs, in order."""
+        return ("seq", *(["region"] if self.has_region else []), *(["landmarks"] if self.has_landmarks else []))
+
+    @property
+    def input_shapes(self) -> dict[str, tuple[int, int]]:
+        """Shape of one window of every input, in order."""
+        shapes = {
+            "seq": (self.sequence_length, 4),
+            "region": (self.region_length, 4),
+            "landmarks": (N_LANDMARKS, self.landmark_bases),
+        }
+        return {name: shapes[name] for name in self.input_names}
 
     def task_index(self, task: str) -> int:
         """Return the output column of a task; an unknown name is answered with its nearest neighbours."""

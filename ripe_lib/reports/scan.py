@@ -12,6 +12,7 @@ import pandas as pd
 
 from ripe_lib.attribution import CompletenessWarning, integrated_gradients
 from ripe_lib.genome.encoding import one_hot
+from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.network.load import Model
 from ripe_lib.output.atomic import check_filled_folder
 from ripe_lib.output.tracks import safe_name
@@ -157,12 +158,14 @@ def _patch(color: str, label: str) -> Any:
 
 
 def _draw_logo(ax: Axes, model: Model, source: Source, site: pd.Series, step: int) -> None:
-    seq_codes, region_codes, start = peak_windows(
+    seq_codes, region_codes, landmarks, start = peak_windows(
         source, model.spec, str(site["chrom"]), str(site["strand"]), [int(site["peak_start"]) // step], step
     )
     inputs = {"seq": one_hot(seq_codes)}
     if region_codes is not None:
         inputs["region"] = one_hot(region_codes)
+    if landmarks is not None:
+        inputs["landmarks"] = encode_landmarks(landmarks, model.spec.landmark_bases)
     import warnings
 
     with warnings.catch_warnings():

@@ -14,6 +14,7 @@ from ripe_lib.genome.alleles import Alleles, canonical_alleles
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.encoding import Codes, one_hot
 from ripe_lib.genome.fasta import Genome
+from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.genome.vcf import VcfRecords
 from ripe_lib.network.load import Model, load_model
 from ripe_lib.reports.drawing import mark_positions, plot_logo, position_axis, value_limits
@@ -27,6 +28,7 @@ from ripe_lib.variants.windows import (
     alternative_sequence,
     change_index,
     reference_codes,
+    site_landmarks,
 )
 from ripe_lib.variants.worker import VariantJob
 
@@ -132,6 +134,9 @@ def allele_figure(
         ref_region = reference_codes(annotation.region_codes, sites, spec.region_length)
         alt_region = alternative_region(annotation, sites, spec.region_length)
         windows["region"] = one_hot(np.concatenate([ref_region, alt_region]))
+    if annotation is not None and spec.has_landmarks:
+        distances = np.tile(site_landmarks(annotation, sites), (2, 1))
+        windows["landmarks"] = encode_landmarks(distances, spec.landmark_bases)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CompletenessWarning)  # said in the title instead
         maps = integrated_gradients(model, windows, task=row["task"])

@@ -2,9 +2,8 @@
 
 What is scored are *bins*: with ``step`` s the bins ``[k s, (k + 1) s)`` of a contig or RNA, counted from its first
 base; the last one ends with the contig. The window of a bin follows the window rule of
-:mod:`ripe_lib.genome.windows`, so a
-scan says what ``ripe predict`` says for a BED of these bins. At step 1 every base is a bin; a step of 50 is what
-the PAR-CLIP models were trained on.
+:mod:`ripe_lib.genome.windows`, so a scan says what ``ripe predict`` says for a BED of these bins. At step 1 every base
+is a bin; a step of 50 is what the PAR-CLIP models were trained on.
 
 Mirror images: the window of an interval of even length is centred on it, so for an even step that divides the length
 n, the bins of a minus strand are, in reverse order, those of the reverse complement. A single base has no centre in
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import Codes
@@ -46,6 +46,8 @@ class Stretch:
         Index of the first base of the stretch's first window (in RNA sense) in ``seq`` and ``region``.
     n : int
         Number of windows.
+    landmarks : float64 array (n, 8) or None
+        Distances of every window's site, NaN = unknown; None: all unknown.
     """
 
     seq: Codes
@@ -53,6 +55,7 @@ class Stretch:
     seq_first: int
     region_first: int
     n: int
+    landmarks: NDArray[np.float64] | None = None
 
 
 class Scanner:
@@ -162,7 +165,10 @@ class Scanner:
         if stretch.region is not None and self.lengths[1]:
             region = self._cut(stretch.region, stretch.region_first + first * self.step, self.lengths[1], n)
         seq = self._cut(stretch.seq, stretch.seq_first + first * self.step, self.lengths[0], n)
-        return self._dense.probabilities(seq, region, n, self.step, self._local.space)  # type: ignore[union-attr]
+        landmarks = None if stretch.landmarks is None else stretch.landmarks[first : first + n]
+        return self._dense.probabilities(  # type: ignore[union-attr]
+            seq, region, n, self.step, self._local.space, landmarks
+        )
 
     def _cut(self, codes: Codes, first: int, length: int, n: int) -> Codes:
         return codes[first : first + length + (n - 1) * self.step]
@@ -178,7 +184,8 @@ class Scanner:
             region = None
             if stretch.region is not None and self.lengths[1]:
                 region = self._views(stretch.region, stretch.region_first + first * self.step, self.lengths[1], n)
-            scores = predict_codes(self.model, seq, region, batch_size=self.batch_size)
+            landmarks = None if stretch.landmarks is None else stretch.landmarks[first : first + n]
+            scores = predict_codes(self.model, seq, region, landmarks, batch_size=self.batch_size)
             output[first : first + n] = scores[:, self.columns]
         return output
 

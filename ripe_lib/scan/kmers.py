@@ -29,6 +29,7 @@ def best_kmers(
     region_codes: Codes | None,
     sites: Sequence[tuple[int, int]],
     *,
+    landmarks: NDArray[np.float64] | None = None,
     length: int = 6,
     batch_size: int = 1024,
 ) -> list[BestKmer]:
@@ -41,6 +42,8 @@ def best_kmers(
         Windows of the peaks.
     sites : sequence of (window, task index)
         Which task is asked in which window; tasks of one window share the network calls.
+    landmarks : float array (B, 8) or None
+        Distances of the windows' sites in nt.
     length : int
         Of the k-mer. k-mers that hold an unknown base are not looked at.
     batch_size : int
@@ -66,7 +69,8 @@ def best_kmers(
         region = None
         if region_codes is not None:
             region = np.ascontiguousarray(np.broadcast_to(region_codes[window], (len(batch), region_codes.shape[1])))
-        scores = predict_codes(model, batch, region, batch_size=batch_size)
+        distances = None if landmarks is None else np.broadcast_to(landmarks[window], (len(batch), landmarks.shape[1]))
+        scores = predict_codes(model, batch, region, distances, batch_size=batch_size)
         logits = logit(np.clip(scores.astype(np.float64), _CLIP, 1 - _CLIP))
         for number in numbers:
             effects = logits[0, sites[number][1]] - logits[1:, sites[number][1]]

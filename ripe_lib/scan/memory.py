@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import Codes, encode_region, encode_sequence, place
@@ -33,6 +34,9 @@ class SequenceSource:
         """Return bases and region types, unknown off the sequence."""
         region = None if self._region is None else place(self._region, length, -start)
         return place(self._seq, length, -start), region
+
+    def landmarks(self, contig: str, positions: NDArray[np.int64], minus: bool) -> None:
+        """Return nothing: nothing is known of a bare sequence."""
 
     def fingerprint(self) -> tuple[Any, list[Path]]:
         """Return the codes themselves."""

@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ripe_lib.attribution import CompletenessWarning, integrated_gradients
-from ripe_lib.genome.encoding import Codes, one_hot
+from ripe_lib.genome.encoding import UNKNOWN, Codes, one_hot
+from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.network.load import Model
+from ripe_lib.network.spec import N_LANDMARKS
 from ripe_lib.output.atomic import atomic_file
 
 FORMAT = "deepripe-site-maps-1"
@@ -45,25 +48,36 @@ class SiteMapWriter:
             **{name: ((), kind) for name, kind in _NUMBERS.items()},
         }
         if spec.has_region:
-            shapes["region"] = ((spec.region_length, 4), np.float32)
             shapes["region_codes"] = ((spec.region_length,), np.uint8)
+        if spec.has_landmarks:
+            shapes["landmark_distances"] = ((N_LANDMARKS,), np.float64)
+        for name in spec.input_names[1:]:
+            shapes[name] = (spec.input_shapes[name], np.float32)
         for name, (shape, kind) in shapes.items():
             packing = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if shape else {}
             self._file.create_dataset(
                 name, (0, *shape), kind, maxshape=(None, *shape), chunks=(256, *shape), track_times=False, **packing
             )
 
-    def add(self, sites: pd.DataFrame, seq_codes: Codes, region_codes: Codes | None) -> None:
-        """Append sites with the windows of their peaks (B, L) and (B, R)."""
+    def add(
+        self,
+        sites: pd.DataFrame,
+        seq_codes: Codes,
+        region_codes: Codes | None,
+        landmarks: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Append sites with the windows of their peaks: codes (B, L) and (B, R), distances (B, 8)."""
         spec = self._model.spec
         if region_codes is None:
-            region_codes = np.full((len(sites), spec.region_length), 4, dtype=np.uint8)
+            region_codes = np.full((len(sites), spec.region_length), UNKNOWN, dtype=np.uint8)
+        if landmarks is None:
+            landmarks = np.full((len(sites), N_LANDMARKS), np.nan)
         columns: dict[str, Any] = {
-            "seq": np.zeros((len(sites), spec.sequence_length, 4), np.float32),
-            "region": np.zeros((len(sites), spec.region_length, 4), np.float32),
+            **{name: np.zeros((len(sites), *shape), np.float32) for name, shape in spec.input_shapes.items()},
             "gap": np.zeros(len(sites)),
             "seq_codes": seq_codes,
             "region_codes": region_codes,
+            "landmark_distances": landmarks,
             **{name: sites[name].to_numpy(dtype=object) for name in _TEXT},
             **{name: sites[name].to_numpy() for name in _NUMBERS},
         }
@@ -71,12 +85,14 @@ class SiteMapWriter:
             inputs = {"seq": one_hot(seq_codes[rows])}
             if spec.has_region:
                 inputs["region"] = one_hot(region_codes[rows])
+            if spec.has_landmarks:
+                inputs["landmarks"] = encode_landmarks(landmarks[rows], spec.landmark_bases)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", CompletenessWarning)  # the gap is in the file
                 maps = integrated_gradients(self._model, inputs, task=str(task))
-            columns["seq"][rows], columns["gap"][rows] = maps.seq, maps.gap
-            if maps.region is not None:
-                columns["region"][rows] = maps.region
+            columns["gap"][rows] = maps.gap
+            for name in spec.input_names:
+                columns[name][rows] = getattr(maps, name)
         for name, data in self._file.items():
             data.resize(self._n + len(sites), axis=0)
             data[self._n :] = columns[name]

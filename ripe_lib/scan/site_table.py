@@ -105,14 +105,21 @@ class SiteWriter:
         seq: Codes = np.zeros((0, 0), np.uint8)
         region: Codes | None = None
         starts = np.zeros(0, np.int64)
+        landmarks = None
         if self._k or self._maps is not None:
-            seq, region, starts = peak_windows(
+            seq, region, landmarks, starts = peak_windows(
                 self._source, self._scanner.model.spec, *self._current, windows, self._scanner.step
             )
         if self._k:
             pairs = [(numbers[site.peak], int(self._scanner.columns[site.task])) for site in sites]
             kmers = best_kmers(
-                self._scanner.model, seq, region, pairs, length=self._k, batch_size=self._scanner.batch_size
+                self._scanner.model,
+                seq,
+                region,
+                pairs,
+                landmarks=landmarks,
+                length=self._k,
+                batch_size=self._scanner.batch_size,
             )
         rows = []
         for site, kmer in zip(sites, kmers, strict=True):
@@ -128,7 +135,12 @@ class SiteWriter:
         self._remember(frame)
         if self._maps is not None:
             places = [numbers[site.peak] for site in sites]
-            self._maps.add(frame, seq[places], None if region is None else region[places])
+            self._maps.add(
+                frame,
+                seq[places],
+                None if region is None else region[places],
+                None if landmarks is None else landmarks[places],
+            )
         self._held.append(frame if self._transcripts is None else self._to_genome(frame, self._current[0]))
 
     def _place(self, contig: str) -> str:

@@ -26,9 +26,11 @@ from ripe_lib.genome.encoding import Codes, place
 from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.rna_fasta import RnaRecords
 from ripe_lib.genome.windows import window_start
+from ripe_lib.network.spec import ModelSpec
 from ripe_lib.output.chunked import load_once
 from ripe_lib.scan.engine import Scanner, Stretch
 
+Distances = NDArray[np.float64]
 STRAND_CHOICES = ("auto", "+", "-", "both")
 
 
@@ -58,6 +60,9 @@ class Source(Protocol):
     def codes(self, contig: str, start: int, length: int, minus: bool) -> tuple[Codes, Codes | None]:
         """Return bases and region types of ``[start, start + length)``, RNA sense, unknown off the contig."""
 
+    def landmarks(self, contig: str, positions: NDArray[np.int64], minus: bool) -> Distances | None:
+        """Return distances (n, 8) from positions of a contig to transcript landmarks; None where none are known."""
+
     def fingerprint(self) -> tuple[Any, list[Path]]:
         """Return what identifies the source: options, and the files behind it."""
 
@@ -76,39 +81,72 @@ def stretches(source: Source, run: Run, scanner: Scanner) -> list[Stretch]:
     found = []
     if n_whole:
         start = run.first * step
-        found.append(_stretch(source, run, start, start + step, n_whole, step, scanner.lengths))
+        found.append(_stretch(source, run, start, start + step, n_whole, step, scanner.model.spec))
     if n_whole < run.n:  # the last bin of the contig is shorter, so its window is off the grid
         last = (run.first + n_whole) * step
-        found.append(_stretch(source, run, last, length, 1, step, scanner.lengths))
+        found.append(_stretch(source, run, last, length, 1, step, scanner.model.spec))
     return found[::-1] if minus else found
 
 
-def _stretch(source: Source, run: Run, start: int, end: int, n: int, step: int, lengths: tuple[int, int]) -> Stretch:
+def _stretch(source: Source, run: Run, start: int, end: int, n: int, step: int, spec: ModelSpec) -> Stretch:
     """Return the windows of ``n`` bins, the first of which is ``[start, end)``."""
+    lengths = (spec.sequence_length, spec.region_length)
     minus, hop = run.strand == "-", (n - 1) * step
     first = [window_start(start, end, length) for length in lengths]
     last = [begin + length + hop for begin, length in zip(first, lengths, strict=True)]
     low, high = (min(first), max(last)) if lengths[1] else (first[0], last[0])
     seq, region = source.codes(run.contig, low, high - low, minus)
     offsets = [(high - end) if minus else (begin - low) for begin, end in zip(first, last, strict=True)]
-    return Stretch(seq, region if lengths[1] else None, offsets[0], offsets[1], n)
+    landmarks = None
+    if spec.has_landmarks:
+        centres = window_start(start, end, 2) + np.arange(n, dtype=np.int64) * step
+        landmarks = source.landmarks(run.contig, centres[::-1] if minus else centres, minus)
+    return Stretch(seq, region if lengths[1] else None, offsets[0], offsets[1], n, landmarks)
+
+
+class PeakWindows(NamedTuple):
+    """Windows of single bins: codes, distances, and where the first start on the plus strand (B,)."""
+
+    seq: Codes
+    region: Codes | None
+    landmarks: Distances | None
+    starts: NDArray[np.int64]
 
 
 def peak_windows(
-    source: Source, spec: Any, contig: str, strand: str, bins: Sequence[int], step: int
-) -> tuple[Codes, Codes | None, NDArray[np.int64]]:
-    """Return the windows of single bins: codes (B, L), (B, R) or None, and where the first start on the plus strand."""
-    seqs, regions, starts = [], [], []
+    source: Source, spec: ModelSpec, contig: str, strand: str, bins: Sequence[int], step: int
+) -> PeakWindows:
+    """Return the windows of single bins.
+
+    Parameters
+    ----------
+    source : Source
+    spec : ModelSpec
+        Of the model that looks at them.
+    contig, strand : str
+    bins : sequence of int (B,)
+        Numbers of bins.
+    step : int
+        Their width in nt.
+    """
+    seqs, regions, landmarks, starts = [], [], [], []
     lengths, contig_length = (spec.sequence_length, spec.region_length), source.contigs[contig]
     for number in bins:
         begin = number * step
         end = min(begin + step, contig_length)
-        stretch = _stretch(source, Run(contig, strand, number, 1), begin, end, 1, step, lengths)
+        stretch = _stretch(source, Run(contig, strand, number, 1), begin, end, 1, step, spec)
         seqs.append(stretch.seq[stretch.seq_first : stretch.seq_first + lengths[0]])
         if stretch.region is not None:
             regions.append(stretch.region[stretch.region_first : stretch.region_first + lengths[1]])
+        if stretch.landmarks is not None:
+            landmarks.append(stretch.landmarks)
         starts.append(window_start(begin, end, lengths[0]))
-    return np.stack(seqs), np.stack(regions) if regions else None, np.array(starts, dtype=np.int64)
+    return PeakWindows(
+        np.stack(seqs),
+        np.stack(regions) if regions else None,
+        np.concatenate(landmarks) if landmarks else None,
+        np.array(starts, dtype=np.int64),
+    )
 
 
 @dataclass(frozen=True)
@@ -138,6 +176,9 @@ class RnaSource:
         bases = place(self.records.bases(number, low, max(low, high)), length, low - start)
         region = self.records.regions(number, low, max(low, high))
         return bases, None if region is None else place(region, length, low - start)
+
+    def landmarks(self, contig: str, positions: NDArray[np.int64], minus: bool) -> None:
+        """Return nothing: an RNA of a FASTA has no annotation."""
 
     def fingerprint(self) -> tuple[Any, list[Path]]:
         """Return the digest of the records."""
@@ -202,6 +243,12 @@ class GenomeSource:
         annotation = open_annotation(self.gtf_file, self.fasta_file)
         return bases, annotation.region_codes(contig, [start], length, [minus])[0]
 
+    def landmarks(self, contig: str, positions: NDArray[np.int64], minus: bool) -> Distances | None:
+        """Return distances to landmarks; see :class:`Source`."""
+        if self.gtf_file is None:
+            return None
+        return open_annotation(self.gtf_file, self.fasta_file).landmark_distances(contig, positions, minus)
+
     def fingerprint(self) -> tuple[Any, list[Path]]:
         """Return spans and files."""
         files = [Path(file) for file in (self.fasta_file, self.gtf_file) if file is not None]
@@ -265,6 +312,12 @@ class TranscriptSource:
             bases.append(genome.fetch(chrom, [begin], int(end - begin), [reverse])[0])
             regions.append(annotation.region_codes(chrom, [begin], int(end - begin), [reverse])[0])
         return place(np.concatenate(bases), length, -start), place(np.concatenate(regions), length, -start)
+
+    def landmarks(self, contig: str, positions: NDArray[np.int64], minus: bool) -> Distances | None:
+        """Return the distances of the bases' places in the genome; see :class:`Source`."""
+        chrom, strand = self.place_of(contig)
+        annotation = open_annotation(self.gtf_file, self.fasta_file)
+        return annotation.landmark_distances(chrom, self.positions(contig)[positions], strand == "-")
 
     def fingerprint(self) -> tuple[Any, list[Path]]:
         """Return transcripts and files."""

@@ -26,11 +26,12 @@ from ripe_lib.attribution import CompletenessWarning, GapCount, integrated_gradi
 from ripe_lib.errors import InputError
 from ripe_lib.genome.alleles import OK, SNV
 from ripe_lib.genome.encoding import UNKNOWN, Codes, one_hot
+from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.genome.vcf import VcfFile, VcfRecords
 from ripe_lib.network.fast import sigmoid
 from ripe_lib.network.predict import full_logits
 from ripe_lib.variants.score import META_COLUMNS, ScoredVariants, VariantOptions, VariantScorer
-from ripe_lib.variants.windows import alternative_sequence, reference_codes, substituted_position
+from ripe_lib.variants.windows import alternative_sequence, reference_codes, site_landmarks, substituted_position
 
 if TYPE_CHECKING:
     from ripe_lib.genome.annotation import Annotation
@@ -154,11 +155,15 @@ class AsbScorer:
         at = substituted_position(length, sites.minus)
         full = [reference_codes(self.genome.fetch, sites, length), alternative_sequence(self.genome, sites, length)]
         seq = np.concatenate([_centred(codes, self.context) for codes in full])
-        region = None
+        region = landmarks = None
+        windows = {"seq": one_hot(seq)}
         if self._uses_region and self._annotation is not None:
             region = np.tile(reference_codes(self._annotation.region_codes, sites, spec.region_length), (2, 1))
-        windows = {"seq": one_hot(seq), **({} if region is None else {"region": one_hot(region)})}
-        probability = sigmoid(full_logits(self.model, seq, region))
+            windows["region"] = one_hot(region)
+            if spec.has_landmarks:
+                landmarks = np.tile(site_landmarks(self._annotation, sites), (2, 1))
+                windows["landmarks"] = encode_landmarks(landmarks, spec.landmark_bases)
+        probability = sigmoid(full_logits(self.model, seq, region, landmarks))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CompletenessWarning)  # counted over the whole file instead
             maps = integrated_gradients(self.model, windows, task=self.tasks, n_steps=self.n_steps)

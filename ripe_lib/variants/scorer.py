@@ -23,6 +23,7 @@ from ripe_lib.variants.windows import (
     alternative_region,
     alternative_sequence,
     reference_codes,
+    site_landmarks,
     substituted_position,
     window_starts,
 )
@@ -30,6 +31,7 @@ from ripe_lib.variants.windows import (
 if TYPE_CHECKING:
     from ripe_lib.genome.annotation import Annotation
     from ripe_lib.genome.fasta import Genome
+    from ripe_lib.network.spec import ModelSpec
 
 Logits = NDArray[np.float32]
 _SITES_AT_A_TIME = 512  # reference windows whose intermediates are kept: about 15 MB with the paper's sizes
@@ -89,7 +91,7 @@ class AlleleScorer:
         shifts : iterable of int
             Window starts, in nt after the normal one.
         with_region : bool
-            Use the region types of the annotation, if there is one and the model takes them.
+            Use region types and landmarks of the annotation, if there is one and the model takes them.
         """
         shifts = list(shifts)
         n = len(sites.start)
@@ -102,9 +104,11 @@ class AlleleScorer:
             for k, shift in enumerate(shifts):
                 windows = _Windows(self, part, first, shift, near)
                 for model, (ref, alt) in zip(self.models, results, strict=True):
-                    region = with_region and self.annotation is not None and model.spec.has_region
+                    annotated = with_region and self.annotation is not None
                     score = self._fast if self.fast else self._full
-                    ref_logits, alt_logits = score(model, windows, region, inverse, substituted[rows], identical[rows])
+                    ref_logits, alt_logits = score(
+                        model, windows, annotated, inverse, substituted[rows], identical[rows]
+                    )
                     ref[k, rows], alt[k, rows] = ref_logits[inverse], alt_logits
         return [(ref, alt) for ref, alt in results]
 
@@ -112,24 +116,23 @@ class AlleleScorer:
         self,
         model: Model,
         windows: _Windows,
-        region: bool,
+        annotated: bool,
         inverse: NDArray[np.intp],
         substituted: NDArray[np.bool_],
         identical: NDArray[np.bool_],
     ) -> tuple[Logits, Logits]:
         """Two passes of the whole network: (unique sites, T) and (rows, T)."""
-        spec = model.spec
-        ref_region = windows.reference_region(spec.region_length) if region else None
-        ref = full_logits(model, windows.reference(spec.sequence_length), ref_region, batch_size=self.batch_size)
+        seq = windows.reference(model.spec.sequence_length)
+        ref = full_logits(model, seq, *windows.context(model.spec, annotated), batch_size=self.batch_size)
         alt = ref[inverse]
-        self._pass(model, windows, region, np.flatnonzero(~identical), alt)
+        self._pass(model, windows, annotated, inverse, np.flatnonzero(~identical), alt)
         return ref, alt
 
     def _fast(
         self,
         model: Model,
         windows: _Windows,
-        region: bool,
+        annotated: bool,
         inverse: NDArray[np.intp],
         substituted: NDArray[np.bool_],
         identical: NDArray[np.bool_],
@@ -137,25 +140,35 @@ class AlleleScorer:
         """Compute the same, substitutions from what they change."""
         spec = model.spec
         scorer = substitution_scorer(model)
-        ref_region = windows.reference_region(spec.region_length) if region else None
+        context = windows.context(spec, annotated)
         if windows.near:
-            state = scorer.tiled_reference(*windows.stretch(spec.sequence_length), ref_region)
+            state = scorer.tiled_reference(*windows.stretch(spec.sequence_length), *context)
         else:
-            state = scorer.reference(windows.reference(spec.sequence_length), ref_region)
+            state = scorer.reference(windows.reference(spec.sequence_length), *context)
         alt = state.logits[inverse]
         rows = np.flatnonzero(substituted)
         if rows.size:
             position, base = windows.substitutions(rows, spec.sequence_length)
             alt[rows] = scorer.alternatives(state, inverse[rows], position, base)
-        self._pass(model, windows, region, np.flatnonzero(~identical & ~substituted), alt)
+        self._pass(model, windows, annotated, inverse, np.flatnonzero(~identical & ~substituted), alt)
         return state.logits, alt
 
-    def _pass(self, model: Model, windows: _Windows, region: bool, rows: NDArray[np.intp], logits: Logits) -> None:
+    def _pass(
+        self,
+        model: Model,
+        windows: _Windows,
+        annotated: bool,
+        inverse: NDArray[np.intp],
+        rows: NDArray[np.intp],
+        logits: Logits,
+    ) -> None:
         """Fill the logits of some alternatives by passes of the whole network."""
         if rows.size:
             spec = model.spec
-            seq, region_codes = windows.alternative(rows, spec.sequence_length, spec.region_length if region else 0)
-            logits[rows] = full_logits(model, seq, region_codes, batch_size=self.batch_size)
+            landmarks = windows.context(spec, annotated)[1]
+            seq, region = windows.alternative(rows, spec.sequence_length, spec.region_length if annotated else 0)
+            shared = None if landmarks is None else landmarks[inverse[rows]]
+            logits[rows] = full_logits(model, seq, region, shared, batch_size=self.batch_size)
 
 
 class _Windows:
@@ -170,6 +183,7 @@ class _Windows:
         self._reading = scorer.reading
         self._sites, self._first, self._shift = sites, first, shift
         self._made: dict[tuple[str, int], Codes] = {}
+        self._landmarks: NDArray[np.float64] | None = None
 
     def reference(self, length: int) -> Codes:
         key = ("seq", length)
@@ -189,12 +203,17 @@ class _Windows:
             codes = self._genome.fetch(sites.contig[:1], np.array([low]), high - low, sites.minus[:1])[0]
         return codes, high - (starts + length) if minus else starts - low
 
-    def reference_region(self, length: int) -> Codes:
-        key = ("region", length)
-        if key not in self._made and self._annotation is not None:
-            sites = self._sites.take(self._first)
-            self._made[key] = reference_codes(self._annotation.region_codes, sites, length, self._shift)
-        return self._made[key]
+    def context(self, spec: ModelSpec, annotated: bool) -> tuple[Codes | None, NDArray[np.float64] | None]:
+        """Return region-type codes and distances to landmarks of the reference, where the model takes them."""
+        if not annotated or self._annotation is None:
+            return None, None
+        key = ("region", spec.region_length)
+        sites = self._sites.take(self._first)
+        if spec.has_region and key not in self._made:
+            self._made[key] = reference_codes(self._annotation.region_codes, sites, spec.region_length, self._shift)
+        if spec.has_landmarks and self._landmarks is None:
+            self._landmarks = site_landmarks(self._annotation, sites, self._shift)
+        return self._made.get(key), self._landmarks if spec.has_landmarks else None
 
     def alternative(self, rows: NDArray[np.intp], length: int, region_length: int) -> tuple[Codes, Codes | None]:
         """Return sequence and region windows of the alternative allele; no region for length 0."""

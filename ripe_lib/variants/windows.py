@@ -74,6 +74,11 @@ def reference_codes(fetch: Fetch, sites: Sites, length: int, shift: int = 0) -> 
     return fetch(sites.contig, window_starts(sites, length, shift), length, sites.minus)
 
 
+def site_landmarks(annotation: Annotation, sites: Sites, shift: int = 0) -> NDArray[np.float64]:
+    """Return distances (B, 8) from the windows' centres to landmarks; both alleles have those of the reference."""
+    return annotation.landmark_distances(sites.contig, sites.start + shift, sites.minus)
+
+
 def alternative_sequence(genome: Genome, sites: Sites, length: int, shift: int = 0) -> Codes:
     """Return the windows (B, length) of the alternative allele, RNA sense."""
     plus = np.zeros(len(sites.start), dtype=bool)

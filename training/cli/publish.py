@@ -15,9 +15,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", help="model directory to make (default: in your model folder)")
     parser.add_argument("--name", help="another name than the run's, e.g. DeepRiPe/mine")
     parser.add_argument("--tasks", nargs="+", metavar="TASK", help="outputs to keep, in this order (default: all)")
-    parser.add_argument(
-        "--neutral", action="store_true", help="outputs known from sites without region types do not move with them"
-    )
     parser.add_argument("--calibrate", action="store_true", help="fit probabilities on the validation split")
     parser.add_argument("--bootstrap", type=positive_int, default=1000, metavar="N", help="draws (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default 0)")
@@ -37,7 +34,6 @@ def run(args: argparse.Namespace) -> None:
         out=args.out,
         name=args.name,
         tasks=args.tasks,
-        neutral=args.neutral,
         calibrate=args.calibrate,
         options=Options(n_bootstrap=args.bootstrap, seed=args.seed),
         overwrite=args.overwrite,

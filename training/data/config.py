@@ -48,6 +48,7 @@ class LabelOptions:
 
     cross_source: str = "shared"
     keep_unlabelled: bool = False
+    trusted_contigs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.cross_source not in CROSS_SOURCE:
@@ -85,6 +86,11 @@ class PrepareConfig:
         An HDF5 file in the authors' layout.
     tasks : tuple of str, optional
         Label columns, in order, for tables. Default: all experiments that are read.
+    gtf : Path, optional
+        Annotation of the tables' assembly: region types of all windows and distances to landmarks come from it instead
+        of the tables' letters. With peaks, ``peaks: gtf`` is it.
+    fasta : Path, optional
+        Genome of the tables' assembly: bases beside ready windows are read from it where it knows them.
     report : bool
         Write ``<stem>_report.html`` beside each data set.
     """
@@ -98,6 +104,8 @@ class PrepareConfig:
     window: WindowOptions = field(default_factory=WindowOptions)
     labels: LabelOptions = field(default_factory=LabelOptions)
     split: SplitOptions = field(default_factory=SplitOptions)
+    gtf: Path | None = None
+    fasta: Path | None = None
     report: bool = False
 
 

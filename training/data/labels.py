@@ -5,7 +5,8 @@ than 25 nt on the same strand, i.e. their starts differ by at most 24 nt (README
 and task ``t``:
 
 * 1 if ``r``, or a window that is the same site, is a positive of ``t``;
-* else -1 if any positive of ``t`` lies within 100 nt (label noise: 486 such negatives in ``clip31``);
+* else -1 if any positive of ``t`` lies within 100 nt (label noise: 486 such negatives in ``clip31``)
+  (not on contigs named in ``trusted_contigs``: on a chromosome of 16 kb every negative lies near a positive);
 * else 0 if ``r``, or a window that is the same site, is listed as a negative of ``t``;
 * else -1, unknown: "not among the sampled sites" is not "unbound".
 
@@ -59,6 +60,7 @@ def label_vectors(
     source_has_task: Bool,
     *,
     cross_source: str = "shared",
+    trusted: Bool | None = None,
 ) -> NDArray[np.int8]:
     """Return labels (N, T) int8: 1, 0 or -1, by the rules of this module.
 
@@ -76,6 +78,8 @@ def label_vectors(
         Whether a source has a table of a task.
     cross_source : str
         ``"shared"``, ``"none"`` or ``"all"``: which tasks' labels are carried over between sources.
+    trusted : bool (N,), optional
+        Rows whose listed negatives stay negatives beside a positive.
     """
     n = len(position)
     same, near = neighbour_pairs(group, position, SAME_SITE), neighbour_pairs(group, position, NEAR)
@@ -89,6 +93,8 @@ def label_vectors(
         unbound |= _touches(across, negative, n) & carried
     # Near any positive of the experiment, whichever source knows it: not a negative.
     spoiled = _touches(near, positive, n)
+    if trusted is not None:
+        spoiled &= ~(negative & trusted[:, None])
     labels = np.full(positive.shape, -1, dtype=np.int8)
     labels[unbound & ~spoiled] = 0
     # A window its own table lists both ways, or lists as negative beside a positive, says nothing.

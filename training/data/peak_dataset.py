@@ -43,10 +43,14 @@ def _splits(
     """Return cluster and split of every bin; bins without a known base leave ``labelled``."""
     window = config.window
     maker = CodeMaker(labelled, labelled.bins, window.sequence_length, window.region_length, window.margin)
-    keys, known = sequence_keys(maker, len(labelled.bins), window.margin, window.sequence_length)
+    keys, n_unknown = sequence_keys(maker, len(labelled.bins), window.margin, window.sequence_length)
+    most = window.sequence_length - 1 if peaks.max_unknown is None else peaks.max_unknown
+    known = n_unknown <= most
     if not known.all():
-        note(f"{int((~known).sum())} bins without a known base were dropped")
+        what = "without a known base" if peaks.max_unknown is None else f"with more than {most} unknown bases"
+        note(f"{int((~known).sum())} of {len(known)} bins {what} were left out")
         labelled.bins, labelled.labels, keys = labelled.bins[known], labelled.labels[known], keys[known]
+    _drop_small_tasks(peaks.min_bins, labelled, note)
     chrom, start, _, _ = labelled.axis.intervals(labelled.bins)
     group = labelled.axis.group(labelled.bins)
     same = np.unique(keys, return_inverse=True)[1].astype(np.int64) if peaks.join_equal_sequences else None
@@ -63,13 +67,27 @@ def _splits(
     return cluster, split
 
 
+def _drop_small_tasks(least: int, labelled: Bins, note: Note) -> None:
+    """Take tasks with few bins out of ``labelled``; their bins stay, as sites of other proteins."""
+    counts = (labelled.labels == 1).sum(axis=0)
+    kept = np.flatnonzero(counts >= least)
+    for column in np.flatnonzero(counts < least):
+        note(f"{labelled.tasks[column].task}: {counts[column]} bins, fewer than {least}: left out")
+    if not len(kept):
+        raise InputError(f"peaks: expected a task with at least {least} bins, got none. Lower 'min_bins'.")
+    labelled.tasks = [labelled.tasks[column] for column in kept]
+    labelled.labels = labelled.labels[:, kept]
+    labelled.peaks = labelled.peaks.iloc[kept].reset_index(drop=True)
+
+
 def _tiers(peaks: PeakInput, labelled: Bins, note: Note) -> dict[str, list[int]]:
     borders = peaks.tier_borders()
     everything = list(range(len(labelled.tasks)))
     if not borders:
         return {"": everything}
     tiers: dict[str, list[int]] = {name: [] for name in borders}
-    for column, (task, n) in enumerate(zip(labelled.tasks, labelled.peaks["peaks"], strict=True)):
+    for column, (task, here) in enumerate(zip(labelled.tasks, labelled.peaks["peaks"], strict=True)):
+        n = here if task.peaks_in_source is None else task.peaks_in_source
         fitting = [name for name, (least, too_many) in borders.items() if least <= n < too_many]
         if not fitting:
             note(f"warning: {task.task} with {n} peaks is in no tier and left out")
@@ -113,6 +131,9 @@ def _write(
             split=split[rows],
             source=np.zeros(len(bins), dtype=np.uint8),
             cluster=cluster[rows],
+            landmarks=labelled.annotation.landmark_distances(chrom, (start + end - 1) // 2, strand == "-").astype(
+                np.float32
+            ),
         ),
         CodeMaker(labelled, bins, window.sequence_length, window.region_length, window.margin),
         tasks=names,

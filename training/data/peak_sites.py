@@ -64,9 +64,20 @@ class PeakInput:
         ``"merge"`` or ``"intersect"`` several files of one task.
     transcript_types : tuple of str, optional
         Biotypes whose transcripts are the transcriptome. Default: all.
+    excluded_types : tuple of str
+        Biotypes that do not count, by a part of their name: ``[pseudogene]`` as in the paper.
+    either_strand : bool
+        A bin counts as transcribed if a transcript of either strand overlaps it (the paper).
+    max_unknown : int, optional
+        Bins whose sequence window has more unknown bases are left out. Default: only those without a known base.
+    min_bins : int
+        A task with fewer bins is left out, and named.
+    tasks : tuple of str, optional
+        Tasks of the table to use, in this order. Default: all.
     tiers : str or dict
-        ``"none"``, ``"parclip"`` or ``"eclip"`` (the paper's borders, :data:`TIERS`), or name -> [least, most] peaks.
-        Every tier becomes a data set of its own, named after the output.
+        ``"none"``, ``"parclip"`` or ``"eclip"`` (the paper's borders, :data:`TIERS`), or name -> [least, most] peaks
+        (those in the source, where the table says so). Every tier becomes a data set of its own, named after the
+        output.
     background : BackgroundOptions
     join_equal_sequences : bool
         Keep bins whose windows have the same sequence in one split.
@@ -81,6 +92,11 @@ class PeakInput:
     min_overlap: int = 1
     replicates: str = "merge"
     transcript_types: tuple[str, ...] | None = None
+    excluded_types: tuple[str, ...] = ()
+    either_strand: bool = False
+    max_unknown: int | None = None
+    min_bins: int = 0
+    tasks: tuple[str, ...] | None = None
     tiers: str | dict[str, Any] = "none"
     background: BackgroundOptions = field(default_factory=BackgroundOptions)
     join_equal_sequences: bool = True
@@ -148,8 +164,15 @@ def label_bins(config: PeakInput, *, seed: int, note: Note = lambda _: None) -> 
     genome = Genome(config.fasta_file)
     annotation = Annotation.load(config.gtf_file).for_genome(genome)
     axis = Axis(genome.contigs, config.bin)
-    transcriptome = Transcriptome(axis, annotation, genome, config.transcript_types)
-    tasks = read_peak_table(config.table)
+    transcriptome = Transcriptome(
+        axis,
+        annotation,
+        genome,
+        config.transcript_types,
+        excluded_types=config.excluded_types,
+        either_strand=config.either_strand,
+    )
+    tasks = _chosen_tasks(config)
     inputs = {path.name: sha256_of(path) for path in (config.fasta_file, config.gtf_file, config.table)}
     positive: list[Ints] = []
     records: list[dict[str, Any]] = []
@@ -196,6 +219,14 @@ def label_bins(config: PeakInput, *, seed: int, note: Note = lambda _: None) -> 
     for column, part in enumerate(positive):
         labels[np.searchsorted(bins, part), column] = 1
     return Bins(axis, genome, annotation, tasks, bins, labels, pd.DataFrame(records), inputs)
+
+
+def _chosen_tasks(config: PeakInput) -> list[PeakTask]:
+    tasks = {task.task: task for task in read_peak_table(config.table)}
+    for name in config.tasks or ():
+        if name not in tasks:
+            raise unknown_name(f"task of {config.table}", name, tasks)
+    return [tasks[name] for name in config.tasks or tasks]
 
 
 def border_bases(
@@ -246,10 +277,10 @@ class CodeMaker:
         return self.seq(part), region
 
 
-def sequence_keys(maker: CodeMaker, n: int, margin: int, length: int) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
-    """Return a 64-bit key of every window's sequence (equal sequences, equal keys) and whether it has a known base."""
+def sequence_keys(maker: CodeMaker, n: int, margin: int, length: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Return a 64-bit key of every window's sequence (equal sequences, equal keys) and its number of unknown bases."""
     factors = np.random.default_rng(0x5E9).integers(1, 2**63, size=length, dtype=np.uint64) | np.uint64(1)
-    keys, known = np.empty(n, dtype=np.uint64), np.empty(n, dtype=bool)
+    keys, n_unknown = np.empty(n, dtype=np.uint64), np.empty(n, dtype=np.int64)
     for first in range(0, n, CHUNK):
         part = slice(first, min(n, first + CHUNK))
         codes = maker.seq(part)[:, margin : margin + length]
@@ -258,5 +289,5 @@ def sequence_keys(maker: CodeMaker, n: int, margin: int, length: int) -> tuple[N
         for column in range(length):
             total += codes[:, column].astype(np.uint64) * factors[column]
         keys[part] = total
-        known[part] = (codes != UNKNOWN).any(axis=1)
-    return keys, known
+        n_unknown[part] = (codes == UNKNOWN).sum(axis=1)
+    return keys, n_unknown

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ripe_lib.errors import InputError, MissingFileError, nearest_names
 
-COLUMNS = ("rbp", "file", "task", "protocol", "cell_line", "replicate")
+COLUMNS = ("rbp", "file", "task", "protocol", "cell_line", "replicate", "peaks", "peaks_in_source")
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class PeakTask:
     task, rbp, protocol, cell_line : str
     files : tuple of Path
         Replicates.
+    peaks_in_source : int or None
+        Peaks of the whole experiment, where the file holds a part of them: what tiers are made of.
     """
 
     task: str
@@ -28,10 +30,11 @@ class PeakTask:
     protocol: str
     cell_line: str
     files: tuple[Path, ...]
+    peaks_in_source: int | None = None
 
 
 def read_peak_table(path: Path) -> list[PeakTask]:
-    """Read a tab-separated table with columns ``rbp file`` and optionally ``task protocol cell_line replicate``.
+    """Read a tab-separated table with columns ``rbp file`` and optionally the others of :data:`COLUMNS`.
 
     Files are relative to the table. A task (default: the RBP) may be given on several lines only if they differ in
     ``replicate``.
@@ -74,8 +77,16 @@ def read_peak_table(path: Path) -> list[PeakTask]:
             )
         seen.setdefault(name, {})[replicate] = line
         about = (row["rbp"], row.get("protocol", ""), row.get("cell_line", ""))
+        n_source = row.get("peaks_in_source", "")
+        if n_source and not n_source.isdecimal():
+            raise InputError(f"{path}:{line}: expected a whole number in column 'peaks_in_source', got {n_source!r}.")
         known = tasks.get(name)
         if known is not None and (known.rbp, known.protocol, known.cell_line) != about:
             raise InputError(f"{path}:{line}: replicates of {name} differ in rbp, protocol or cell_line.")
-        tasks[name] = PeakTask(name, *about, files=(*(known.files if known else ()), file))
+        tasks[name] = PeakTask(
+            name,
+            *about,
+            files=(*(known.files if known else ()), file),
+            peaks_in_source=int(n_source) if n_source else None,
+        )
     return list(tasks.values())

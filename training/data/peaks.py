@@ -111,14 +111,27 @@ class Transcriptome:
     genome : Genome
     transcript_types : tuple of str or None
         Biotypes that count; None: all.
+    excluded_types : tuple of str
+        Biotypes that do not count, by a part of their name.
+    either_strand : bool
+        Transcripts count on both strands.
     """
 
     def __init__(
-        self, axis: Axis, annotation: Annotation, genome: Genome, transcript_types: tuple[str, ...] | None = None
+        self,
+        axis: Axis,
+        annotation: Annotation,
+        genome: Genome,
+        transcript_types: tuple[str, ...] | None = None,
+        *,
+        excluded_types: tuple[str, ...] = (),
+        either_strand: bool = False,
     ) -> None:
         table = annotation.transcripts
         if transcript_types is not None:
             table = table[table["transcript_type"].isin(transcript_types)]
+        for part in excluded_types:
+            table = table[~table["transcript_type"].str.contains(part, regex=False)]
         table = table[table["strand"] != "."]
         which, levels = pd.factorize(table["chrom"])
         rows = np.array([axis.rows.get(genome.names.find(name) or "", -1) for name in levels], dtype=np.int64)[which]
@@ -129,7 +142,11 @@ class Transcriptome:
         start = np.minimum(table["start"].to_numpy()[known], axis.lengths[rows[known]])
         end = np.minimum(table["end"].to_numpy()[known], axis.lengths[rows[known]])
         self.axis = axis
-        self.start, self.end = merge_intervals(axis.at(rows[known], minus, start), axis.at(rows[known], minus, end))
+        rows, strands = rows[known], [minus]
+        if either_strand:
+            strands.append(~minus)
+        ends = [np.concatenate([axis.at(rows, strand, edge) for strand in strands]) for edge in (start, end)]
+        self.start, self.end = merge_intervals(*ends)
 
     def overlaps(self, bins: Ints) -> NDArray[np.bool_]:
         """Return which bins share a base with a transcript on their strand."""

@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError, MissingFileError, unknown_name
-from ripe_lib.genome.encoding import BASE_TABLE, REGION_TABLE, UNKNOWN, Codes, codes_from_ascii, place
+from ripe_lib.genome.encoding import BASE_TABLE, REGION_TABLE, UNKNOWN, Codes, codes_from_ascii, place, place_ragged
 
 KNOWN_BASES = 101  # bases of a ready window; also what flank masking leaves
 TABLE_SUFFIX = ".train.tsv.gz"
@@ -171,20 +171,6 @@ def _encode_ready(frame: pd.DataFrame, shape: WindowShape, path: Path) -> tuple[
         place(region.reshape(-1, KNOWN_BASES), shape.region_width, shape.region_width // 2 - 51),
         window_start,
     )
-
-
-def place_ragged(
-    letters: NDArray[np.uint8], lengths: NDArray[np.int64], offset: NDArray[np.int64], width: int
-) -> Codes:
-    """Put sequences of different lengths into windows (N, width), sequence ``i`` beginning at ``offset[i]``.
-
-    ``letters`` holds the codes of all sequences one after the other.
-    """
-    first = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    within = np.arange(width)[None, :] - offset[:, None]
-    inside = (within >= 0) & (within < lengths[:, None])
-    index = np.where(inside, within + first[:, None], 0)
-    return np.where(inside, letters[index], np.uint8(UNKNOWN))
 
 
 def _encode_flanked(frame: pd.DataFrame, shape: WindowShape, path: Path) -> tuple[Codes, Codes, NDArray[np.int64]]:

@@ -41,6 +41,8 @@ class SiteColumns:
     split : uint8 (N,)
     source : uint8 (N,)
     cluster : int64 (N,)
+    landmarks : float32 (N, 8), optional
+        Signed distances from the sites' centres to landmarks, NaN where there is none.
     """
 
     chrom: NDArray[Any]
@@ -51,6 +53,7 @@ class SiteColumns:
     split: NDArray[np.uint8]
     source: NDArray[np.uint8]
     cluster: NDArray[np.int64]
+    landmarks: NDArray[np.float32] | None = None
 
 
 def reserve(path: Path, n_bytes: int) -> None:
@@ -142,6 +145,8 @@ def write_dataset(
         "strand": _strand_index(columns.strand),
         "source_has_task": source_has_task.astype(bool),
     }
+    if columns.landmarks is not None:
+        small["landmarks"] = columns.landmarks.astype(np.float32)
     digest = hashlib.sha256()
     width = sequence_length + region_length + 4 * margin
     reserve(path, n * width + columns.labels.nbytes + sum(v.nbytes for v in small.values()) + 65_536)

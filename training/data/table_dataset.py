@@ -6,8 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.genome.annotation import Annotation
+from ripe_lib.genome.encoding import UNKNOWN, Codes
+from ripe_lib.genome.fasta import Genome
 from ripe_lib.network.weights import sha256_of
 from training.data.config import Note, PrepareConfig
 from training.data.labels import label_vectors
@@ -62,6 +66,7 @@ def prepare_tables(config: PrepareConfig, note: Note) -> Path:
         rows.negative,
         source_has_task,
         cross_source=config.labels.cross_source,
+        trusted=np.isin(rows.chrom, config.labels.trusted_contigs),
     )
     dropped = int((rows.negative & (labels != 0)).sum())
     note(f"{dropped} negative labels beside a positive of their own experiment were made unknown")
@@ -70,6 +75,17 @@ def prepare_tables(config: PrepareConfig, note: Note) -> Path:
         rows, labels, source, group = rows.take(known), labels[known], source[known], group[known]
     if not len(rows):
         raise InputError("prepare: expected at least one labelled site, got none. Check tables and tasks.")
+    minus = rows.strand == "-"
+    if config.fasta is not None:
+        rows.seq, n_flanked = _with_flanks(rows, minus, config.fasta, shape)
+        note(f"{config.fasta.name}: bases beside {n_flanked} of {len(rows)} windows are known")
+    landmarks = None
+    if config.gtf is not None:
+        annotation = Annotation.load(config.gtf)
+        centre = rows.window_start + shape.sequence_length // 2 - 1
+        first = centre - (shape.region_width // 2 - 1)
+        rows.region = annotation.region_codes(rows.chrom, first, shape.region_width, minus)
+        landmarks = annotation.landmark_distances(rows.chrom, centre, minus).astype(np.float32)
     middle = shape.seq_width // 2 - KNOWN_BASES // 2 - 1
     core = rows.seq[:, middle : middle + KNOWN_BASES]
     cluster = locus_clusters(group, rows.window_start, config.split.distance, equal_sequences(core))
@@ -86,8 +102,9 @@ def prepare_tables(config: PrepareConfig, note: Note) -> Path:
         split=split,
         source=source,
         cluster=cluster,
+        landmarks=landmarks,
     )
-    inputs = {}
+    inputs = {path.name: sha256_of(path) for path in (config.gtf, config.fasta) if path is not None}
     for table, names in zip(config.tables, chosen, strict=True):
         for path in [table.directory / f"{name}.train.tsv.gz" for name in names]:
             inputs[f"{table.source or table.format}/{path.name}"] = sha256_of(path)
@@ -107,6 +124,19 @@ def prepare_tables(config: PrepareConfig, note: Note) -> Path:
 
         write_report(output)
     return output
+
+
+def _with_flanks(rows: SourceRows, minus: NDArray[np.bool_], fasta: Path, shape: WindowShape) -> tuple[Codes, int]:
+    """Return codes whose unknown bases are the genome's, where it knows them, and in how many rows that is some."""
+    genome = Genome(fasta)
+    seq = rows.seq.copy()
+    for chrom in np.unique(rows.chrom):
+        if genome.names.find(chrom) is None:
+            continue  # an unplaced contig: the table knows its own bases
+        here = np.flatnonzero(rows.chrom == chrom)
+        found = genome.fetch(chrom, rows.window_start[here] - shape.margin, shape.seq_width, minus[here])
+        seq[here] = np.where(rows.seq[here] == UNKNOWN, found, rows.seq[here])
+    return seq, int((seq != rows.seq).any(axis=1).sum())
 
 
 def _stack(parts: list[SourceRows]) -> tuple[SourceRows, np.ndarray]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,20 +39,18 @@ class AugmentOptions:
         site's borders (RNase T1 cuts them after G) nor the edge of a mask says where the site was called. Windows of
         101 nt cannot be: they are centred on a cross-link, and have nothing to shift into.
     region_dropout : float
-        Chance that the whole region track becomes unknown (no GTF).
+        Chance that region types and landmarks become unknown together (no GTF).
+    landmark_dropout : float
+        Chance that landmarks alone become unknown.
     region_flank_mask : float or None
         Chance that the region track is cut to the central 101 nt; default as ``flank_mask``, in the same rows.
     flank_fill : float
         Chance that unknown bases around the known ones become random bases of the row's own composition. Tasks that
         only have 101-nt windows then learn not to mind real flanks. Rows whose flanks were masked stay masked.
-    borrow_region : float
-        Chance that a row without any region type is given the track of another row of its block. Its labels stay only
-        for tasks that no source with region types has: for those, region types then say nothing, as they should when
-        nothing is known, while the other tasks learn theirs from real tracks alone. Without this, a task known from
-        sites without region types alone rises when region types are taken away from any site.
     splice : float
-        Chance that a window goes on as another one of its block from a random place in its middle three fifths. Its
-        labels are masked: only teachers have something to say of it (:mod:`training.fitting.distill`).
+        Chance that a window goes on as another one of its block from a random place in its middle three fifths, with
+        the landmarks of the first. Its labels are masked: only teachers have something to say of it
+        (:mod:`training.fitting.distill`).
     """
 
     jitter: int = 0
@@ -60,11 +59,11 @@ class AugmentOptions:
     region_dropout: float = 0.0
     region_flank_mask: float | None = None
     flank_fill: float = 0.0
-    borrow_region: float = 0.0
+    landmark_dropout: float = 0.0
     splice: float = 0.0
 
     def __post_init__(self) -> None:
-        chances = [self.flank_mask, self.region_dropout, self.flank_fill, self.borrow_region, self.splice]
+        chances = [self.flank_mask, self.region_dropout, self.flank_fill, self.landmark_dropout, self.splice]
         chances.append(self.region_flank_mask or 0.0)
         if min(self.jitter, self.site_jitter) < 0 or min(chances) < 0 or max(chances) > 1:
             raise InputError(f"augment: expected jitters >= 0 and chances from 0 to 1, got {vars(self)}.")
@@ -111,19 +110,6 @@ def fill_flanks(seq: Codes, rows: NDArray[np.bool_], rng: np.random.Generator) -
     return np.where(known | ~rows[:, None], seq, np.take_along_axis(seq, chosen, axis=1))
 
 
-def borrow_regions(region: Codes, chance: float, rng: np.random.Generator) -> tuple[Codes, NDArray[np.bool_]]:
-    """Return tracks (n, W) where rows without region types have, by chance, that of a row that has some, and which."""
-    donors = np.flatnonzero((region != UNKNOWN).any(axis=1))
-    lucky = rng.random(len(region)) < chance
-    chosen = rng.integers(0, max(len(donors), 1), len(region))
-    if not len(donors):
-        return region, np.zeros(len(region), dtype=bool)
-    lucky[donors] = False
-    borrowed = region.copy()
-    borrowed[lucky] = region[donors[chosen[lucky]]]
-    return borrowed, lucky
-
-
 def splice_windows(
     seq: Codes, region: Codes, chance: float, rng: np.random.Generator
 ) -> tuple[Codes, Codes, NDArray[np.bool_]]:
@@ -141,13 +127,18 @@ def splice_windows(
     return seq, region, spliced
 
 
-def augment(
-    seq: Codes, region: Codes, dataset: Dataset, options: AugmentOptions, rng: np.random.Generator
-) -> tuple[Codes, Codes, NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return augmented windows (n, L) and (n, R) of rows with margins, and which have a borrowed track or are spliced.
+class Batch(NamedTuple):
+    """Augmented rows: base codes (B, L), region codes (B, R), landmark distances (B, 8), label codes (B, T)."""
 
-    The last two are (n,) each.
-    """
+    seq: Codes
+    region: Codes
+    landmarks: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+
+
+def augment(rows: Batch, dataset: Dataset, options: AugmentOptions, rng: np.random.Generator) -> Batch:
+    """Return augmented windows of rows with margins; what is spliced has no labels left."""
+    seq, region, landmarks, labels = rows
     n = len(seq)
     jitter, margin = options.jitter, dataset.margin
     shift = rng.integers(-jitter, jitter, size=n, endpoint=True, dtype=np.int64)
@@ -157,6 +148,7 @@ def augment(
         site_shift[~has_flanks(seq)] = 0
         seq = cut_windows(seq, dataset.sequence_length + 2 * jitter, margin - jitter, site_shift)
         region = cut_windows(region, dataset.region_length + 2 * jitter, margin - jitter, site_shift)
+        landmarks = landmarks - site_shift[:, None]
         margin = jitter
     if options.flank_mask:
         seq = mask_flanks(seq, flanks < options.flank_mask)
@@ -165,18 +157,20 @@ def augment(
     region_chance = options.flank_mask if options.region_flank_mask is None else options.region_flank_mask
     if region_chance:
         region = mask_flanks(region, flanks < region_chance)
-    borrowed = np.zeros(n, dtype=bool)
-    if options.borrow_region:
-        region, borrowed = borrow_regions(region, options.borrow_region, rng)
     seq = cut_windows(seq, dataset.sequence_length, margin, shift)
     region = cut_windows(region, dataset.region_length, margin, shift)
+    # The window's centre moves downstream; which landmark is nearest changes too rarely to matter.
+    landmarks = landmarks - shift[:, None]
     if options.region_dropout:
         region = region.copy()
         region[dropout < options.region_dropout] = UNKNOWN
-    spliced = np.zeros(n, dtype=bool)
+        landmarks[dropout < options.region_dropout] = np.nan
+    if options.landmark_dropout:
+        landmarks[rng.random(n) < options.landmark_dropout] = np.nan
     if options.splice:
         seq, region, spliced = splice_windows(seq, region, options.splice, rng)
-    return seq, region, borrowed, spliced
+        labels = np.where(spliced[:, None], np.uint8(MASKED), labels)
+    return Batch(seq, region, landmarks.astype(np.float32), labels)
 
 
 class EpochBatches:
@@ -193,8 +187,6 @@ class EpochBatches:
         The last, smaller batch is kept.
     options : AugmentOptions
     seed : int
-    region_tasks : bool (T,), optional
-        Tasks that a source with region types has; their labels are masked in rows with a borrowed track.
     share : float32 (N,), optional
         Share of the rows like this one (rows with equal values) that an epoch draws, other ones in every epoch.
         Default: all rows.
@@ -208,7 +200,6 @@ class EpochBatches:
         batch_size: int,
         options: AugmentOptions,
         seed: int,
-        region_tasks: NDArray[np.bool_] | None = None,
         share: NDArray[np.float32] | None = None,
     ) -> None:
         jitter = options.jitter + options.site_jitter
@@ -221,7 +212,6 @@ class EpochBatches:
         shares = np.ones(len(rows)) if share is None else share[rows]
         self.strata = [(rows[shares == value], float(value)) for value in np.unique(shares)[::-1]]
         self.batch_size, self.options, self.seed = batch_size, options, seed
-        self.region_tasks = np.ones(codes.shape[1], dtype=bool) if region_tasks is None else region_tasks
 
     def __len__(self) -> int:
         return -(-self.n_rows // self.batch_size)
@@ -231,8 +221,8 @@ class EpochBatches:
         """Rows of an epoch."""
         return sum(round(share * len(rows)) for rows, share in self.strata)
 
-    def epoch(self, epoch: int) -> Iterator[tuple[Codes, Codes, NDArray[np.uint8]]]:
-        """Yield (seq (B, L), region (B, R), label codes (B, T)), uint8, of epoch number ``epoch``."""
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """Yield the batches of epoch number ``epoch``."""
         rng = augment_rng(self.seed, epoch)
         drawn_rows = [
             rows if share == 1 else rng.choice(rows, round(share * len(rows)), replace=False)
@@ -247,13 +237,13 @@ class EpochBatches:
             back = np.empty_like(ascending)
             back[ascending] = np.arange(len(drawn))
             sorted_rows = drawn[ascending]
-            seq = self.dataset.seq_codes(sorted_rows)[back]
-            region = self.dataset.region_codes(sorted_rows)[back]
-            seq, region, borrowed, spliced = augment(seq, region, self.dataset, self.options, rng)
-            labels = self.codes[drawn]
-            if borrowed.any():
-                labels[np.ix_(borrowed, self.region_tasks)] = MASKED
-            labels[spliced] = MASKED
+            rows = Batch(
+                self.dataset.seq_codes(sorted_rows)[back],
+                self.dataset.region_codes(sorted_rows)[back],
+                self.dataset.landmarks(drawn),
+                self.codes[drawn],
+            )
+            whole = augment(rows, self.dataset, self.options, rng)
             for start in range(0, len(drawn), self.batch_size):
                 part = slice(start, start + self.batch_size)
-                yield seq[part], region[part], labels[part]
+                yield Batch(whole.seq[part], whole.region[part], whole.landmarks[part], whole.labels[part])

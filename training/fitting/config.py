@@ -20,7 +20,7 @@ from training.fitting.sampling import SamplingOptions
 STRATEGIES = ("none", "mirrored", "multi_worker")
 BEST_BY = ("val_loss", "val_auroc")
 SCHEDULES = ("constant", "cosine")
-VIEWS = ("plain", "no_region", "no_flanks", "no_region_no_flanks")
+VIEWS = ("plain", "no_landmarks", "no_region", "no_flanks", "no_region_no_flanks")
 
 Note = Callable[[str], None]
 
@@ -112,7 +112,7 @@ def spec_of(config: FitConfig, dataset: Dataset) -> ModelSpec:
         name=config.name,
         tasks=tasks,
         sequence_length=dataset.sequence_length,
-        region_length=dataset.region_length if config.inputs == "sequence+region" else 0,
+        region_length=dataset.region_length,
         architecture=config.architecture,
         inputs=config.inputs,
         sizes=config.sizes,

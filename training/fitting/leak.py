@@ -1,9 +1,8 @@
 """How much a model leans on the source a site comes from instead of on the site.
 
-With several sources in one data set (windows of 101 nt with region types, sites with real flanks and none) a network
-can learn "real flanks and no region types" as a mark of a task that only one source has. Then taking the region types
-away from the other source's sites, or giving them flanks, raises that task. Such sites hold no information about the
-task that these changes could reveal, so its mean score should not rise.
+With several sources in one data set (windows of 101 nt and sites with real flanks) a network can learn "real flanks"
+as a mark of a task that only one source has. Then giving the other source's sites flanks, or taking them away, moves
+that task, though such sites hold no information about it that these changes could reveal.
 """
 
 from __future__ import annotations
@@ -14,24 +13,18 @@ from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
 from ripe_lib.evaluation.dataset import Dataset
-from ripe_lib.genome.encoding import UNKNOWN, Codes
+from ripe_lib.genome.encoding import Codes
 from ripe_lib.network.load import Model
 from ripe_lib.network.predict import predict_codes
 from training.fitting.batches import fill_flanks, mask_flanks
 
-CHANGES = ("no_region", "no_flanks", "no_region_no_flanks", "random_flanks", "no_region_random_flanks")
+CHANGES = ("no_flanks", "random_flanks")
 
 
-def changed_codes(seq: Codes, region: Codes, change: str, rng: np.random.Generator) -> tuple[Codes, Codes]:
-    """Return centred codes after one of :data:`CHANGES`."""
+def changed_codes(seq: Codes, change: str, rng: np.random.Generator) -> Codes:
+    """Return centred base codes after one of :data:`CHANGES`."""
     every = np.ones(len(seq), dtype=bool)
-    if "no_flanks" in change:
-        seq, region = mask_flanks(seq, every), mask_flanks(region, every)
-    if "random_flanks" in change:
-        seq = fill_flanks(seq, every, rng)
-    if "no_region" in change:
-        region = np.full_like(region, UNKNOWN)
-    return seq, region
+    return mask_flanks(seq, every) if change == "no_flanks" else fill_flanks(seq, every, rng)
 
 
 def source_leak(
@@ -76,11 +69,10 @@ def source_leak(
         raise InputError(f"{dataset.path}: every source has every task of {model.name}; nothing to measure.")
     records = []
     for source, rows in rows_of.items():
-        seq, region = dataset.centred_codes(rows)
-        plain = predict_codes(model, seq, region if model.spec.has_region else None)
+        seq, *context = *dataset.centred_codes(rows), dataset.landmarks(rows)
+        plain = predict_codes(model, seq, *context)
         for change in CHANGES:
-            new_seq, new_region = changed_codes(seq, region, change, rng)
-            scores = predict_codes(model, new_seq, new_region if model.spec.has_region else None)
+            scores = predict_codes(model, changed_codes(seq, change, rng), *context)
             for task in lacking[source]:
                 before, after = plain[:, task].astype(float), scores[:, task].astype(float)
                 records.append(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ripe_lib.evaluation.metrics import auroc, average_precision
 from ripe_lib.genome.encoding import UNKNOWN, Codes, one_hot
+from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.network.load import Model, quiet_tensorflow
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import arrays_of, set_arrays, write_weights
@@ -106,16 +107,17 @@ def distribution(name: str, devices: list[str] | None = None) -> Any:
 
 
 def training_model(network: keras.Model, spec: ModelSpec, teachers: Sequence[Model] = ()) -> keras.Model:
-    """Return a model that takes codes instead of one-hot arrays and shares the network's weights.
+    """Return a model that takes codes instead of one-hot arrays (landmarks encoded) and shares the network's weights.
 
     With teachers the output is (B, 2T): the network's probabilities, then the teachers'.
     """
-    lengths = [spec.sequence_length] + ([spec.region_length] if spec.has_region else [])
-    inputs = [
-        keras.Input((length,), dtype="uint8", name=name)
-        for length, name in zip(lengths, ("seq_codes", "region_codes"), strict=False)
-    ]
-    arrays = [OneHot()(x) for x in inputs]
+    inputs, arrays = [], []
+    for name, shape in spec.input_shapes.items():
+        is_codes = name != "landmarks"
+        inputs.append(
+            keras.Input(shape[:1] if is_codes else shape, dtype="uint8" if is_codes else "float32", name=f"{name}_in")
+        )
+        arrays.append(OneHot()(inputs[-1]) if is_codes else inputs[-1])
     output = network(arrays)
     if teachers:
         output = keras.layers.Concatenate()([output, Teachers(teachers, spec)(arrays)])
@@ -144,15 +146,19 @@ def _assign(variables: list[Any], arrays: list[np.ndarray]) -> None:
 
 
 def as_tf_dataset(batches: EpochBatches, epoch: int, spec: ModelSpec) -> tf.data.Dataset:
-    """Return one epoch as a ``tf.data`` pipeline of ((seq[, region]), label codes), two batches ahead of the model."""
+    """Return one epoch as a ``tf.data`` pipeline of (inputs, label codes), two batches ahead of the model."""
 
     def generate() -> Iterator[Any]:
-        for seq, region, codes in batches.epoch(epoch):
-            yield ((seq, region) if spec.has_region else (seq,)), codes
+        for batch in batches.epoch(epoch):
+            yield tuple(network_arrays(spec, batch.seq, batch.region, batch.landmarks)), batch.labels
 
-    lengths = [spec.sequence_length] + ([spec.region_length] if spec.has_region else [])
     signature = (
-        tuple(tf.TensorSpec((None, length), tf.uint8) for length in lengths),
+        tuple(
+            tf.TensorSpec((None, *shape), tf.float32)
+            if name == "landmarks"
+            else tf.TensorSpec((None, shape[0]), tf.uint8)
+            for name, shape in spec.input_shapes.items()
+        ),
         tf.TensorSpec((None, len(spec.tasks)), tf.uint8),
     )
     options = tf.data.Options()
@@ -162,16 +168,26 @@ def as_tf_dataset(batches: EpochBatches, epoch: int, spec: ModelSpec) -> tf.data
     return pipeline.apply(tf.data.experimental.assert_cardinality(len(batches))).with_options(options).prefetch(2)
 
 
-def view_codes(data: TrainingData, rows: NDArray[np.int64], view: str) -> tuple[Codes, Codes]:
-    """Return centred codes of rows as a caller without region types, or without flanks, would give them."""
+def network_arrays(spec: ModelSpec, seq: Codes, region: Codes, landmarks: NDArray[np.float32]) -> list[Any]:
+    """Return what :func:`training_model` takes: codes, and encoded distances, of the inputs the spec has."""
+    arrays: list[Any] = [seq, region] if spec.has_region else [seq]
+    if spec.has_landmarks:
+        arrays.append(encode_landmarks(landmarks, spec.landmark_bases))
+    return arrays
+
+
+def view_codes(data: TrainingData, rows: NDArray[np.int64], view: str) -> tuple[Codes, Codes, NDArray[np.float32]]:
+    """Return centred codes and distances of rows as a caller without GTF, or without flanks, would give them."""
     dataset = data.dataset
-    seq, region = dataset.centred_codes(rows)
+    (seq, region), landmarks = dataset.centred_codes(rows), dataset.landmarks(rows)
     every = np.ones(len(rows), dtype=bool)
     if "no_flanks" in view:
-        seq, region = mask_flanks(seq, every), mask_flanks(region, every)
+        seq = mask_flanks(seq, every)
     if "no_region" in view:
         region = np.full_like(region, UNKNOWN)
-    return seq, region
+    if "no_region" in view or "no_landmarks" in view:
+        landmarks = np.full_like(landmarks, np.nan)
+    return seq, region, landmarks
 
 
 def validate(
@@ -182,10 +198,10 @@ def validate(
     for view in views:
         parts = []
         for start in range(0, len(data.valid), VALID_BATCH):
-            seq, region = view_codes(data, data.valid[start : start + VALID_BATCH], view)
+            arrays = network_arrays(spec, *view_codes(data, data.valid[start : start + VALID_BATCH], view))
             # Padded to one shape, so that TensorFlow traces the function once.
-            n = len(seq)
-            arrays = [np.pad(a, ((0, VALID_BATCH - n), (0, 0))) for a in ((seq, region) if spec.has_region else (seq,))]
+            n = len(arrays[0])
+            arrays = [np.pad(a, ((0, VALID_BATCH - n), *[(0, 0)] * (a.ndim - 1))) for a in arrays]
             parts.append(np.asarray(predict(arrays))[:n])
         probabilities = np.concatenate(parts)
         first = probabilities if first is None else first
@@ -230,7 +246,6 @@ class Trainer:
             config.batch_size,
             config.augment,
             config.seed,
-            data.region_tasks,
             row_shares(data.dataset, config.sampling),
         )
         with self.scope(), seeded(config.seed):

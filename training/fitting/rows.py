@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
 from ripe_lib.evaluation.dataset import Dataset
-from ripe_lib.genome.encoding import UNKNOWN
 from training.fitting.config import FitConfig, spec_of
 from training.fitting.losses import MASKED, ElementWeights, element_weights, label_codes
 from training.fitting.sampling import chosen_rows
@@ -24,7 +23,6 @@ class TrainingData:
     train: NDArray[np.int64]
     valid: NDArray[np.int64]
     weights: ElementWeights
-    region_tasks: NDArray[np.bool_]  # (T,), tasks that a source with region types has
 
 
 def training_data(config: FitConfig, dataset: Dataset) -> TrainingData:
@@ -52,15 +50,4 @@ def training_data(config: FitConfig, dataset: Dataset) -> TrainingData:
                     f"{dataset.path}: expected a {word} of task {task} in split 'train', got none. "
                     "Leave the task out of 'tasks' or prepare another split."
                 )
-    region_tasks = has_task[sources_with_regions(dataset)].any(axis=0)
-    return TrainingData(dataset, codes, train, valid, element_weights(codes[train], config.loss), region_tasks)
-
-
-def sources_with_regions(dataset: Dataset) -> NDArray[np.bool_]:
-    """Return which sources (S,) have region types, from a sample of each one's rows."""
-    found = np.zeros(len(dataset.sources), dtype=bool)
-    for source in range(len(dataset.sources)):
-        rows = np.flatnonzero(dataset.source_index == source)
-        sample = rows[:: max(1, len(rows) // 1000)]
-        found[source] = bool((dataset.region_codes(sample) != UNKNOWN).any())
-    return found
+    return TrainingData(dataset, codes, train, valid, element_weights(codes[train], config.loss))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError, unknown_name
 from ripe_lib.evaluation.dataset import SPLITS, Dataset
 
 NEGATIVES = ("own", "other_sites", "unbound")
+LOCUS = 20_000  # nt
 BALANCE = ("none", "oversample_positives", "subsample_negatives")
 
 
@@ -31,18 +33,24 @@ class SamplingOptions:
     sources : dict
         The same for all rows of a source, by its name, e.g. ``{rbp24: 0.5}``: a source with many more sites per
         experiment would otherwise decide what the network looks at.
+    per_locus : int
+        Where more than this many positives of a task lie within 20 kb, an epoch draws about this many of them: one
+        crowded intron must not stand for a protein. 0: no limit.
     """
 
     negatives: str = "own"
     balance: str = "none"
     background: float = 1.0
     sources: dict[str, float] = field(default_factory=dict)
+    per_locus: int = 0
 
     def __post_init__(self) -> None:
         if self.negatives not in NEGATIVES:
             raise unknown_name("sampling negatives", self.negatives, NEGATIVES)
         if self.balance not in BALANCE:
             raise unknown_name("sampling balance", self.balance, BALANCE)
+        if self.per_locus < 0:
+            raise InputError(f"sampling: expected per_locus >= 0, got {self.per_locus}.")
         for name, share in {"background": self.background, **self.sources}.items():
             if not isinstance(share, int | float) or not 0 < share <= 1:
                 raise InputError(f"sampling: expected a share above 0 and up to 1 for {name}, got {share!r}.")
@@ -92,4 +100,19 @@ def row_shares(dataset: Dataset, options: SamplingOptions) -> NDArray[np.float32
         if name not in dataset.sources:
             raise unknown_name("source", name, dataset.sources)
         shares[dataset.source_index == dataset.sources.index(name)] = share
+    if options.per_locus:
+        shares *= _locus_shares(dataset, options.per_locus)
     return shares
+
+
+def _locus_shares(dataset: Dataset, most: int) -> NDArray[np.float32]:
+    """Return ``most`` / (positives of the row's most crowded task in its 20 kb), at most 1, of every row (N,)."""
+    frame = dataset.intervals
+    place = frame["chrom"] + frame["strand"] + (frame["start"] // LOCUS).astype(str)
+    locus = pd.factorize(place)[0]
+    positive = dataset.labels == 1
+    crowd = np.zeros(len(locus), dtype=np.int64)
+    for task in range(positive.shape[1]):
+        counts = np.bincount(locus[positive[:, task]], minlength=locus.max() + 1)
+        crowd[positive[:, task]] = np.maximum(crowd[positive[:, task]], counts[locus[positive[:, task]]])
+    return np.minimum(1.0, most / np.maximum(crowd, 1)).astype(np.float32)

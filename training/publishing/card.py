@@ -13,8 +13,8 @@ TEMPLATE = """\
 (`{{ spec.architecture }}`{{ ", sizes " ~ spec.sizes if spec.sizes }}, {{ parameters }} parameters): the probability \
 that a window of RNA is a binding site.
 Inputs: {{ spec.sequence_length }} nt of sequence\
-{{ " and the region types (intron, CDS, 3'UTR, 5'UTR) of " ~ spec.region_length ~ " nt" if spec.has_region }}, \
-centred on the site.
+{{ ", the region types (intron, CDS, 3'UTR, 5'UTR) of " ~ spec.region_length ~ " nt" if spec.has_region }}, \
+centred on the site{{ ", and the site's distances to eight transcript landmarks" if spec.has_landmarks }}.
 
 ## Intended use
 
@@ -50,10 +50,6 @@ Distilled from the mean logits of {{ config.distill.teachers | length }} network
 {% if labels_count %}the rest of the loss, {{ "%.2f" | format(1 - config.distill.share) }}, is that of the labels\
 {% else %}labels count through these alone{% endif %}.
 {% endif -%}
-{% if neutral_tasks -%}
-{{ neutral_tasks | join(", ") }}: learnt from sites without region types; the mean effect of region types and of \
-flanks alone was taken out of the output's weights.
-{% endif -%}
 {% if calibrated %}
 ## Calibration
 
@@ -66,7 +62,7 @@ Each experiment's positives against its own negatives. Mean AUROC {{ number(mean
 ({{ number(mean.auroc_low) }} to {{ number(mean.auroc_high) }}), mean average precision {{ number(mean.ap) }} \
 ({{ number(mean.ap_low) }} to {{ number(mean.ap_high) }}); intervals: {{ "%.0f" | format(100 * confidence) }} % of \
 {{ n_bootstrap }} bootstrap draws. Calibration error (ECE) at a prevalence of {{ "%.2f" | format(prevalence) }}.\
-{% if no_region %} With region types withheld: mean AUROC {{ number(no_region.auroc) }}, mean average precision \
+{% if no_region %} Without annotation (sequence alone): mean AUROC {{ number(no_region.auroc) }}, mean AP \
 {{ number(no_region.ap) }}.{% endif %}
 
 | task | positives | negatives | AUROC | interval | AP | interval | ECE |

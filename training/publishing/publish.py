@@ -29,7 +29,6 @@ from ripe_lib.network.weights import arrays_of, read_weights, set_arrays, sha256
 from ripe_lib.output.atomic import atomic_directory
 from training.fitting.calibration import fit_platt, fold_calibration
 from training.fitting.history import best_epoch
-from training.fitting.neutral import neutral_arrays
 from training.fitting.runs import finished_weights
 from training.publishing.card import render_card
 
@@ -43,7 +42,6 @@ def publish(
     out: str | Path | None = None,
     name: str | None = None,
     tasks: Sequence[str] | None = None,
-    neutral: bool = False,
     calibrate: bool = False,
     options: Options | None = None,
     overwrite: bool = False,
@@ -64,9 +62,6 @@ def publish(
         Another name than the run's.
     tasks : sequence of str, optional
         Outputs to keep, in this order: several tiers can come from one network that was trained on all of them.
-    neutral : bool
-        Take out of outputs that no source with region types has what region types and flanks alone do to them
-        (:mod:`training.fitting.neutral`).
     calibrate : bool
         Fit scale and offset of every output on the validation split and fold them into the output layer.
     options : Options, optional
@@ -98,10 +93,6 @@ def publish(
     if tasks is not None:
         spec, arrays = keep_tasks(spec, arrays, tasks)
     model = _model(spec, arrays)
-    neutral_tasks: list[str] = []
-    if neutral:
-        arrays, neutral_tasks = neutral_arrays(model, dataset, seed=options.seed)
-        model = _model(spec, arrays)
     calibration = ""
     if calibrate:
         model, calibration = calibrated(model, dataset, options, note)
@@ -122,7 +113,6 @@ def publish(
             evaluation,
             table,
             trained=trained,
-            neutral_tasks=neutral_tasks,
             calibration=calibration if calibrate else None,
         )
         (temporary / "model_card.md").write_text(card, encoding="utf-8")
@@ -241,7 +231,6 @@ def card_text(
     table: pd.DataFrame,
     *,
     trained: Sequence[str],
-    neutral_tasks: Sequence[str],
     calibration: str | None,
 ) -> str:
     """Return the model card of a run."""
@@ -261,7 +250,6 @@ def card_text(
         name=model.name,
         spec=model.spec,
         left_out=[task for task in trained if task not in model.spec.tasks],
-        neutral_tasks=neutral_tasks,
         parameters=f"{model.keras_model.count_params():,}",
         counts=manifest["counts"],
         split_text=_split_text(split),

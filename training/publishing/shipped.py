@@ -110,7 +110,6 @@ def make_shipped(
             out=models / model,
             name=model,
             tasks=kept[model.removesuffix(PAPER_SUFFIX)],
-            neutral=True,
             calibrate=True,
             overwrite=True,
             note=note_line,

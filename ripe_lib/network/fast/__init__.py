@@ -6,7 +6,7 @@ for an alternative, only those columns; region types are fixed, so their branch 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,7 @@ def substitution_scores(
     position: NDArray[np.integer],
     alt_code: NDArray[np.integer],
     *,
+    landmarks: NDArray[np.float64] | None = None,
     batch_size: int = 1024,
 ) -> SubstitutionScores:
     """Score many windows and their alternatives, ``batch_size`` windows at a time.
@@ -76,6 +77,8 @@ def substitution_scores(
         Which window, and the index in it of the first changed base.
     alt_code : uint8 array (M,) or (M, S)
         New base or bases.
+    landmarks : float array (B, 8) or None
+        Distances in nt, NaN = unknown.
     batch_size : int
 
     Returns
@@ -84,9 +87,9 @@ def substitution_scores(
         Equal to full passes up to the order of floating-point sums.
     """
     scorer = substitution_scorer(model)
-    seq_codes, region_codes = checked_codes(model, seq_codes, region_codes)
+    codes = checked_codes(model, seq_codes, region_codes, landmarks)
     site_index, position, alt_code = np.asarray(site_index), np.asarray(position), np.asarray(alt_code)
-    n_windows, n_tasks = len(seq_codes), len(model.tasks)
+    n_windows, n_tasks = len(codes[0]), len(model.tasks)
     if site_index.size and (site_index.min() < 0 or site_index.max() >= n_windows):
         raise InputError(f"alternatives: expected site_index within 0..{n_windows - 1}, got others.")
     references = np.empty((n_windows, n_tasks), dtype=np.float32)
@@ -95,7 +98,7 @@ def substitution_scores(
     borders = np.searchsorted(site_index[order], np.arange(0, n_windows + batch_size, batch_size))
     for number, start in enumerate(range(0, n_windows, batch_size)):
         part = slice(start, start + batch_size)
-        state = scorer.reference(seq_codes[part], None if region_codes is None else region_codes[part])
+        state = scorer.reference(codes[0][part], *_part(codes[1:], part))
         references[part] = state.logits
         rows = order[borders[number] : borders[number + 1]]
         if rows.size:
@@ -103,11 +106,16 @@ def substitution_scores(
     return SubstitutionScores(references, alternatives)
 
 
+def _part(arrays: tuple[Any, ...], part: slice) -> list[Any]:
+    return [None if array is None else array[part] for array in arrays]
+
+
 def in_silico_mutagenesis(
     model: Model,
     seq_codes: Codes,
     region_codes: Codes | None = None,
     tasks: list[str] | None = None,
+    landmarks: NDArray[np.float64] | None = None,
     *,
     output: str = "probability",
     batch_size: int = 64,
@@ -121,6 +129,8 @@ def in_silico_mutagenesis(
     region_codes : uint8 array (B, R) or None
     tasks : list of str, optional
         Default all.
+    landmarks : float array (B, 8) or None
+        Distances in nt, NaN = unknown.
     output : str
         ``"probability"`` or ``"logit"``.
     batch_size : int
@@ -140,12 +150,12 @@ def in_silico_mutagenesis(
         raise unknown_name("output", output, OUTPUTS)
     columns = [model.spec.task_index(task) for task in (model.tasks if tasks is None else tasks)]
     scorer = substitution_scorer(model)
-    seq_codes, region_codes = checked_codes(model, seq_codes, region_codes)
+    seq_codes, region_codes, landmarks = checked_codes(model, seq_codes, region_codes, landmarks)
     deltas = np.zeros((*seq_codes.shape, 4, len(columns)), dtype=np.float32)
     for start in range(0, len(seq_codes), batch_size):
         part = slice(start, start + batch_size)
         codes = seq_codes[part]
-        state = scorer.reference(codes, None if region_codes is None else region_codes[part])
+        state = scorer.reference(codes, *_part((region_codes, landmarks), part))
         alt: NDArray[np.integer]
         if (codes == UNKNOWN).any():
             alt = np.broadcast_to(np.arange(4, dtype=np.uint8), (*codes.shape, 4))

@@ -170,7 +170,13 @@ class DenseScanner:
         return [branch.n_in + (n - 1) * step for branch in self._branches]
 
     def logits(
-        self, seq_codes: Codes, region_codes: Codes | None, n: int, step: int, space: Workspace | None = None
+        self,
+        seq_codes: Codes,
+        region_codes: Codes | None,
+        n: int,
+        step: int,
+        space: Workspace | None = None,
+        landmarks: NDArray[np.float64] | None = None,
     ) -> Array:
         """Return logits of ``n`` windows; window ``b`` starts at letter ``b * step`` of each branch.
 
@@ -183,6 +189,8 @@ class DenseScanner:
             Windows and the distance of their starts.
         space : Workspace, optional
             Memory to reuse.
+        landmarks : float64 array (n, 8), optional
+            Distances in nt, NaN = unknown.
 
         Returns
         -------
@@ -209,6 +217,8 @@ class DenseScanner:
         flat = space.take("flat", n, product.n_rows)
         self._fill_pools(flat, tracks, n, space, only_variable=known is not None)
         hidden = product(flat) + (self._dense[0][1] if known is None else known)
+        if self.wiring.landmarks is not None:
+            hidden += self.wiring.landmarks.hidden(landmarks, n)
         for weights, bias in self._dense[1:]:
             np.maximum(hidden, 0, out=hidden)
             hidden = hidden @ weights + bias
@@ -244,11 +254,9 @@ class DenseScanner:
             for column in range(columns.shape[1]):
                 columns[:, column] = tracks[1].rows(tracks[1].pooled, column, n)
 
-    def probabilities(
-        self, seq_codes: Codes, region_codes: Codes | None, n: int, step: int, space: Workspace | None = None
-    ) -> Array:
-        """Return the sigmoid of :meth:`logits`."""
-        return expit(self.logits(seq_codes, region_codes, n, step, space))
+    def probabilities(self, *arguments: Any, **options: Any) -> Array:
+        """Return the sigmoid of :meth:`logits`, with its parameters."""
+        return expit(self.logits(*arguments, **options))
 
     def _track(self, which: int, codes: Codes, step: int, space: Workspace) -> _Track:
         """Run one branch along a block."""

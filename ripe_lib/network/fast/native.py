@@ -184,8 +184,8 @@ class NativeNetwork(Columns):
 
     # --- reference windows -----------------------------------------------------------------------------------------
 
-    def reference(self, codes: Codes, region_codes: Codes | None) -> State:
-        """Pass windows (B, L) through the network."""
+    def reference(self, codes: Codes, region_codes: Codes | None, extra: Array | None = None) -> State:
+        """Pass windows (B, L) through the network; ``extra`` (B, H) is added to the first dense layer."""
         n, second = len(codes), self._second
         columns = np.empty((n, self.n_conv2_readable, second.padded), dtype=np.float32)
         flat_columns = columns.reshape(-1)
@@ -196,16 +196,18 @@ class NativeNetwork(Columns):
             sequence_columns(self._first, second, codes[part], self.n_seq_columns, out, self.n_conv2_readable)
 
         in_threads(sequence, n)
-        return self._finished(flat_columns, np.arange(n) * self.n_conv2_readable, region_codes)
+        return self._finished(flat_columns, np.arange(n) * self.n_conv2_readable, region_codes, extra)
 
-    def tiled_reference(self, codes: Codes, starts: NDArray[np.int64], region_codes: Codes | None) -> State:
-        """Pass the windows that begin at ``starts`` of a stretch through the network."""
+    def tiled_reference(
+        self, codes: Codes, starts: NDArray[np.int64], region_codes: Codes | None, extra: Array | None = None
+    ) -> State:
+        """Pass the windows that begin at ``starts`` of a stretch through the network; see :meth:`reference`."""
         second, seq = self._second, self.wiring.seq
         every = np.empty(len(codes) * second.padded, dtype=np.float32)
         phase_row = stretch_columns(self._first, second, codes, every)
         base = phase_row[starts % seq.stride] + starts // seq.stride
         if not self.wiring.seam:
-            return self._finished(every, base, region_codes)
+            return self._finished(every, base, region_codes, extra)
         # At a seam the last columns of a window are its own.
         columns = np.empty((len(starts), self.n_conv2_readable, second.padded), dtype=np.float32)
         columns[:, : self.n_pure] = every.reshape(-1, second.padded)[base[:, None] + np.arange(self.n_pure)]
@@ -216,10 +218,12 @@ class NativeNetwork(Columns):
         sequence_columns(tail_first, second, tails, second.width - 1, tail.reshape(-1), second.width - 1)
         columns[:, self.n_pure : self.n_seq_columns] = tail
         base = np.arange(len(starts)) * self.n_conv2_readable
-        return self._finished(columns.reshape(-1), base, region_codes)
+        return self._finished(columns.reshape(-1), base, region_codes, extra)
 
-    def _finished(self, columns: Array, base: NDArray[np.int64], region_codes: Codes | None) -> State:
-        """Add what region windows contribute, and pass the merged columns through the rest."""
+    def _finished(
+        self, columns: Array, base: NDArray[np.int64], region_codes: Codes | None, extra: Array | None
+    ) -> State:
+        """Add what region windows and landmarks contribute, and pass the merged columns through the rest."""
         n, second = len(base), self._second
         region, row = self._region(region_codes, n)
         if self.wiring.seam:
@@ -240,6 +244,8 @@ class NativeNetwork(Columns):
 
         in_threads(dense, n)
         values += region.hidden[row]
+        if extra is not None:
+            values[:, : extra.shape[1]] += extra
         return State(columns, base, tuple(self._dense_values(values)))
 
     def _dense_values(self, value: Array) -> list[Array]:

@@ -32,6 +32,8 @@ class ReferenceState(NamedTuple):
     logits : float32 array (B, T)
     seq_codes : uint8 array (B, L)
     region_codes : uint8 array (B, R) or None
+    landmarks : float64 array (B, 8) or None
+        Distances; alternatives have those of their reference.
     inner : object
         Cached intermediates; None for networks scored by full passes.
     """
@@ -39,6 +41,7 @@ class ReferenceState(NamedTuple):
     logits: Logits
     seq_codes: Codes
     region_codes: Codes | None
+    landmarks: NDArray[np.float64] | None
     inner: Any
 
     @property
@@ -92,6 +95,7 @@ class SubstitutionScorer:
     def __init__(self, model: Model, *, native: bool = True) -> None:
         self.model = model
         wiring = read_wiring(model)
+        self._landmarks = None if wiring is None else wiring.landmarks
         self._graph: Any = None
         self._no_region: Any = None
         self._native = _native(wiring) if native and wiring is not None else None
@@ -107,7 +111,9 @@ class SubstitutionScorer:
 
     # --- references ------------------------------------------------------------------------------------------------
 
-    def reference(self, seq_codes: Codes, region_codes: Codes | None = None) -> ReferenceState:
+    def reference(
+        self, seq_codes: Codes, region_codes: Codes | None = None, landmarks: NDArray[np.float64] | None = None
+    ) -> ReferenceState:
         """Pass reference windows through the network once.
 
         Parameters
@@ -116,27 +122,34 @@ class SubstitutionScorer:
         region_codes : uint8 array (B, R) or None
             None is "no information" everywhere; then only the sequence branch is computed. Equal rows are computed
             once.
+        landmarks : float array (B, 8) or None
+            Distances in nt; NaN, or None for all, is unknown.
 
         Returns
         -------
         ReferenceState
             About 90 kB per window with the paper's sizes: choose B accordingly.
         """
-        seq_codes, region_codes = checked_codes(self.model, seq_codes, region_codes)
+        given = seq_codes, region_codes, landmarks = checked_codes(self.model, seq_codes, region_codes, landmarks)
         if self._native is not None and len(seq_codes):
-            return self._native_state(self._native.reference(seq_codes, region_codes), seq_codes, region_codes)
+            extra = self._landmark_part(landmarks, len(seq_codes))
+            return self._native_state(self._native.reference(seq_codes, region_codes, extra), given)
         if self._graph is None or not len(seq_codes):
-            return ReferenceState(full_logits(self.model, seq_codes, region_codes), seq_codes, region_codes, None)
-        region, row = self._region(region_codes, len(seq_codes))
+            return ReferenceState(full_logits(self.model, *given), *given, None)
+        region, row = self._region(region_codes, landmarks, len(seq_codes))
         part = self._graph.reference(_tensor(seq_codes), row, region)
         conv2 = self._with_head(part.conv2, region, row)
         n1, n2 = int(part.conv1.shape[1]), int(conv2.shape[1])
         windows = np.arange(len(seq_codes))
         inner = _Inner(_rows(part.conv1), _rows(conv2), part.dense, windows * n1, windows * n2, 1, n2)
-        return ReferenceState(part.dense[-1].numpy(), seq_codes, region_codes, inner)
+        return ReferenceState(part.dense[-1].numpy(), *given, inner)
 
     def tiled_reference(
-        self, codes: Codes, starts: NDArray[np.integer], region_codes: Codes | None = None
+        self,
+        codes: Codes,
+        starts: NDArray[np.integer],
+        region_codes: Codes | None = None,
+        landmarks: NDArray[np.float64] | None = None,
     ) -> ReferenceState:
         """Pass windows of one stretch through the network, sharing what neighbouring windows have in common.
 
@@ -147,6 +160,7 @@ class SubstitutionScorer:
         starts : int array (B,)
             First base of each window, within ``0 .. N - L``.
         region_codes : uint8 array (B, R) or None
+        landmarks : float array (B, 8) or None
 
         Returns
         -------
@@ -159,20 +173,39 @@ class SubstitutionScorer:
             raise InputError(f"windows: expected starts within 0..{len(codes) - length}, got others.")
         windows = codes[starts[:, None] + np.arange(length)]
         if not self.is_incremental or not len(starts):
-            return self.reference(windows, region_codes)
-        windows, region_codes = checked_codes(self.model, windows, region_codes)
+            return self.reference(windows, region_codes, landmarks)
+        given = windows, region_codes, landmarks = checked_codes(self.model, windows, region_codes, landmarks)
         if self._native is not None:
-            return self._native_state(self._native.tiled_reference(codes, starts, region_codes), windows, region_codes)
-        region, row = self._region(region_codes, len(starts))
+            extra = self._landmark_part(landmarks, len(starts))
+            return self._native_state(self._native.tiled_reference(codes, starts, region_codes, extra), given)
+        region, row = self._region(region_codes, landmarks, len(starts))
         conv1, pooled1, conv2 = self._graph.tiles(_tensor(codes))
         dense = self._graph.tiled_dense(pooled1, conv2, _index(starts), row, region)
         inner = _Inner(conv1, conv2, dense, starts, starts, self._graph.sizes.stride1, self._graph.n_pure)
-        return ReferenceState(dense[-1].numpy(), windows, region_codes, inner)
+        return ReferenceState(dense[-1].numpy(), *given, inner)
 
-    def _native_state(self, inner: Any, seq_codes: Codes, region_codes: Codes | None) -> ReferenceState:
-        return ReferenceState(inner.dense[-1][:, : len(self.model.tasks)], seq_codes, region_codes, inner)
+    def _native_state(self, inner: Any, given: tuple[Any, Any, Any]) -> ReferenceState:
+        return ReferenceState(inner.dense[-1][:, : len(self.model.tasks)], *given, inner)
 
-    def _region(self, region_codes: Codes | None, n_windows: int) -> tuple[Any, Any]:
+    def _landmark_part(self, landmarks: NDArray[np.float64] | None, n_windows: int) -> Logits | None:
+        """Return what landmarks add to the first dense layer, (B, H); None for networks without them."""
+        return None if self._landmarks is None else self._landmarks.hidden(landmarks, n_windows)
+
+    def _region(
+        self, region_codes: Codes | None, landmarks: NDArray[np.float64] | None, n_windows: int
+    ) -> tuple[Any, Any]:
+        """Return what region types and landmarks add: parts and each window's row in them."""
+        region, row = self._region_types(region_codes, n_windows)
+        extra = self._landmark_part(landmarks, n_windows)
+        if extra is None:
+            return region, row
+        import tensorflow as tf
+
+        own = [tf.gather(part, row) for part in region]
+        parts = type(region)(*own)
+        return parts._replace(hidden=parts.hidden + extra), _index(np.arange(n_windows))
+
+    def _region_types(self, region_codes: Codes | None, n_windows: int) -> tuple[Any, Any]:
         """Return the region part of the distinct region windows and each window's row in it."""
         if self._graph.wiring.region is None:
             return self._graph.no_region, _index(np.zeros(n_windows))
@@ -314,8 +347,9 @@ class SubstitutionScorer:
         np.put_along_axis(windows, columns, alt, axis=1)
         output = state.logits[site]
         if changed.any():
-            regions = None if state.region_codes is None else state.region_codes[site[changed]]
-            output[changed] = full_logits(self.model, windows[changed], regions)
+            rows = site[changed]
+            context = (None if one is None else one[rows] for one in (state.region_codes, state.landmarks))
+            output[changed] = full_logits(self.model, windows[changed], *context)
         return output
 
     def _checked_alternatives(

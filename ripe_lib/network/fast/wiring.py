@@ -5,7 +5,7 @@ Two ways to join the branches are understood:
 - *positions*: ``conv -> pool`` per branch, concatenation along positions, ``conv -> pool``, flatten, dense layers,
   sigmoid (the paper's network, and its sequence-only form);
 - *hidden*: ``conv -> pool -> conv -> pool -> flatten`` for the sequence, ``conv -> pool -> flatten`` for region types,
-  concatenation of features, dense layers, sigmoid.
+  concatenation of features, dense layers, sigmoid; distances to landmarks may join there through a layer of their own.
 
 Sizes, kernels, pools and activations are read from the network; dropout does nothing at prediction time. Any other
 network gives ``None`` and is scored by full passes.
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ripe_lib.network.fast.landmarks import LandmarkTower
 from ripe_lib.network.load import Model
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class Wiring(NamedTuple):
     """The network as numbers. ``region`` is None for sequence-only models.
 
     ``merged`` is the second convolution; with ``seam`` it runs over sequence columns and then region columns, without
-    over sequence columns only, and the region branch meets the sequence in the first dense layer.
+    over sequence columns only, and the region branch meets the sequence in the first dense layer. ``landmarks`` holds
+    the rows of that layer which belong to landmarks; ``dense`` has the others.
     """
 
     seq: ConvPool
@@ -79,6 +81,7 @@ class Wiring(NamedTuple):
     merged: ConvPool
     dense: tuple[DenseLayer, ...]
     seam: bool
+    landmarks: LandmarkTower | None = None
 
 
 class _OtherWiringError(Exception):
@@ -104,9 +107,13 @@ class _Reader:
         self._producer = {id(tensor): layer for layer in network.layers for tensor in _listed(layer.output)}
 
     def read(self) -> Wiring:
-        outputs, inputs = self._network.outputs, self._network.inputs
-        _need(len(outputs) == 1 and len(inputs) in (1, 2))
+        outputs, inputs = self._network.outputs, list(self._network.inputs)
+        _need(len(outputs) == 1 and len(inputs) in (1, 2, 3))
         features, dense = self._dense_chain(outputs[0])
+        landmarks = None
+        if len(inputs) == 3:
+            _need(len(features) == 3)
+            landmarks, dense[0] = self._landmark_tower(features.pop(), inputs.pop(), dense[0])
         merged, tensor = self._conv_pool(features[0])
         layer = self._before_dropout(tensor)
         seam = isinstance(layer, self._layers.Concatenate)
@@ -124,7 +131,17 @@ class _Reader:
         region = parts[1] if len(parts) == 2 else None
         # The merged kernel must fit into each branch it runs over, so that no column sees past both ends of one.
         _need(all(part.n_pooled >= merged.width for part in (parts if seam else parts[:1])))
-        return Wiring(seq=parts[0], region=region, merged=merged, dense=tuple(dense), seam=seam)
+        return Wiring(seq=parts[0], region=region, merged=merged, dense=tuple(dense), seam=seam, landmarks=landmarks)
+
+    def _landmark_tower(self, tensor: Any, source: Any, first: DenseLayer) -> tuple[LandmarkTower, DenseLayer]:
+        """Return the tower of landmarks, and the first dense layer without its rows (the last ones)."""
+        layer: Any = self._producer.get(id(tensor))
+        _need(isinstance(layer, self._layers.Dense) and _activation_name(layer) == "relu")
+        flat: Any = self._before_dropout(_single(layer.input))
+        _need(isinstance(flat, self._layers.Flatten) and _single(flat.input) is source)
+        bias = _bias(layer)
+        tower = LandmarkTower(_kernel(layer).reshape(*source.shape[1:], -1), bias, first.kernel[-len(bias) :])
+        return tower, first._replace(kernel=np.ascontiguousarray(first.kernel[: -len(bias)]))
 
     def _before_dropout(self, tensor: Any) -> Any:
         layer = self._producer.get(id(tensor))
@@ -152,6 +169,9 @@ class _Reader:
         features = []
         for one in flat:
             layer = self._before_dropout(one)
+            if isinstance(layer, self._layers.Dense):
+                features.append(_single(layer.output))
+                continue
             _need(isinstance(layer, self._layers.Flatten))
             features.append(_single(layer.input))
         return features, chain[::-1]
