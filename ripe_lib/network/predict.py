@@ -31,7 +31,7 @@ INTERVALS_PER_CHUNK = 8192
 INPUT_NAMES = ("seq", "region", "landmarks")
 
 Probabilities = NDArray[np.float32]
-Distances = NDArray[np.float64]
+Distances = NDArray[np.floating]
 
 
 def predict(model: Model, windows: Any, *, batch_size: int = DEFAULT_BATCH_SIZE) -> Probabilities:

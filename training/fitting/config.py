@@ -49,6 +49,9 @@ class FitConfig:
         Epochs without a better one before stopping; 0 = never stop early.
     strategy : str
         ``"mirrored"`` for all GPUs of this host, ``"multi_worker"`` for several hosts (``TF_CONFIG``).
+    start : str
+        A model's name or directory, or the weights file of a run, whose weights the network starts from: all layers of
+        equal shape, and the outputs of tasks that both have. Default: from random weights.
     deterministic : bool
         Use TensorFlow's deterministic kernels, which resuming with equal weights needs.
     """
@@ -74,6 +77,7 @@ class FitConfig:
     distill: DistillOptions = field(default_factory=DistillOptions)
     views: tuple[str, ...] = ("plain",)
     strategy: str = "none"
+    start: str = ""
     deterministic: bool = True
     tensorboard: bool = False
 

@@ -54,16 +54,25 @@ def teacher_files(options: DistillOptions) -> list[Path]:
     MissingFileError, UnknownNameError
         If a file is not there, or there is no such model.
     """
-    files = []
-    for name in options.teachers:
-        if name.endswith(".h5"):
-            files.append(Path(os.path.expandvars(name)).expanduser())
-        else:
-            directory = find_model_directory(name)
-            files.append(directory / model_arguments(directory)["weights"])
-        if not files[-1].is_file():
-            raise MissingFileError(f"distill: teacher {name}: no such weights file. Train it first.")
-    return files
+    return [weights_file_of(name, "distill: teacher") for name in options.teachers]
+
+
+def weights_file_of(name: str, what: str) -> Path:
+    """Return the weights file a name, a model directory or a path stands for.
+
+    Raises
+    ------
+    MissingFileError, UnknownNameError
+        If it is not there; ``what`` says what was looked for.
+    """
+    if name.endswith(".h5"):
+        path = Path(os.path.expandvars(name)).expanduser()
+    else:
+        directory = find_model_directory(name)
+        path = directory / model_arguments(directory)["weights"]
+    if not path.is_file():
+        raise MissingFileError(f"{what} {name}: no such weights file. Train it first.")
+    return path
 
 
 def check_teachers(options: DistillOptions, spec: ModelSpec) -> None:

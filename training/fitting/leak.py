@@ -69,10 +69,10 @@ def source_leak(
         raise InputError(f"{dataset.path}: every source has every task of {model.name}; nothing to measure.")
     records = []
     for source, rows in rows_of.items():
-        seq, *context = *dataset.centred_codes(rows), dataset.landmarks(rows)
-        plain = predict_codes(model, seq, *context)
+        (seq, region), landmarks = dataset.centred_codes(rows), dataset.landmarks(rows)
+        plain = predict_codes(model, seq, region, landmarks)
         for change in CHANGES:
-            scores = predict_codes(model, changed_codes(seq, change, rng), *context)
+            scores = predict_codes(model, changed_codes(seq, change, rng), region, landmarks)
             for task in lacking[source]:
                 before, after = plain[:, task].astype(float), scores[:, task].astype(float)
                 records.append(

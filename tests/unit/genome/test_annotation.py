@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from ripe_lib.errors import InputError, MissingFileError, UnknownNameError
+from ripe_lib.genome import annotation_index
 from ripe_lib.genome.annotation import Annotation, AnnotationWarning
 from ripe_lib.genome.encoding import decode_region, decode_sequence
-from ripe_lib.genome.fasta import Genome, annotation_index
+from ripe_lib.genome.fasta import Genome
 from ripe_lib.output.cache import cached_name
 from tests.support.array_oracles import (
     gtf_line,

@@ -161,7 +161,7 @@ def test_five_thousand_bins_of_the_real_genes(shared_data, tmp_path, rng):
     bins = pd.DataFrame(
         {"chrom": "chr22slice", "start": starts, "end": starts + 50, "strand": picks["strand"].to_numpy()}
     )
-    sequence, region = maker.codes(bins)
+    sequence, region, _ = maker.codes(bins)
     contigs = read_fasta(tmp_path / "chr22slice.fa")
     transcripts = read_transcripts(gtf_file)
     tracks = {strand: slow_region_track(transcripts, "chr22slice", strand) for strand in "+-"}
@@ -250,7 +250,7 @@ def test_every_way_in_gives_the_same_arrays(contigs, fasta, gtf, tmp_path, rng):
         np.testing.assert_array_equal(made.region, want.region)
         pd.testing.assert_frame_equal(made.intervals, want.intervals)
     maker = WindowMaker(SPEC, fasta, gtf)
-    sequence, region = maker.codes(maker.prepare(bed))
+    sequence, region, _ = maker.codes(maker.prepare(bed))
     np.testing.assert_array_equal(one_hot(sequence), want.seq)
     np.testing.assert_array_equal(one_hot(region), want.region)
     renamed = intervals.assign(chrom=intervals["chrom"].map({"chr1": "1", "MT": "chrM"}))
@@ -331,7 +331,8 @@ def test_windows_behave(fasta, gtf):
     np.testing.assert_array_equal(part.seq, made.seq[2:4])
     assert made[-1].seq.shape == (1, 150, 4)
     assert made[np.array([5, 1])].intervals["start"].tolist() == [250, 50]
-    seq, region, intervals = made
+    seq, region, landmarks, intervals = made
+    assert landmarks is None
     assert seq is made.seq
     assert region is made.region
     assert intervals is made.intervals

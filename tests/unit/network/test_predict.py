@@ -89,7 +89,7 @@ def test_no_windows(tiny_model):
         (
             {"seq": np.zeros((2, 150, 4)), "region": np.zeros((3, 250, 4))},
             ShapeMismatchError,
-            r"got \(2, 150, 4\) and \(3, 250, 4\)",
+            r"got seq \(2, 150, 4\), region \(3, 250, 4\)",
         ),
         ({"seq": [["A"]]}, InputError, "expected an array of numbers"),
         ({"region": np.zeros((2, 250, 4))}, InputError, "expected an array 'seq', got none"),
