@@ -159,7 +159,7 @@ def best_of_rnas(
     for number in rng.integers(len(runs), size=n).tolist():
         run = runs[number]
         bases, regions = source.codes(run.contig, 0, source.contigs[run.contig], False)
-        made = SequenceSource(replace(bases, rng), regions, run.contig)
+        made = SequenceSource(replace(bases, rng), regions, run.contig, source.landmarks)
         firsts.append(len(found))
         found += stretches(made, run, scanner)
     best = np.stack([scores.max(axis=0) for scores in scanner.scores(found)])
@@ -172,7 +172,7 @@ def scores_of_bins(
     """Return at least ``n`` scores of the input's bins with other bases, about half a window apart, (n, T).
 
     Every bin has the same chance. Pieces of up to :data:`NULL_RUN` letters have their bases replaced together with the
-    flanks; unknown bases at the ends of RNAs and all region types stay.
+    flanks; unknown bases at the ends of RNAs, region types and landmarks stay.
     """
     hop = max(1, scanner.lengths[0] // 2 // scanner.step)
     sparse = scanner.at_step(scanner.step * hop)
@@ -187,7 +187,8 @@ def scores_of_bins(
             skipped = phase * scanner.step
             seq = replace(stretch.seq, rng)
             first, region_first = stretch.seq_first + skipped, stretch.region_first + skipped
-            found.append(Stretch(seq, stretch.region, first, region_first, kept))
+            landmarks = None if stretch.landmarks is None else stretch.landmarks[phase::hop][:kept]
+            found.append(Stretch(seq, stretch.region, first, region_first, kept, landmarks))
             total += kept
         if total >= n:
             break

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,14 @@ class SequenceSource:
 
     kind = "rna"
 
-    def __init__(self, seq_codes: Codes, region_codes: Codes | None = None, name: str = "sequence") -> None:
-        self._seq, self._region, self._name = seq_codes, region_codes, name
+    def __init__(
+        self,
+        seq_codes: Codes,
+        region_codes: Codes | None = None,
+        name: str = "sequence",
+        landmarks: Callable[..., NDArray[np.float64] | None] | None = None,
+    ) -> None:
+        self._seq, self._region, self._name, self._landmarks = seq_codes, region_codes, name, landmarks
         self.contigs = {name: len(seq_codes)}
 
     def runs(self, step: int) -> list[Run]:
@@ -35,8 +41,9 @@ class SequenceSource:
         region = None if self._region is None else place(self._region, length, -start)
         return place(self._seq, length, -start), region
 
-    def landmarks(self, contig: str, positions: NDArray[np.int64], minus: bool) -> None:
-        """Return nothing: nothing is known of a bare sequence."""
+    def landmarks(self, contig: str, positions: NDArray[np.int64], minus: bool) -> NDArray[np.float64] | None:
+        """Return those of the source the sequence stands for; nothing is known of a bare one."""
+        return None if self._landmarks is None else self._landmarks(contig, positions, minus)
 
     def fingerprint(self) -> tuple[Any, list[Path]]:
         """Return the codes themselves."""

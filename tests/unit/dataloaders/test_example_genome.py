@@ -87,7 +87,7 @@ def test_constructs_sit_in_their_windows_as_published(name):
     rows = [line.split("\t") for line in (FOLDER / "constructs.bed").read_text().splitlines()]
     row = next(row for row in rows if row[3] == name)
     maker = WindowMaker(ModelSpec(name="any", tasks=("a",)), FOLDER / "genome.fa")
-    codes, _ = maker.codes([(row[0], int(row[1]), int(row[2]), row[3], 0, "+")])
+    codes, *_ = maker.codes([(row[0], int(row[1]), int(row[2]), row[3], 0, "+")])
     text = decode_sequence(codes[0])
     sequence = CONSTRUCTS[name].upper()
     assert text == (sequence.rjust(150, "N") if name.startswith("ELAVL1") else sequence.center(150, "N"))

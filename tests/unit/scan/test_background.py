@@ -1,10 +1,13 @@
 """What a background is made of, and what its rate means."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import UNKNOWN
+from ripe_lib.network.spec import ModelSpec
 from ripe_lib.scan import background as module
 from ripe_lib.scan.background import Background, Group, background_of, groups_of, scores_of_bins
 from ripe_lib.scan.engine import Scanner
@@ -31,11 +34,15 @@ class Rnas:
         bases, regions = self.records[contig]
         return place(bases, length, -start), None if regions is None else place(regions, length, -start)
 
+    def landmarks(self, contig, positions, minus):
+        return None
+
 
 class Recorder:
     """A scanner that keeps what it is asked and answers the number of known bases in each window's stretch."""
 
     lengths = (150, 250)
+    model = SimpleNamespace(spec=ModelSpec(name="any", tasks=("a",)))
 
     def __init__(self, step=1, asked=None):
         self.step, self.asked = step, [] if asked is None else asked
