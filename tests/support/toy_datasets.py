@@ -26,7 +26,9 @@ def random_codes(rng, n, width):
     return rng.integers(0, 4, (n, width), dtype=np.uint8)
 
 
-def write_toy_dataset(path, rng, *, n=1200, margin=10, labels=None, tasks=tuple(MOTIFS), sources=("toy",), **options):
+def write_toy_dataset(
+    path, rng, *, n=1200, margin=10, labels=None, tasks=tuple(MOTIFS), sources=("toy",), landmarks=None, **options
+):
     """Write n random sites; a third of them carry each task's motif near the centre, and that is their label."""
     shape = {"sequence_length": 150, "region_length": 250, "margin": margin} | options
     seq = random_codes(rng, n, shape["sequence_length"] + 2 * margin)
@@ -49,6 +51,7 @@ def write_toy_dataset(path, rng, *, n=1200, margin=10, labels=None, tasks=tuple(
         split=rng.choice([0, 1, 2], n, p=[0.7, 0.2, 0.1]).astype(np.uint8),
         source=source,
         cluster=np.arange(n),
+        landmarks=landmarks,
     )
     region = np.full((n, shape["region_length"] + 2 * margin), UNKNOWN, dtype=np.uint8)
     region[source == 0] = rng.integers(0, 4, (int((source == 0).sum()), 1), dtype=np.uint8)

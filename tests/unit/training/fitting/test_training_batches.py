@@ -33,7 +33,7 @@ def batches(dataset, **options):
 def collect(maker, epoch):
     parts = list(maker.epoch(epoch))
     assert len(parts) == len(maker)
-    return [np.concatenate(p) for p in zip(*parts, strict=True)]
+    return [np.concatenate([getattr(part, name) for part in parts]) for name in ("seq", "region", "labels")]
 
 
 def test_plain_batches_are_the_shuffled_centred_rows(dataset):
@@ -64,6 +64,38 @@ def test_jitter_is_a_shift_of_both_tracks_within_the_margin(dataset):
         shifts.append(first - 30)
     assert min(shifts) < -24
     assert max(shifts) > 24
+
+
+def with_landmarks(tmp_path, rng):
+    distances = rng.integers(-5000, 5000, (300, 8)).astype(np.float32)
+    distances[:, 3] = np.nan
+    return Dataset(write_toy_dataset(tmp_path / "l.h5", rng, n=300, margin=30, landmarks=distances)), distances
+
+
+def test_landmarks_come_nearer_as_the_window_moves_downstream(tmp_path, rng):
+    dataset, distances = with_landmarks(tmp_path, rng)
+    maker = batches(dataset, jitter=20, site_jitter=10)
+    moved = 0
+    for batch in maker.epoch(2):
+        for seq, landmarks, row in zip(batch.seq, batch.landmarks, batch.labels[:, 0], strict=True):
+            (first,) = [f for f in range(61) if (dataset.seq_codes([row])[0, f : f + 150] == seq).all()]
+            np.testing.assert_array_equal(landmarks, distances[row] - (first - 30))
+            moved += first != 30
+    assert moved > 100
+    np.testing.assert_array_equal(dataset.landmarks(slice(None)), distances)  # the data set's own stay
+
+
+def test_without_a_gtf_region_types_and_landmarks_go_together(tmp_path, rng):
+    dataset, _ = with_landmarks(tmp_path, rng)
+    parts = list(batches(dataset, region_dropout=0.4).epoch(1))
+    landmarks, region = (np.concatenate([getattr(p, name) for p in parts]) for name in ("landmarks", "region"))
+    gone = np.isnan(landmarks).all(axis=1)
+    assert 0.3 < gone.mean() < 0.5
+    np.testing.assert_array_equal(gone, (region == UNKNOWN).all(axis=1))
+    parts = list(batches(dataset, landmark_dropout=0.4).epoch(1))
+    landmarks, region = (np.concatenate([getattr(p, name) for p in parts]) for name in ("landmarks", "region"))
+    assert 0.3 < np.isnan(landmarks).all(axis=1).mean() < 0.5
+    assert (region != UNKNOWN).all()
 
 
 def test_site_jitter_moves_rows_with_flanks_only_and_before_masking(tmp_path, rng):
@@ -125,24 +157,6 @@ def test_filled_flanks_keep_the_known_bases_and_the_composition(rng):
     assert set(np.unique(filled[0])) == {0, 3}
     assert (filled[0] == 0).mean() == pytest.approx((seq[0, 400:600] == 0).mean(), abs=0.05)
     np.testing.assert_array_equal(filled[1:], seq[1:])  # not chosen; nothing known
-
-
-def test_borrowed_regions_leave_labels_of_tasks_without_regions_only(dataset):
-    """Source 1 has no region types; only task 1 is unknown to source 0."""
-    codes = np.zeros((len(dataset), 2), dtype=np.uint8)
-    codes[:, 1] = 1
-    rows = dataset.indices("train")
-    options = AugmentOptions(borrow_region=0.5)
-    maker = EpochBatches(dataset, rows, codes, 32, options, seed=3, region_tasks=np.array([True, False]))
-    _, region, labels = collect(maker, 1)
-    known = (region != UNKNOWN).any(axis=1)
-    source = dataset.source_index[augment_rng(3, 1).permutation(rows)]
-    borrowed = known & (source == 1)
-    assert 0.35 < borrowed[source == 1].mean() < 0.65
-    assert known[source == 0].all()
-    assert (labels[borrowed] == [MASKED, 1]).all()
-    assert (labels[~borrowed] == [0, 1]).all()
-    assert (codes == [0, 1]).all()  # the data set's own labels stay
 
 
 def test_spliced_windows_are_two_rows_joined_at_one_nucleotide_and_have_no_labels(dataset, rng):
