@@ -204,6 +204,8 @@ def measure(root: Path, only: str, folder: Path) -> dict[str, tuple[str, np.ndar
     fixed = {"PYTHONWARNINGS": "ignore", "TF_CPP_MIN_LOG_LEVEL": "3", "MPLBACKEND": "agg", "COLUMNS": "120"}
     environment = {**os.environ, **fixed, **{key: str(value) for key, value in own.items()}}
     found = {}
+    if unknown := set(filter(None, only.split(","))) - set(every):
+        raise SystemExit(f"--only: unknown {', '.join(sorted(unknown))}; cases: {', '.join(every)}")
     for name in only.split(",") if only else every:
         (folder / name).mkdir()
         run = [sys.executable, "-c", DRIVER]
@@ -268,7 +270,7 @@ def main() -> int:
             lines = ["expected, not there" if key in golden else "there, not expected"]
         total += len(lines)
         more = [f"{len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
-        sys.stdout.writelines(f"{key}: {line}\n" for line in lines[:SHOWN] + more)
+        sys.stdout.writelines(f"{key.rstrip(':')}: {line}\n" for line in lines[:SHOWN] + more)
     sys.stdout.write(f"{total} differences in {len(found)} parts of {len(chosen)} cases\n")
     return int(total > 0)
 
