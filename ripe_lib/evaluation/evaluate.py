@@ -46,7 +46,7 @@ class Options:
     Attributes
     ----------
     n_bootstrap : int
-        Draws of the stratified bootstrap.
+        Draws of the stratified bootstrap; the windows of a locus are drawn together.
     confidence : float
         Coverage of the intervals.
     prevalence : float
@@ -82,6 +82,8 @@ class Evaluation:
         Bases of the windows, RNA sense.
     intervals : DataFrame
         Sites, one row per window.
+    cluster : (N,) int64
+        Locus of every window.
     label_tasks : list of str
         The data set's name of each column (differs from ``tasks`` when a model is tested on another experiment).
     bound_elsewhere : (N, T) bool
@@ -99,6 +101,7 @@ class Evaluation:
     bound_elsewhere: np.ndarray
     seq_codes: Codes
     intervals: pd.DataFrame
+    cluster: np.ndarray
     options: Options = field(default_factory=Options)
 
     def labels_with(self, negatives: str) -> np.ndarray:
@@ -116,6 +119,7 @@ class Evaluation:
             rng=np.random.default_rng([options.seed, NEGATIVES.index(negatives)]),
             confidence=options.confidence,
             prevalence=options.prevalence,
+            groups=self.cluster,
         )
         if self.label_tasks != self.tasks:
             table.insert(1, "label_task", self.label_tasks)
@@ -265,6 +269,8 @@ def score_dataset(
     split: str = "test",
     tasks: TaskChoice = None,
     region: str = "data",
+    sources: Sequence[str] | None = None,
+    bound_only: bool = False,
     options: Options | None = None,
     batch_size: int = 1024,
     progress: Callable[[Any], Any] = iter,
@@ -282,6 +288,11 @@ def score_dataset(
         task`` tests an output on another experiment (a model of one protocol on another's sites).
     region : str
         ``"data"``, or ``"none"``: region types and landmarks are withheld, as for callers without an annotation.
+    sources : sequence of str, optional
+        Only rows of these sources.
+    bound_only : bool
+        Only rows that some task looked at has as a site: negatives are then the sites of the others, as in the paper's
+        tiers.
     options : Options, optional
         Kept in the result.
     batch_size : int
@@ -299,6 +310,7 @@ def score_dataset(
         raise unknown_name("region choice", region, REGION_CHOICES)
     pairs = _match_tasks(model, data, tasks)
     rows = np.arange(len(data)) if split == "all" else data.indices(split)
+    rows = _chosen_rows(data, rows, [data.task_index(name) for _, name in pairs], sources, bound_only)
     columns = [model.spec.task_index(output) for output, _ in pairs]
     scores = np.empty((len(rows), len(pairs)), dtype=np.float32)
     blocks = [slice(first, min(first + _BLOCK, len(rows))) for first in range(0, len(rows), _BLOCK)]
@@ -310,6 +322,21 @@ def score_dataset(
     evaluation = evaluation_of(data, rows, dict(pairs), scores, options)
     region = region if model.spec.has_region else "none"
     return replace(evaluation, model=model.name, split=split, region=region)
+
+
+def _chosen_rows(
+    data: Dataset, rows: np.ndarray, columns: list[int], sources: Sequence[str] | None, bound_only: bool
+) -> np.ndarray:
+    for name in sources or ():
+        if name not in data.sources:
+            raise unknown_name("source", name, data.sources, f"The data set is {data.path}.")
+    if sources is not None:
+        rows = rows[np.isin(data.source[rows], list(sources))]
+    if bound_only:
+        rows = rows[(data.labels[rows][:, columns] == 1).any(axis=1)]
+    if not len(rows):
+        raise InputError(f"{data.path}: expected rows to measure on, got none. Choose other sources or tasks.")
+    return rows
 
 
 def evaluation_of(
@@ -346,6 +373,7 @@ def evaluation_of(
         bound_elsewhere=_bound_elsewhere(data, rows, list(tasks.values())),
         seq_codes=data.centred_codes(rows)[0],
         intervals=data.intervals.iloc[rows].reset_index(drop=True),
+        cluster=data.cluster[rows],
         options=options or Options(),
     )
 

@@ -163,14 +163,22 @@ def _point_estimates(labels: np.ndarray, scores: np.ndarray) -> tuple[float, flo
     return float(area[0]), float(ap[0])
 
 
-def _resampled_counts(n: int, n_draws: int, generator: np.random.Generator) -> np.ndarray:
-    """(n_draws, n): how often each of n rows is drawn when n are drawn with replacement."""
+def _resampled_counts(groups: np.ndarray, n_draws: int, generator: np.random.Generator) -> np.ndarray:
+    """(n_draws, N): how often each row is drawn when whole groups (N,) are drawn with replacement, as many as are."""
+    _, group = np.unique(groups, return_inverse=True)
+    n = int(group.max()) + 1
     drawn = generator.integers(0, n, size=(n_draws, n)) + n * np.arange(n_draws)[:, None]
-    return np.bincount(drawn.ravel(), minlength=n * n_draws).reshape(n_draws, n).astype(np.float64)
+    counts = np.bincount(drawn.ravel(), minlength=n * n_draws).reshape(n_draws, n).astype(np.float64)
+    return counts[:, group.ravel()]
 
 
 def bootstrap(
-    labels: np.ndarray, scores: Sequence[np.ndarray], *, n_bootstrap: int, rng: np.random.Generator
+    labels: np.ndarray,
+    scores: Sequence[np.ndarray],
+    *,
+    n_bootstrap: int,
+    rng: np.random.Generator,
+    groups: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Resample one task's windows, positives and negatives apart, the same draw for every score given.
 
@@ -183,6 +191,8 @@ def bootstrap(
     n_bootstrap : int
         Number of draws, R.
     rng : Generator
+    groups : (N,) int, optional
+        Loci: windows of one are drawn together, because they are no independent evidence. Default: each its own.
 
     Returns
     -------
@@ -197,6 +207,7 @@ def bootstrap(
         empty = np.full((n_bootstrap, n_models), np.nan)
         return empty, empty.copy()
     ranked = [_Ranked(np.asarray(s, dtype=np.float64)[known]) for s in scores]
+    group = np.arange(len(labels))[known] if groups is None else np.asarray(groups)[known]
     at_pos, at_neg = np.flatnonzero(label == 1), np.flatnonzero(label == 0)
     rng_pos, rng_neg = rng.spawn(2)
     step = max(1, _BOOTSTRAP_CELLS // len(label))
@@ -204,8 +215,8 @@ def bootstrap(
     for first in range(0, n_bootstrap, step):
         n_draws = min(step, n_bootstrap - first)
         pos, neg = np.zeros((n_draws, len(label))), np.zeros((n_draws, len(label)))
-        pos[:, at_pos] = _resampled_counts(len(at_pos), n_draws, rng_pos)
-        neg[:, at_neg] = _resampled_counts(len(at_neg), n_draws, rng_neg)
+        pos[:, at_pos] = _resampled_counts(group[at_pos], n_draws, rng_pos)
+        neg[:, at_neg] = _resampled_counts(group[at_neg], n_draws, rng_neg)
         results = [r.auroc_and_ap(pos, neg) for r in ranked]
         areas.append(np.stack([a for a, _ in results], axis=1))
         aps.append(np.stack([p for _, p in results], axis=1))
@@ -275,8 +286,12 @@ def task_metrics_and_draws(
     rng: np.random.Generator | None = None,
     confidence: float = 0.95,
     prevalence: float | None = None,
+    groups: np.ndarray | None = None,
 ) -> tuple[pd.DataFrame, Draws]:
-    """Do what :func:`task_metrics` does and return the bootstrap draws as well (for means over tasks)."""
+    """Do what :func:`task_metrics` does and return the bootstrap draws as well (for means over tasks).
+
+    Parameters as there; ``groups`` (N,) as in :func:`bootstrap`.
+    """
     labels, scores = check_labels_and_scores(labels, scores)
     names = list(tasks) if tasks is not None else [f"task_{i}" for i in range(labels.shape[1])]
     if len(names) != labels.shape[1]:
@@ -295,7 +310,8 @@ def task_metrics_and_draws(
         row["reason"] = _undefined_reason(label)
         row["auroc"], row["ap"] = _point_estimates(label[:, None], score[:, None])
         if generator is not None and not row["reason"]:
-            area, ap = bootstrap(label, [score], n_bootstrap=n_bootstrap, rng=generator)
+            group = None if groups is None else groups[known]
+            area, ap = bootstrap(label, [score], n_bootstrap=n_bootstrap, rng=generator, groups=group)
             draws.auroc[:, column], draws.ap[:, column] = area[:, 0], ap[:, 0]
             row["auroc_low"], row["auroc_high"] = interval(area[:, 0], confidence)
             row["ap_low"], row["ap_high"] = interval(ap[:, 0], confidence)

@@ -58,10 +58,13 @@ Scale and offset of each output were fitted on the validation split (Platt) for 
 {% endif %}
 ## Accuracy on the untouched test split
 
-Each experiment's positives against its own negatives. Mean AUROC {{ number(mean.auroc) }} \
+{{ "Bins of these proteins, each one's against the others'" if bound_only else
+"Each experiment's positives against its own negatives" }}{{ " (windows of " ~ sources | join(", ") ~ ")" if sources }}.
+Mean AUROC {{ number(mean.auroc) }} \
 ({{ number(mean.auroc_low) }} to {{ number(mean.auroc_high) }}), mean average precision {{ number(mean.ap) }} \
 ({{ number(mean.ap_low) }} to {{ number(mean.ap_high) }}); intervals: {{ "%.0f" | format(100 * confidence) }} % of \
-{{ n_bootstrap }} bootstrap draws. Calibration error (ECE) at a prevalence of {{ "%.2f" | format(prevalence) }}.\
+{{ n_bootstrap }} bootstrap draws of loci. Calibration error (ECE) at a prevalence of
+{{ "%.2f" | format(prevalence) }}.\
 {% if no_region %} Without annotation (sequence alone): mean AUROC {{ number(no_region.auroc) }}, mean AP \
 {{ number(no_region.ap) }}.{% endif %}
 

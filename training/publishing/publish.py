@@ -43,6 +43,8 @@ def publish(
     name: str | None = None,
     tasks: Sequence[str] | None = None,
     calibrate: bool = False,
+    sources: Sequence[str] | None = None,
+    bound_only: bool = False,
     options: Options | None = None,
     overwrite: bool = False,
     note: Note = lambda _: None,
@@ -64,6 +66,8 @@ def publish(
         Outputs to keep, in this order: several tiers can come from one network that was trained on all of them.
     calibrate : bool
         Fit scale and offset of every output on the validation split and fold them into the output layer.
+    sources, bound_only
+        Which rows calibration and measurement are made on: see :func:`ripe_lib.evaluation.evaluate.score_dataset`.
     options : Options, optional
         Bootstrap draws, confidence, prevalence, seed of the measurement.
     overwrite : bool
@@ -95,9 +99,9 @@ def publish(
     model = _model(spec, arrays)
     calibration = ""
     if calibrate:
-        model, calibration = calibrated(model, dataset, options, note)
-    note(f"{spec.name}: measuring on {int((dataset.split == 2).sum())} test sites")
-    evaluation = score_dataset(model, dataset, split="test", options=options)
+        model, calibration = calibrated(model, dataset, options, note, sources=sources, bound_only=bound_only)
+    evaluation = score_dataset(model, dataset, split="test", options=options, sources=sources, bound_only=bound_only)
+    note(f"{spec.name}: measured on {len(evaluation.labels)} test sites")
     # Rounded as in metrics.tsv, so that the card and the catalogue show the same third decimal as the file.
     table = evaluation.table().round(6)
     rows = task_entries(spec, dataset, table)
@@ -114,6 +118,8 @@ def publish(
             table,
             trained=trained,
             calibration=calibration if calibrate else None,
+            sources=sources,
+            bound_only=bound_only,
         )
         (temporary / "model_card.md").write_text(card, encoding="utf-8")
         _describe(temporary, spec, rows)
@@ -154,11 +160,16 @@ def _model(spec: ModelSpec, arrays: dict[str, list[np.ndarray]]) -> Model:
     return Model(spec=spec, keras_model=network)
 
 
-def calibrated(model: Model, dataset: Dataset, options: Options, note: Note = lambda _: None) -> tuple[Model, str]:
-    """Return the model with calibrated outputs (scale and offset fitted on the validation split), and a remark."""
+def calibrated(
+    model: Model, dataset: Dataset, options: Options, note: Note = lambda _: None, **rows: Any
+) -> tuple[Model, str]:
+    """Return the model with calibrated outputs (scale and offset fitted on the validation split), and a remark.
+
+    ``rows``: ``sources`` and ``bound_only`` of :func:`ripe_lib.evaluation.evaluate.score_dataset`.
+    """
     from training.fitting.calibration import logit
 
-    evaluation = score_dataset(model, dataset, split="valid", options=options)
+    evaluation = score_dataset(model, dataset, split="valid", options=options, **rows)
     fitted = fit_platt(evaluation.labels, logit(evaluation.scores), prevalence=options.prevalence)
     left = [f"{task} ({why})" for task, why in zip(evaluation.tasks, fitted.reason, strict=True) if why]
     remark = f"Not calibrated: {'; '.join(left)}." if left else ""
@@ -205,7 +216,7 @@ def model_entry(spec: ModelSpec, rows: tuple[TaskEntry, ...], *, sha256: str) ->
     return ModelEntry(
         model=spec.name,
         origin="shipped",
-        tier=before.tier if before else "",
+        tier=_tier(spec.name, before),
         protocol=_common(row.protocol for row in rows),
         cell_line=_common(row.cell_line for row in rows),
         n_tasks=len(rows),
@@ -216,6 +227,14 @@ def model_entry(spec: ModelSpec, rows: tuple[TaskEntry, ...], *, sha256: str) ->
         sha256=sha256,
         **means,
     )
+
+
+def _tier(name: str, before: ModelEntry | None) -> str:
+    """Return the tier a model had, or the part of its name that says so."""
+    if before is not None:
+        return before.tier
+    parts = name.removeprefix("DeepRiPe/").removesuffix("_paper").split("_")
+    return parts[-1] if parts[0] in ("parclip", "eclip") else ""
 
 
 def _common(values: Any) -> str:
@@ -232,6 +251,8 @@ def card_text(
     *,
     trained: Sequence[str],
     calibration: str | None,
+    sources: Sequence[str] | None,
+    bound_only: bool,
 ) -> str:
     """Return the model card of a run."""
     config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
@@ -242,7 +263,15 @@ def card_text(
     best = history.iloc[best_epoch(history.to_dict("records"), best_by) - 1]
     no_region = None
     if model.spec.has_region:
-        withheld = score_dataset(model, dataset, split="test", region="none", options=evaluation.options)
+        withheld = score_dataset(
+            model,
+            dataset,
+            split="test",
+            region="none",
+            options=evaluation.options,
+            sources=sources,
+            bound_only=bound_only,
+        )
         no_region = withheld.summary()
     manifest = dataset.manifest
     split = manifest.get("options", {}).get("split", {})
@@ -270,6 +299,8 @@ def card_text(
         n_bootstrap=evaluation.options.n_bootstrap,
         mean=evaluation.summary(),
         no_region=no_region,
+        sources=sources,
+        bound_only=bound_only,
         rows=table.to_dict("records"),
     )
 

@@ -62,9 +62,16 @@ def background_deltas(model: Model, dataset: Dataset, n: int, rng: np.random.Gen
         if not len(known):
             raise InputError(f"{dataset.path}: expected known bases in the middle of the sites, got none.")
         seq, region = seq[known], None if region is None else region[known]
+        landmarks = dataset.landmarks(chosen)[place][known] - (shift[known] - dataset.margin)[:, None]
         alt = (seq[:, middle] + rng.integers(1, 4, len(seq), dtype=np.uint8)) % 4
         scores = substitution_scores(
-            model, seq, region, np.arange(len(seq)), np.full(len(seq), middle), alt.astype(np.uint8)
+            model,
+            seq,
+            region,
+            np.arange(len(seq)),
+            np.full(len(seq), middle),
+            alt.astype(np.uint8),
+            landmarks=landmarks.astype(np.float64),
         )
         found[done : done + len(seq)] = np.abs(scores.alternative - scores.reference)
         done += len(seq)

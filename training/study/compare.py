@@ -60,7 +60,8 @@ def paired_differences(
         row = {"task": task, "n": ours["n"], "n_pos": ours["n_pos"]}
         label = label_tables[:, first.tasks.index(task)]
         scores = [arm.scores[:, arm.tasks.index(task)] for arm in (first, second)]
-        draws = dict(zip(MEASURES, bootstrap(label, scores, n_bootstrap=n_bootstrap, rng=generator), strict=True))
+        drawn = bootstrap(label, scores, n_bootstrap=n_bootstrap, rng=generator, groups=first.cluster)
+        draws = dict(zip(MEASURES, drawn, strict=True))
         for measure in MEASURES:
             row[f"{measure}_first"], row[f"{measure}_second"] = ours[measure], theirs[measure]
             row[f"{measure}_difference"] = ours[measure] - theirs[measure]
