@@ -18,7 +18,7 @@ from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.network.weights import sha256_of
 from training.config import plain
 from training.fitting.config import FitConfig, Note, spec_of
-from training.fitting.distill import check_teachers, teacher_files
+from training.fitting.distill import check_teachers, teacher_files, weights_file_of
 from training.fitting.rows import training_data
 from training.fitting.runs import is_chief, open_run
 
@@ -61,6 +61,8 @@ def fit(
     check_teachers(config.distill, spec)
     if is_chief():
         teachers = [sha256_of(path) for path in teacher_files(config.distill)]
+        if config.start:
+            teachers.append(sha256_of(weights_file_of(config.start, "fit: start")))
         open_run(config.run, plain(config), dataset, teachers)
     if (config.run / "weights.h5").is_file():
         note(f"{config.run}: finished already")

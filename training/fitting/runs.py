@@ -88,10 +88,10 @@ def open_run(run: Path, config: dict[str, Any], dataset: Dataset, teachers: Sequ
     ----------
     run : Path
     config : dict
-        Plain values; ``data`` and ``run`` (places, not content) may differ when a run is resumed.
+        Plain values; ``data``, ``run`` and ``start`` (places, not content) may differ when a run is resumed.
     dataset : Dataset
     teachers : sequence of str
-        sha256 of the teachers' weights.
+        sha256 of the weights the run learns from: its teachers', and those it starts from.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def open_run(run: Path, config: dict[str, Any], dataset: Dataset, teachers: Sequ
     if path.is_file():
         before = yaml.safe_load(path.read_text(encoding="utf-8"))
         for key in sorted(set(before) | set(config)):
-            if key not in {"data", "run"} and before.get(key) != config.get(key):
+            if key not in {"data", "run", "start"} and before.get(key) != config.get(key):
                 raise InputError(
                     f"{run}: holds a run with another config ({key}: {before.get(key)!r}, now {config.get(key)!r}). "
                     "Choose another run directory or remove this one."
@@ -120,7 +120,9 @@ def open_run(run: Path, config: dict[str, Any], dataset: Dataset, teachers: Sequ
                 f"{run}: was started on another data set than {dataset.path}. Choose another run directory."
             )
         if record.get("teachers", []) != list(teachers):
-            raise InputError(f"{run}: was started with other weights of its teachers. Choose another run directory.")
+            raise InputError(
+                f"{run}: was started with other weights of its teachers, or to start from. Choose another run directory."
+            )
         return True
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise InputError(f"{run}: expected a new or empty folder or an earlier run, got something else.")
