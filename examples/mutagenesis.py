@@ -58,7 +58,7 @@ class Experiment:
 
 QKI = Experiment(
     name="QKI_NUMB",
-    model="DeepRiPe/parclip_low",
+    model="DeepRiPe/clip31",
     task="QKI_PARCLIP",
     constructs={
         "wild type": "GAATTAACTCCATTGATGTTGTCTGCTCCCGTTGTAGCTAAT",
@@ -70,7 +70,7 @@ QKI = Experiment(
 )
 ELAVL1 = Experiment(
     name="ELAVL1_ERBB2",
-    model="DeepRiPe/parclip_high",
+    model="DeepRiPe/clip31",
     task="ELAVL1_PARCLIP",
     constructs={
         "wild type": "GGGCGAAUUGGAGCUCCACCGCGGUGGCGGCCGCUCUAGAAGUGCUUUUCUGUUUAGUUUUUACUUUUUUUGUUUUGUUUUUUU"

@@ -288,10 +288,7 @@ def task_metrics_and_draws(
     prevalence: float | None = None,
     groups: np.ndarray | None = None,
 ) -> tuple[pd.DataFrame, Draws]:
-    """Do what :func:`task_metrics` does and return the bootstrap draws as well (for means over tasks).
-
-    Parameters as there; ``groups`` (N,) as in :func:`bootstrap`.
-    """
+    """As :func:`task_metrics`, and the bootstrap draws (for means over tasks); ``groups`` as in :func:`bootstrap`."""
     labels, scores = check_labels_and_scores(labels, scores)
     names = list(tasks) if tasks is not None else [f"task_{i}" for i in range(labels.shape[1])]
     if len(names) != labels.shape[1]:

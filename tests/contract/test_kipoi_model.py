@@ -7,6 +7,7 @@ import pytest
 
 import ripe_lib
 from ripe_lib.errors import InputError, RipeError, ShapeMismatchError, UnknownNameError, WeightsError
+from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.kipoi.render import render_model
 from ripe_lib.network.catalogue import user_models_directory
 from ripe_lib.network.weights import arrays_of, write_weights
@@ -66,9 +67,14 @@ def test_three_doors_one_room(kipoi, model):
 
 def test_every_kind_of_input(model, inputs):
     expected = model.predict_on_batch(inputs)
-    np.testing.assert_array_equal(model.predict_on_batch([inputs["seq"], inputs["region"]]), expected)
-    without = model.predict_on_batch({"seq": inputs["seq"], "region": np.full_like(inputs["region"], 0.25)})
-    assert not np.allclose(without, expected)
+    as_list = [inputs[name] for name in ("seq", "region", "landmarks")]
+    np.testing.assert_array_equal(model.predict_on_batch(as_list), expected)
+    unknown = {"region": np.full_like(inputs["region"], 0.25), "landmarks": np.full_like(inputs["landmarks"], 1 / 16)}
+    no_landmarks = model.predict_on_batch({**inputs, "landmarks": unknown["landmarks"]})
+    assert not np.allclose(no_landmarks, expected)
+    np.testing.assert_array_equal(model.predict_on_batch(as_list[:2]), no_landmarks)
+    without = model.predict_on_batch({"seq": inputs["seq"], **unknown})
+    assert not np.allclose(without, no_landmarks)
     np.testing.assert_array_equal(model.predict_on_batch(inputs["seq"]), without)
     np.testing.assert_array_equal(model.predict_on_batch({"seq": inputs["seq"]}), without)
     np.testing.assert_array_equal(model.predict_on_batch([inputs["seq"]]), without)
@@ -122,7 +128,7 @@ def test_two_models_in_one_process_stay_apart(kipoi, model, tmp_path):
         np.testing.assert_allclose(found, ripe_lib.predict(toy, windows), rtol=0, atol=1e-6)
     np.testing.assert_array_equal(model.pipeline.predict(example_arguments()), before)
     assert loaded["wide"].default_dataloader.source_dir != model.default_dataloader.source_dir
-    assert [len(one.tasks) for one in (loaded["wide"], loaded["bare"], model)] == [2, 1, 5]
+    assert [len(one.tasks) for one in (loaded["wide"], loaded["bare"], model)] == [2, 1, 21]
     assert loaded["bare"].pipeline.predict_example().shape == (39, 1)
 
 
@@ -180,9 +186,10 @@ def test_gradients_equal_finite_differences(model, rng):
     point = {
         "seq": rng.random((1, 150, 4), dtype=np.float32),
         "region": rng.random((1, 250, 4), dtype=np.float32),
+        "landmarks": encode_landmarks(rng.integers(-3000, 3000, (1, 8))),
     }
     gradients = model.input_grad(point, filter_idx=3, pre_nonlinearity=True)
-    step = 5e-4
+    step = 2e-3  # the logit is about -14: smaller steps drown in float32
     for name, array in point.items():
         places = np.argsort(-np.abs(gradients[name]).ravel())[:50]
         moved = np.repeat(array, 100, axis=0).reshape(100, -1)
@@ -201,17 +208,18 @@ def test_gradients_equal_finite_differences(model, rng):
 def test_gradient_containers_and_selections(model, inputs):
     task = model.tasks[2]
     as_dict = model.input_grad(inputs, filter_idx=2)
-    assert set(as_dict) == {"seq", "region"}
+    assert set(as_dict) == {"seq", "region", "landmarks"}
     for filter_idx in (task, np.int64(2), [2], slice(2, 3)):
         np.testing.assert_allclose(model.input_grad(inputs, filter_idx=filter_idx)["seq"], as_dict["seq"], atol=1e-7)
-    as_list = model.input_grad([inputs["seq"], inputs["region"]], filter_idx=2)
-    np.testing.assert_array_equal(as_list[1], as_dict["region"])
+    names = ("seq", "region", "landmarks")
+    for found, name in zip(model.input_grad([inputs[name] for name in names], filter_idx=2), names, strict=True):
+        np.testing.assert_array_equal(found, as_dict[name])
     bare = model.input_grad(inputs["seq"], filter_idx=2)
     assert bare.shape == inputs["seq"].shape
     everything = model.input_grad(inputs)
     halves = (
         model.input_grad(inputs, filter_idx=slice(0, 2))["seq"]
-        + model.input_grad(inputs, filter_idx=slice(2, 5))["seq"]
+        + model.input_grad(inputs, filter_idx=slice(2, None))["seq"]
     )
     np.testing.assert_allclose(everything["seq"], halves, atol=1e-6)
 
@@ -234,7 +242,7 @@ def test_the_largest_output_is_the_one_whose_gradient_max_gives(model, inputs):
 
 def test_wrong_gradient_requests(model, inputs):
     for options, message in [
-        ({"filter_idx": "QKI"}, "unknown task"),
+        ({"filter_idx": "NOBODY"}, "unknown task"),
         ({"avg_func": "mean"}, "unknown avg_func"),
         ({"final_layer": False}, "layer name"),
         ({"selected_fwd_node": 1}, "one node"),

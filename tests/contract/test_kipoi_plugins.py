@@ -56,7 +56,7 @@ def test_gradient_methods(model, inputs, importance):
     ]:
         # Two batches: the plugin joins them.
         found = importance(model, loader(model), method, options, batch_size=3)["importance_scores"]
-        assert set(found) == {"seq", "region"}
+        assert set(found) == {"seq", "region", "landmarks"}
         for name, values in expected.items():
             np.testing.assert_allclose(found[name], values, atol=1e-6, err_msg=f"{method} {name}")
 
@@ -99,8 +99,8 @@ def test_mutation_is_mutating_and_predicting(model, inputs, importance):
     np.testing.assert_array_equal(own, inputs["seq"] == 1)
     mutant = inputs["seq"][3:4].copy()
     mutant[0, 60] = np.eye(4)[(mutant[0, 60].argmax() + 1) % 4]
-    region = inputs["region"][3:4]
-    delta = model.predict_on_batch([mutant, region]) - model.predict_on_batch([inputs["seq"][3:4], region])
+    context = [inputs[name][3:4] for name in ("region", "landmarks")]
+    delta = model.predict_on_batch([mutant, *context]) - model.predict_on_batch([inputs["seq"][3:4], *context])
     base = mutant[0, 60].argmax()
     # The plugin's "diff" is called with (reference, alternative).
     np.testing.assert_allclose(np.abs(scores[3, 60, base, 0]), np.abs(delta[0]), atol=1e-6)
@@ -109,7 +109,7 @@ def test_mutation_is_mutating_and_predicting(model, inputs, importance):
 def test_missing_and_unknown_tasks(model):
     from kipoi_interpret.importance_scores.base import get_importance_score
 
-    for options, message in [({}, "expected task"), ({"task": "AGO2"}, "unknown task"), ({"task": 9}, "0 to 4")]:
+    for options, message in [({}, "expected task"), ({"task": "AGO"}, "unknown task"), ({"task": 99}, "0 to 20")]:
         with pytest.raises(RipeError, match=message):
             get_importance_score("intgrad")(model, **options)
 

@@ -199,7 +199,7 @@ def test_veff_gives_the_deltas_of_ripe_on_both_strands(substitutions, tmp_path):
         base = "ACGT".index(row["variant_alt"])
         alternative[index, 75 if minus[index] else 74] = np.eye(4)[3 - base if minus[index] else base]
     reference = ripe_lib.predict(model, windows)
-    changed = ripe_lib.predict(model, {"seq": alternative, "region": windows.region})
+    changed = ripe_lib.predict(model, {**windows.inputs(), "seq": alternative})
     for score, expected in (("ref", reference), ("alt", changed), ("diff", changed - reference)):
         found = [[float(row[f"preds/{score}/{i}"]) for i in range(len(model.tasks))] for row in rows]
         np.testing.assert_allclose(found, expected, atol=1e-5, err_msg=score)

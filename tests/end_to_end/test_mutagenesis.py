@@ -73,4 +73,4 @@ def test_the_script_writes_tables_and_pictures(example, tmp_path, capsys):
         assert example.main([str(tmp_path)]) == 0
     suffixes = sorted(path.suffix for path in tmp_path.iterdir())
     assert suffixes == sorted([".png", ".svg", ".pdf", ".tsv"] * 2)
-    assert "ELAVL1_ERBB2: DeepRiPe/parclip_high, ELAVL1_PARCLIP" in capsys.readouterr().out
+    assert "ELAVL1_ERBB2: DeepRiPe/clip31, ELAVL1_PARCLIP" in capsys.readouterr().out

@@ -80,10 +80,10 @@ def test_models_predict_register_and_kipoi(installed, tmp_path):
     for name in ("parclip_high", "parclip_mid", "parclip_low", "clip31"):
         assert name in listed
     assert "missing" not in listed
-    assert "CAPRIN1_PARCLIP" in run(installed, tmp_path, "tasks", "DeepRiPe/parclip_mid").stdout
+    assert "CAPRIN1" in run(installed, tmp_path, "tasks", "DeepRiPe/parclip_mid").stdout
     files = ("data/intervals.bed", "--fasta", "data/genome.fa", "--gtf", "data/genes.gtf")
     run(installed, tmp_path, "predict", "DeepRiPe/parclip_mid", *files, "-o", "out.tsv", "--quiet")
-    assert "CAPRIN1_PARCLIP" in (tmp_path / "out.tsv").read_text().splitlines()[0]
+    assert "CAPRIN1" in (tmp_path / "out.tsv").read_text().splitlines()[0]
     assert str(installed / "kipoi_models") in run(installed, tmp_path, "register").stdout
     words = ("test", "DeepRiPe/parclip_mid", "--source", "deepripe")
     assert "All predictions match" in "".join(

@@ -120,9 +120,7 @@ def open_run(run: Path, config: dict[str, Any], dataset: Dataset, teachers: Sequ
                 f"{run}: was started on another data set than {dataset.path}. Choose another run directory."
             )
         if record.get("teachers", []) != list(teachers):
-            raise InputError(
-                f"{run}: was started with other weights of its teachers, or to start from. Choose another run directory."
-            )
+            raise InputError(f"{run}: was started with other teachers or first weights. Choose another run directory.")
         return True
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise InputError(f"{run}: expected a new or empty folder or an earlier run, got something else.")

@@ -10,7 +10,7 @@ marker                       table, and the files it comes from
 ===========================  ===================================================================================
 ``models``                   shipped models with their means: ``kipoi_models/DeepRiPe/*/metrics.tsv``
 ``tasks MODEL``              every task of one of them: ``kipoi_models/DeepRiPe/MODEL/metrics.tsv``
-``checks``                   ``docs/results/shipped_checks.csv``: region types and flanks withheld
+``checks MODEL``             ``docs/results/checks_MODEL.csv``: what each input is worth, and the k-mer baseline
 ``study NAME TABLE``         ``docs/results/study_NAME/tables/TABLE.csv``: ``arms``, ``tests``, ``protocols``,
                              ``borders`` or ``time``
 ===========================  ===================================================================================
@@ -32,7 +32,7 @@ import pandas as pd
 from ripe_lib.errors import InputError, MissingFileError, RipeError, unknown_name
 from ripe_lib.network.catalogue import catalogue
 from ripe_lib.output.atomic import atomic_file
-from training.publishing.shipped_checks import CHECKS_FILE
+from training.publishing.checks import checks_file
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKER = re.compile(r"(<!-- table: (?P<what>[^>]*?) -->\n).*?(<!-- end table -->)", re.DOTALL)
@@ -126,11 +126,11 @@ def tasks_table(model: str, root: Path = ROOT) -> pd.DataFrame:
     )
 
 
-def checks_table(root: Path = ROOT) -> pd.DataFrame:
-    """Return what was measured of the shipped network with region types or flanks withheld."""
-    path = root / CHECKS_FILE.relative_to(ROOT)
+def checks_table(model: str, root: Path = ROOT) -> pd.DataFrame:
+    """Return what was measured of a shipped model with some of its inputs withheld, and the k-mer baseline."""
+    path = checks_file(model, root / "docs" / "results")
     if not path.is_file():
-        raise MissingFileError(f"{path}: no such file. Make it with: python -m training.publishing.shipped")
+        raise MissingFileError(f"{path}: no such file. Make it with: python -m training.publishing.checks")
     return pd.read_csv(path).rename(columns={"auroc": "AUROC", "ap": "AP"})
 
 
@@ -180,13 +180,13 @@ def table_for(what: str, root: Path = ROOT) -> str:
     kind, *names = what.split()
     if kind not in KINDS:
         raise unknown_name("table", kind, KINDS)
-    wanted = {"models": 0, "tasks": 1, "checks": 0, "study": 2}[kind]
+    wanted = {"models": 0, "tasks": 1, "checks": 1, "study": 2}[kind]
     if len(names) != wanted:
         raise InputError(f"table marker {what!r}: expected {wanted} words after {kind!r}, got {len(names)}.")
     if kind == "models":
         return markdown(models_table(root))
     if kind == "checks":
-        return markdown(checks_table(root))
+        return markdown(checks_table(names[0], root))
     return markdown(tasks_table(names[0], root) if kind == "tasks" else study_table(names[0], names[1], root))
 
 

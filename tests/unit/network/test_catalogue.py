@@ -27,7 +27,11 @@ from ripe_lib.network.catalogue.entries import CATALOGUE_DIRECTORY
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import read_weights, sha256_of, write_weights
 
-SHIPPED = ["parclip_high", "parclip_mid", "parclip_low", "clip31"]
+SHIPPED = [
+    "clip31",
+    *(f"parclip_{tier}" for tier in ("high", "mid", "low")),
+    *(f"eclip_{line}_{tier}" for line in ("k562", "hepg2") for tier in ("high1", "high2", "mid1", "mid2", "low")),
+]
 
 
 @pytest.fixture
@@ -123,10 +127,22 @@ def test_shipped_tasks_are_the_experiments(shared_data):
     experiments = rows_of(shared_data / "clip31" / "experiments.tsv")
     known = {row["id"]: row for row in rows_of(shared_data / "rbp24" / "experiments.tsv") + experiments}
     assert [task.task for task in catalogue().tasks["DeepRiPe/clip31"]] == [row["id"] for row in experiments]
+    for task in catalogue().tasks["DeepRiPe/clip31"]:
+        row = known[task.task]
+        assert (task.rbp, task.protocol) == (row["protein"], row["protocol"])
+        assert task.cell_line == row.get("cell_line", "NA").replace("NA", "")
+    compendium = [rows_of(shared_data / "compendium" / f"{name}.tsv") for name in ("parclip", "eclip")]
+    peaks = {row["task"]: row for rows in compendium for row in rows}
     for name in SHIPPED:
-        for task in catalogue().tasks[f"DeepRiPe/{name}"]:
-            assert (task.rbp, task.protocol) == (known[task.task]["protein"], known[task.task]["protocol"])
-            assert task.cell_line == known[task.task].get("cell_line", "NA").replace("NA", "")
+        if name == "clip31":
+            continue
+        published = [task.task for task in catalogue().tasks[f"DeepRiPe/published/{name}"]]
+        suffix = {"k562": "_K562", "hepg2": "_HepG2"}.get(name.split("_")[1], "")
+        tasks = catalogue().tasks[f"DeepRiPe/{name}"]
+        assert [task.task for task in tasks] == [p + suffix for p in published if p + suffix in {t.task for t in tasks}]
+        for task in tasks:
+            row = peaks[task.task]
+            assert (task.rbp, task.protocol, task.cell_line) == (row["rbp"], row["protocol"], row["cell_line"])
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -180,7 +196,7 @@ def test_metric_outside_the_unit_interval_is_refused(tables):
 def test_measurements_are_written_and_averaged(tables):
     measured = pd.DataFrame(
         {
-            "task": ["QKI_PARCLIP", "PUM2_PARCLIP"],
+            "task": ["QKI", "PUM2"],
             "auroc": [0.91236, 0.8],
             "ap": [0.7, float("nan")],
             "n_pos": [900, 10],
@@ -190,8 +206,8 @@ def test_measurements_are_written_and_averaged(tables):
     update_measured("parclip_low", measured, sha256="a" * 64, folder=tables)
     got = read_catalogue(tables)
     rows = {task.task: task for task in got.tasks["DeepRiPe/parclip_low"]}
-    assert (rows["QKI_PARCLIP"].auroc, rows["QKI_PARCLIP"].n_pos) == (0.9124, 900)
-    assert rows["PUM2_PARCLIP"].ap is None
+    assert (rows["QKI"].auroc, rows["QKI"].n_pos) == (0.9124, 900)
+    assert rows["PUM2"].ap is None
     entry = got.models["DeepRiPe/parclip_low"]
     assert entry.sha256 == "a" * 64
     for column in ("auroc", "ap"):
@@ -200,7 +216,7 @@ def test_measurements_are_written_and_averaged(tables):
 
 
 def test_writing_twice_gives_the_same_bytes(tables):
-    values = {"QKI_PARCLIP": {"auroc": 0.9}}
+    values = {"QKI": {"auroc": 0.9}}
     update_measured("parclip_low", values, folder=tables)
     first = [(tables / name).read_bytes() for name in ("models.tsv", "tasks.tsv")]
     update_measured("DeepRiPe/parclip_low", values, folder=tables)

@@ -60,14 +60,13 @@ def sites_of(model, tmp_path, tasks, names, choice):
     return pd.read_csv(tmp_path / "s.tsv", sep="\t").sort_values("score", ascending=False)
 
 
-@pytest.mark.parametrize("name", ["clip31", "parclip_high"])
-def test_elavl1_site_of_erbb2_at_default_thresholds(name, tmp_path):
+@pytest.mark.parametrize(("name", "task"), [("clip31", "ELAVL1_PARCLIP_A"), ("parclip_mid", "ELAVL3")])
+def test_elavl1_site_of_erbb2_at_default_thresholds(name, task, tmp_path):
     """With nothing but defaults sites rest on the U-rich element; the mutant has none.
 
     Where the peak is says little in an RNA shorter than the window; the k-mer says what the score rests on.
     """
     model = shipped(name)
-    task = "ELAVL1_PARCLIP_A"  # the ELAVL1 PAR-CLIP set with the most sites
     wild, mutant = CONSTRUCTS["ERBB2_WT"], CONSTRUCTS["ERBB2_MUT"]
     changed = [place for place, (a, b) in enumerate(zip(wild, mutant, strict=True)) if a != b]
     found = sites_of(model, tmp_path, [task], ["ERBB2_WT", "ERBB2_MUT"], ThresholdChoice())
@@ -77,19 +76,19 @@ def test_elavl1_site_of_erbb2_at_default_thresholds(name, tmp_path):
     assert found["kmer_start"].between(changed[0] - 6, changed[-1]).all()
 
 
-@pytest.mark.parametrize("name", ["clip31", "parclip_low"])
+@pytest.mark.parametrize(("name", "task"), [("clip31", "QKI_PARCLIP"), ("parclip_low", "QKI")])
 @pytest.mark.parametrize(
     "choice",
     [ThresholdChoice(false_positive_rate=0.15), ThresholdChoice(precision=0.5, prevalence=0.5)],
     ids=["rate", "precision"],
 )
-def test_qki_site_of_numb(name, choice, tmp_path):
+def test_qki_site_of_numb(name, task, choice, tmp_path):
     """At a rate of 15 %, or at even odds, NUMB is called for its second site, as in the paper, and Mut2 is not.
 
     The default rate of 5 % is too strict for it.
     """
     names = ["NUMB_WT", "NUMB_Mut1", "NUMB_Mut2"]
-    found = sites_of(shipped(name), tmp_path, ["QKI_PARCLIP"], names, choice)
+    found = sites_of(shipped(name), tmp_path, [task], names, choice)
     assert found["chrom"].iloc[0] == "NUMB_WT"
     assert "NUMB_Mut2" not in set(found["chrom"])
     assert found["kmer_start"].iloc[0] == CONSTRUCTS["NUMB_WT"].index("GCTAAT")

@@ -315,32 +315,30 @@ def test_config_takes_the_data_from_prepare(tmp_path):
         read_config(path)
 
 
-def test_the_shipped_config_is_valid(monkeypatch):
+@pytest.mark.parametrize("name", ["clip31", "parclip", "eclip"])
+def test_the_shipped_configs_are_valid(name, monkeypatch):
     from training.config import section
     from training.data.config import read_config as read_prepare_config
-    from training.publishing.shipped import CONFIG, network_of, networks, shipped_names
+    from training.publishing.tiers import PublishConfig, build, networks_of
 
     monkeypatch.setenv("RIPE_DATA", "/data")
-    assert read_config(CONFIG).architecture == "towers"
-    assert [table.format for table in read_prepare_config(CONFIG).tables] == ["clip31", "rbp24"]
-    kept = section(CONFIG, "publish")["outputs"]
-    assert {f"DeepRiPe/{name}" for name in ("clip31", "parclip_high", "parclip_mid", "parclip_low")} == set(kept)
-    assert len(kept["DeepRiPe/clip31"]) == 31
-    for name, tasks in kept.items():
-        assert [row.task for row in catalogue().tasks[name]] == tasks
-    assert sorted(shipped_names()) == sorted([*kept, *(f"{name}_paper" for name in kept)])
-    configs = networks(Path("work"), Path("data.h5"))
-    for name in shipped_names():
-        config = configs[network_of(name)]
-        assert config.architecture == ("cnn" if name.endswith("_paper") else "towers")
-        assert catalogue().models[name].architecture == config.architecture
-    student, whole = configs[network_of("DeepRiPe/clip31")], configs["towers"]
-    assert student.augment.region_dropout == whole.augment.region_dropout  # changed key by key
+    path = REPOSITORY / "training" / "configs" / "paper" / f"{name}.yaml"
+    assert read_config(path).architecture == "towers"
+    prepared = read_prepare_config(path)
+    assert bool(prepared.tables) != (prepared.peaks is not None)
+    options = build(PublishConfig, section(path, "publish"), str(path))
+    configs = networks_of(path, Path("work"), Path("data.h5"))
     order = [config.run for config in configs.values()]
-    for teacher in student.distill.teachers:
-        assert order.index(Path(teacher).parent) < order.index(student.run)
-    assert configs[section(CONFIG, "publish")["twin"]].inputs == "sequence"
-    with pytest.raises(
-        UnknownNameError, match=r"unknown shipped model 'DeepRiPe/clip13'\. Did you mean 'DeepRiPe/clip31'"
-    ):
-        network_of("DeepRiPe/clip13")
+    for config in configs.values():
+        if config.start:
+            assert order.index(Path(config.start).parent) < order.index(config.run)
+    for model, network in options.models().items():
+        entry = catalogue().models[model]
+        assert entry.architecture == configs[network].architecture == ("cnn" if model.endswith("_paper") else "towers")
+        assert entry.inputs == configs[network].inputs
+        tasks = [row.task for row in catalogue().tasks[model]]
+        assert options.tasks(model, tasks) == tasks
+    with pytest.raises(InputError, match="expected tasks of the data set, got none"):
+        options.tasks(next(iter(options.outputs)), []) if name != "clip31" else build(
+            PublishConfig, {"networks": {"a": {}}, "outputs": {"m": []}, "default": "a"}, "c"
+        ).tasks("m", [])

@@ -59,18 +59,16 @@ def test_nothing_to_measure_is_said(dataset, rng):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "task"), [("parclip_mid", "CAPRIN1_PARCLIP"), ("parclip_low", "RTCB_PARCLIP")])
-def test_shipped_models_do_not_take_a_source_for_a_protein(name, task, shared_data, tmp_path, monkeypatch, rng):
-    """Taking flanks from clip31 sites, or giving them some, does not raise the tasks that only rbp24 has."""
+def test_the_shipped_model_does_not_take_a_source_for_a_protein(shared_data, tmp_path, monkeypatch, rng):
+    """Taking flanks from rbp24's sites, or giving them more, does not raise the tasks that only clip31 has."""
     from dataclasses import replace
     from pathlib import Path
 
     import ripe_lib
 
     monkeypatch.setenv("RIPE_DATA", str(shared_data))
-    config = read_config(Path(__file__).resolve().parents[4] / "training" / "configs" / "shipped.yaml")
+    config = read_config(Path(__file__).resolve().parents[4] / "training" / "configs" / "paper" / "clip31.yaml")
     dataset = Dataset(prepare(replace(config, output=tmp_path / "d.h5")))
-    table = source_leak(ripe_lib.load_model(f"DeepRiPe/{name}"), dataset, rng=rng)
-    table = table[(table["source"] == "clip31") & (table["task"] == task)]
-    assert len(table) == 2
-    assert table["delta"].max() < 0.02, table.to_string()
+    table = source_leak(ripe_lib.load_model("DeepRiPe/clip31"), dataset, rng=rng)
+    assert len(table) == 2 * 25
+    assert table["delta"].mean() < 0.02, table.to_string()

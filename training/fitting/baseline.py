@@ -1,6 +1,6 @@
 """The baseline every figure stands beside: logistic regression on k-mers and region types, one per task.
 
-``python -m training.study.baseline DATASET [--split valid] [--bound-only TASK ...]`` prints its table.
+``python -m training.fitting.baseline DATASET [--split valid] [--bound-only TASK ...]`` prints its table.
 """
 
 from __future__ import annotations
@@ -56,7 +56,12 @@ def kmer_features(seq: Codes, region: Codes, longest: int = LONGEST) -> NDArray[
 
 
 def kmer_baseline(
-    dataset: Dataset, tasks: Sequence[str], *, split: str = "test", bound_only: bool = False
+    dataset: Dataset,
+    tasks: Sequence[str],
+    *,
+    split: str = "test",
+    bound_only: bool = False,
+    sources: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Fit one regression per task on the training rows and measure it on another split.
 
@@ -68,6 +73,8 @@ def kmer_baseline(
         ``"valid"`` or ``"test"``.
     bound_only : bool
         Rows that one of the tasks has as a site, in training as in measuring (the paper's tiers).
+    sources : sequence of str, optional
+        Rows of these sources, in training as in measuring.
 
     Returns
     -------
@@ -77,6 +84,8 @@ def kmer_baseline(
     columns = [dataset.task_index(task) for task in tasks]
     labels = dataset.labels[:, columns]
     kept = (labels == POSITIVE).any(axis=1) if bound_only else np.ones(len(labels), dtype=bool)
+    if sources is not None:
+        kept &= np.isin(dataset.source, list(sources))
     sets = [rows[kept[rows]] for rows in (dataset.indices("train"), dataset.indices(split))]
     train, held_out = (kmer_features(*dataset.centred_codes(rows)) for rows in sets)
     centre, scale = train.mean(axis=0), train.std(axis=0)

@@ -10,7 +10,8 @@ from ripe_lib.genome.encoding import UNKNOWN
 from ripe_lib.network.predict import predict_codes
 from tests.support.toy_datasets import write_toy_dataset
 from tests.support.toy_models import random_model
-from training.publishing.shipped_checks import mean_accuracy, shipped_checks, write_checks
+from training.fitting.baseline import kmer_features
+from training.publishing.checks import BASELINE, checks, mean_accuracy, write_checks
 
 SIZES = {"filters": 4, "merged_filters": 4, "hidden": 4}
 
@@ -38,36 +39,43 @@ def test_mean_accuracy_is_sklearns_over_defined_tasks(rng):
 
 def test_views_are_what_their_names_say(dataset):
     model = random_model(tasks=tuple(dataset.tasks), sizes=SIZES)
-    # The twin has the tasks in another order and one more.
-    twin = random_model(
-        tasks=("OTHER", *reversed(dataset.tasks)), sizes={"filters": 4, "hidden": 4}, inputs="sequence", region_length=0
-    )
-    table = shipped_checks(model, twin, dataset).set_index(["sites", "network", "input"])
+    table = checks(model, dataset, baseline=False).set_index("input")
     rows = dataset.indices("test")
     seq, region = dataset.centred_codes(rows)
     labels = dataset.labels[rows]
-    withheld = mean_accuracy(labels, predict_codes(model, seq, np.full_like(region, UNKNOWN)))
-    assert table.loc[("all", "shipped", "sequence"), "auroc"] == pytest.approx(withheld["auroc"])
-    plain = mean_accuracy(labels, predict_codes(model, seq, region))
-    assert table.loc[("all", "shipped", "sequence and region types"), "ap"] == pytest.approx(plain["ap"])
-    own = mean_accuracy(labels, predict_codes(twin, seq)[:, :0:-1])
-    assert table.loc[("all", "twin without region input", "sequence"), "auroc"] == pytest.approx(own["auroc"])
-    known, cut = (
-        table.loc[("with real flanks", "shipped", f"{bases} known bases"), "auroc"] for bases in ("150", "101")
+    assert table.loc["everything", "ap"] == pytest.approx(
+        mean_accuracy(labels, predict_codes(model, seq, region))["ap"]
     )
-    assert known != cut  # the toy data set has bases everywhere
+    bare = mean_accuracy(labels, predict_codes(model, seq, np.full_like(region, UNKNOWN)))
+    assert table.loc["sequence alone", "auroc"] == pytest.approx(bare["auroc"])
+    assert table.loc["everything", "auroc"] != table.loc["101 known bases", "auroc"]
+    assert "no landmarks" not in table.index
 
 
-def test_each_source_is_measured_by_itself(tmp_path, rng):
+def test_the_baseline_finds_planted_words(dataset):
+    """The toy tasks are one word each: a regression on k-mers is far above chance."""
+    table = checks(random_model(tasks=tuple(dataset.tasks), sizes=SIZES), dataset).set_index("input")
+    assert table.loc[BASELINE, "auroc"] > 0.75
+    assert table.loc[BASELINE, "tasks"] == 2
+
+
+def test_kmers_are_counted_as_by_hand():
+    seq = np.array([[0, 1, 0, 4, 0, 1]], dtype=np.uint8)  # A C A N A C
+    features = kmer_features(seq, np.array([[0, 0, 4, 1]], dtype=np.uint8), longest=2)[0]
+    assert features[:4].tolist() == [3, 2, 0, 0]
+    assert {divmod(int(w), 4): int(n) for w, n in enumerate(features[4:20]) if n} == {(0, 1): 2, (1, 0): 1}
+    assert features[20:].tolist() == [0.5, 0.25, 0, 0, 0.25]
+
+
+def test_sources_and_bound_rows_are_chosen(tmp_path, rng):
     dataset = Dataset(write_toy_dataset(tmp_path / "two.h5", rng, n=300, margin=30, sources=("clip31", "rbp24")))
     model = random_model(tasks=tuple(dataset.tasks), sizes=SIZES)
-    twin = random_model(tasks=model.tasks, sizes={"filters": 4, "hidden": 4}, inputs="sequence", region_length=0)
-    table = shipped_checks(model, twin, dataset).set_index("sites")
     rows = dataset.indices("test")
-    for source, name in enumerate(("clip31", "rbp24")):
-        own = rows[dataset.source_index[rows] == source]
-        expected = mean_accuracy(dataset.labels[own], predict_codes(model, *dataset.centred_codes(own)))
-        assert table.loc[f"of {name}", "auroc"] == pytest.approx(expected["auroc"])
+    rows = rows[dataset.source_index[rows] == 1]
+    rows = rows[(dataset.labels[rows] == 1).any(axis=1)]
+    expected = mean_accuracy(dataset.labels[rows], predict_codes(model, *dataset.centred_codes(rows)))
+    table = checks(model, dataset, sources=["rbp24"], bound_only=True, baseline=False).set_index("input")
+    assert table.loc["everything", "auroc"] == pytest.approx(expected["auroc"])
 
 
 def test_the_file_is_written_whole(tmp_path):
