@@ -1,6 +1,6 @@
 """Scored variants as text or Parquet: the wide and the long table, VCF INFO, and the biobank layout.
 
-Numbers in text are rounded to six decimals; Parquet keeps them as they are. Text has no quoting: fields of a VCF hold
+Numbers in text are rounded to six decimals; Parquet keeps them as they are. Only CSV has quoting: fields of a VCF hold
 no tabs. Missing values are empty.
 """
 
@@ -49,7 +49,10 @@ _WORTH_REPEATS = 1.15
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """Kind of file (``vcf``, ``tsv``, ``csv``, ``parquet``), whether BGZF-compressed, and the layout of tables."""
+    """Kind of file (``vcf``, ``tsv``, ``csv``, ``parquet``), whether BGZF-compressed, and the layout of tables.
+
+    The suffix decides the kind, never the numbers: a CSV is the table of a TSV.
+    """
 
     kind: str
     compressed: bool
@@ -72,18 +75,20 @@ class OutputFormat:
                 f"{path}: expected an output name that ends in {', '.join(_SUFFIXES)}. The suffix decides the format."
             )
         kind, compressed = _SUFFIXES[suffix]
-        layout = layout or ("biobank" if kind == "csv" else "long" if top else "wide")
+        layout = layout or ("long" if top else "wide")
         if layout not in LAYOUTS:
             raise InputError(f"layout: expected one of {', '.join(LAYOUTS)}, got {layout!r}.")
-        if (layout == "biobank") != (kind == "csv"):
-            raise InputError(
-                f"{path}: expected .csv or .csv.gz for the biobank layout and only for it, got layout {layout!r}."
-            )
+        if layout == "biobank" and kind != "csv":
+            raise InputError(f"{path}: expected an output name that ends in .csv or .csv.gz for the biobank layout.")
         if kind == "vcf" and layout != "wide":
             raise InputError(f"{path}: a VCF has no long layout or top tasks. Write .tsv or .parquet.")
         if top and layout != "long":
             raise InputError("top tasks per variant need the long layout (one row per task).")
         return cls(kind, compressed, layout, top)
+
+    def line(self, fields: Sequence[str]) -> str:
+        """Return a line of a text table; the fields are quoted where CSV needs it."""
+        return ",".join(map(_csv, fields)) if self.kind == "csv" else "\t".join(fields)
 
 
 class Selection:
@@ -126,9 +131,9 @@ def payload(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_
     elif out.layout == "biobank":
         lines = _biobank_lines(scored, selection, keep)
     elif out.layout == "long":
-        lines = _long_lines(long_frame(scored, selection, keep, out.top))
+        lines = _long_lines(long_frame(scored, selection, keep, out.top), out)
     else:
-        lines = _wide_lines(scored, selection, keep)
+        lines = _wide_lines(scored, selection, keep, out)
     text = ("\n".join(lines) + "\n" if lines else "").encode("utf-8", "surrogateescape")
     return bgzf(text) if out.compressed else text
 
@@ -140,12 +145,12 @@ def header(scored: ScoredVariants, selection: Selection, out: OutputFormat, vcf_
     if out.kind == "vcf":
         lines = list(vcf_header)
     elif out.layout == "biobank":
-        lines = [",".join(["chr", "pos", "Uploaded_variant", "ref", "alt", *biobank_names(selection)])]
+        lines = [out.line(["chr", "pos", "Uploaded_variant", "ref", "alt", *biobank_names(selection)])]
     elif out.layout == "long":
         model = ["model"] if len(selection.models) > 1 else []
-        lines = ["\t".join([*META_COLUMNS, *model, "task", *long_names(scored.fields)])]
+        lines = [out.line([*META_COLUMNS, *model, "task", *long_names(scored.fields)])]
     else:
-        lines = ["\t".join([*META_COLUMNS, *wide_names(scored, selection)])]
+        lines = [out.line([*META_COLUMNS, *wide_names(scored, selection)])]
     text = "".join([line + "\n" for line in lines]).encode("utf-8", "surrogateescape")
     return bgzf(text) if out.compressed else text
 
@@ -213,13 +218,17 @@ def _all_joined(
     ]
 
 
-def _wide_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_]) -> list[str]:
+def _wide_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], out: OutputFormat) -> list[str]:
     rows = np.flatnonzero(keep)
     columns = [np.asarray(column, dtype=object).tolist() for column in scored.meta().values()]
     if not keep.all():
         columns = [[column[i] for i in rows] for column in columns]
     columns[1] = list(map(str, columns[1]))
-    return ["\t".join(fields) for fields in zip(*columns, *_all_joined(scored, selection, rows, "\t"), strict=True)]
+    separator = "\t"
+    if out.kind == "csv":
+        separator, columns = ",", [list(map(_csv, column)) for column in columns]
+    scores = _all_joined(scored, selection, rows, separator)
+    return [separator.join(fields) for fields in zip(*columns, *scores, strict=True)]
 
 
 def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_]) -> list[str]:
@@ -275,10 +284,10 @@ def _biobank_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[n
 
 
 def _csv(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"') else text
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\r') else text
 
 
-def _long_lines(table: pd.DataFrame) -> list[str]:
+def _long_lines(table: pd.DataFrame, out: OutputFormat) -> list[str]:
     columns: list[list[str]] = []
     for name in table.columns:
         column = table[name]
@@ -286,7 +295,7 @@ def _long_lines(table: pd.DataFrame) -> list[str]:
             columns.append(_joined(column.to_numpy(np.float32)[:, None, None], [name], "\t"))
         else:
             columns.append([str(value) for value in column])
-    return ["\t".join(fields) for fields in zip(*columns, strict=True)]
+    return [out.line(fields) for fields in zip(*columns, strict=True)]
 
 
 # --- tables --------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Files of scored variants: formats agree with the table, runs resume, errors are one line."""
 
+import csv
 import gzip
 import os
 import shutil
@@ -82,6 +83,26 @@ def test_tsv_is_the_table(tmp_path, model_dir, table, name, write_scores):
     assert summary.n_rows == len(table)
     assert summary.status["ok"] == (table["status"] == "ok").sum()
     assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("layout", ["wide", "long"])
+def test_csv_is_the_tsv_with_commas(tmp_path, model_dir, layout):
+    """Through the command: one strand, one window, classes, quoting; the suffix decides no number."""
+    lines = VCF.read_text().splitlines()
+    at = next(i for i, line in enumerate(lines) if line[0] != "#")
+    fields = lines[at].split("\t")
+    lines[at] = "\t".join([*fields[:2], 'a,"b"', *fields[3:]])
+    (tmp_path / "in.vcf").write_text("\n".join(lines) + "\n")
+    tables = []
+    for name, separator in (("x.tsv", "\t"), ("x.csv", ","), ("x.csv.gz", ",")):
+        arguments = usual(model_dir, tmp_path / name, tmp_path / "in.vcf")
+        assert command(*arguments, "--scores", "class", "--format", layout, "--strand", "both", "--quiet") == 0
+        quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
+        tables.append(pd.read_csv(tmp_path / name, sep=separator, quoting=quoting, dtype=str, keep_default_na=False))
+    assert tables[0]["id"][0] == 'a,"b"'
+    assert (tables[0].filter(regex="class$") != "").any(axis=None)
+    for table in tables[1:]:
+        pd.testing.assert_frame_equal(table, tables[0])
 
 
 def test_parquet_is_the_table(tmp_path, model_dir, table, write_scores):
@@ -237,11 +258,12 @@ def test_biobank_layout(tmp_path, model_dir, model, write_scores):
 
 def test_suffix_decides_and_mistakes_are_told():
     assert OutputFormat.of("A.VCF.GZ") == OutputFormat("vcf", True)
-    assert OutputFormat.of("a.csv.gz") == OutputFormat("csv", True, "biobank")
+    assert OutputFormat.of("a.csv.gz") == OutputFormat("csv", True, "wide")
+    assert OutputFormat.of("a.csv.gz", "biobank") == OutputFormat("csv", True, "biobank")
     for name, layout, top, message in (
         ("x.txt", None, 0, "expected an output name that ends in"),
         ("x.tsv", "biobank", 0, "for the biobank layout"),
-        ("x.csv", "wide", 0, "for the biobank layout"),
+        ("x.csv", "biobank", 3, "need the long layout"),
         ("x.vcf", None, 3, "a VCF has no long layout"),
         ("x.tsv", "wide", 3, "need the long layout"),
     ):
