@@ -333,25 +333,37 @@ def escape(text: str) -> str:
     return re.sub(r"[%:;=,|&\s]", lambda match: f"%{ord(match[0]):02X}", text)
 
 
-def annotated_header(header: Sequence[str], infos: Sequence[tuple[str, str]], *, more: Sequence[str] = ()) -> list[str]:
-    """Return a header with INFO fields (``Number=.,Type=String``) added or replaced, and ``##`` lines ``more``.
+class InfoField(NamedTuple):
+    """An INFO field as a header declares it."""
+
+    key: str
+    number: str  # as in the header: ".", "A", ...
+    type: str
+    description: str
+
+    def __str__(self) -> str:
+        quoted = self.description.replace("\\", "\\\\").replace('"', '\\"')
+        return f'##INFO=<ID={self.key},Number={self.number},Type={self.type},Description="{quoted}">'
+
+
+def annotated_header(header: Sequence[str], infos: Sequence[InfoField], *, more: Sequence[str] = ()) -> list[str]:
+    """Return a header with INFO fields added or replaced, and ``##`` lines ``more``.
 
     Parameters
     ----------
     header : list of str
         As in :attr:`VcfFile.header`.
-    infos : list of (key, description)
+    infos : list of InfoField
         New fields.
+    more : list of str
+        Further lines, put before the column names.
     """
-    replaced = tuple(f"##INFO=<ID={key}," for key, _ in infos)
+    replaced = tuple(f"##INFO=<ID={field.key}," for field in infos)
     lines = [line for line in header[:-1] if not line.startswith(replaced)]
     if not lines or not lines[0].startswith("##fileformat"):
         lines.insert(0, "##fileformat=VCFv4.2")
-    for key, description in infos:
-        quoted = description.replace("\\", "\\\\").replace('"', '\\"')
-        lines.append(f'##INFO=<ID={key},Number=.,Type=String,Description="{quoted}">')
     columns = header[-1].split("\t")
-    return [*lines, *more, "\t".join(columns + list(COLUMNS[len(columns) :]))]
+    return [*lines, *map(str, infos), *more, "\t".join(columns + list(COLUMNS[len(columns) :]))]
 
 
 def annotated_line(line: str, values: Sequence[tuple[str, str]]) -> str:

@@ -7,9 +7,7 @@ no tabs. Missing values are empty.
 from __future__ import annotations
 
 import io
-import struct
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
-from ripe_lib.genome.vcf import annotated_line, escape, info_key
+from ripe_lib.genome.alleles import OK
+from ripe_lib.genome.vcf import InfoField, annotated_line, escape, info_key
+from ripe_lib.output.bgzf import bgzf
 from ripe_lib.output.decimals import decimal_rows
 from ripe_lib.variants.score import META_COLUMNS, ScoredVariants, prefixes
-from ripe_lib.variants.summary import class_names
+from ripe_lib.variants.summary import CLASSES, class_codes, class_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ripe_lib.network.load import Model
 
-INFO_COLUMNS = ("ALLELE", "STRAND", "GENES", "REGION_TYPE", "STATUS")
+INFO_COLUMNS = ("ALLELE", "STRAND", "GENES", "REGION_TYPE", "STATUS", "Consequence")  # the last: bcftools +split-vep
 LAYOUTS = ("wide", "long", "biobank")
 _SUFFIXES = {
     ".vcf": ("vcf", False),
@@ -42,9 +42,6 @@ _SUFFIXES = {
     ".parquet": ("parquet", False),
 }
 LONG_NAMES = {"ref": "ref_probability", "alt": "alt_probability"}  # the table has the alleles as ref and alt
-_BLOCK = 65_280  # bytes of text per BGZF block, as bgzip does
-_LEVEL = 2  # half the time of level 4, 5 % larger
-_WORTH_REPEATS = 1.15
 
 
 @dataclass(frozen=True)
@@ -178,16 +175,38 @@ def biobank_names(selection: Selection) -> list[str]:
     return [f"{p}{task}" for n, p in enumerate(prefixes(selection.models)) for task in selection.names(n)]
 
 
-def info_fields(scored_fields: Sequence[str], selection: Selection) -> list[tuple[str, str]]:
-    """Return (INFO key, description) per model."""
-    return [
-        (
-            info_key(model.name),
-            f"{model.name}: effects on RNA-binding proteins, alt - ref. One entry per allele and strand. Format: "
-            + "|".join([*INFO_COLUMNS, *(f"{task}.{f}" for task in selection.names(number) for f in scored_fields)]),
-        )
-        for number, model in enumerate(selection.models)
-    ]
+def info_fields(scored_fields: Sequence[str], selection: Selection) -> list[InfoField]:
+    """Return the INFO fields of a VCF, per model: one with everything packed, and three flat ones to filter by."""
+    fields = []
+    for number, name in enumerate(info_names(selection)):
+        model = selection.models[number].name
+        tasks = selection.names(number)
+        if not tasks:
+            continue
+        packed = "|".join([*INFO_COLUMNS, *(f"{task}.{f}" for task in tasks for f in scored_fields)])
+        strongest = f"{model}: {{}} of the task with the largest |alt - ref| of the allele, over strands"
+        fields += [
+            InfoField(
+                f"DeepRiPe_{name}",
+                ".",
+                "String",
+                f"{model}: effects on RNA-binding proteins, alt - ref. One entry per allele and strand; Consequence is "
+                f"the change of its strongest task. Format: {packed}",
+            ),
+            InfoField(f"DRP_{name}_MAXDELTA", "A", "Float", strongest.format("alt - ref")),
+            InfoField(f"DRP_{name}_TASK", "A", "String", strongest.format("name")),
+            InfoField(f"DRP_{name}_CLASS", "A", "String", strongest.format("change (" + " ".join(CLASSES) + ")")),
+        ]
+    return fields
+
+
+def info_names(selection: Selection) -> list[str]:
+    """Return what INFO keys call the models: the last part of their names, or all of it where that is not enough."""
+    names = [model.name for model in selection.models]
+    short = [name.rsplit("/", 1)[-1] for name in names]
+    if len(set(short)) < len(short):
+        short = [name.removeprefix("DeepRiPe/") for name in names]
+    return [info_key("x" + name)[1:] for name in short]
 
 
 # --- text ----------------------------------------------------------------------------------------------------------
@@ -234,10 +253,11 @@ def _wide_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.b
 def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_]) -> list[str]:
     rows = np.flatnonzero(keep)
     table, alleles = scored.rows, scored.alleles
+    allele = table.allele[rows]
     heads = [
-        f"{escape(alleles.alt[allele])}|{strand}|{_info_genes(genes)}|{region_type}|{status}|"
-        for allele, strand, genes, region_type, status in zip(
-            table.allele[rows].tolist(),
+        f"{escape(alleles.alt[i])}|{strand}|{'&'.join(map(escape, genes.split(',')))}|{region_type}|{status}|"
+        for i, strand, genes, region_type, status in zip(
+            allele.tolist(),
             table.strand[rows],
             table.genes[rows],
             table.region_type[rows],
@@ -245,23 +265,53 @@ def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
             strict=True,
         )
     ]
-    record = alleles.record[table.allele[rows]].tolist()
-    values: list[list[tuple[str, str]]] = [[] for _ in scored.records.lines]
-    for key, texts in zip(_keys(selection), _all_joined(scored, selection, rows, "|"), strict=True):
+    is_scored = (table.status[rows] == OK).tolist()
+    record = alleles.record[allele].tolist()
+    ends = np.searchsorted(alleles.record, np.arange(len(scored.records)), side="right").tolist()
+    info: list[list[tuple[str, str]]] = [[] for _ in scored.records.lines]
+    for number, name in enumerate(info_names(selection)):
+        values = selection.values(scored)[number][rows]
+        if not values.shape[1]:
+            continue
+        delta, tasks, classes = _strongest(scored, values, selection.names(number))
         entries: dict[int, list[str]] = {}
-        for i, head, text in zip(record, heads, texts, strict=True):
-            entries.setdefault(i, []).append(head + text)
+        for i, head, change, known, text in zip(
+            record, heads, classes, is_scored, _joined(values, scored.fields, "|"), strict=True
+        ):
+            entries.setdefault(i, []).append(f"{head}{change}|{text}" if known else head)
+        # Of two strands of an allele the larger |delta|.
+        order = np.lexsort((-np.nan_to_num(np.abs(delta), nan=-1), allele))
+        best = order[np.unique(allele[order], return_index=True)[1]]
+        flat = np.full((3, len(alleles)), ".", dtype=object)
+        best = best[~np.isnan(delta[best])]
+        flat[:, allele[best]] = (
+            np.array(decimal_rows(delta[best][:, None], ","), dtype=object),
+            [escape(tasks[i]) for i in best],
+            classes[best],
+        )
+        maxima, names, changes = flat.tolist()
         for i, parts in entries.items():
-            values[i].append((key, ",".join(parts)))
-    return [annotated_line(line, added) for line, added in zip(scored.records.lines, values, strict=True)]
+            info[i].append((f"DeepRiPe_{name}", ",".join(parts)))
+            if scored.records.alt[i] in ("", "."):
+                continue  # no allele, so no value of Number=A
+            of = slice(ends[i - 1] if i else 0, ends[i])
+            info[i] += [
+                (f"DRP_{name}_MAXDELTA", ",".join(maxima[of])),
+                (f"DRP_{name}_TASK", ",".join(names[of])),
+                (f"DRP_{name}_CLASS", ",".join(changes[of])),
+            ]
+    return [annotated_line(line, added) for line, added in zip(scored.records.lines, info, strict=True)]
 
 
-def _info_genes(genes: str) -> str:
-    return "&".join(escape(gene) for gene in genes.split(",")) if genes else ""
-
-
-def _keys(selection: Selection) -> list[str]:
-    return [info_key(m.name) for m, columns in zip(selection.models, selection.columns, strict=True) if len(columns)]
+def _strongest(
+    scored: ScoredVariants, values: NDArray[np.float32], tasks: Sequence[str]
+) -> tuple[NDArray[np.float32], NDArray[np.object_], NDArray[np.object_]]:
+    """Return delta, task and class of the task with the largest |delta| per row of (n, t, F)."""
+    ref, alt, at = (scored.fields.index(name) for name in ("ref", "alt", "delta"))
+    strongest = np.nan_to_num(np.abs(values[..., at])).argmax(axis=1)
+    best = values[np.arange(len(values)), strongest]
+    names = np.array(tasks, dtype=object)[strongest]
+    return best[:, at], names, class_names(class_codes(best[:, ref], best[:, alt], *scored.thresholds))
 
 
 def _biobank_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_]) -> list[str]:
@@ -395,31 +445,3 @@ def joined(contents: Sequence[bytes], out: OutputFormat) -> bytes:
     tables = [pq.read_table(io.BytesIO(content)) for content in contents]
     pq.write_table(pa.concat_tables(tables), sink, compression="zstd")
     return sink.getvalue()
-
-
-def bgzf(data: bytes) -> bytes:
-    """Compress into BGZF blocks, without the end marker: such pieces can be put one after another."""
-    start = data[:_BLOCK]
-    # Digits hardly repeat: where looking for repeats gains little, coding single characters takes half the time.
-    plain = len(_deflated(start, zlib.Z_HUFFMAN_ONLY)) <= _WORTH_REPEATS * len(_deflated(start))
-    strategy = zlib.Z_HUFFMAN_ONLY if plain else zlib.Z_DEFAULT_STRATEGY
-    return b"".join(_bgzf_blocks(data, strategy))
-
-
-def _bgzf_blocks(data: bytes, strategy: int) -> Iterator[bytes]:
-    for at in range(0, len(data), _BLOCK):
-        piece = data[at : at + _BLOCK]
-        packed = _deflated(piece, strategy)
-        if len(packed) > 65_000:  # text that cannot be compressed does not fit a block: store it in two
-            half = len(piece) // 2
-            yield from _bgzf_blocks(piece[:half], strategy)
-            yield from _bgzf_blocks(piece[half:], strategy)
-            continue
-        yield b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0" + struct.pack("<H", len(packed) + 25)
-        yield packed
-        yield struct.pack("<II", zlib.crc32(piece), len(piece))
-
-
-def _deflated(piece: bytes, strategy: int = zlib.Z_DEFAULT_STRATEGY) -> bytes:
-    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15, zlib.DEF_MEM_LEVEL, strategy)
-    return packer.compress(piece) + packer.flush()

@@ -109,6 +109,8 @@ class ScoredVariants:
     values : list of float32 (R, T, F)
         Per model; NaN where nothing could be scored. ``class`` is an index into
         :data:`ripe_lib.variants.summary.CLASSES`.
+    thresholds : (float, float)
+        ``delta_threshold`` and ``site_threshold`` of the classes.
     """
 
     records: VcfRecords
@@ -117,6 +119,7 @@ class ScoredVariants:
     models: list[Model]
     fields: list[str]
     values: list[NDArray[np.float32]] = field(default_factory=list)
+    thresholds: tuple[float, float] = (0.1, 0.5)
 
     def meta(self) -> dict[str, Any]:
         """Return the columns before the scores."""
@@ -203,6 +206,7 @@ class VariantScorer:
     def score_rows(self, records: VcfRecords, alleles: Alleles, rows: Rows) -> ScoredVariants:
         """Score rows that were placed (and perhaps chosen) before."""
         scored = ScoredVariants(records, alleles, rows, self.models, self.options.fields)
+        scored.thresholds = (self.options.delta_threshold, self.options.site_threshold)
         usable = np.flatnonzero(rows.status == OK)
         sites = rows.sites(alleles, usable)
         kind = alleles.kind[rows.allele[usable]]

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from ripe_lib.errors import InputError, MissingFileError
-from ripe_lib.genome.vcf import Block, VcfFile, annotated_header, annotated_line, escape, info_key
+from ripe_lib.genome.vcf import Block, InfoField, VcfFile, annotated_header, annotated_line, escape, info_key
 
 HEADER = [
     "##fileformat=VCFv4.2",
@@ -184,14 +184,16 @@ def test_info_is_added_and_replaced_and_nothing_else_changes():
 
 
 def test_header_is_completed():
-    header = annotated_header(["#CHROM\tPOS\tID\tREF\tALT"], [("K", 'says "x"')], more=["##ripe=1"])
+    header = annotated_header(
+        ["#CHROM\tPOS\tID\tREF\tALT"], [InfoField("K", "A", "Float", 'says "x"')], more=["##ripe=1"]
+    )
     assert header == [
         "##fileformat=VCFv4.2",
-        '##INFO=<ID=K,Number=.,Type=String,Description="says \\"x\\"">',
+        '##INFO=<ID=K,Number=A,Type=Float,Description="says \\"x\\"">',
         "##ripe=1",
         "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO",
     ]
-    again = annotated_header(header, [("K", "other")])
+    again = annotated_header(header, [InfoField("K", ".", "String", "other")])
     assert sum(line.startswith("##INFO=<ID=K,") for line in again) == 1
 
 
