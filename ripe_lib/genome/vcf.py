@@ -206,15 +206,22 @@ class VcfFile:
         return self._parsed(lines, block.first_line)
 
     def records(self, n_lines: int) -> Iterator[VcfRecords]:
-        """Read the whole file from its start, up to ``n_lines`` lines at a time."""
+        """Read the whole file from its start, up to ``n_lines`` lines at a time.
+
+        Runs of lines without a record are left out; a file without any gives empty columns once.
+        """
         first, offset = len(self.header) + 1, self._body
+        found = False
         while True:
             self._seek(offset)
             lines = list(self._next_lines(n_lines))
             offset = self._at = self._stream.tell()
+            records = self._parsed(lines, first)
+            if len(records) or not (lines or found):
+                found = True
+                yield records
             if not lines:
                 return
-            yield self._parsed(lines, first)
             first += len(lines)
 
     def _seek(self, offset: int) -> None:

@@ -7,7 +7,7 @@ no tabs. Missing values are empty.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -359,10 +359,11 @@ def wide_or_long(
         return long_frame(scored, selection, keep, out.top)
     import pandas as pd
 
-    meta = pd.DataFrame(scored.meta())
-    values = [v.reshape(len(v), -1) for v in selection.values(scored)]
-    scores = pd.DataFrame(np.concatenate(values, axis=1), columns=wide_names(scored, selection))
-    for name in scores.columns:
+    meta = scored.meta_frame()
+    names = wide_names(scored, selection)
+    values = np.concatenate(selection.values(scored), axis=1).reshape(len(meta), len(names))
+    scores = pd.DataFrame(values, columns=names)
+    for name in names:
         if name.endswith(".class"):
             scores[name] = class_names(scores[name].to_numpy())
     return pd.concat([meta, scores], axis=1)[keep].reset_index(drop=True)
@@ -373,8 +374,6 @@ def long_frame(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
 
     An allele that could not be scored has one row, without a task.
     """
-    import pandas as pd
-
     at = scored.fields.index("delta")
     values = np.concatenate(selection.values(scored), axis=1)
     tasks = [task for number in range(len(selection.models)) for task in selection.names(number)]
@@ -391,7 +390,7 @@ def long_frame(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
     wanted[keep & ~scored_rows, :1] = True
     row, place = np.nonzero(wanted)
     column = chosen[row, place]
-    frame = pd.DataFrame(scored.meta()).iloc[row].reset_index(drop=True)
+    frame = scored.meta_frame().iloc[row].reset_index(drop=True)
     has_task = scored_rows[row]
     if len(selection.models) > 1:
         frame["model"] = np.where(has_task, np.array(models, dtype=object)[column], "")
@@ -419,16 +418,17 @@ def _schema(table: pd.DataFrame) -> pa.Schema:
     return pa.schema([(name, kinds.get(table[name].dtype.kind, pa.string())) for name in table.columns])
 
 
-def join_parquet(parts: Sequence[Callable[[], bytes]], path: Path) -> None:
-    """Write one Parquet file from chunks, one at a time."""
+def join_parquet(parts: Iterable[bytes], path: Path) -> None:
+    """Write one Parquet file from chunks, one at a time; the first gives the columns, empty ones add nothing."""
     import pyarrow.parquet as pq
 
     writer = None
     try:
-        for read in parts:
-            table = pq.read_table(io.BytesIO(read()))
+        for content in filter(None, parts):
+            table = pq.read_table(io.BytesIO(content))
             writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
-            writer.write_table(table)
+            if len(table):
+                writer.write_table(table)
     finally:
         if writer is not None:
             writer.close()

@@ -139,6 +139,13 @@ class ScoredVariants:
             "status": self.rows.status,
         }
 
+    def meta_frame(self) -> pd.DataFrame:
+        """Return the columns before the scores as a table; text stays text where there are no rows."""
+        import pandas as pd
+
+        columns = {name: np.asarray(v, dtype=None if name == "pos" else object) for name, v in self.meta().items()}
+        return pd.DataFrame(columns)
+
     def column_names(self) -> list[list[str]]:
         """Return the names of the score columns, per model."""
         return [
@@ -150,9 +157,9 @@ class ScoredVariants:
         """Return the table of DESIGN: metadata, then the fields of each task of each model."""
         import pandas as pd
 
-        parts = [pd.DataFrame(self.meta())]
+        parts = [self.meta_frame()]
         for names, values in zip(self.column_names(), self.values, strict=True):
-            table = pd.DataFrame(values.reshape(len(values), -1), columns=names)
+            table = pd.DataFrame(values.reshape(len(values), len(names)), columns=names)
             if "class" in self.fields:
                 at = self.fields.index("class")
                 for name in names[at :: len(self.fields)]:

@@ -283,6 +283,74 @@ def test_vcf_gz_is_indexed_if_sorted(tmp_path, model_dir, write_scores):
     assert not (tmp_path / "x.vcf.gz.tbi").exists()
 
 
+BODY = [line for line in VCF.read_text().splitlines() if line[0] != "#"][1:3]
+HEAD = [line for line in VCF.read_text().splitlines() if line[0] == "#"]
+LAYOUT_FILES = [
+    *(("wide", name) for name in ("x.vcf", "x.vcf.gz", "x.tsv", "x.tsv.gz", "x.csv", "x.parquet")),
+    *(("long", name) for name in ("x.tsv", "x.csv.gz", "x.parquet")),
+    *(("biobank", name) for name in ("x.csv", "x.csv.gz")),
+]
+
+
+def read_output(path):
+    """Records or rows, and columns, of any output."""
+    if ".vcf" in path.name:
+        with pysam.VariantFile(str(path)) as strict:
+            return pd.DataFrame({"id": [record.id for record in strict], "n": 0})
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    return pd.read_csv(path, sep="\t" if ".tsv" in path.name else ",")
+
+
+@pytest.mark.parametrize(("layout", "name"), LAYOUT_FILES)
+def test_without_records_every_layout_is_a_valid_empty_table(tmp_path, model_dir, model, write_scores, layout, name):
+    given = {"records": [*HEAD, *BODY], "header": HEAD, "blank": [*HEAD, *[""] * 9], "filtered": [*HEAD, *BODY]}
+    # Two files put together: the second header is a chunk of its own.
+    given["joined"] = [*HEAD, BODY[0], *(["##contig=<ID=x>"] * 9), HEAD[-1], BODY[1]]
+    options = VariantOptions(scores=("class",))
+    found = {}
+    for case, lines in given.items():
+        (tmp_path / "in.vcf").write_text("\n".join(lines) + "\n")
+        rows = RowFilter(min_delta=2.0 if case == "filtered" and ".vcf" not in name else 0)
+        this = job(model_dir, name, tmp_path / "in.vcf", layout=layout, options=options, rows=rows)
+        write_scores(this, tmp_path / name, chunk_size=3)
+        found[case] = read_output(tmp_path / name)
+    pd.testing.assert_frame_equal(found["joined"], found["records"])
+    assert set(found["records"].get("id", found["records"].get("Uploaded_variant"))) == {"ex1", "ex2"}
+    for case in ("header", "blank", *(["filtered"] if ".vcf" not in name else [])):
+        assert len(found[case]) == 0
+        assert list(found[case].columns) == list(found["records"].columns)
+        if name.endswith("parquet"):
+            assert list(found[case].dtypes) == list(found["records"].dtypes)
+
+
+def test_a_region_without_rows_in_parquet_and_biobank(tmp_path, model_dir, write_scores):
+    for name, layout in (("x.parquet", "wide"), ("x.parquet", "long"), ("x.csv", "biobank")):
+        rows = RowFilter(peaks_file=str(tmp_path / "p.bed"))
+        (tmp_path / "p.bed").write_text("chr1\t3\t4\n")
+        write_scores(job(model_dir, name, layout=layout, rows=rows), tmp_path / name, chunk_size=30)
+        assert len(read_output(tmp_path / name)) == 0
+
+
+@pytest.mark.parametrize("command_name", ["compare-strand", "asb"])
+def test_other_commands_without_records(tmp_path, model_dir, model, command_name):
+    (tmp_path / "in.vcf").write_text("\n".join(HEAD) + "\n")
+    for name in ("x.tsv", "x.parquet"):
+        arguments = usual(model_dir, tmp_path / name, tmp_path / "in.vcf")
+        extra = ["--task", model.tasks[0]] if command_name == "asb" else []
+        assert main([command_name, *map(str, arguments), *extra, "--quiet"]) == 0
+        found = read_output(tmp_path / name)
+        assert len(found) == 0
+        assert list(found.columns[:5]) == ["chrom", "pos", "id", "ref", "alt"]
+
+
+def test_score_variants_without_records(tmp_path, model, table):
+    for lines in (HEAD, [*HEAD, "", ""]):
+        (tmp_path / "in.vcf").write_text("\n".join(lines) + "\n")
+        (found,) = ripe_lib.score_variants(model, tmp_path / "in.vcf", fasta_file=FASTA, gtf_file=GTF, chunk_size=1)
+        pd.testing.assert_frame_equal(found, table.iloc[:0], check_dtype=False)
+
+
 @pytest.mark.parametrize("name", ["x.tsv", "x.vcf.gz", "x.parquet"])
 def test_an_interrupted_run_continues_and_gives_the_same_bytes(tmp_path, model_dir, monkeypatch, name, write_scores):
     vcf = random_vcf(tmp_path / "in.vcf", 60)
