@@ -353,8 +353,10 @@ class InfoField(NamedTuple):
         return f'##INFO=<ID={self.key},Number={self.number},Type={self.type},Description="{quoted}">'
 
 
-def annotated_header(header: Sequence[str], infos: Sequence[InfoField], *, more: Sequence[str] = ()) -> list[str]:
-    """Return a header with INFO fields added or replaced, and ``##`` lines ``more``.
+def annotated_header(
+    header: Sequence[str], infos: Sequence[InfoField], *, more: Sequence[tuple[str, str]] = ()
+) -> list[str]:
+    """Return a header with INFO fields and ``##`` lines added or replaced; doing it again changes nothing.
 
     Parameters
     ----------
@@ -362,27 +364,27 @@ def annotated_header(header: Sequence[str], infos: Sequence[InfoField], *, more:
         As in :attr:`VcfFile.header`.
     infos : list of InfoField
         New fields.
-    more : list of str
-        Further lines, put before the column names.
+    more : list of (start, rest)
+        Further lines, put before the column names; they replace lines of the same start.
     """
-    replaced = tuple(f"##INFO=<ID={field.key}," for field in infos)
+    replaced = (*(f"##INFO=<ID={field.key}," for field in infos), *(start for start, _ in more))
     lines = [line for line in header[:-1] if not line.startswith(replaced)]
     if not lines or not lines[0].startswith("##fileformat"):
         lines.insert(0, "##fileformat=VCFv4.2")
     columns = header[-1].split("\t")
-    return [*lines, *map(str, infos), *more, "\t".join(columns + list(COLUMNS[len(columns) :]))]
+    added = [*map(str, infos), *map("".join, more)]
+    return [*lines, *added, "\t".join(columns + list(COLUMNS[len(columns) :]))]
 
 
-def annotated_line(line: str, values: Sequence[tuple[str, str]]) -> str:
-    """Return a record line with INFO keys set; a key that was there is replaced, all else stays as it is."""
+def annotated_line(line: str, values: Sequence[tuple[str, str]], *, keys: Sequence[str] = ()) -> str:
+    """Return a record line with INFO keys set; what was there under them or ``keys`` goes, all else stays as it is."""
     fields = line.split("\t", 8)
     fields += ["."] * (8 - len(fields))
-    if not values:
-        return "\t".join(fields)
     kept = fields[7]
-    keys = tuple(key + "=" for key, _ in values)
-    if any(key in kept for key in keys):
-        kept = ";".join(entry for entry in kept.split(";") if not entry.startswith(keys))
-    new = ";".join(f"{key}={value}" for key, value in values)
-    fields[7] = new if kept in {".", ""} else f"{kept};{new}"
+    gone = {*keys, *(key for key, _ in values)}
+    if any(key in kept for key in gone):
+        kept = ";".join([entry for entry in kept.split(";") if entry.partition("=")[0] not in gone])
+    if values or kept != fields[7]:
+        new = [f"{key}={value}" for key, value in values]
+        fields[7] = ";".join(new if kept in {".", ""} else [kept, *new]) or "."
     return "\t".join(fields)

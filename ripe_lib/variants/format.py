@@ -300,7 +300,8 @@ def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
                 (f"DRP_{name}_TASK", ",".join(names[of])),
                 (f"DRP_{name}_CLASS", ",".join(changes[of])),
             ]
-    return [annotated_line(line, added) for line, added in zip(scored.records.lines, info, strict=True)]
+    keys = [field.key for field in info_fields(scored.fields, selection)]
+    return [annotated_line(line, added, keys=keys) for line, added in zip(scored.records.lines, info, strict=True)]
 
 
 def _strongest(

@@ -224,9 +224,12 @@ def vcf_header(worker: Worker, fields: Sequence[str]) -> list[str]:
     options = worker.job.options
     models = "+".join(model.name for model in worker.selection.models)
     said = [
-        f"##deepripeVersion={__version__}",
-        f"##deepripeOptions=models {models}; strand {options.strand}; region {options.region}; "
-        f"shifts {options.shifts}; intergenic {options.intergenic}",
+        ("##deepripeVersion=", __version__),
+        (
+            f"##deepripeOptions=models {models}; ",
+            f"strand {options.strand}; region {options.region}; shifts {options.shifts}; "
+            f"intergenic {options.intergenic}",
+        ),
     ]
     return annotated_header(worker.vcf.header, info_fields(fields, worker.selection), more=said)
 

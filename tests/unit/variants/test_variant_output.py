@@ -351,6 +351,20 @@ def test_score_variants_without_records(tmp_path, model, table):
         pd.testing.assert_frame_equal(found, table.iloc[:0], check_dtype=False)
 
 
+def test_annotating_twice_changes_nothing(tmp_path, model_dir, model, write_scores):
+    write_scores(job(model_dir, "a.vcf"), tmp_path / "a.vcf")
+    write_scores(job(model_dir, "b.vcf", tmp_path / "a.vcf"), tmp_path / "b.vcf")
+    assert (tmp_path / "a.vcf").read_bytes() == (tmp_path / "b.vcf").read_bytes()
+    # Other options and filters replace what was said, and leave nothing of it.
+    options = {"options": VariantOptions(strand="-", region="none"), "rows": RowFilter(tasks=(model.tasks[0],))}
+    for source, name in ((VCF, "fresh.vcf"), (tmp_path / "a.vcf", "again.vcf")):
+        write_scores(job(model_dir, name, source, **options), tmp_path / name)
+    assert (tmp_path / "fresh.vcf").read_bytes() == (tmp_path / "again.vcf").read_bytes()
+    write_scores(job(model_dir, "none.vcf", tmp_path / "a.vcf", rows=RowFilter(min_delta=2)), tmp_path / "none.vcf")
+    body = [line for line in (tmp_path / "none.vcf").read_text().splitlines() if line[0] != "#"]
+    assert body == [line for line in VCF.read_text().splitlines() if line[0] != "#"]
+
+
 @pytest.mark.parametrize("name", ["x.tsv", "x.vcf.gz", "x.parquet"])
 def test_an_interrupted_run_continues_and_gives_the_same_bytes(tmp_path, model_dir, monkeypatch, name, write_scores):
     vcf = random_vcf(tmp_path / "in.vcf", 60)
