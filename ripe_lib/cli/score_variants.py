@@ -23,11 +23,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         required=True,
         metavar="OUT",
-        help="the suffix decides: .vcf, .vcf.gz (with index), .tsv, .tsv.gz, .parquet; .csv.gz for biobank",
+        help="the suffix decides the kind of file: .vcf, .vcf.gz (with index), .tsv, .csv (both also .gz), .parquet",
     )
     add_scoring_arguments(parser)
     rows = parser.add_argument_group("what is written (with a filter only scored rows that pass it)")
-    rows.add_argument("--format", choices=("wide", "long", "biobank"), help="layout of tables (default wide)")
+    rows.add_argument(
+        "--format",
+        choices=("wide", "long", "biobank"),
+        help="layout of tables (default wide); biobank: .csv[.gz], 4 shifts",
+    )
     rows.add_argument("--tasks", nargs="+", metavar="T", help="tasks to write (default all)")
     rows.add_argument("--top", type=positive_int, metavar="K", help="only the K largest |delta| (long format)")
     rows.add_argument("--min-delta", type=float, default=0.0, metavar="D", help="rows with a |delta| of at least D")

@@ -206,15 +206,22 @@ class VcfFile:
         return self._parsed(lines, block.first_line)
 
     def records(self, n_lines: int) -> Iterator[VcfRecords]:
-        """Read the whole file from its start, up to ``n_lines`` lines at a time."""
+        """Read the whole file from its start, up to ``n_lines`` lines at a time.
+
+        Runs of lines without a record are left out; a file without any gives empty columns once.
+        """
         first, offset = len(self.header) + 1, self._body
+        found = False
         while True:
             self._seek(offset)
             lines = list(self._next_lines(n_lines))
             offset = self._at = self._stream.tell()
+            records = self._parsed(lines, first)
+            if len(records) or not (lines or found):
+                found = True
+                yield records
             if not lines:
                 return
-            yield self._parsed(lines, first)
             first += len(lines)
 
     def _seek(self, offset: int) -> None:
@@ -333,37 +340,51 @@ def escape(text: str) -> str:
     return re.sub(r"[%:;=,|&\s]", lambda match: f"%{ord(match[0]):02X}", text)
 
 
-def annotated_header(header: Sequence[str], infos: Sequence[tuple[str, str]], *, more: Sequence[str] = ()) -> list[str]:
-    """Return a header with INFO fields (``Number=.,Type=String``) added or replaced, and ``##`` lines ``more``.
+class InfoField(NamedTuple):
+    """An INFO field as a header declares it."""
+
+    key: str
+    number: str  # as in the header: ".", "A", ...
+    type: str
+    description: str
+
+    def __str__(self) -> str:
+        quoted = self.description.replace("\\", "\\\\").replace('"', '\\"')
+        return f'##INFO=<ID={self.key},Number={self.number},Type={self.type},Description="{quoted}">'
+
+
+def annotated_header(
+    header: Sequence[str], infos: Sequence[InfoField], *, more: Sequence[tuple[str, str]] = ()
+) -> list[str]:
+    """Return a header with INFO fields and ``##`` lines added or replaced; doing it again changes nothing.
 
     Parameters
     ----------
     header : list of str
         As in :attr:`VcfFile.header`.
-    infos : list of (key, description)
+    infos : list of InfoField
         New fields.
+    more : list of (start, rest)
+        Further lines, put before the column names; they replace lines of the same start.
     """
-    replaced = tuple(f"##INFO=<ID={key}," for key, _ in infos)
+    replaced = (*(f"##INFO=<ID={field.key}," for field in infos), *(start for start, _ in more))
     lines = [line for line in header[:-1] if not line.startswith(replaced)]
     if not lines or not lines[0].startswith("##fileformat"):
         lines.insert(0, "##fileformat=VCFv4.2")
-    for key, description in infos:
-        quoted = description.replace("\\", "\\\\").replace('"', '\\"')
-        lines.append(f'##INFO=<ID={key},Number=.,Type=String,Description="{quoted}">')
     columns = header[-1].split("\t")
-    return [*lines, *more, "\t".join(columns + list(COLUMNS[len(columns) :]))]
+    added = [*map(str, infos), *map("".join, more)]
+    return [*lines, *added, "\t".join(columns + list(COLUMNS[len(columns) :]))]
 
 
-def annotated_line(line: str, values: Sequence[tuple[str, str]]) -> str:
-    """Return a record line with INFO keys set; a key that was there is replaced, all else stays as it is."""
+def annotated_line(line: str, values: Sequence[tuple[str, str]], *, keys: Sequence[str] = ()) -> str:
+    """Return a record line with INFO keys set; what was there under them or ``keys`` goes, all else stays as it is."""
     fields = line.split("\t", 8)
     fields += ["."] * (8 - len(fields))
-    if not values:
-        return "\t".join(fields)
     kept = fields[7]
-    keys = tuple(key + "=" for key, _ in values)
-    if any(key in kept for key in keys):
-        kept = ";".join(entry for entry in kept.split(";") if not entry.startswith(keys))
-    new = ";".join(f"{key}={value}" for key, value in values)
-    fields[7] = new if kept in {".", ""} else f"{kept};{new}"
+    gone = {*keys, *(key for key, _ in values)}
+    if any(key in kept for key in gone):
+        kept = ";".join([entry for entry in kept.split(";") if entry.partition("=")[0] not in gone])
+    if values or kept != fields[7]:
+        new = [f"{key}={value}" for key, value in values]
+        fields[7] = ";".join(new if kept in {".", ""} else [kept, *new]) or "."
     return "\t".join(fields)

@@ -30,7 +30,7 @@ from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.genome.vcf import VcfFile, VcfRecords
 from ripe_lib.network.fast import sigmoid
 from ripe_lib.network.predict import full_logits
-from ripe_lib.variants.score import META_COLUMNS, ScoredVariants, VariantOptions, VariantScorer
+from ripe_lib.variants.score import ScoredVariants, VariantOptions, VariantScorer
 from ripe_lib.variants.windows import alternative_sequence, reference_codes, site_landmarks, substituted_position
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class AsbScorer:
         kind = alleles.kind[rows.allele]
         rows.status[(rows.status == OK) & (kind != SNV)] = "not_snv"
         usable = np.flatnonzero(rows.status == OK)
-        table = pd.DataFrame(ScoredVariants(records, alleles, rows, [self.model], []).meta(), columns=META_COLUMNS)
+        table = ScoredVariants(records, alleles, rows, [self.model], []).meta_frame()
         record = alleles.record[rows.allele]
         number = rows.allele - np.searchsorted(alleles.record, record)  # which ALT of its record
         sign = np.array(

@@ -1,15 +1,13 @@
 """Scored variants as text or Parquet: the wide and the long table, VCF INFO, and the biobank layout.
 
-Numbers in text are rounded to six decimals; Parquet keeps them as they are. Text has no quoting: fields of a VCF hold
+Numbers in text are rounded to six decimals; Parquet keeps them as they are. Only CSV has quoting: fields of a VCF hold
 no tabs. Missing values are empty.
 """
 
 from __future__ import annotations
 
 import io
-import struct
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
-from ripe_lib.genome.vcf import annotated_line, escape, info_key
+from ripe_lib.genome.alleles import OK
+from ripe_lib.genome.vcf import InfoField, annotated_line, escape, info_key
+from ripe_lib.output.bgzf import bgzf
 from ripe_lib.output.decimals import decimal_rows
 from ripe_lib.variants.score import META_COLUMNS, ScoredVariants, prefixes
-from ripe_lib.variants.summary import class_names
+from ripe_lib.variants.summary import CLASSES, class_codes, class_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ripe_lib.network.load import Model
 
-INFO_COLUMNS = ("ALLELE", "STRAND", "GENES", "REGION_TYPE", "STATUS")
+INFO_COLUMNS = ("ALLELE", "STRAND", "GENES", "REGION_TYPE", "STATUS", "Consequence")  # the last: bcftools +split-vep
 LAYOUTS = ("wide", "long", "biobank")
 _SUFFIXES = {
     ".vcf": ("vcf", False),
@@ -42,14 +42,14 @@ _SUFFIXES = {
     ".parquet": ("parquet", False),
 }
 LONG_NAMES = {"ref": "ref_probability", "alt": "alt_probability"}  # the table has the alleles as ref and alt
-_BLOCK = 65_280  # bytes of text per BGZF block, as bgzip does
-_LEVEL = 2  # half the time of level 4, 5 % larger
-_WORTH_REPEATS = 1.15
 
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """Kind of file (``vcf``, ``tsv``, ``csv``, ``parquet``), whether BGZF-compressed, and the layout of tables."""
+    """Kind of file (``vcf``, ``tsv``, ``csv``, ``parquet``), whether BGZF-compressed, and the layout of tables.
+
+    The suffix decides the kind, never the numbers: a CSV is the table of a TSV.
+    """
 
     kind: str
     compressed: bool
@@ -72,18 +72,20 @@ class OutputFormat:
                 f"{path}: expected an output name that ends in {', '.join(_SUFFIXES)}. The suffix decides the format."
             )
         kind, compressed = _SUFFIXES[suffix]
-        layout = layout or ("biobank" if kind == "csv" else "long" if top else "wide")
+        layout = layout or ("long" if top else "wide")
         if layout not in LAYOUTS:
             raise InputError(f"layout: expected one of {', '.join(LAYOUTS)}, got {layout!r}.")
-        if (layout == "biobank") != (kind == "csv"):
-            raise InputError(
-                f"{path}: expected .csv or .csv.gz for the biobank layout and only for it, got layout {layout!r}."
-            )
+        if layout == "biobank" and kind != "csv":
+            raise InputError(f"{path}: expected an output name that ends in .csv or .csv.gz for the biobank layout.")
         if kind == "vcf" and layout != "wide":
             raise InputError(f"{path}: a VCF has no long layout or top tasks. Write .tsv or .parquet.")
         if top and layout != "long":
             raise InputError("top tasks per variant need the long layout (one row per task).")
         return cls(kind, compressed, layout, top)
+
+    def line(self, fields: Sequence[str]) -> str:
+        """Return a line of a text table; the fields are quoted where CSV needs it."""
+        return ",".join(map(_csv, fields)) if self.kind == "csv" else "\t".join(fields)
 
 
 class Selection:
@@ -126,9 +128,9 @@ def payload(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_
     elif out.layout == "biobank":
         lines = _biobank_lines(scored, selection, keep)
     elif out.layout == "long":
-        lines = _long_lines(long_frame(scored, selection, keep, out.top))
+        lines = _long_lines(long_frame(scored, selection, keep, out.top), out)
     else:
-        lines = _wide_lines(scored, selection, keep)
+        lines = _wide_lines(scored, selection, keep, out)
     text = ("\n".join(lines) + "\n" if lines else "").encode("utf-8", "surrogateescape")
     return bgzf(text) if out.compressed else text
 
@@ -140,12 +142,12 @@ def header(scored: ScoredVariants, selection: Selection, out: OutputFormat, vcf_
     if out.kind == "vcf":
         lines = list(vcf_header)
     elif out.layout == "biobank":
-        lines = [",".join(["chr", "pos", "Uploaded_variant", "ref", "alt", *biobank_names(selection)])]
+        lines = [out.line(["chr", "pos", "Uploaded_variant", "ref", "alt", *biobank_names(selection)])]
     elif out.layout == "long":
         model = ["model"] if len(selection.models) > 1 else []
-        lines = ["\t".join([*META_COLUMNS, *model, "task", *long_names(scored.fields)])]
+        lines = [out.line([*META_COLUMNS, *model, "task", *long_names(scored.fields)])]
     else:
-        lines = ["\t".join([*META_COLUMNS, *wide_names(scored, selection)])]
+        lines = [out.line([*META_COLUMNS, *wide_names(scored, selection)])]
     text = "".join([line + "\n" for line in lines]).encode("utf-8", "surrogateescape")
     return bgzf(text) if out.compressed else text
 
@@ -173,16 +175,38 @@ def biobank_names(selection: Selection) -> list[str]:
     return [f"{p}{task}" for n, p in enumerate(prefixes(selection.models)) for task in selection.names(n)]
 
 
-def info_fields(scored_fields: Sequence[str], selection: Selection) -> list[tuple[str, str]]:
-    """Return (INFO key, description) per model."""
-    return [
-        (
-            info_key(model.name),
-            f"{model.name}: effects on RNA-binding proteins, alt - ref. One entry per allele and strand. Format: "
-            + "|".join([*INFO_COLUMNS, *(f"{task}.{f}" for task in selection.names(number) for f in scored_fields)]),
-        )
-        for number, model in enumerate(selection.models)
-    ]
+def info_fields(scored_fields: Sequence[str], selection: Selection) -> list[InfoField]:
+    """Return the INFO fields of a VCF, per model: one with everything packed, and three flat ones to filter by."""
+    fields = []
+    for number, name in enumerate(info_names(selection)):
+        model = selection.models[number].name
+        tasks = selection.names(number)
+        if not tasks:
+            continue
+        packed = "|".join([*INFO_COLUMNS, *(f"{task}.{f}" for task in tasks for f in scored_fields)])
+        strongest = f"{model}: {{}} of the task with the largest |alt - ref| of the allele, over strands"
+        fields += [
+            InfoField(
+                f"DeepRiPe_{name}",
+                ".",
+                "String",
+                f"{model}: effects on RNA-binding proteins, alt - ref. One entry per allele and strand; Consequence is "
+                f"the change of its strongest task. Format: {packed}",
+            ),
+            InfoField(f"DRP_{name}_MAXDELTA", "A", "Float", strongest.format("alt - ref")),
+            InfoField(f"DRP_{name}_TASK", "A", "String", strongest.format("name")),
+            InfoField(f"DRP_{name}_CLASS", "A", "String", strongest.format("change (" + " ".join(CLASSES) + ")")),
+        ]
+    return fields
+
+
+def info_names(selection: Selection) -> list[str]:
+    """Return what INFO keys call the models: the last part of their names, or all of it where that is not enough."""
+    names = [model.name for model in selection.models]
+    short = [name.rsplit("/", 1)[-1] for name in names]
+    if len(set(short)) < len(short):
+        short = [name.removeprefix("DeepRiPe/") for name in names]
+    return [info_key("x" + name)[1:] for name in short]
 
 
 # --- text ----------------------------------------------------------------------------------------------------------
@@ -213,22 +237,27 @@ def _all_joined(
     ]
 
 
-def _wide_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_]) -> list[str]:
+def _wide_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], out: OutputFormat) -> list[str]:
     rows = np.flatnonzero(keep)
     columns = [np.asarray(column, dtype=object).tolist() for column in scored.meta().values()]
     if not keep.all():
         columns = [[column[i] for i in rows] for column in columns]
     columns[1] = list(map(str, columns[1]))
-    return ["\t".join(fields) for fields in zip(*columns, *_all_joined(scored, selection, rows, "\t"), strict=True)]
+    separator = "\t"
+    if out.kind == "csv":
+        separator, columns = ",", [list(map(_csv, column)) for column in columns]
+    scores = _all_joined(scored, selection, rows, separator)
+    return [separator.join(fields) for fields in zip(*columns, *scores, strict=True)]
 
 
 def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_]) -> list[str]:
     rows = np.flatnonzero(keep)
     table, alleles = scored.rows, scored.alleles
+    allele = table.allele[rows]
     heads = [
-        f"{escape(alleles.alt[allele])}|{strand}|{_info_genes(genes)}|{region_type}|{status}|"
-        for allele, strand, genes, region_type, status in zip(
-            table.allele[rows].tolist(),
+        f"{escape(alleles.alt[i])}|{strand}|{'&'.join(map(escape, genes.split(',')))}|{region_type}|{status}|"
+        for i, strand, genes, region_type, status in zip(
+            allele.tolist(),
             table.strand[rows],
             table.genes[rows],
             table.region_type[rows],
@@ -236,23 +265,54 @@ def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
             strict=True,
         )
     ]
-    record = alleles.record[table.allele[rows]].tolist()
-    values: list[list[tuple[str, str]]] = [[] for _ in scored.records.lines]
-    for key, texts in zip(_keys(selection), _all_joined(scored, selection, rows, "|"), strict=True):
+    is_scored = (table.status[rows] == OK).tolist()
+    record = alleles.record[allele].tolist()
+    ends = np.searchsorted(alleles.record, np.arange(len(scored.records)), side="right").tolist()
+    info: list[list[tuple[str, str]]] = [[] for _ in scored.records.lines]
+    for number, name in enumerate(info_names(selection)):
+        values = selection.values(scored)[number][rows]
+        if not values.shape[1]:
+            continue
+        delta, tasks, classes = _strongest(scored, values, selection.names(number))
         entries: dict[int, list[str]] = {}
-        for i, head, text in zip(record, heads, texts, strict=True):
-            entries.setdefault(i, []).append(head + text)
+        for i, head, change, known, text in zip(
+            record, heads, classes, is_scored, _joined(values, scored.fields, "|"), strict=True
+        ):
+            entries.setdefault(i, []).append(f"{head}{change}|{text}" if known else head)
+        # Of two strands of an allele the larger |delta|.
+        order = np.lexsort((-np.nan_to_num(np.abs(delta), nan=-1), allele))
+        best = order[np.unique(allele[order], return_index=True)[1]]
+        flat = np.full((3, len(alleles)), ".", dtype=object)
+        best = best[~np.isnan(delta[best])]
+        flat[:, allele[best]] = (
+            np.array(decimal_rows(delta[best][:, None], ","), dtype=object),
+            [escape(tasks[i]) for i in best],
+            classes[best],
+        )
+        maxima, names, changes = flat.tolist()
         for i, parts in entries.items():
-            values[i].append((key, ",".join(parts)))
-    return [annotated_line(line, added) for line, added in zip(scored.records.lines, values, strict=True)]
+            info[i].append((f"DeepRiPe_{name}", ",".join(parts)))
+            if scored.records.alt[i] in ("", "."):
+                continue  # no allele, so no value of Number=A
+            of = slice(ends[i - 1] if i else 0, ends[i])
+            info[i] += [
+                (f"DRP_{name}_MAXDELTA", ",".join(maxima[of])),
+                (f"DRP_{name}_TASK", ",".join(names[of])),
+                (f"DRP_{name}_CLASS", ",".join(changes[of])),
+            ]
+    keys = [field.key for field in info_fields(scored.fields, selection)]
+    return [annotated_line(line, added, keys=keys) for line, added in zip(scored.records.lines, info, strict=True)]
 
 
-def _info_genes(genes: str) -> str:
-    return "&".join(escape(gene) for gene in genes.split(",")) if genes else ""
-
-
-def _keys(selection: Selection) -> list[str]:
-    return [info_key(m.name) for m, columns in zip(selection.models, selection.columns, strict=True) if len(columns)]
+def _strongest(
+    scored: ScoredVariants, values: NDArray[np.float32], tasks: Sequence[str]
+) -> tuple[NDArray[np.float32], NDArray[np.object_], NDArray[np.object_]]:
+    """Return delta, task and class of the task with the largest |delta| per row of (n, t, F)."""
+    ref, alt, at = (scored.fields.index(name) for name in ("ref", "alt", "delta"))
+    strongest = np.nan_to_num(np.abs(values[..., at])).argmax(axis=1)
+    best = values[np.arange(len(values)), strongest]
+    names = np.array(tasks, dtype=object)[strongest]
+    return best[:, at], names, class_names(class_codes(best[:, ref], best[:, alt], *scored.thresholds))
 
 
 def _biobank_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_]) -> list[str]:
@@ -275,10 +335,10 @@ def _biobank_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[n
 
 
 def _csv(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"') else text
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\r') else text
 
 
-def _long_lines(table: pd.DataFrame) -> list[str]:
+def _long_lines(table: pd.DataFrame, out: OutputFormat) -> list[str]:
     columns: list[list[str]] = []
     for name in table.columns:
         column = table[name]
@@ -286,7 +346,7 @@ def _long_lines(table: pd.DataFrame) -> list[str]:
             columns.append(_joined(column.to_numpy(np.float32)[:, None, None], [name], "\t"))
         else:
             columns.append([str(value) for value in column])
-    return ["\t".join(fields) for fields in zip(*columns, strict=True)]
+    return [out.line(fields) for fields in zip(*columns, strict=True)]
 
 
 # --- tables --------------------------------------------------------------------------------------------------------
@@ -300,10 +360,11 @@ def wide_or_long(
         return long_frame(scored, selection, keep, out.top)
     import pandas as pd
 
-    meta = pd.DataFrame(scored.meta())
-    values = [v.reshape(len(v), -1) for v in selection.values(scored)]
-    scores = pd.DataFrame(np.concatenate(values, axis=1), columns=wide_names(scored, selection))
-    for name in scores.columns:
+    meta = scored.meta_frame()
+    names = wide_names(scored, selection)
+    values = np.concatenate(selection.values(scored), axis=1).reshape(len(meta), len(names))
+    scores = pd.DataFrame(values, columns=names)
+    for name in names:
         if name.endswith(".class"):
             scores[name] = class_names(scores[name].to_numpy())
     return pd.concat([meta, scores], axis=1)[keep].reset_index(drop=True)
@@ -314,8 +375,6 @@ def long_frame(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
 
     An allele that could not be scored has one row, without a task.
     """
-    import pandas as pd
-
     at = scored.fields.index("delta")
     values = np.concatenate(selection.values(scored), axis=1)
     tasks = [task for number in range(len(selection.models)) for task in selection.names(number)]
@@ -332,7 +391,7 @@ def long_frame(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
     wanted[keep & ~scored_rows, :1] = True
     row, place = np.nonzero(wanted)
     column = chosen[row, place]
-    frame = pd.DataFrame(scored.meta()).iloc[row].reset_index(drop=True)
+    frame = scored.meta_frame().iloc[row].reset_index(drop=True)
     has_task = scored_rows[row]
     if len(selection.models) > 1:
         frame["model"] = np.where(has_task, np.array(models, dtype=object)[column], "")
@@ -360,16 +419,17 @@ def _schema(table: pd.DataFrame) -> pa.Schema:
     return pa.schema([(name, kinds.get(table[name].dtype.kind, pa.string())) for name in table.columns])
 
 
-def join_parquet(parts: Sequence[Callable[[], bytes]], path: Path) -> None:
-    """Write one Parquet file from chunks, one at a time."""
+def join_parquet(parts: Iterable[bytes], path: Path) -> None:
+    """Write one Parquet file from chunks, one at a time; the first gives the columns, empty ones add nothing."""
     import pyarrow.parquet as pq
 
     writer = None
     try:
-        for read in parts:
-            table = pq.read_table(io.BytesIO(read()))
+        for content in filter(None, parts):
+            table = pq.read_table(io.BytesIO(content))
             writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
-            writer.write_table(table)
+            if len(table):
+                writer.write_table(table)
     finally:
         if writer is not None:
             writer.close()
@@ -386,31 +446,3 @@ def joined(contents: Sequence[bytes], out: OutputFormat) -> bytes:
     tables = [pq.read_table(io.BytesIO(content)) for content in contents]
     pq.write_table(pa.concat_tables(tables), sink, compression="zstd")
     return sink.getvalue()
-
-
-def bgzf(data: bytes) -> bytes:
-    """Compress into BGZF blocks, without the end marker: such pieces can be put one after another."""
-    start = data[:_BLOCK]
-    # Digits hardly repeat: where looking for repeats gains little, coding single characters takes half the time.
-    plain = len(_deflated(start, zlib.Z_HUFFMAN_ONLY)) <= _WORTH_REPEATS * len(_deflated(start))
-    strategy = zlib.Z_HUFFMAN_ONLY if plain else zlib.Z_DEFAULT_STRATEGY
-    return b"".join(_bgzf_blocks(data, strategy))
-
-
-def _bgzf_blocks(data: bytes, strategy: int) -> Iterator[bytes]:
-    for at in range(0, len(data), _BLOCK):
-        piece = data[at : at + _BLOCK]
-        packed = _deflated(piece, strategy)
-        if len(packed) > 65_000:  # text that cannot be compressed does not fit a block: store it in two
-            half = len(piece) // 2
-            yield from _bgzf_blocks(piece[:half], strategy)
-            yield from _bgzf_blocks(piece[half:], strategy)
-            continue
-        yield b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0" + struct.pack("<H", len(packed) + 25)
-        yield packed
-        yield struct.pack("<II", zlib.crc32(piece), len(piece))
-
-
-def _deflated(piece: bytes, strategy: int = zlib.Z_DEFAULT_STRATEGY) -> bytes:
-    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15, zlib.DEF_MEM_LEVEL, strategy)
-    return packer.compress(piece) + packer.flush()

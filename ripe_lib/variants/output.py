@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -207,8 +208,8 @@ def _join(worker: Worker, parts: Sequence[_Part], output: Path) -> None:
     job, empty = worker.job, worker.empty()
     with atomic_file(output) as temporary:
         if job.out.kind == "parquet":
-            nothing = partial(payload, empty, worker.selection, np.zeros(0, dtype=bool), job.out)
-            join_parquet([part.content for part in parts] or [nothing], temporary)
+            columns = payload(empty, worker.selection, np.zeros(0, dtype=bool), job.out)  # also where no part has rows
+            join_parquet(chain([columns], (part.content() for part in parts)), temporary)
             return
         with temporary.open("wb") as out:
             out.write(header(empty, worker.selection, job.out, vcf_header(worker, empty.fields)))
@@ -223,9 +224,12 @@ def vcf_header(worker: Worker, fields: Sequence[str]) -> list[str]:
     options = worker.job.options
     models = "+".join(model.name for model in worker.selection.models)
     said = [
-        f"##deepripeVersion={__version__}",
-        f"##deepripeOptions=models {models}; strand {options.strand}; region {options.region}; "
-        f"shifts {options.shifts}; intergenic {options.intergenic}",
+        ("##deepripeVersion=", __version__),
+        (
+            f"##deepripeOptions=models {models}; ",
+            f"strand {options.strand}; region {options.region}; shifts {options.shifts}; "
+            f"intergenic {options.intergenic}",
+        ),
     ]
     return annotated_header(worker.vcf.header, info_fields(fields, worker.selection), more=said)
 

@@ -109,6 +109,8 @@ class ScoredVariants:
     values : list of float32 (R, T, F)
         Per model; NaN where nothing could be scored. ``class`` is an index into
         :data:`ripe_lib.variants.summary.CLASSES`.
+    thresholds : (float, float)
+        ``delta_threshold`` and ``site_threshold`` of the classes.
     """
 
     records: VcfRecords
@@ -117,6 +119,7 @@ class ScoredVariants:
     models: list[Model]
     fields: list[str]
     values: list[NDArray[np.float32]] = field(default_factory=list)
+    thresholds: tuple[float, float] = (0.1, 0.5)
 
     def meta(self) -> dict[str, Any]:
         """Return the columns before the scores."""
@@ -136,6 +139,13 @@ class ScoredVariants:
             "status": self.rows.status,
         }
 
+    def meta_frame(self) -> pd.DataFrame:
+        """Return the columns before the scores as a table; text stays text where there are no rows."""
+        import pandas as pd
+
+        columns = {name: np.asarray(v, dtype=None if name == "pos" else object) for name, v in self.meta().items()}
+        return pd.DataFrame(columns)
+
     def column_names(self) -> list[list[str]]:
         """Return the names of the score columns, per model."""
         return [
@@ -147,9 +157,9 @@ class ScoredVariants:
         """Return the table of DESIGN: metadata, then the fields of each task of each model."""
         import pandas as pd
 
-        parts = [pd.DataFrame(self.meta())]
+        parts = [self.meta_frame()]
         for names, values in zip(self.column_names(), self.values, strict=True):
-            table = pd.DataFrame(values.reshape(len(values), -1), columns=names)
+            table = pd.DataFrame(values.reshape(len(values), len(names)), columns=names)
             if "class" in self.fields:
                 at = self.fields.index("class")
                 for name in names[at :: len(self.fields)]:
@@ -203,6 +213,7 @@ class VariantScorer:
     def score_rows(self, records: VcfRecords, alleles: Alleles, rows: Rows) -> ScoredVariants:
         """Score rows that were placed (and perhaps chosen) before."""
         scored = ScoredVariants(records, alleles, rows, self.models, self.options.fields)
+        scored.thresholds = (self.options.delta_threshold, self.options.site_threshold)
         usable = np.flatnonzero(rows.status == OK)
         sites = rows.sites(alleles, usable)
         kind = alleles.kind[rows.allele[usable]]

@@ -95,8 +95,8 @@ class StrandComparison:
                 for scored in (right, as_plus)
             ]
             self._count(*deltas)
-            table = pd.DataFrame(right.meta())
-            both = np.stack(deltas, axis=2).reshape(len(table), -1)
+            table = right.meta_frame()
+            both = np.stack(deltas, axis=2).reshape(len(table), 2 * len(self.names))
             names = [f"{name}.{kind}" for name in self.names for kind in ("delta", "delta_as_plus")]
             yield pd.concat([table, pd.DataFrame(both, columns=names)], axis=1)
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from ripe_lib.errors import InputError, MissingFileError
-from ripe_lib.genome.vcf import Block, VcfFile, annotated_header, annotated_line, escape, info_key
+from ripe_lib.genome.vcf import Block, InfoField, VcfFile, annotated_header, annotated_line, escape, info_key
 
 HEADER = [
     "##fileformat=VCFv4.2",
@@ -83,7 +83,7 @@ def test_header_only(tmp_path):
     path = tmp_path / "x.vcf"
     path.write_text("\n".join(HEADER) + "\n")
     with VcfFile(path) as vcf:
-        assert list(vcf.records(5)) == []
+        assert [len(records) for records in vcf.records(5)] == [0]
         assert vcf.blocks(5) == []
 
 
@@ -181,18 +181,26 @@ def test_info_is_added_and_replaced_and_nothing_else_changes():
     assert annotated_line(line, [("OLD", "x")]) == line.replace("OLD=1;OLDER=2", "OLDER=2;OLD=x")
     assert annotated_line(line, []) == line
     assert annotated_line("c1\t5\t.\tA\tG\t.\t.\t.", [("K", "v")]).endswith("\tK=v")
+    # What an earlier run said goes, also where this one says nothing.
+    assert annotated_line(line, [], keys=["OLD"]) == line.replace("OLD=1;", "")
+    assert annotated_line("c1\t5\t.\tA\tG\t.\t.\tOLD;OLD=2", [], keys=["OLD", "LD"]).endswith("\t.\t.\t.")
 
 
 def test_header_is_completed():
-    header = annotated_header(["#CHROM\tPOS\tID\tREF\tALT"], [("K", 'says "x"')], more=["##ripe=1"])
+    header = annotated_header(
+        ["#CHROM\tPOS\tID\tREF\tALT"], [InfoField("K", "A", "Float", 'says "x"')], more=[("##ripe=", "1")]
+    )
     assert header == [
         "##fileformat=VCFv4.2",
-        '##INFO=<ID=K,Number=.,Type=String,Description="says \\"x\\"">',
+        '##INFO=<ID=K,Number=A,Type=Float,Description="says \\"x\\"">',
         "##ripe=1",
         "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO",
     ]
-    again = annotated_header(header, [("K", "other")])
+    again = annotated_header(header, [InfoField("K", ".", "String", "other")])
     assert sum(line.startswith("##INFO=<ID=K,") for line in again) == 1
+    assert "##ripe=1" in again
+    assert annotated_header(header, [InfoField("K", "A", "Float", 'says "x"')], more=[("##ripe=", "1")]) == header
+    assert "##ripe=1" not in annotated_header(header, [], more=[("##ripe=", "2")])
 
 
 def test_names_and_values_that_need_escaping():

@@ -1,9 +1,12 @@
 """Files of scored variants: formats agree with the table, runs resume, errors are one line."""
 
+import csv
 import gzip
 import os
 import shutil
+import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,18 +18,21 @@ from hypothesis import strategies as st
 import ripe_lib
 from ripe_lib.cli.main import main
 from ripe_lib.errors import InputError, UnknownNameError
+from ripe_lib.output.bgzf import bgzf
 from ripe_lib.output.decimals import decimal_rows, plain_decimal_rows
 from ripe_lib.variants import VariantOptions
 from ripe_lib.variants import output as variant_output
-from ripe_lib.variants.format import OutputFormat, bgzf
+from ripe_lib.variants.format import OutputFormat, Selection, info_fields
 from ripe_lib.variants.output import write_scores as really_write_scores
 from ripe_lib.variants.peaks import Peaks
 from ripe_lib.variants.worker import RowFilter, VariantJob
 from tests.support.toy_genome import ToyGenome
 from tests.support.toy_models import random_model
-from tests.support.variant_files import FASTA, GTF, VCF, random_vcf, write_model
+from tests.support.variant_files import FASTA, GTF, VCF, example_sequences, random_vcf, write_model
 
 ROUNDED = 6e-7
+FLAT = ("MAXDELTA", "TASK", "CLASS")
+needs_bcftools = pytest.mark.skipif(shutil.which("bcftools") is None, reason="bcftools is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +78,12 @@ def numbers(frame):
     return frame.replace("", "nan").astype(float).to_numpy()
 
 
+def bcftools(*arguments):
+    """Lines that bcftools prints."""
+    done = subprocess.run(["bcftools", *map(str, arguments)], check=True, capture_output=True, text=True, timeout=60)
+    return done.stdout.splitlines()
+
+
 @pytest.mark.parametrize("name", ["x.tsv", "x.tsv.gz"])
 def test_tsv_is_the_table(tmp_path, model_dir, table, name, write_scores):
     summary = write_scores(job(model_dir, name), tmp_path / name, chunk_size=20)
@@ -82,6 +94,26 @@ def test_tsv_is_the_table(tmp_path, model_dir, table, name, write_scores):
     assert summary.n_rows == len(table)
     assert summary.status["ok"] == (table["status"] == "ok").sum()
     assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("layout", ["wide", "long"])
+def test_csv_is_the_tsv_with_commas(tmp_path, model_dir, layout):
+    """Through the command: one strand, one window, classes, quoting; the suffix decides no number."""
+    lines = VCF.read_text().splitlines()
+    at = next(i for i, line in enumerate(lines) if line[0] != "#")
+    fields = lines[at].split("\t")
+    lines[at] = "\t".join([*fields[:2], 'a,"b"', *fields[3:]])
+    (tmp_path / "in.vcf").write_text("\n".join(lines) + "\n")
+    tables = []
+    for name, separator in (("x.tsv", "\t"), ("x.csv", ","), ("x.csv.gz", ",")):
+        arguments = usual(model_dir, tmp_path / name, tmp_path / "in.vcf")
+        assert command(*arguments, "--scores", "class", "--format", layout, "--strand", "both", "--quiet") == 0
+        quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
+        tables.append(pd.read_csv(tmp_path / name, sep=separator, quoting=quoting, dtype=str, keep_default_na=False))
+    assert tables[0]["id"][0] == 'a,"b"'
+    assert (tables[0].filter(regex="class$") != "").any(axis=None)
+    for table in tables[1:]:
+        pd.testing.assert_frame_equal(table, tables[0])
 
 
 def test_parquet_is_the_table(tmp_path, model_dir, table, write_scores):
@@ -116,12 +148,12 @@ def test_vcf_keeps_its_records_and_gains_entries(tmp_path, model_dir, model, tab
     ]
     described = next(line for line in lines if line.startswith("##INFO=<ID=DeepRiPe_toy,Number=.,Type=String,"))
     columns = described.split("Format: ")[1].rstrip('">').split("|")
-    assert columns[:5] == ["ALLELE", "STRAND", "GENES", "REGION_TYPE", "STATUS"]
-    assert columns[5] == f"{model.tasks[0]}.ref"
+    assert columns[:6] == ["ALLELE", "STRAND", "GENES", "REGION_TYPE", "STATUS", "Consequence"]
+    assert columns[6] == f"{model.tasks[0]}.ref"
     entries = [entry for record in vcf_entries(body, "DeepRiPe_toy") for entry in record]
     assert len(entries) == len(table)
     for entry, (_, row) in zip(entries, table.iterrows(), strict=True):
-        named = dict(zip(columns, entry, strict=True))
+        named = dict(zip(columns, entry, strict=row["status"] == "ok"))
         assert named["STRAND"] == row["strand"]
         assert named["STATUS"] == row["status"]
         assert named["GENES"] == row["genes"].replace(",", "&")
@@ -129,10 +161,113 @@ def test_vcf_keeps_its_records_and_gains_entries(tmp_path, model_dir, model, tab
             assert named["ALLELE"] == row["alt"]
             assert float(named[f"{model.tasks[1]}.delta"]) == pytest.approx(row[f"{model.tasks[1]}.delta"], abs=4e-6)
         else:
-            assert set(entry[5:]) == {""}
+            assert entry[5:] == [""]  # short
     # A strict reader takes it.
     with pysam.VariantFile(str(tmp_path / name)) as strict:
         assert sum(1 for _ in strict) == len(original)
+
+
+def strongest_by_allele(table, tasks):
+    """Per (id, ALT) in file order: delta, task and class of the largest |delta| of all strands, or None."""
+    found = {}
+    for row in table.to_dict("records"):
+        found.setdefault((row["id"], row["alt"]), None)
+        for task in tasks if row["status"] == "ok" else ():
+            one = (row[f"{task}.delta"], task, row[f"{task}.class"])
+            best = found[row["id"], row["alt"]]
+            if best is None or abs(one[0]) > abs(best[0]):
+                found[row["id"], row["alt"]] = one
+    return found
+
+
+@pytest.fixture(scope="module")
+def annotated(tmp_path_factory, model, model_dir):
+    """A VCF with both strands of every allele scored, and the same as a table."""
+    folder = tmp_path_factory.mktemp("annotated")
+    sequences = example_sequences()
+    alts = {2010: "A,C", 2050: "<DEL>,G,TT", 2080: ".", 2087: "*", **{at: "ACGT"[at % 4] for at in range(2100, 2160)}}
+    lines = ["##fileformat=VCFv4.2", *(f"##contig=<ID={name},length={len(s)}>" for name, s in sequences.items())]
+    lines += ['##ALT=<ID=DEL,Description="Deletion">', "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
+    lines += [f"chr1\t{at}\tv{at}\t{sequences['chr1'][at - 1].upper()}\t{alt}\t.\tPASS\t." for at, alt in alts.items()]
+    vcf = folder / "in.vcf"
+    vcf.write_text("\n".join(lines) + "\n")
+    options = VariantOptions(strand="both", scores=("class",), delta_threshold=1e-3)
+    for name in ("x.vcf.gz", "x.parquet"):
+        really_write_scores(job(model_dir, name, vcf, options=options), folder / name, models=[model])
+    return folder / "x.vcf.gz", pd.read_parquet(folder / "x.parquet")
+
+
+def test_flat_fields_have_the_strongest_task_of_each_allele(annotated, model):
+    path, table = annotated
+    expected = strongest_by_allele(table, model.tasks)
+    assert sum(value is None for value in expected.values()) == 3
+    assert len({value[2] for value in expected.values() if value}) > 1
+    n = 0
+    with pysam.VariantFile(str(path)) as strict:
+        kinds = [(strict.header.info[f"DRP_toy_{x}"].number, strict.header.info[f"DRP_toy_{x}"].type) for x in FLAT]
+        assert kinds == [("A", "Float"), ("A", "String"), ("A", "String")]
+        for record in strict:
+            for number, alt in enumerate(record.alts or ()):
+                n += 1
+                found = tuple(record.info[f"DRP_toy_{x}"][number] for x in FLAT)
+                wanted = expected[record.id, alt]
+                if wanted is None:
+                    assert found in ((None, None, None), (None, ".", "."))
+                else:
+                    assert found[0] == pytest.approx(wanted[0], abs=4e-6)
+                    assert found[1:] == wanted[1:]
+    assert n == len(expected) - 1  # a record without ALT has no value
+
+
+@needs_bcftools
+def test_bcftools_filters_the_flat_fields(annotated, model):
+    path, table = annotated
+    expected = strongest_by_allele(table, model.tasks)
+    limit = float(np.median([value[0] for value in expected.values() if value and value[0] < 0]))
+    lost = bcftools("view", "-H", "-i", f"INFO/DRP_toy_MAXDELTA<{limit:.7f}", path)
+    wanted = {name for (name, _), value in expected.items() if value and value[0] < limit}
+    assert 0 < len(wanted) < len(expected) / 2
+    assert {line.split("\t")[2] for line in lost} == wanted
+    task = model.tasks[1]
+    found = bcftools("query", "-i", f'DRP_toy_TASK="{task}" & DRP_toy_CLASS="weakened"', "-f", "%ID\\n", path)
+    assert found
+    assert set(found) == {name for (name, _), v in expected.items() if v and v[1:] == (task, "weakened")}
+
+
+@needs_bcftools
+def test_split_vep_reads_the_packed_field(annotated, model):
+    path, table = annotated
+    task = model.tasks[0]
+    vep = ("+split-vep", path, "-a", "DeepRiPe_toy", "-d")
+    found = bcftools(*vep, "-f", f"%ID|%ALLELE|%STRAND|%GENES|%REGION_TYPE|%STATUS|%Consequence|%{task}.delta\\n")
+    rows = table.to_dict("records")
+    assert len(found) == len(rows)
+    strongest = table[[f"{t}.delta" for t in model.tasks]].abs().to_numpy()
+    for line, row, sizes in zip(found, rows, strongest, strict=True):
+        *said, delta = line.split("|")
+        known = row["status"] == "ok"
+        change = row[f"{model.tasks[sizes.argmax()]}.class"] if known else "."
+        genes, region = (row[name].replace(",", "&") or "." for name in ("genes", "region_type"))
+        assert said == [row["id"], row["alt"], row["strand"], genes, region, row["status"], change]
+        assert float(delta) == pytest.approx(row[f"{task}.delta"], abs=4e-6) if known else delta == "."
+    # The recipes: one task, one kind of region, one kind of change.
+    limit = float(table[f"{task}.delta"].quantile(0.2))
+    typed = bcftools(
+        *vep, "-c", f"{task}.delta:Float,STRAND", "-i", f"{task}.delta<{limit:.7f}", "-f", "%ID %STRAND\\n"
+    )
+    chosen = table[table[f"{task}.delta"] < limit]
+    assert typed == [f"{name} {strand}" for name, strand in zip(chosen["id"], chosen["strand"], strict=True)]
+    region = table.loc[table["region_type"] != "", "region_type"].iloc[0]
+    found = bcftools(*vep, "-c", "REGION_TYPE,STRAND", "-i", f'REGION_TYPE="{region}"', "-f", "%ID %STRAND\\n")
+    chosen = table[table["region_type"] == region]
+    assert found == [f"{name} {strand}" for name, strand in zip(chosen["id"], chosen["strand"], strict=True)]
+
+
+def test_models_of_one_last_name_get_their_own_fields():
+    models = [SimpleNamespace(name=name, tasks=["QKI"]) for name in ("DeepRiPe/toy", "DeepRiPe/published/toy")]
+    keys = [field.key for field in info_fields(["ref", "alt", "delta", "delta_logit"], Selection(models))]
+    assert keys[::4] == ["DeepRiPe_toy", "DeepRiPe_published_toy"]
+    assert len(set(keys)) == 8
 
 
 def test_vcf_gz_is_indexed_if_sorted(tmp_path, model_dir, write_scores):
@@ -146,6 +281,88 @@ def test_vcf_gz_is_indexed_if_sorted(tmp_path, model_dir, write_scores):
     summary = write_scores(job(model_dir, "x.vcf.gz", vcf), tmp_path / "x.vcf.gz", chunk_size=7)
     assert summary.index is None
     assert not (tmp_path / "x.vcf.gz.tbi").exists()
+
+
+BODY = [line for line in VCF.read_text().splitlines() if line[0] != "#"][1:3]
+HEAD = [line for line in VCF.read_text().splitlines() if line[0] == "#"]
+LAYOUT_FILES = [
+    *(("wide", name) for name in ("x.vcf", "x.vcf.gz", "x.tsv", "x.tsv.gz", "x.csv", "x.parquet")),
+    *(("long", name) for name in ("x.tsv", "x.csv.gz", "x.parquet")),
+    *(("biobank", name) for name in ("x.csv", "x.csv.gz")),
+]
+
+
+def read_output(path):
+    """Records or rows, and columns, of any output."""
+    if ".vcf" in path.name:
+        with pysam.VariantFile(str(path)) as strict:
+            return pd.DataFrame({"id": [record.id for record in strict], "n": 0})
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    return pd.read_csv(path, sep="\t" if ".tsv" in path.name else ",")
+
+
+@pytest.mark.parametrize(("layout", "name"), LAYOUT_FILES)
+def test_without_records_every_layout_is_a_valid_empty_table(tmp_path, model_dir, model, write_scores, layout, name):
+    given = {"records": [*HEAD, *BODY], "header": HEAD, "blank": [*HEAD, *[""] * 9], "filtered": [*HEAD, *BODY]}
+    # Two files put together: the second header is a chunk of its own.
+    given["joined"] = [*HEAD, BODY[0], *(["##contig=<ID=x>"] * 9), HEAD[-1], BODY[1]]
+    options = VariantOptions(scores=("class",))
+    found = {}
+    for case, lines in given.items():
+        (tmp_path / "in.vcf").write_text("\n".join(lines) + "\n")
+        rows = RowFilter(min_delta=2.0 if case == "filtered" and ".vcf" not in name else 0)
+        this = job(model_dir, name, tmp_path / "in.vcf", layout=layout, options=options, rows=rows)
+        write_scores(this, tmp_path / name, chunk_size=3)
+        found[case] = read_output(tmp_path / name)
+    pd.testing.assert_frame_equal(found["joined"], found["records"])
+    assert set(found["records"].get("id", found["records"].get("Uploaded_variant"))) == {"ex1", "ex2"}
+    for case in ("header", "blank", *(["filtered"] if ".vcf" not in name else [])):
+        assert len(found[case]) == 0
+        assert list(found[case].columns) == list(found["records"].columns)
+        if name.endswith("parquet"):
+            assert list(found[case].dtypes) == list(found["records"].dtypes)
+
+
+def test_a_region_without_rows_in_parquet_and_biobank(tmp_path, model_dir, write_scores):
+    for name, layout in (("x.parquet", "wide"), ("x.parquet", "long"), ("x.csv", "biobank")):
+        rows = RowFilter(peaks_file=str(tmp_path / "p.bed"))
+        (tmp_path / "p.bed").write_text("chr1\t3\t4\n")
+        write_scores(job(model_dir, name, layout=layout, rows=rows), tmp_path / name, chunk_size=30)
+        assert len(read_output(tmp_path / name)) == 0
+
+
+@pytest.mark.parametrize("command_name", ["compare-strand", "asb"])
+def test_other_commands_without_records(tmp_path, model_dir, model, command_name):
+    (tmp_path / "in.vcf").write_text("\n".join(HEAD) + "\n")
+    for name in ("x.tsv", "x.parquet"):
+        arguments = usual(model_dir, tmp_path / name, tmp_path / "in.vcf")
+        extra = ["--task", model.tasks[0]] if command_name == "asb" else []
+        assert main([command_name, *map(str, arguments), *extra, "--quiet"]) == 0
+        found = read_output(tmp_path / name)
+        assert len(found) == 0
+        assert list(found.columns[:5]) == ["chrom", "pos", "id", "ref", "alt"]
+
+
+def test_score_variants_without_records(tmp_path, model, table):
+    for lines in (HEAD, [*HEAD, "", ""]):
+        (tmp_path / "in.vcf").write_text("\n".join(lines) + "\n")
+        (found,) = ripe_lib.score_variants(model, tmp_path / "in.vcf", fasta_file=FASTA, gtf_file=GTF, chunk_size=1)
+        pd.testing.assert_frame_equal(found, table.iloc[:0], check_dtype=False)
+
+
+def test_annotating_twice_changes_nothing(tmp_path, model_dir, model, write_scores):
+    write_scores(job(model_dir, "a.vcf"), tmp_path / "a.vcf")
+    write_scores(job(model_dir, "b.vcf", tmp_path / "a.vcf"), tmp_path / "b.vcf")
+    assert (tmp_path / "a.vcf").read_bytes() == (tmp_path / "b.vcf").read_bytes()
+    # Other options and filters replace what was said, and leave nothing of it.
+    options = {"options": VariantOptions(strand="-", region="none"), "rows": RowFilter(tasks=(model.tasks[0],))}
+    for source, name in ((VCF, "fresh.vcf"), (tmp_path / "a.vcf", "again.vcf")):
+        write_scores(job(model_dir, name, source, **options), tmp_path / name)
+    assert (tmp_path / "fresh.vcf").read_bytes() == (tmp_path / "again.vcf").read_bytes()
+    write_scores(job(model_dir, "none.vcf", tmp_path / "a.vcf", rows=RowFilter(min_delta=2)), tmp_path / "none.vcf")
+    body = [line for line in (tmp_path / "none.vcf").read_text().splitlines() if line[0] != "#"]
+    assert body == [line for line in VCF.read_text().splitlines() if line[0] != "#"]
 
 
 @pytest.mark.parametrize("name", ["x.tsv", "x.vcf.gz", "x.parquet"])
@@ -237,11 +454,12 @@ def test_biobank_layout(tmp_path, model_dir, model, write_scores):
 
 def test_suffix_decides_and_mistakes_are_told():
     assert OutputFormat.of("A.VCF.GZ") == OutputFormat("vcf", True)
-    assert OutputFormat.of("a.csv.gz") == OutputFormat("csv", True, "biobank")
+    assert OutputFormat.of("a.csv.gz") == OutputFormat("csv", True, "wide")
+    assert OutputFormat.of("a.csv.gz", "biobank") == OutputFormat("csv", True, "biobank")
     for name, layout, top, message in (
         ("x.txt", None, 0, "expected an output name that ends in"),
         ("x.tsv", "biobank", 0, "for the biobank layout"),
-        ("x.csv", "wide", 0, "for the biobank layout"),
+        ("x.csv", "biobank", 3, "need the long layout"),
         ("x.vcf", None, 3, "a VCF has no long layout"),
         ("x.tsv", "wide", 3, "need the long layout"),
     ):
