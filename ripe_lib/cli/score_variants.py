@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         required=True,
         metavar="OUT",
-        help="the suffix decides the kind of file: .vcf, .vcf.gz (with index), .tsv, .csv (both also .gz), .parquet",
+        help="the suffix decides the kind of file: .tsv, .csv (both also .gz), .parquet, .vcf, .vcf.gz (with index). "
+        "bcftools reads a VCF's fields DRP_<model>_MAXDELTA, _TASK, _CLASS (view -i 'INFO/DRP_clip31_MAXDELTA<-0.3') "
+        "and DeepRiPe_<model> (+split-vep -a DeepRiPe_clip31)",
     )
     add_scoring_arguments(parser)
     rows = parser.add_argument_group("what is written (with a filter only scored rows that pass it)")
@@ -45,7 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dask", metavar="SCHEDULER", help="address of a dask scheduler, or processes:N for N processes here"
     )
-    parser.add_argument("--force", action="store_true", help="go on if the FASTA seems to be of another assembly")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="go on if the FASTA seems to be of another assembly, and write OUT even if nothing could be scored",
+    )
     add_run_arguments(parser)
 
 

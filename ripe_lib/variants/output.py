@@ -20,18 +20,14 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from ripe_lib._version import __version__
+from ripe_lib.errors import InputError
 from ripe_lib.genome.vcf import BGZF_END, Block, VcfFile, annotated_header
 from ripe_lib.network.catalogue import find_model_directory
 from ripe_lib.network.load import Model
 from ripe_lib.output.atomic import atomic_file, check_output_file
 from ripe_lib.output.chunked import Chunk, Progress, load_once, parts_directory, remove_parts, run_chunks
-from ripe_lib.variants.format import (
-    header,
-    info_fields,
-    join_parquet,
-    joined,
-    payload,
-)
+from ripe_lib.variants.assembly import nothing_scored
+from ripe_lib.variants.format import header, info_fields, join_parquet, joined, payload
 from ripe_lib.variants.score import DEFAULT_CHUNK_SIZE
 from ripe_lib.variants.worker import VariantJob, Worker
 
@@ -143,7 +139,7 @@ def write_scores(
     models : list of Model, optional
         ``job.models``, if they are loaded already.
     force : bool
-        Go on even if the FASTA seems to be of another assembly.
+        Go on even if the FASTA seems to be of another assembly, and write the table if nothing could be scored.
     scheduler : str, optional
         Of :func:`ripe_lib.output.chunked.run_chunks`.
     progress : callable, optional
@@ -152,6 +148,11 @@ def write_scores(
     Returns
     -------
     Summary
+
+    Raises
+    ------
+    InputError
+        If the FASTA is of another assembly, or nothing could be scored for reasons of contig or REF.
     """
     output = Path(output)
     check_output_file(output)
@@ -179,6 +180,9 @@ def write_scores(
             parts = [_Part.open(path) for path in paths]
             for part in parts:
                 summary.add(part.summary, job.n_strongest)
+            if not force and (problem := nothing_scored(vcf.name, worker.scorer.genome, summary.status)):
+                remove_parts(parts_dir)
+                raise InputError(problem)
             _join(worker, parts, output)
             remove_parts(parts_dir)
         finally:

@@ -579,11 +579,55 @@ def test_fasta_of_another_assembly_stops_unless_forced(tmp_path, model_dir, caps
     assert not (tmp_path / "o.tsv").exists()
     assert command(*arguments, "--force", "--quiet") == 0
     assert (read_tsv(tmp_path / "o.tsv")["status"] == "ref_mismatch").sum() > 100
-    # Few mismatches are rows, not an error.
-    few = [line for line in vcf.read_text().splitlines() if line[0] == "#" or line.startswith("chr1")]
-    (tmp_path / "few.vcf").write_text("\n".join(few[:60]) + "\n")
-    arguments[0] = tmp_path / "few.vcf"
-    assert command(*arguments, "--quiet") == 0
+
+
+def test_the_share_of_mismatches_decides_for_small_files(tmp_path, model_dir, capsys):
+    out = tmp_path / "o.tsv"
+    lines = random_vcf(tmp_path / "in.vcf", 54).read_text().splitlines()
+    fields = [line.split("\t") for line in lines if line[0] != "#" and int(line.split("\t")[1]) < 5900]
+    header = [line for line in lines if line[0] == "#"]
+
+    def exit_code(shifted, kept, *more):
+        rows = [[f[0], str(int(f[1]) + 37), *f[2:]] for f in fields[:shifted]] + fields[shifted:][:kept]
+        (tmp_path / "in.vcf").write_text("\n".join([*header, *map("\t".join, rows)]) + "\n")
+        return command(*usual(model_dir, out, tmp_path / "in.vcf"), "--intergenic", "both", "--quiet", *more)
+
+    assert exit_code(len(fields), 0) == 2  # all 37 nt too far
+    assert "Is the FASTA of another assembly?" in one_line(capsys)
+    assert os.listdir(tmp_path) == ["in.vcf"]
+    assert exit_code(len(fields), 0, "--force") == 0
+    assert set(read_tsv(out)["status"]) == {"ok", "ref_mismatch"}
+    # A few among many are rows, not an error.
+    assert exit_code(3, 40) == 0
+    assert (read_tsv(out)["status"] == "ref_mismatch").any()
+
+
+@pytest.mark.parametrize("name", ["o.tsv", "o.vcf.gz", "o.parquet"])
+def test_nothing_scored_for_want_of_contigs_is_exit_2(tmp_path, model_dir, capsys, name):
+    vcf = tmp_path / "in.vcf"
+    vcf.write_text("\n".join([*HEAD, *(f"scaffold{i}\t{i + 1}\t.\tA\tC\t.\t.\t." for i in range(5))]) + "\n")
+    (tmp_path / name).write_text("older")
+    assert command(*usual(model_dir, tmp_path / name, vcf), "--quiet") == 2
+    assert "none could be scored: 5 unknown_contig (the contig is not in the FASTA)" in one_line(capsys)
+    assert (tmp_path / name).read_text() == "older"
+    assert sorted(os.listdir(tmp_path)) == ["in.vcf", name]
+    # Kept when it is asked for; a VCF without any allele that could be scored is no mistake.
+    assert command(*usual(model_dir, tmp_path / name, vcf), "--quiet", "--force") == 0
+    assert len(read_output(tmp_path / name)) == 5
+    vcf.write_text("\n".join([*HEAD, "chr1\t700\t.\tA\t<DEL>\t.\t.\t."]) + "\n")
+    assert command(*usual(model_dir, tmp_path / name, vcf), "--quiet") == 0
+
+
+def test_one_record_whose_ref_is_wrong_is_exit_2(tmp_path, model_dir, model, capsys):
+    base = example_sequences()["chr1"][699].upper()
+    wrong = "ACGT"["CGTA".index(base)]
+    vcf = tmp_path / "in.vcf"
+    vcf.write_text("\n".join([*HEAD, f"chr1\t700\t.\t{wrong}\t{base}\t.\t.\t."]) + "\n")
+    assert command(*usual(model_dir, tmp_path / "o.tsv", vcf), "--quiet") == 2
+    assert f"(first: chr1:700 {wrong})" in one_line(capsys)
+    # In Python the caller sees the status.
+    (found,) = ripe_lib.score_variants(model, vcf, fasta_file=FASTA, gtf_file=GTF)
+    assert list(found["status"]) == ["ref_mismatch"]
 
 
 def test_a_full_disk_is_one_line_and_keeps_what_was_done(tmp_path, model_dir, capsys, monkeypatch):
