@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="layout of tables (default wide); biobank: .csv[.gz], 4 shifts",
     )
     rows.add_argument("--tasks", nargs="+", metavar="T", help="tasks to write (default all)")
-    rows.add_argument("--top", type=positive_int, metavar="K", help="only the K largest |delta| (long format)")
+    rows.add_argument("--top", type=positive_int, metavar="K", help="only the K largest |delta| (long format, VCF)")
     rows.add_argument("--min-delta", type=float, default=0.0, metavar="D", help="rows with a |delta| of at least D")
     rows.add_argument("--region-types", nargs="+", metavar="R", help="variants in these: intron CDS 3UTR 5UTR none")
     rows.add_argument("--peaks", metavar="BED", help="variants that overlap a peak, on its strand if it has one")

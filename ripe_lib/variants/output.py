@@ -6,11 +6,12 @@ what is in it. An interrupted run continues where it was; the joined file is the
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import struct
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
@@ -27,7 +28,7 @@ from ripe_lib.network.load import Model
 from ripe_lib.output.atomic import atomic_file, check_output_file
 from ripe_lib.output.chunked import Chunk, Progress, load_once, parts_directory, remove_parts, run_chunks
 from ripe_lib.variants.assembly import nothing_scored
-from ripe_lib.variants.format import header, info_fields, join_parquet, joined, payload
+from ripe_lib.variants.format import OutputFormat, header, info_fields, payload
 from ripe_lib.variants.score import DEFAULT_CHUNK_SIZE
 from ripe_lib.variants.worker import VariantJob, Worker
 
@@ -221,6 +222,35 @@ def _join(worker: Worker, parts: Sequence[_Part], output: Path) -> None:
                 part.copy(out)
             if job.out.compressed:
                 out.write(BGZF_END)
+
+
+def join_parquet(parts: Iterable[bytes], path: Path) -> None:
+    """Write one Parquet file from chunks, one at a time; the first gives the columns, empty ones add nothing."""
+    import pyarrow.parquet as pq
+
+    writer = None
+    try:
+        for content in filter(None, parts):
+            table = pq.read_table(io.BytesIO(content))
+            writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
+            if len(table):
+                writer.write_table(table)
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def joined(contents: Sequence[bytes], out: OutputFormat) -> bytes:
+    """Put payloads of one chunk together."""
+    if out.kind != "parquet" or len(contents) < 2:
+        return b"".join(contents)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = io.BytesIO()
+    tables = [pq.read_table(io.BytesIO(content)) for content in contents]
+    pq.write_table(pa.concat_tables(tables), sink, compression="zstd")
+    return sink.getvalue()
 
 
 def vcf_header(worker: Worker, fields: Sequence[str]) -> list[str]:

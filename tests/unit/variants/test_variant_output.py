@@ -3,6 +3,7 @@
 import csv
 import gzip
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -438,6 +439,31 @@ def test_long_layout_and_top_tasks(tmp_path, model_dir, model, table, write_scor
     )
 
 
+def test_top_tasks_of_a_vcf(tmp_path, model_dir, model, table, write_scores):
+    """The others are empty; what says which task is the strongest stays."""
+    for top in (0, 1, 2, 9):
+        write_scores(job(model_dir, "x.vcf", top=top), tmp_path / f"{top}.vcf")
+    lines = {top: [line for line in (tmp_path / f"{top}.vcf").read_text().splitlines()] for top in (0, 1, 2, 9)}
+    assert lines[9] == lines[0]
+    n = len(model.tasks)
+    deltas = iter(table.loc[table["status"] == "ok", [f"{t}.delta" for t in model.tasks]].abs().to_numpy())
+    entries = {
+        top: [e for r in vcf_entries([x for x in lines[top] if x[0] != "#"], "DeepRiPe_toy") for e in r]
+        for top in (0, 1, 2)
+    }
+    for whole, one, two in zip(entries[0], entries[1], entries[2], strict=True):
+        assert one[:6] == two[:6] == whole[:6]
+        if whole[4] != "ok":
+            continue
+        order = np.argsort(-next(deltas), kind="stable")
+        for entry, kept in ((one, order[:1]), (two, order[:2])):
+            for task in range(n):
+                part = slice(6 + 4 * task, 10 + 4 * task)
+                assert entry[part] == (whole[part] if task in kept else [""] * 4)
+    drop = lambda line: re.sub("DeepRiPe_toy=[^;]*", "", line)  # noqa: E731
+    assert [drop(line) for line in lines[1]] == [drop(line) for line in lines[0]]
+
+
 def test_biobank_layout(tmp_path, model_dir, model, write_scores):
     out = tmp_path / "x.csv.gz"
     write_scores(job(model_dir, out, layout="biobank", options=VariantOptions(shifts=4)), out)
@@ -460,7 +486,7 @@ def test_suffix_decides_and_mistakes_are_told():
         ("x.txt", None, 0, "expected an output name that ends in"),
         ("x.tsv", "biobank", 0, "for the biobank layout"),
         ("x.csv", "biobank", 3, "need the long layout"),
-        ("x.vcf", None, 3, "a VCF has no long layout"),
+        ("x.vcf", "long", 0, "a VCF has no long layout"),
         ("x.tsv", "wide", 3, "need the long layout"),
     ):
         with pytest.raises(InputError, match=message):
