@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         required=True,
         metavar="OUT",
-        help="the suffix decides the kind of file: .tsv, .csv (both also .gz), .parquet, .vcf, .vcf.gz (with index). "
+        help="the suffix decides the kind of file: .tsv, .csv (both also .gz), .parquet, .vcf, .vcf.gz and .bcf (with "
+        "index). "
         "bcftools reads a VCF's fields DRP_<model>_MAXDELTA, _TASK, _CLASS (view -i 'INFO/DRP_clip31_MAXDELTA<-0.3') "
         "and DeepRiPe_<model> (+split-vep -a DeepRiPe_clip31)",
     )
@@ -155,7 +156,7 @@ def _run(args: argparse.Namespace) -> None:
         + (f"; not scored: {unscored}" if unscored else ""),
         quiet=args.quiet,
     )
-    if out.kind == "vcf" and out.compressed and summary.index is None:
+    if args.output.lower().endswith((".gz", ".bgz", ".bcf")) and out.kind == "vcf" and summary.index is None:
         note("note: the records are not sorted, so there is no index; sort with: bcftools sort", quiet=args.quiet)
     if args.report:
         from ripe_lib.reports.variants import write_report

@@ -35,6 +35,7 @@ _SUFFIXES = {
     ".vcf": ("vcf", False),
     ".vcf.gz": ("vcf", True),
     ".vcf.bgz": ("vcf", True),
+    ".bcf": ("vcf", False),  # made of the VCF when it is complete
     ".tsv": ("tsv", False),
     ".tsv.gz": ("tsv", True),
     ".csv": ("csv", False),

@@ -50,7 +50,7 @@ class Summary:
         The changes with the largest |delta|: the first columns of the table, ``contig start`` (as scored), ``model``,
         ``task``, and the fields.
     index : str or None
-        Of a bgzip VCF whose records are sorted.
+        Of a bgzip VCF or BCF whose records are sorted.
     """
 
     n_records: int = 0
@@ -188,7 +188,7 @@ def write_scores(
             remove_parts(parts_dir)
         finally:
             worker.close()
-    if job.out.kind == "vcf" and job.out.compressed:
+    if output.name.lower().endswith((".vcf.gz", ".vcf.bgz", ".bcf")):
         index = index_vcf(output)
         summary.index = None if index is None else str(index)
     return summary
@@ -216,12 +216,43 @@ def _join(worker: Worker, parts: Sequence[_Part], output: Path) -> None:
             columns = payload(empty, worker.selection, np.zeros(0, dtype=bool), job.out)  # also where no part has rows
             join_parquet(chain([columns], (part.content() for part in parts)), temporary)
             return
-        with temporary.open("wb") as out:
+        is_bcf = output.suffix.lower() == ".bcf"
+        text = temporary.with_name(temporary.name + ".vcf") if is_bcf else temporary
+        with text.open("wb") as out:
             out.write(header(empty, worker.selection, job.out, vcf_header(worker, empty.fields)))
             for part in parts:
                 part.copy(out)
             if job.out.compressed:
                 out.write(BGZF_END)
+        if is_bcf:
+            try:
+                _convert_to_bcf(text, temporary, output)
+            finally:
+                text.unlink()
+
+
+def _convert_to_bcf(vcf: Path, bcf: Path, name: Path) -> None:
+    """Write the records of a VCF as BCF; contigs and keys that its header lacks are declared."""
+    import pysam
+    import pysam.bcftools
+
+    before = pysam.set_verbosity(0)
+    declared = vcf.with_name(vcf.name + ".declared")
+    try:
+        with pysam.VariantFile(str(vcf)) as records:
+            for _ in records:  # htslib adds to the header what it meets; a BCF has it before the records
+                pass
+            complete = str(records.header)
+        with vcf.open("rb") as text, declared.open("wb") as out:
+            out.write(complete.encode())
+            out.writelines(line for line in text if not line.startswith(b"#"))
+        pysam.bcftools.view("--no-version", "-Ob", "-o", str(bcf), str(declared), catch_stdout=False)
+    except (OSError, ValueError, pysam.SamtoolsError) as error:
+        said = " ".join(str(error).split())
+        raise InputError(f"{name}: BCF cannot hold these records ({said}). Write .vcf.gz instead.") from error
+    finally:
+        declared.unlink(missing_ok=True)
+        pysam.set_verbosity(before)
 
 
 def join_parquet(parts: Iterable[bytes], path: Path) -> None:
@@ -269,22 +300,28 @@ def vcf_header(worker: Worker, fields: Sequence[str]) -> list[str]:
 
 
 def index_vcf(path: Path) -> Path | None:
-    """Write a tabix index beside a bgzip VCF; None if its records are not sorted.
+    """Write an index beside a bgzip VCF or BCF; None if its records are not sorted.
 
-    A contig beyond 512 Mb needs (and gets) a CSI index.
+    A contig beyond 512 Mb needs (and gets) a CSI index, as every BCF.
     """
     import pysam
+    import pysam.bcftools
 
     for suffix in (".tbi", ".csi"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     before = pysam.set_verbosity(0)
     try:
+        if path.suffix.lower() == ".bcf":
+            pysam.bcftools.index("-f", str(path))
+            return path.with_name(path.name + ".csi")
         for csi in (False, True):
             try:
                 pysam.tabix_index(str(path), preset="vcf", force=True, keep_original=True, csi=csi)
             except OSError:
                 continue
             return path.with_name(path.name + (".csi" if csi else ".tbi"))
-        return None
+    except pysam.SamtoolsError:
+        pass
     finally:
         pysam.set_verbosity(before)
+    return None

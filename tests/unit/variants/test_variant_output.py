@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import ripe_lib
 from ripe_lib.cli.main import main
 from ripe_lib.errors import InputError, UnknownNameError
+from ripe_lib.genome.vcf import VcfFile
 from ripe_lib.output.bgzf import bgzf
 from ripe_lib.output.decimals import decimal_rows, plain_decimal_rows
 from ripe_lib.variants import VariantOptions
@@ -218,6 +219,33 @@ def test_flat_fields_have_the_strongest_task_of_each_allele(annotated, model):
                     assert found[0] == pytest.approx(wanted[0], abs=4e-6)
                     assert found[1:] == wanted[1:]
     assert n == len(expected) - 1  # a record without ALT has no value
+
+
+def test_bcf_is_the_vcf(tmp_path, model_dir, write_scores):
+    """Sorted or not, also where the header lacks contigs and keys."""
+    lines = VCF.read_text().splitlines()
+    undeclared = [line for line in lines if not line.startswith(("##contig", "##INFO"))]
+    for content in (lines, undeclared, [*HEAD, *reversed(BODY)]):
+        (tmp_path / "in.vcf").write_text("\n".join(content) + "\n")
+        found = []
+        for name in ("x.vcf.gz", "x.bcf"):
+            summary = write_scores(job(model_dir, name, tmp_path / "in.vcf"), tmp_path / name, chunk_size=30)
+            is_sorted = content[-1] != BODY[0]
+            assert summary.index == (str(tmp_path / name) + {"f": ".csi", "z": ".tbi"}[name[-1]] if is_sorted else None)
+            with VcfFile(tmp_path / name) as read:
+                found.append([line for records in read.records(100) for line in records.lines])
+        as_vcf, as_bcf = ([_floats_rounded(line) for line in lines] for lines in found)
+        assert as_bcf == as_vcf
+    assert sorted(path for path in os.listdir(tmp_path) if "x." in path) == ["x.bcf", "x.vcf.gz"]
+
+
+def _floats_rounded(line):
+    """BCF holds 32-bit numbers and prints them in its own way."""
+    return re.sub(r"(?<=MAXDELTA=)[^;]+", lambda m: ",".join(_short(x) for x in m[0].split(",")), line)
+
+
+def _short(text):
+    return text if text == "." else f"{float(text):.5f}"
 
 
 @needs_bcftools
