@@ -23,7 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         required=True,
         metavar="OUT",
-        help="the suffix decides the kind of file: .vcf, .vcf.gz (with index), .tsv, .csv (both also .gz), .parquet",
+        help="the suffix decides the kind of file: .tsv, .csv (both also .gz), .parquet, .vcf, .vcf.gz and .bcf (with "
+        "index). "
+        "bcftools reads a VCF's fields DRP_<model>_MAXDELTA, _TASK, _CLASS (view -i 'INFO/DRP_clip31_MAXDELTA<-0.3') "
+        "and DeepRiPe_<model> (+split-vep -a DeepRiPe_clip31)",
     )
     add_scoring_arguments(parser)
     rows = parser.add_argument_group("what is written (with a filter only scored rows that pass it)")
@@ -33,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="layout of tables (default wide); biobank: .csv[.gz], 4 shifts",
     )
     rows.add_argument("--tasks", nargs="+", metavar="T", help="tasks to write (default all)")
-    rows.add_argument("--top", type=positive_int, metavar="K", help="only the K largest |delta| (long format)")
+    rows.add_argument("--top", type=positive_int, metavar="K", help="only the K largest |delta| (long format, VCF)")
     rows.add_argument("--min-delta", type=float, default=0.0, metavar="D", help="rows with a |delta| of at least D")
     rows.add_argument("--region-types", nargs="+", metavar="R", help="variants in these: intron CDS 3UTR 5UTR none")
     rows.add_argument("--peaks", metavar="BED", help="variants that overlap a peak, on its strand if it has one")
@@ -45,7 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dask", metavar="SCHEDULER", help="address of a dask scheduler, or processes:N for N processes here"
     )
-    parser.add_argument("--force", action="store_true", help="go on if the FASTA seems to be of another assembly")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="go on if the FASTA seems to be of another assembly, and write OUT even if nothing could be scored",
+    )
     add_run_arguments(parser)
 
 
@@ -149,7 +156,7 @@ def _run(args: argparse.Namespace) -> None:
         + (f"; not scored: {unscored}" if unscored else ""),
         quiet=args.quiet,
     )
-    if out.kind == "vcf" and out.compressed and summary.index is None:
+    if args.output.lower().endswith((".gz", ".bgz", ".bcf")) and out.kind == "vcf" and summary.index is None:
         note("note: the records are not sorted, so there is no index; sort with: bcftools sort", quiet=args.quiet)
     if args.report:
         from ripe_lib.reports.variants import write_report

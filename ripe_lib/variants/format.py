@@ -7,7 +7,7 @@ no tabs. Missing values are empty.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +35,7 @@ _SUFFIXES = {
     ".vcf": ("vcf", False),
     ".vcf.gz": ("vcf", True),
     ".vcf.bgz": ("vcf", True),
+    ".bcf": ("vcf", False),  # made of the VCF when it is complete
     ".tsv": ("tsv", False),
     ".tsv.gz": ("tsv", True),
     ".csv": ("csv", False),
@@ -72,14 +73,14 @@ class OutputFormat:
                 f"{path}: expected an output name that ends in {', '.join(_SUFFIXES)}. The suffix decides the format."
             )
         kind, compressed = _SUFFIXES[suffix]
-        layout = layout or ("long" if top else "wide")
+        layout = layout or ("long" if top and kind != "vcf" else "wide")
         if layout not in LAYOUTS:
             raise InputError(f"layout: expected one of {', '.join(LAYOUTS)}, got {layout!r}.")
         if layout == "biobank" and kind != "csv":
             raise InputError(f"{path}: expected an output name that ends in .csv or .csv.gz for the biobank layout.")
         if kind == "vcf" and layout != "wide":
-            raise InputError(f"{path}: a VCF has no long layout or top tasks. Write .tsv or .parquet.")
-        if top and layout != "long":
+            raise InputError(f"{path}: a VCF has no long layout. Write .tsv or .parquet.")
+        if top and layout != "long" and kind != "vcf":
             raise InputError("top tasks per variant need the long layout (one row per task).")
         return cls(kind, compressed, layout, top)
 
@@ -124,7 +125,7 @@ def payload(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_
     if out.kind == "parquet":
         return _parquet(wide_or_long(scored, selection, keep, out))
     if out.kind == "vcf":
-        lines = _vcf_lines(scored, selection, keep)
+        lines = _vcf_lines(scored, selection, keep, out.top)
     elif out.layout == "biobank":
         lines = _biobank_lines(scored, selection, keep)
     elif out.layout == "long":
@@ -250,7 +251,7 @@ def _wide_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.b
     return [separator.join(fields) for fields in zip(*columns, *scores, strict=True)]
 
 
-def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_]) -> list[str]:
+def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], top: int) -> list[str]:
     rows = np.flatnonzero(keep)
     table, alleles = scored.rows, scored.alleles
     allele = table.allele[rows]
@@ -274,6 +275,9 @@ def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
         if not values.shape[1]:
             continue
         delta, tasks, classes = _strongest(scored, values, selection.names(number))
+        if top:
+            size = np.abs(values[..., scored.fields.index("delta")])
+            np.put_along_axis(values, np.argsort(-size, axis=1, kind="stable")[:, top:, None], np.nan, axis=1)
         entries: dict[int, list[str]] = {}
         for i, head, change, known, text in zip(
             record, heads, classes, is_scored, _joined(values, scored.fields, "|"), strict=True
@@ -417,32 +421,3 @@ def _schema(table: pd.DataFrame) -> pa.Schema:
 
     kinds = {"f": pa.float32(), "i": pa.int64()}
     return pa.schema([(name, kinds.get(table[name].dtype.kind, pa.string())) for name in table.columns])
-
-
-def join_parquet(parts: Iterable[bytes], path: Path) -> None:
-    """Write one Parquet file from chunks, one at a time; the first gives the columns, empty ones add nothing."""
-    import pyarrow.parquet as pq
-
-    writer = None
-    try:
-        for content in filter(None, parts):
-            table = pq.read_table(io.BytesIO(content))
-            writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
-            if len(table):
-                writer.write_table(table)
-    finally:
-        if writer is not None:
-            writer.close()
-
-
-def joined(contents: Sequence[bytes], out: OutputFormat) -> bytes:
-    """Put payloads of one chunk together."""
-    if out.kind != "parquet" or len(contents) < 2:
-        return b"".join(contents) or (contents[0] if contents else b"")
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    sink = io.BytesIO()
-    tables = [pq.read_table(io.BytesIO(content)) for content in contents]
-    pq.write_table(pa.concat_tables(tables), sink, compression="zstd")
-    return sink.getvalue()

@@ -6,11 +6,12 @@ what is in it. An interrupted run continues where it was; the joined file is the
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import struct
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
@@ -20,18 +21,14 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from ripe_lib._version import __version__
+from ripe_lib.errors import InputError
 from ripe_lib.genome.vcf import BGZF_END, Block, VcfFile, annotated_header
 from ripe_lib.network.catalogue import find_model_directory
 from ripe_lib.network.load import Model
 from ripe_lib.output.atomic import atomic_file, check_output_file
 from ripe_lib.output.chunked import Chunk, Progress, load_once, parts_directory, remove_parts, run_chunks
-from ripe_lib.variants.format import (
-    header,
-    info_fields,
-    join_parquet,
-    joined,
-    payload,
-)
+from ripe_lib.variants.assembly import nothing_scored
+from ripe_lib.variants.format import OutputFormat, header, info_fields, payload
 from ripe_lib.variants.score import DEFAULT_CHUNK_SIZE
 from ripe_lib.variants.worker import VariantJob, Worker
 
@@ -53,7 +50,7 @@ class Summary:
         The changes with the largest |delta|: the first columns of the table, ``contig start`` (as scored), ``model``,
         ``task``, and the fields.
     index : str or None
-        Of a bgzip VCF whose records are sorted.
+        Of a bgzip VCF or BCF whose records are sorted.
     """
 
     n_records: int = 0
@@ -143,7 +140,7 @@ def write_scores(
     models : list of Model, optional
         ``job.models``, if they are loaded already.
     force : bool
-        Go on even if the FASTA seems to be of another assembly.
+        Go on even if the FASTA seems to be of another assembly, and write the table if nothing could be scored.
     scheduler : str, optional
         Of :func:`ripe_lib.output.chunked.run_chunks`.
     progress : callable, optional
@@ -152,6 +149,11 @@ def write_scores(
     Returns
     -------
     Summary
+
+    Raises
+    ------
+    InputError
+        If the FASTA is of another assembly, or nothing could be scored for reasons of contig or REF.
     """
     output = Path(output)
     check_output_file(output)
@@ -179,11 +181,14 @@ def write_scores(
             parts = [_Part.open(path) for path in paths]
             for part in parts:
                 summary.add(part.summary, job.n_strongest)
+            if not force and (problem := nothing_scored(vcf.name, worker.scorer.genome, summary.status)):
+                remove_parts(parts_dir)
+                raise InputError(problem)
             _join(worker, parts, output)
             remove_parts(parts_dir)
         finally:
             worker.close()
-    if job.out.kind == "vcf" and job.out.compressed:
+    if output.name.lower().endswith((".vcf.gz", ".vcf.bgz", ".bcf")):
         index = index_vcf(output)
         summary.index = None if index is None else str(index)
     return summary
@@ -211,12 +216,72 @@ def _join(worker: Worker, parts: Sequence[_Part], output: Path) -> None:
             columns = payload(empty, worker.selection, np.zeros(0, dtype=bool), job.out)  # also where no part has rows
             join_parquet(chain([columns], (part.content() for part in parts)), temporary)
             return
-        with temporary.open("wb") as out:
+        is_bcf = output.suffix.lower() == ".bcf"
+        text = temporary.with_name(temporary.name + ".vcf") if is_bcf else temporary
+        with text.open("wb") as out:
             out.write(header(empty, worker.selection, job.out, vcf_header(worker, empty.fields)))
             for part in parts:
                 part.copy(out)
             if job.out.compressed:
                 out.write(BGZF_END)
+        if is_bcf:
+            try:
+                _convert_to_bcf(text, temporary, output)
+            finally:
+                text.unlink()
+
+
+def _convert_to_bcf(vcf: Path, bcf: Path, name: Path) -> None:
+    """Write the records of a VCF as BCF; contigs and keys that its header lacks are declared."""
+    import pysam
+    import pysam.bcftools
+
+    before = pysam.set_verbosity(0)
+    declared = vcf.with_name(vcf.name + ".declared")
+    try:
+        with pysam.VariantFile(str(vcf)) as records:
+            for _ in records:  # htslib adds to the header what it meets; a BCF has it before the records
+                pass
+            complete = str(records.header)
+        with vcf.open("rb") as text, declared.open("wb") as out:
+            out.write(complete.encode())
+            out.writelines(line for line in text if not line.startswith(b"#"))
+        pysam.bcftools.view("--no-version", "-Ob", "-o", str(bcf), str(declared), catch_stdout=False)
+    except (OSError, ValueError, pysam.SamtoolsError) as error:
+        said = " ".join(str(error).split())
+        raise InputError(f"{name}: BCF cannot hold these records ({said}). Write .vcf.gz instead.") from error
+    finally:
+        declared.unlink(missing_ok=True)
+        pysam.set_verbosity(before)
+
+
+def join_parquet(parts: Iterable[bytes], path: Path) -> None:
+    """Write one Parquet file from chunks, one at a time; the first gives the columns, empty ones add nothing."""
+    import pyarrow.parquet as pq
+
+    writer = None
+    try:
+        for content in filter(None, parts):
+            table = pq.read_table(io.BytesIO(content))
+            writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
+            if len(table):
+                writer.write_table(table)
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def joined(contents: Sequence[bytes], out: OutputFormat) -> bytes:
+    """Put payloads of one chunk together."""
+    if out.kind != "parquet" or len(contents) < 2:
+        return b"".join(contents)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = io.BytesIO()
+    tables = [pq.read_table(io.BytesIO(content)) for content in contents]
+    pq.write_table(pa.concat_tables(tables), sink, compression="zstd")
+    return sink.getvalue()
 
 
 def vcf_header(worker: Worker, fields: Sequence[str]) -> list[str]:
@@ -235,22 +300,28 @@ def vcf_header(worker: Worker, fields: Sequence[str]) -> list[str]:
 
 
 def index_vcf(path: Path) -> Path | None:
-    """Write a tabix index beside a bgzip VCF; None if its records are not sorted.
+    """Write an index beside a bgzip VCF or BCF; None if its records are not sorted.
 
-    A contig beyond 512 Mb needs (and gets) a CSI index.
+    A contig beyond 512 Mb needs (and gets) a CSI index, as every BCF.
     """
     import pysam
+    import pysam.bcftools
 
     for suffix in (".tbi", ".csi"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     before = pysam.set_verbosity(0)
     try:
+        if path.suffix.lower() == ".bcf":
+            pysam.bcftools.index("-f", str(path))
+            return path.with_name(path.name + ".csi")
         for csi in (False, True):
             try:
                 pysam.tabix_index(str(path), preset="vcf", force=True, keep_original=True, csi=csi)
             except OSError:
                 continue
             return path.with_name(path.name + (".csi" if csi else ".tbi"))
-        return None
+    except pysam.SamtoolsError:
+        pass
     finally:
         pysam.set_verbosity(before)
+    return None

@@ -319,7 +319,7 @@ def score_variants(
     genome = Genome(fasta_file)
     annotation = None if gtf_file is None else Annotation.load(gtf_file).for_genome(genome)
     vcf = VcfFile(vcf_file)
-    check_assembly(vcf, genome, force=force)
+    check_assembly(vcf, genome, force=force, small_files=False)  # here the caller sees every status
     scorer = VariantScorer(loaded, genome, annotation, options)
 
     def tables() -> Iterator[pd.DataFrame]:

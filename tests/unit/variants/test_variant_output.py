@@ -3,6 +3,7 @@
 import csv
 import gzip
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 import ripe_lib
 from ripe_lib.cli.main import main
 from ripe_lib.errors import InputError, UnknownNameError
+from ripe_lib.genome.vcf import VcfFile
 from ripe_lib.output.bgzf import bgzf
 from ripe_lib.output.decimals import decimal_rows, plain_decimal_rows
 from ripe_lib.variants import VariantOptions
@@ -217,6 +219,33 @@ def test_flat_fields_have_the_strongest_task_of_each_allele(annotated, model):
                     assert found[0] == pytest.approx(wanted[0], abs=4e-6)
                     assert found[1:] == wanted[1:]
     assert n == len(expected) - 1  # a record without ALT has no value
+
+
+def test_bcf_is_the_vcf(tmp_path, model_dir, write_scores):
+    """Sorted or not, also where the header lacks contigs and keys."""
+    lines = VCF.read_text().splitlines()
+    undeclared = [line for line in lines if not line.startswith(("##contig", "##INFO"))]
+    for content in (lines, undeclared, [*HEAD, *reversed(BODY)]):
+        (tmp_path / "in.vcf").write_text("\n".join(content) + "\n")
+        found = []
+        for name in ("x.vcf.gz", "x.bcf"):
+            summary = write_scores(job(model_dir, name, tmp_path / "in.vcf"), tmp_path / name, chunk_size=30)
+            is_sorted = content[-1] != BODY[0]
+            assert summary.index == (str(tmp_path / name) + {"f": ".csi", "z": ".tbi"}[name[-1]] if is_sorted else None)
+            with VcfFile(tmp_path / name) as read:
+                found.append([line for records in read.records(100) for line in records.lines])
+        as_vcf, as_bcf = ([_floats_rounded(line) for line in lines] for lines in found)
+        assert as_bcf == as_vcf
+    assert sorted(path for path in os.listdir(tmp_path) if "x." in path) == ["x.bcf", "x.vcf.gz"]
+
+
+def _floats_rounded(line):
+    """BCF holds 32-bit numbers and prints them in its own way."""
+    return re.sub(r"(?<=MAXDELTA=)[^;]+", lambda m: ",".join(_short(x) for x in m[0].split(",")), line)
+
+
+def _short(text):
+    return text if text == "." else f"{float(text):.5f}"
 
 
 @needs_bcftools
@@ -438,6 +467,31 @@ def test_long_layout_and_top_tasks(tmp_path, model_dir, model, table, write_scor
     )
 
 
+def test_top_tasks_of_a_vcf(tmp_path, model_dir, model, table, write_scores):
+    """The others are empty; what says which task is the strongest stays."""
+    for top in (0, 1, 2, 9):
+        write_scores(job(model_dir, "x.vcf", top=top), tmp_path / f"{top}.vcf")
+    lines = {top: [line for line in (tmp_path / f"{top}.vcf").read_text().splitlines()] for top in (0, 1, 2, 9)}
+    assert lines[9] == lines[0]
+    n = len(model.tasks)
+    deltas = iter(table.loc[table["status"] == "ok", [f"{t}.delta" for t in model.tasks]].abs().to_numpy())
+    entries = {
+        top: [e for r in vcf_entries([x for x in lines[top] if x[0] != "#"], "DeepRiPe_toy") for e in r]
+        for top in (0, 1, 2)
+    }
+    for whole, one, two in zip(entries[0], entries[1], entries[2], strict=True):
+        assert one[:6] == two[:6] == whole[:6]
+        if whole[4] != "ok":
+            continue
+        order = np.argsort(-next(deltas), kind="stable")
+        for entry, kept in ((one, order[:1]), (two, order[:2])):
+            for task in range(n):
+                part = slice(6 + 4 * task, 10 + 4 * task)
+                assert entry[part] == (whole[part] if task in kept else [""] * 4)
+    drop = lambda line: re.sub("DeepRiPe_toy=[^;]*", "", line)  # noqa: E731
+    assert [drop(line) for line in lines[1]] == [drop(line) for line in lines[0]]
+
+
 def test_biobank_layout(tmp_path, model_dir, model, write_scores):
     out = tmp_path / "x.csv.gz"
     write_scores(job(model_dir, out, layout="biobank", options=VariantOptions(shifts=4)), out)
@@ -460,7 +514,7 @@ def test_suffix_decides_and_mistakes_are_told():
         ("x.txt", None, 0, "expected an output name that ends in"),
         ("x.tsv", "biobank", 0, "for the biobank layout"),
         ("x.csv", "biobank", 3, "need the long layout"),
-        ("x.vcf", None, 3, "a VCF has no long layout"),
+        ("x.vcf", "long", 0, "a VCF has no long layout"),
         ("x.tsv", "wide", 3, "need the long layout"),
     ):
         with pytest.raises(InputError, match=message):
@@ -579,11 +633,55 @@ def test_fasta_of_another_assembly_stops_unless_forced(tmp_path, model_dir, caps
     assert not (tmp_path / "o.tsv").exists()
     assert command(*arguments, "--force", "--quiet") == 0
     assert (read_tsv(tmp_path / "o.tsv")["status"] == "ref_mismatch").sum() > 100
-    # Few mismatches are rows, not an error.
-    few = [line for line in vcf.read_text().splitlines() if line[0] == "#" or line.startswith("chr1")]
-    (tmp_path / "few.vcf").write_text("\n".join(few[:60]) + "\n")
-    arguments[0] = tmp_path / "few.vcf"
-    assert command(*arguments, "--quiet") == 0
+
+
+def test_the_share_of_mismatches_decides_for_small_files(tmp_path, model_dir, capsys):
+    out = tmp_path / "o.tsv"
+    lines = random_vcf(tmp_path / "in.vcf", 54).read_text().splitlines()
+    fields = [line.split("\t") for line in lines if line[0] != "#" and int(line.split("\t")[1]) < 5900]
+    header = [line for line in lines if line[0] == "#"]
+
+    def exit_code(shifted, kept, *more):
+        rows = [[f[0], str(int(f[1]) + 37), *f[2:]] for f in fields[:shifted]] + fields[shifted:][:kept]
+        (tmp_path / "in.vcf").write_text("\n".join([*header, *map("\t".join, rows)]) + "\n")
+        return command(*usual(model_dir, out, tmp_path / "in.vcf"), "--intergenic", "both", "--quiet", *more)
+
+    assert exit_code(len(fields), 0) == 2  # all 37 nt too far
+    assert "Is the FASTA of another assembly?" in one_line(capsys)
+    assert os.listdir(tmp_path) == ["in.vcf"]
+    assert exit_code(len(fields), 0, "--force") == 0
+    assert set(read_tsv(out)["status"]) == {"ok", "ref_mismatch"}
+    # A few among many are rows, not an error.
+    assert exit_code(3, 40) == 0
+    assert (read_tsv(out)["status"] == "ref_mismatch").any()
+
+
+@pytest.mark.parametrize("name", ["o.tsv", "o.vcf.gz", "o.parquet"])
+def test_nothing_scored_for_want_of_contigs_is_exit_2(tmp_path, model_dir, capsys, name):
+    vcf = tmp_path / "in.vcf"
+    vcf.write_text("\n".join([*HEAD, *(f"scaffold{i}\t{i + 1}\t.\tA\tC\t.\t.\t." for i in range(5))]) + "\n")
+    (tmp_path / name).write_text("older")
+    assert command(*usual(model_dir, tmp_path / name, vcf), "--quiet") == 2
+    assert "none could be scored: 5 unknown_contig (the contig is not in the FASTA)" in one_line(capsys)
+    assert (tmp_path / name).read_text() == "older"
+    assert sorted(os.listdir(tmp_path)) == ["in.vcf", name]
+    # Kept when it is asked for; a VCF without any allele that could be scored is no mistake.
+    assert command(*usual(model_dir, tmp_path / name, vcf), "--quiet", "--force") == 0
+    assert len(read_output(tmp_path / name)) == 5
+    vcf.write_text("\n".join([*HEAD, "chr1\t700\t.\tA\t<DEL>\t.\t.\t."]) + "\n")
+    assert command(*usual(model_dir, tmp_path / name, vcf), "--quiet") == 0
+
+
+def test_one_record_whose_ref_is_wrong_is_exit_2(tmp_path, model_dir, model, capsys):
+    base = example_sequences()["chr1"][699].upper()
+    wrong = "ACGT"["CGTA".index(base)]
+    vcf = tmp_path / "in.vcf"
+    vcf.write_text("\n".join([*HEAD, f"chr1\t700\t.\t{wrong}\t{base}\t.\t.\t."]) + "\n")
+    assert command(*usual(model_dir, tmp_path / "o.tsv", vcf), "--quiet") == 2
+    assert f"(first: chr1:700 {wrong})" in one_line(capsys)
+    # In Python the caller sees the status.
+    (found,) = ripe_lib.score_variants(model, vcf, fasta_file=FASTA, gtf_file=GTF)
+    assert list(found["status"]) == ["ref_mismatch"]
 
 
 def test_a_full_disk_is_one_line_and_keeps_what_was_done(tmp_path, model_dir, capsys, monkeypatch):
