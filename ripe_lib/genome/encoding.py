@@ -34,7 +34,7 @@ REGION_LETTERS = "ic35"
 UNKNOWN = 4
 
 _INVALID = 255
-_IUPAC_UNKNOWN = "NRYSWKMBDHVX-."
+_IUPAC_UNKNOWN = "NRYSWKMBDHV"
 
 
 def _table(letters: str, unknown: str, *, fold_case: bool) -> NDArray[np.uint8]:

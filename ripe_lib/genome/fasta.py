@@ -1,17 +1,18 @@
 """Sequence windows from a FASTA file (plain or bgzip), as base codes in RNA sense.
 
-pyfaidx builds and checks the index (``.fai``, kept beside the FASTA or, where that folder is not writable, in the
-cache folder). Letters are then fetched for a whole batch at once: the index turns contig positions into file
-offsets, and the file is read as an array of bytes (a memory map, or decompressed bgzip blocks). Positions before or
-after a contig are unknown (code 4), never an error and never left out.
+The index (``.fai``, as samtools writes it) is kept beside the FASTA or, where that folder is not writable, in the
+cache folder; one that does not fit its FASTA is built again. Letters are then fetched for a whole batch at once: the
+index turns contig positions into file offsets, and the file is read as an array of bytes (a memory map, or
+decompressed bgzip blocks). Positions before or after a contig are unknown (code 4), never an error and never left
+out.
 """
 
 from __future__ import annotations
 
+import gzip
 import mmap
 import os
 import struct
-import tempfile
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -59,7 +60,7 @@ class Genome:
         self._absolute_path = self.path.absolute()
         compressed = _check_file(self.path)
         self._bytes = _BgzipBytes(self.path) if compressed else _PlainBytes(self.path)
-        index = _load_index(self.path, compressed)
+        index = _load_index(self.path, compressed, self._bytes)
         self._rows = {name: i for i, name in enumerate(index.names)}
         self._index = index
         self.contigs: dict[str, int] = dict(zip(index.names, index.length.tolist(), strict=True))
@@ -183,13 +184,13 @@ def _check_file(path: Path) -> bool:
     return True
 
 
-def _load_index(path: Path, compressed: bool) -> _Index:
+def _load_index(path: Path, compressed: bool, content: _PlainBytes | _BgzipBytes) -> _Index:
     changed = path.stat().st_mtime_ns
     for place in places(path, ".fai"):
-        with suppress(OSError, InputError):
+        with suppress(OSError, InputError, UnicodeDecodeError):
             if place.stat().st_mtime_ns >= changed:
                 index = _parse_index(place.read_text(encoding="utf-8"), path)
-                if compressed or _fits(index, path.stat().st_size):
+                if _fits(index, content):
                     return index
     text = _build_index(path, compressed)
     index = _parse_index(text, path)
@@ -200,25 +201,94 @@ def _load_index(path: Path, compressed: bool) -> _Index:
     return index
 
 
-def _fits(index: _Index, n_bytes: int) -> bool:
-    last = index.length + index.length // index.line_bases * (index.line_bytes - index.line_bases) + index.offset
-    return bool((last <= n_bytes + index.line_bytes - index.line_bases).all())
+def _fits(index: _Index, content: _PlainBytes | _BgzipBytes) -> bool:
+    """Whether every contig has its header before it, and ends where a line does: time stamps do not tell."""
+    ends = index.offset + index.length + (index.length - 1) // index.line_bases * (index.line_bytes - index.line_bases)
+    if (index.offset < 1).any() or (ends > content.n_bytes).any():
+        return False
+    for name, offset, length, end in zip(
+        index.names, index.offset.tolist(), index.length.tolist(), ends.tolist(), strict=True
+    ):
+        if length and (
+            _header_before(content, offset).split()[:1] != [b">" + name.encode()]
+            or content.read(end, end + 1) not in (b"", b"\n", b"\r")
+        ):
+            return False
+    return True
+
+
+def _header_before(content: _PlainBytes | _BgzipBytes, offset: int) -> bytes:
+    """Return the last line with text before ``offset``, or nothing if no line begins at ``offset``."""
+    n_bytes = 256
+    while True:
+        first = max(0, offset - n_bytes)
+        before = content.read(first, offset)
+        at = before.rstrip().rfind(b"\n")
+        if not before.endswith(b"\n"):
+            return b""
+        if at >= 0 or first == 0:
+            return before[at + 1 :].rstrip()
+        n_bytes *= 8
 
 
 def _build_index(path: Path, compressed: bool) -> str:
-    import pyfaidx
+    """Index a FASTA by samtools' rules: the lines of a contig have one length, and only its last may be shorter."""
+    rows: list[str] = []
+    name, length, offset, line_bases, line_bytes = "", 0, 0, 0, 0
+    here = last_line = 0  # last_line: number of the shorter or blank line after which no base may come
+    try:
+        with gzip.open(path) if compressed else path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                here += len(line)
+                bases = len(line.rstrip(b"\r\n"))
+                if line[:1] == b">":
+                    if name:
+                        rows.append(f"{name}\t{length}\t{offset}\t{line_bases}\t{line_bytes}\n")
+                    name = _contig_name(line, f"{path}:{number}")
+                    length, offset, line_bases, line_bytes, last_line = 0, here, 0, 0, 0
+                elif not bases:
+                    if length:
+                        last_line = last_line or number
+                    else:
+                        offset = here
+                elif not name:
+                    if line[:1] != b";" and line.strip():
+                        raise InputError(f"{path}:{number}: expected a line that starts with '>', got {line[:12]!r}.")
+                elif not line.isascii():
+                    raise InputError(
+                        f"{path}:{number}: expected letters of bases, got {line[:12]!r}. Download it again."
+                    )
+                else:
+                    if not length:
+                        line_bases, line_bytes = bases, len(line)
+                    if last_line or bases > line_bases:
+                        raise InputError(
+                            f"{path}:{last_line or number}: expected lines of one length in {name}, of which only the "
+                            f"last may be shorter, got {_uneven(last_line, bases, line_bases)}. Wrap it again."
+                        )
+                    if len(line) != line_bytes or bases != line_bases:
+                        last_line = number
+                    length += bases
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(
+            f"{path}: expected a complete FASTA file, got a damaged one ({error}). Download it again."
+        ) from error
+    rows.append(f"{name}\t{length}\t{offset}\t{line_bases}\t{line_bytes}\n")
+    return "".join(rows)
 
-    # pyfaidx goes by the suffix and writes beside the file: give it a link of the right name in a folder of its own.
-    with tempfile.TemporaryDirectory(prefix="ripe-fai-") as folder:
-        link = Path(folder) / ("genome.fa.gz" if compressed else "genome.fa")
-        link.symlink_to(path.resolve())
-        try:
-            pyfaidx.Faidx(str(link)).close()
-        except (pyfaidx.FastaIndexingError, ValueError, OSError, EOFError, zlib.error) as error:
-            reason = str(error).replace(str(link), path.name).rstrip(".")
-            if not reason.startswith("Duplicate"):  # _parse_index says that, for ready-made indexes too
-                raise InputError(f"{path}: expected a valid FASTA file: {reason}. Download it again.") from error
-        return Path(f"{link}.fai").read_text(encoding="utf-8")
+
+def _uneven(last_line: int, bases: int, line_bases: int) -> str:
+    return "another length of line, and bases after it" if last_line else f"{bases} bases after lines of {line_bases}"
+
+
+def _contig_name(header: bytes, at: str) -> str:
+    text = header[1:].rstrip()
+    if not text or text[:1].isspace():
+        raise InputError(f"{at}: expected the name of a contig after '>', got none. Name it.")
+    try:
+        return text.split(None, 1)[0].decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{at}: expected a contig name in UTF-8, got {text[:20]!r}. Rename it.") from error
 
 
 def _parse_index(text: str, path: Path) -> _Index:
@@ -247,7 +317,12 @@ class _PlainBytes:
         with path.open("rb") as handle:
             self._map = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
         self._array = np.frombuffer(self._map, dtype=np.uint8)
+        self.n_bytes = len(self._array)
         self._touched = 0
+
+    def read(self, first: int, last: int) -> bytes:
+        """Return the bytes of [first, last)."""
+        return self._map[first:last]
 
     def take(self, offsets: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return the bytes at ``offsets`` (any shape)."""
@@ -265,6 +340,7 @@ class _BgzipBytes:
         self._path = path
         self._file = os.open(path, os.O_RDONLY)
         self._at, self._starts = self._scan()
+        self.n_bytes = int(self._starts[-1])
         self._kept: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
 
     def __del__(self) -> None:
@@ -309,6 +385,13 @@ class _BgzipBytes:
         if len(self._kept) > _CACHED_BLOCKS:
             self._kept.popitem(last=False)
         return block
+
+    def read(self, first: int, last: int) -> bytes:
+        """Return the bytes of [first, last)."""
+        number = int(np.searchsorted(self._starts, first, side="right")) - 1
+        if last <= self.n_bytes and last <= self._starts[number + 1]:
+            return self._block(number)[first - self._starts[number] : last - self._starts[number]].tobytes()
+        return self.take(np.arange(first, min(last, self.n_bytes))[None]).tobytes()
 
     def take(self, offsets: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return the bytes at ``offsets`` (B, L), ascending along each row."""

@@ -5,7 +5,9 @@ An interval ``[start, end)`` counts from 0 and leaves its end out, as BED does. 
 (``"+"``, ``"-"`` or ``"."``), in the order of the source.
 
 Read leniently: BED3 to BED6, anything with further columns (narrowPeak, BED12: the first six count), tabs or
-blanks, gzip or bgzip, CRLF, blank lines, ``#`` comments, ``track`` and ``browser`` lines, any order. Refused with
+blanks, gzip or bgzip, CRLF, blank lines, ``#`` comments, ``track`` and ``browser`` lines, any order. A line of exactly
+ten columns whose tenth is a whole number is narrowPeak, whatever the file is called: on request that column is
+returned as ``summit`` (int64, offset from ``start``, -1 for none). Refused with
 file and line: text where a number belongs, negative starts, ``start >= end``, a strand that is not ``+ - .``.
 
 Files are read in blocks of a few MB by the C parser of pandas and checked as arrays; only a block in which
@@ -30,18 +32,25 @@ from ripe_lib.errors import InputError, MissingFileError
 
 COLUMNS = ["chrom", "start", "end", "name", "score", "strand"]
 STRANDS = ("+", "-", ".")
+NO_SUMMIT = -1
+_SUMMIT_COLUMN = 9
+_WITH_SUMMIT = [*COLUMNS, "signal", "p", "q", "summit", "more"]
 _BLOCK_BYTES = 1 << 22
 _LONGEST_LINE = 1 << 26
 _NOT_DATA = re.compile(rb"^(?:#|(?:track|browser)(?:\s|$)|[ \t\r]*$)", re.MULTILINE)
-_DTYPES = {"chrom": str, "start": np.int64, "end": np.int64, "name": str, "score": str, "strand": str}
+_NUMBER = re.compile(r"-?0*[0-9]{1,18}", re.ASCII)
+_LARGEST = 10**18 - 1
+_SIGNED = re.compile(rb"\+[0-9]")  # a strand is followed by no digit: only a number (or a name) with its sign is
 _HINT = "Intervals are 0-based, half-open."
 
 
 @overload
-def read_intervals(source: Any, *, chunk_size: None = None) -> pd.DataFrame: ...
+def read_intervals(source: Any, *, chunk_size: None = None, summits: bool = False) -> pd.DataFrame: ...
 @overload
-def read_intervals(source: Any, *, chunk_size: int) -> Iterator[pd.DataFrame]: ...
-def read_intervals(source: Any, *, chunk_size: int | None = None) -> pd.DataFrame | Iterator[pd.DataFrame]:
+def read_intervals(source: Any, *, chunk_size: int, summits: bool = False) -> Iterator[pd.DataFrame]: ...
+def read_intervals(
+    source: Any, *, chunk_size: int | None = None, summits: bool = False
+) -> pd.DataFrame | Iterator[pd.DataFrame]:
     """Read and check intervals.
 
     Parameters
@@ -53,6 +62,9 @@ def read_intervals(source: Any, *, chunk_size: int | None = None) -> pd.DataFram
     chunk_size : int, optional
         Return an iterator of DataFrames of this many rows (the last may be shorter) with flat memory.
         The file is opened and its first rows are checked at once.
+    summits : bool
+        Add the column ``summit`` to what a file gives: column 10 of narrowPeak lines, in nt from ``start``;
+        :data:`NO_SUMMIT` for lines that have none.
 
     Returns
     -------
@@ -69,7 +81,7 @@ def read_intervals(source: Any, *, chunk_size: int | None = None) -> pd.DataFram
     if isinstance(source, Mapping):
         source = pd.DataFrame(source)
     if isinstance(source, str | Path):
-        blocks = _read_file(Path(source), str(source))
+        blocks = _read_file(Path(source), str(source), summits)
         name: str | None = str(source)
     else:
         blocks = iter([_from_frame(source if isinstance(source, pd.DataFrame) else _from_tuples(source))])
@@ -148,7 +160,7 @@ def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[bytes]:
             yield rest
 
 
-def _read_file(path: Path, name: str) -> Iterator[pd.DataFrame]:
+def _read_file(path: Path, name: str, summits: bool) -> Iterator[pd.DataFrame]:
     line = 1
     separator: str | None = None
     for block in read_blocks(path):
@@ -160,22 +172,26 @@ def _read_file(path: Path, name: str) -> Iterator[pd.DataFrame]:
         if data:
             if separator is None:
                 separator = "\t" if b"\t" in data.partition(b"\n")[0] else r"\s+"
-            frame = _parse_fast(data, separator)
-            yield _parse_slowly(block, separator, name, line) if frame is None else frame
+            frame = _parse_fast(data, separator, summits)
+            yield _parse_slowly(block, separator, name, line, summits) if frame is None else frame
         line += block.count(b"\n")
 
 
-def _parse_fast(data: bytes, separator: str) -> pd.DataFrame | None:
+def _parse_fast(data: bytes, separator: str, summits: bool) -> pd.DataFrame | None:
     """Parse a block without comments; None if anything in it needs a closer look."""
+    names = _WITH_SUMMIT if summits else COLUMNS
+    used = [*COLUMNS, *names[_SUMMIT_COLUMN:]]
     try:
         frame = pd.read_csv(
             io.BytesIO(data),
             sep=separator,
             header=None,
-            names=COLUMNS,
-            usecols=range(len(COLUMNS)),
+            names=names,
+            usecols=[names.index(column) for column in used],
             index_col=False,
-            dtype=_DTYPES,  # type: ignore[arg-type]
+            # Start and end have no type on purpose: with one, pandas makes numbers of 1e2 and True.
+            dtype={column: str for column in used if column not in ("start", "end")},
+            low_memory=False,
             na_filter=False,
             quoting=3,
             encoding="utf-8",
@@ -184,9 +200,22 @@ def _parse_fast(data: bytes, separator: str) -> pd.DataFrame | None:
         )
     except (ValueError, OverflowError, pd.errors.ParserError):
         return None
+    if frame["start"].dtype != np.int64 or frame["end"].dtype != np.int64 or _SIGNED.search(data):
+        return None
     for column in ("name", "score", "strand"):
         frame[column] = frame[column].fillna(".").replace("", ".")
-    return frame if _first_bad_row(frame) is None else None
+    if frame["end"].max() > _LARGEST or _first_bad_row(frame) is not None:
+        return None
+    if summits:
+        codes, values = pd.factorize(frame["summit"].fillna("").to_numpy())
+        summit = np.array([_summit(value) for value in values], dtype=np.int64)[codes]
+        summit[frame.pop("more").fillna("").to_numpy() != ""] = NO_SUMMIT
+        frame["summit"] = summit
+    return frame
+
+
+def _summit(text: str) -> int:
+    return int(text) if _NUMBER.fullmatch(text.strip()) else NO_SUMMIT
 
 
 def _first_bad_row(frame: pd.DataFrame) -> int | None:
@@ -203,13 +232,17 @@ def _split(text: str, separator: str) -> list[str]:
     return text.split("\t") if separator == "\t" else text.split()
 
 
-def _parse_slowly(block: bytes, separator: str, name: str, first_line: int) -> pd.DataFrame:
+def _parse_slowly(block: bytes, separator: str, name: str, first_line: int, summits: bool) -> pd.DataFrame:
     """Parse a block line by line; the judge of what a line may look like."""
-    rows = []
+    rows, found = [], []
     for number, raw in enumerate(block.split(b"\n"), start=first_line):
         if not _NOT_DATA.match(raw):
-            rows.append(_parse_line(_split(raw.decode("utf-8", "replace"), separator), f"{name}:{number}"))
-    return pd.DataFrame(rows, columns=COLUMNS).astype({"start": np.int64, "end": np.int64})
+            fields = _split(raw.decode("utf-8", "replace"), separator)
+            rows.append(_parse_line(fields, f"{name}:{number}"))
+            has_ten = len(fields) > _SUMMIT_COLUMN and not any(fields[_SUMMIT_COLUMN + 1 : _SUMMIT_COLUMN + 2])
+            found.append(_summit(fields[_SUMMIT_COLUMN]) if has_ten else NO_SUMMIT)
+    frame = pd.DataFrame(rows, columns=COLUMNS).astype({"start": np.int64, "end": np.int64})
+    return frame.assign(summit=np.array(found, dtype=np.int64)) if summits else frame
 
 
 def _parse_line(fields: list[str], at: str) -> tuple[str, int, int, str, str, str]:
@@ -227,7 +260,7 @@ def _parse_line(fields: list[str], at: str) -> tuple[str, int, int, str, str, st
 
 
 def _whole_number(text: str, column: str, at: str) -> int:
-    if re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", text, re.ASCII):
+    if _NUMBER.fullmatch(text.strip()):
         return int(text)
     hint = " If this is a header line, put # before it." if at.endswith(":1") else ""
     raise InputError(f"{at}: expected a whole number as {column}, got {_short([text])}.{hint}")
@@ -252,7 +285,7 @@ def _short(fields: list[str]) -> str:
 
 def _find_line(path: Path, chrom: str, start: int, end: int) -> int | None:
     pattern = re.compile(
-        rb"^" + re.escape(chrom.encode()) + rb"[\t ]+\+?0*" + b"%d" % start + rb"[\t ]+\+?0*" + b"%d" % end + rb"[\s]",
+        rb"^" + re.escape(chrom.encode()) + rb"[\t ]+0*" + b"%d" % start + rb"[\t ]+0*" + b"%d" % end + rb"[\s]",
         re.MULTILINE,
     )
     line = 1
@@ -323,10 +356,18 @@ def _whole_numbers(column: pd.Series, name: str) -> np.ndarray:
         return values.astype(np.int64)
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     bad = ~(np.isfinite(numbers) & (numbers == np.floor(numbers)))
+    if values.dtype.kind not in "f":
+        bad |= np.array([not _is_number(value) for value in values], dtype=bool)
     if bad.any():
         row = int(np.argmax(bad))
         raise InputError(f"interval {row + 1}: expected a whole number as {name}, got {values[row]!r}.")
     return numbers.astype(np.int64)
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, str):
+        return _NUMBER.fullmatch(value.strip()) is not None
+    return not isinstance(value, bool | np.bool_)
 
 
 def _rechunk(blocks: Iterator[pd.DataFrame], size: int | None, source: str | None) -> Iterator[pd.DataFrame]:

@@ -197,7 +197,7 @@ def read_peaks(path: Path, axis: Axis, genome: Genome, annotation: Annotation) -
     MissingFileError, UnknownNameError, InputError
         With file and line: malformed lines, unknown contigs, peaks beyond their contig.
     """
-    frame = read_intervals(path)
+    frame = read_intervals(path, summits=True)
     which, levels = pd.factorize(frame["chrom"].to_numpy())
     names = []
     for code, level in enumerate(levels):
@@ -219,25 +219,13 @@ def read_peaks(path: Path, axis: Axis, genome: Genome, annotation: Annotation) -
         strand = strand.copy()
         strand[bare] = annotation.strand_of(np.array(names, dtype=object)[which[bare]], start[bare], end[bare])
     minus = strand == "-"
-    summit = _summits(path, len(frame))
+    summit = frame["summit"].to_numpy()
     crosslink = np.where(summit >= 0, start + summit, np.where(minus, end - 1, start))
     crosslink = np.clip(crosslink, start, end - 1)
     kept = strand != "."
     order = np.argsort(axis.at(rows[kept], minus[kept], start[kept]), kind="stable")
     on_axis = [axis.at(rows[kept], minus[kept], values[kept])[order] for values in (start, end, crosslink)]
     return PeakSet(*on_axis), int((~kept).sum())
-
-
-def _summits(path: Path, n: int) -> Ints:
-    """Return column 10 of a narrowPeak file (offset of the summit, -1 for none), -1 for other files."""
-    none = np.full(n, -1, dtype=np.int64)
-    if "narrowpeak" not in path.name.lower():
-        return none
-    table = pd.read_csv(path, sep=r"\s+", header=None, comment="#", dtype=str, na_filter=False, engine="c")
-    table = table[~table[0].isin(["track", "browser"])]
-    if table.shape[1] < 10 or len(table) != n:
-        return none
-    return pd.to_numeric(table[9], errors="coerce").fillna(-1).to_numpy(dtype=np.int64)
 
 
 def combine(replicates: list[PeakSet], how: str) -> PeakSet:

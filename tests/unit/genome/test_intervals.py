@@ -1,5 +1,6 @@
 import gzip
 import os
+import re
 import threading
 
 import numpy as np
@@ -213,3 +214,57 @@ def test_a_file_without_lines_is_not_read_to_its_end(tmp_path, monkeypatch):
     monkeypatch.setattr(intervals_module.read_blocks, "__defaults__", (100,))
     with pytest.raises(InputError, match=r"x\.bed: expected a text file, got a line of more than 1000 bytes"):
         read_intervals(bed(tmp_path, b"x" * 5000))
+
+
+TEN = "c1\t110\t160\t{0}\t1000\t+\t3.4\t6.5\t-1\t10\nc1\t420\t470\t{0}\t1000\t+\t3.4\t6.5\t-1\t12\n"
+
+
+@pytest.mark.parametrize("name", ["p1", "", "peak 1", "QKI peak 1", "peak#1", '"p', b"p\xe9ak".decode("latin-1")])
+@pytest.mark.parametrize("file", ["a.narrowPeak", "ENCFF000AAA.bed.gz"])
+def test_the_summit_is_column_ten_whatever_the_name_and_the_file(tmp_path, name, file):
+    content = TEN.format(name).encode("latin-1")
+    path = bed(tmp_path, gzip.compress(content) if file.endswith(".gz") else content, file)
+    frame = read_intervals(path, summits=True)
+    assert frame["summit"].tolist() == [10, 12]
+    assert list(read_intervals(path).columns) == list(frame.columns[:-1])
+
+
+def test_summits_with_track_lines_and_lines_that_have_none(tmp_path, monkeypatch):
+    track = 'track type=narrowPeak name="nPk" description="ENCODE narrowPeak Example"\nbrowser position c1:1-700\n'
+    others = [
+        "c1\t1\t9\tbed6\t0\t-\n",
+        "c1\t1\t9\ttwelve\t0\t+\t1\t9\t0\t1\t8,\t0,\n",
+        "c1\t1\t9\tword\t0\t+\t1\t1\t1\tx\n",
+        "c1\t1\t9\tpart\t0\t+\t1\t1\t1\t2.5\n",
+        "c1\t1\t9\tnone\t0\t+\t1\t1\t1\t-1\n",
+    ]
+    path = bed(tmp_path, track + "".join(others) + TEN.format("p"))
+    want = [-1] * 5 + [10, 12]
+    assert read_intervals(path, summits=True)["summit"].tolist() == want
+    assert [n for part in read_intervals(path, chunk_size=2, summits=True) for n in part["summit"]] == want
+    monkeypatch.setattr("ripe_lib.genome.intervals._parse_fast", lambda *_: None)
+    assert read_intervals(path, summits=True)["summit"].tolist() == want
+    blanks = bed(tmp_path, TEN.format("p").replace("\t", " "), "blanks.bed")
+    assert read_intervals(blanks, summits=True)["summit"].tolist() == [10, 12]
+
+
+@pytest.mark.parametrize("number", ["1e2", "True", "inf", "1_00", "+100", "0x10", "1.0", "\u0661", "1" * 19])
+@pytest.mark.parametrize("column", ["start", "end"])
+def test_a_number_is_digits_in_the_fast_and_the_slow_way(tmp_path, monkeypatch, number, column):
+    text = f"c1\t{number}\t250\ta\t0\t+\n" if column == "start" else f"c1\t1\t{number}\ta\t0\t+\n"
+    message = re.escape(f"x.bed:1: expected a whole number as {column}, got {number!r}")
+    with pytest.raises(InputError, match=message):
+        read_intervals(bed(tmp_path, text))
+    with pytest.raises(InputError, match=message.replace(":1:", ":2:")):
+        read_intervals(bed(tmp_path, "c1\t1\t2\n" + text))
+    values = ("c1", number, 250) if column == "start" else ("c1", 1, number)
+    with pytest.raises(InputError, match=f"interval 1: expected a whole number as {column}"):
+        read_intervals([values])
+    monkeypatch.setattr("ripe_lib.genome.intervals._parse_fast", lambda *_: None)
+    with pytest.raises(InputError, match=message):
+        read_intervals(bed(tmp_path, text))
+
+
+def test_a_truth_value_is_no_number():
+    with pytest.raises(InputError, match="interval 1: expected a whole number as start, got True"):
+        read_intervals([("c1", True, 250)])

@@ -19,7 +19,16 @@ from tests.support.peak_files import CONTIGS, random_peaks, write_bed, write_pea
 from training.data.backgrounds import BackgroundOptions, background_bins
 from training.data.config import PrepareConfig, WindowOptions
 from training.data.peak_sites import PeakInput
-from training.data.peaks import Axis, PeakSet, Transcriptome, bins_of_peaks, combine, intersect_all, merge_intervals
+from training.data.peaks import (
+    Axis,
+    PeakSet,
+    Transcriptome,
+    bins_of_peaks,
+    combine,
+    intersect_all,
+    merge_intervals,
+    read_peaks,
+)
 from training.data.prepare import prepare, prepare_all
 from training.data.splits import SplitOptions
 
@@ -302,6 +311,21 @@ def test_bed3_takes_the_strand_of_the_transcript_and_summits_are_cross_links(tmp
     dataset = Dataset(prepare(config_for(project, tmp_path, peaks={"rule": "crosslink"})))
     (site,) = dataset.intervals.itertuples()
     assert site.start <= start + 10 + 75 < site.end
+
+
+@pytest.mark.parametrize("file", ["x.narrowPeak", "ENCFF000AAA.bed"])
+def test_peaks_take_the_summit_of_the_file_as_cross_link(tmp_path, file):
+    project = write_peak_project(tmp_path, n_tasks=1)
+    chrom = project["transcripts"][0][0]
+    lines = [
+        f"{chrom}\t{start}\t{start + 50}\tpeak 1#\t0\t-\t3.4\t6.5\t-1\t{at}\n" for start, at in ((110, 10), (420, 12))
+    ]
+    (tmp_path / file).write_text(f"track type=narrowPeak\nbrowser position {chrom}\n" + "".join(lines))
+    genome = Genome(project["fasta_file"])
+    axis = Axis(genome.contigs, 50)
+    peaks, left_out = read_peaks(tmp_path / file, axis, genome, Annotation.load(project["gtf_file"]).for_genome(genome))
+    assert (peaks.crosslink - peaks.start).tolist() == [10, 12]
+    assert left_out == 0
 
 
 def test_wrong_input(tmp_path):
