@@ -22,7 +22,7 @@ from ripe_lib.reports.drawing import (
     runs,
     value_limits,
 )
-from ripe_lib.reports.figures import figure_bytes, new_figure
+from ripe_lib.reports.figures import figure_bytes, new_figure, put_title
 from ripe_lib.reports.site_figures import (
     SiteMap,
     mutant_figure,
@@ -213,7 +213,7 @@ def test_site_picture(rng):
     maps = [site_map(rng), site_map(rng, "PUM2", method="ism")]
     figure = site_figure(maps, title="chr1:1-2", peak=(5, 12), motif="ACUAAY")
     logo, region, other, heat = figure.axes[:4]
-    assert logo.get_title(loc="left") == "QKI   p = 0.900"
+    assert logo.get_title(loc="left") == "QKI   score 0.900"
     assert logo.get_ylim() == other.get_ylim()
     assert logo.get_xlim() == (-8.5, 5.5)  # indices 4 to 13 and two more on each side, from the middle 10
     assert region.get_xlim() == (-10.5, 9.5)
@@ -223,6 +223,21 @@ def test_site_picture(rng):
     apart = site_figure(maps, same_scale=False)
     assert apart.axes[0].get_ylim() != apart.axes[2].get_ylim()
     assert figure_bytes(figure, "svg") == figure_bytes(figure, "svg")
+
+
+@pytest.mark.parametrize("width", [85, 174])
+@pytest.mark.parametrize("text", ["chr1:1,001-1,050 (-) " + "a name of words " * 14, "WWWWWWWWGGGGQQQQ" * 16, "short"])
+def test_titles_are_never_cut(width, text):
+    figure = new_figure(width, 60)
+    figure.subplots()
+    put_title(figure, text)
+    figure.draw_without_rendering()
+    title = figure._suptitle
+    box = title.get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
+    assert box.y1 <= figure.bbox.y1
+    assert "".join(title.get_text().split()) == "".join(text.split())
 
 
 def test_the_name_of_a_motif_has_room_above_the_letters_of_every_panel(rng):
