@@ -36,7 +36,6 @@ REQUIRES = [
     "umap-learn>=0.5.6",
     "memelite>=0.2",  # Tomtom without the MEME suite
     "matplotlib>=3.8",
-    "logomaker>=0.8.7",
     # Plumbing.
     "jinja2>=3",
     "pyyaml>=6",
@@ -71,6 +70,7 @@ EXTRAS["dev"] = [
     "types-tqdm",
     "pandas-stubs",
     "psutil",
+    "logomaker>=0.8.7",  # what benchmarks/bench_pictures.py compares with
 ]
 
 setup(

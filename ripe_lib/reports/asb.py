@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ripe_lib.reports.figures import new_figure, style
+from ripe_lib.reports.figures import new_figure, put_title, style
 from ripe_lib.reports.page import Report
 from ripe_lib.variants.asb import correlations
 
@@ -32,7 +32,7 @@ def asb_figure(table: pd.DataFrame, task: str) -> Figure:
     with style():
         figure = new_figure(min(180.0, 62.0 * len(pairs) + 10), 62)
         axes = figure.subplots(1, len(pairs), squeeze=False)[0]
-        figure.suptitle(task, fontsize=8.5, x=0.01, ha="left")
+        put_title(figure, task)
         for ax, (one, other) in zip(axes, pairs, strict=True):
             name = one if one == "effect" else f"{task}.{one}"
             both = table[[name, f"{task}.{other}"]].dropna()

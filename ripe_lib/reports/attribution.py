@@ -184,9 +184,8 @@ def attribution_report(
     max_rows : int
         The table holds at most this many sites, the best by the explained tasks.
     """
-    report = Report(
-        f"Attributions: {', '.join(file.tasks[:4])}{' ...' if len(file.tasks) > 4 else ''}", f"model {file.model_name}"
-    )
+    named = ", ".join(file.tasks) if len(file.tasks) <= 4 else f"{len(file.tasks)} tasks"
+    report = Report(f"Attributions: {named}", f"model {file.model_name}")
     options = ", ".join(f"{key} {value}" for key, value in sorted(file.options.items()))
     report.add_text(f"{len(file):,} sites, explained by {METHOD_NAMES[file.method]} ({options}).")
     report.add_text(

@@ -10,6 +10,7 @@ R // 2 of the region window, which is the same base. RNA sense, 5' on the left.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -60,30 +61,62 @@ def plot_logo(
     ylim : (low, high), optional
         Default: the values with some air.
     """
-    import logomaker
-    import pandas as pd
-
     heights = _matrix(attributions, "attributions")
     if seq is not None:
         window = _matrix(seq, "seq")
         if window.shape != heights.shape:
             raise InputError(f"logo: expected seq of shape {heights.shape}, got {window.shape}.")
         heights = letter_scores(heights, window)[:, np.newaxis] * (window > 0.99)
-    length = len(heights)
-    # Letters thinner than a fifth of a pixel cost time and show nothing.
-    visible = np.abs(heights) > np.abs(heights).max(initial=0) * 1e-3
-    shown = np.flatnonzero(visible.any(axis=1))
-    if len(shown):
-        frame = pd.DataFrame((heights * visible)[shown].astype(float), index=shown, columns=list(RNA_BASES))
-        frame.index += first
-        logomaker.Logo(
-            frame, ax=ax, color_scheme=LETTER_COLORS, font_name="DejaVu Sans", baseline_width=0, show_spines=None
-        )
+    _draw_letters(ax, heights.astype(float), first)
     ax.axhline(0, color="black", linewidth=0.5, zorder=1)
-    ax.set_xlim(first - 0.5, first + length - 0.5)
+    ax.set_xlim(first - 0.5, first + len(heights) - 0.5)
     ax.set_ylim(*(ylim or value_limits([heights.clip(min=0).sum(axis=1), heights.clip(max=0).sum(axis=1)])))
     if ylabel is not None:
         ax.set_ylabel(ylabel)
+
+
+@cache
+def _glyph(letter: str) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """Return the outline of a letter: points in a box of width 0.92 around x = 0 and height 1, and path codes."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    path = TextPath((0, 0), letter, size=100, prop=FontProperties(family="DejaVu Sans", weight="bold"))
+    box = path.get_extents()
+    points = (path.vertices - (box.x0, box.y0)) / (box.width, box.height)
+    return (points - (0.5, 0)) * (0.92, 1), path.codes
+
+
+def _draw_letters(ax: Axes, heights: NDArray[np.float64], first: int) -> None:
+    """Draw the letters of every column, the larger the farther from the line: one path per base."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    sizes = np.abs(heights)
+    # Letters thinner than a fifth of a pixel show nothing.
+    visible = sizes > sizes.max(initial=0) * 1e-3
+    foot = np.zeros_like(heights)
+    for side in (heights > 0, heights < 0):
+        stacked = np.where(side & visible, sizes, 0)
+        order = np.argsort(stacked, axis=1, kind="stable")
+        ranked = np.take_along_axis(stacked, order, axis=1)
+        below = np.empty_like(stacked)
+        np.put_along_axis(below, order, np.cumsum(ranked, axis=1) - ranked, axis=1)
+        foot = np.where(side, below, foot)
+    for channel, base in enumerate(RNA_BASES):
+        at = np.flatnonzero(visible[:, channel])
+        if not len(at):
+            continue
+        outline, codes = _glyph(base)
+        points = np.empty((len(at), *outline.shape))
+        points[..., 0] = first + at[:, None] + outline[:, 0]
+        rise = foot[at, channel, None] + sizes[at, channel, None] * outline[:, 1]
+        points[..., 1] = np.sign(heights[at, channel, None]) * rise
+        path = Path(points.reshape(-1, 2), np.tile(codes, len(at)))
+        letters = PathPatch(path, facecolor=LETTER_COLORS[base], linewidth=0, label=f"_{base}")
+        letters.set_in_layout(False)
+        # Not add_patch, which solves for the extent of every curve: the limits are given.
+        ax.add_artist(letters)
 
 
 def plot_region_map(
@@ -118,11 +151,12 @@ def plot_region_map(
     if len(values) != len(codes):
         raise InputError(f"region map: expected {len(codes)} positions as the region window, got {len(values)}.")
     names = [*REGION_TYPES, "none"]
-    x = first + np.arange(len(values))
+    edges = first - 0.5 + np.arange(len(values) + 1)
     for code, name in enumerate(names):
         here = codes == code
         if here.any():
-            ax.bar(x[here], values[here], width=1.0, color=REGION_COLORS[name], linewidth=0, label=REGION_LABELS[name])
+            bars = np.where(here, values, np.nan)
+            ax.stairs(bars, edges, fill=True, color=REGION_COLORS[name], linewidth=0, label=REGION_LABELS[name])
     low, high = ylim or value_limits([values])
     strip = 0.09 * (high - low)
     for start, stop, code in runs(codes):

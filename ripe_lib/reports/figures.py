@@ -8,6 +8,7 @@ gives the same bytes (no dates, seeded SVG ids).
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,29 @@ def new_figure(width_mm: float = COLUMN_WIDTHS["double"], height_mm: float = 60.
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width_mm / MM_PER_INCH, height_mm / MM_PER_INCH), layout="constrained")
+
+
+def wrapped(text: str, width_mm: float, size: float) -> str:
+    """Return a text broken into lines that fit a width at a font size in points; long names are broken too."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font = FontProperties(family="DejaVu Sans", size=size)
+
+    def fits(line: str) -> bool:
+        return text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] <= width_mm / MM_PER_INCH * 72
+
+    lines, n = [text], len(text)
+    while n > 8 and not all(map(fits, lines)):
+        n = int(n * 0.95)
+        lines = textwrap.wrap(text, n, replace_whitespace=False)
+    return "\n".join(lines)
+
+
+def put_title(figure: Figure, text: str, *, size: float = 8.5) -> None:
+    """Write a title at the top left of a figure, in as many lines as it needs."""
+    width = float(figure.get_figwidth()) * MM_PER_INCH * 0.98
+    figure.suptitle(wrapped(text, width, size), fontsize=size, x=0.01, ha="left")
 
 
 def checked_formats(formats: str | Iterable[str]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from ripe_lib.motifs.filters import FilterMotif
 from ripe_lib.motifs.find import Motif
 from ripe_lib.motifs.meme import MotifMatrix, information
 from ripe_lib.reports.drawing import plot_logo
-from ripe_lib.reports.figures import new_figure, style
+from ripe_lib.reports.figures import new_figure, put_title, style, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +33,7 @@ def logo_figure(motif: Motif | MotifMatrix, title: str = "") -> Figure:
         ax = figure.subplots()
         _logo(ax, motif.ppm, 0, (0, len(motif.ppm)))
         if title:
-            ax.set_title(title, loc="left", fontsize=6.5)
+            ax.set_title(wrapped(title, 12.0 + 6.0 * len(motif.ppm), 6.5), loc="left", fontsize=6.5)
     return figure
 
 
@@ -57,10 +57,12 @@ def match_figure(motif: Motif, known: MotifMatrix | None = None, *, offset: int 
         logos, bars = figure.subfigures(1, 2, width_ratios=(1.75, 1))
         axes = np.atleast_1d(logos.subplots(1 if known is None else 2, 1))
         _logo(axes[0], motif.ppm, 0, (first, last))
-        axes[0].set_title(f"{motif.name}   {motif.consensus}   {motif.n_sites:,} sites", loc="left", fontsize=6.5)
+        name = f"{motif.name}   {motif.consensus}   {motif.n_sites:,} sites"
+        axes[0].set_title(wrapped(name, 85.0, 6.5), loc="left", fontsize=6.5)
         if known is not None:
             _logo(axes[1], known.ppm, offset, (first, last))
-            axes[1].set_title(title or f"{known.name} {known.identifier}", loc="left", fontsize=6.5)
+            name = title or f"{known.name} {known.identifier}"
+            axes[1].set_title(wrapped(name, 85.0, 6.5), loc="left", fontsize=6.5)
         _kmer_bars(bars.subplots(), motif.kmers)
     return figure
 
@@ -93,14 +95,14 @@ def _grid(panels: Sequence[tuple[str, NDArray[np.float64]]], columns: int, title
         axes = figure.subplots(n_rows, columns, squeeze=False).ravel()
         for ax, (name, ppm) in zip(axes, panels, strict=False):
             plot_logo(ax, heights(ppm), ylim=(0, 2))
-            ax.set_title(name, loc="left", fontsize=5.5, pad=2)
+            ax.set_title(wrapped(name, 165.0 / full, 5.5), loc="left", fontsize=5.5, pad=2)
             ax.set_xticks([])
             ax.set_yticks([0, 2])
             ax.tick_params(labelsize=5, length=1.5)
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
         if title:
-            figure.suptitle(title, fontsize=8, x=0.01, ha="left")
+            put_title(figure, title)
     return figure
 
 

@@ -14,7 +14,7 @@ from ripe_lib.genome.encoding import UNKNOWN, one_hot, reverse_complement
 from ripe_lib.output.tables import open_table
 from ripe_lib.output.tracks import TRACK_SUFFIXES, BedGraphWriter, BigWigWriter, safe_name, track_files
 from ripe_lib.reports.drawing import plot_mutation_map
-from ripe_lib.reports.figures import new_figure, save_figure, style
+from ripe_lib.reports.figures import new_figure, put_title, save_figure, style
 from ripe_lib.variants.format import OutputFormat, Selection, wide_or_long
 from ripe_lib.variants.saturation import Saturation
 
@@ -75,7 +75,7 @@ def heat_map(found: Saturation, number: int, task: str) -> Figure:
     with style():
         figure = new_figure(height_mm=16 + 19 * n_rows)
         axes = figure.subplots(n_rows, 1, squeeze=False)[:, 0]
-        figure.suptitle(f"{task}   {found.region}", fontsize=8.5, x=0.01, ha="left")
+        put_title(figure, f"{task}   {found.region}")
         for row, ax in enumerate(axes):
             at = slice(row * _BASES_PER_ROW, (row + 1) * _BASES_PER_ROW)
             image = plot_mutation_map(ax, changes[at], seq[at], first=at.start, limit=limit)

@@ -29,7 +29,7 @@ from ripe_lib.reports.drawing import (
     position_axis,
     value_limits,
 )
-from ripe_lib.reports.figures import COLUMN_WIDTHS, new_figure, style
+from ripe_lib.reports.figures import COLUMN_WIDTHS, new_figure, put_title, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,7 +77,7 @@ class SiteMap:
     @property
     def title(self) -> str:
         """Label and score."""
-        return self.label if self.score is None else f"{self.label}   p = {self.score:.3f}"
+        return self.label if self.score is None else f"{self.label}   score {self.score:.3f}"
 
 
 def site_figure(
@@ -143,7 +143,7 @@ def site_figure(
         figure = new_figure(width_mm, sum(row[2] for row in rows) + _ROOM_MM + 3.5 * len(maps))
         axes = figure.subplots(len(rows), 1, squeeze=False, height_ratios=[row[2] for row in rows])[:, 0]
         if title:
-            figure.suptitle(title, fontsize=8.5, x=0.01, ha="left")
+            put_title(figure, title)
         for ax, (kind, number, _) in zip(axes, rows, strict=True):
             one = maps[number]
             if kind == "logo":
@@ -241,7 +241,7 @@ def mutant_figure(
         figure = new_figure(width_mm, (_LOGO_MM + 3.5) * len(maps) + _ROOM_MM)
         axes = figure.subplots(len(maps), 1, squeeze=False, sharex=True)[:, 0]
         if title:
-            figure.suptitle(title, fontsize=8.5, x=0.01, ha="left")
+            put_title(figure, title)
         for ax, one, height in zip(axes, maps, heights, strict=True):
             plot_logo(ax, height, first=first, ylabel=unit, ylim=limits)
             changed = np.flatnonzero((np.asarray(one.seq) != wild).any(axis=1))
@@ -305,7 +305,7 @@ def region_profile_figure(
         figure = new_figure(width_mm, 27.0 * n_rows + 16)
         axes = figure.subplots(n_rows, columns, squeeze=False, sharex=True).ravel()
         if title:
-            figure.suptitle(title, fontsize=8.5, x=0.01, ha="left")
+            put_title(figure, title)
         for ax, (task, profile) in zip(axes, profiles.items(), strict=False):
             x = np.arange(len(profile)) - len(profile) // 2
             for channel, name in enumerate(REGION_TYPES):

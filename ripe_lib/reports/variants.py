@@ -18,7 +18,7 @@ from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.genome.vcf import VcfRecords
 from ripe_lib.network.load import Model, load_model
 from ripe_lib.reports.drawing import mark_positions, plot_logo, position_axis, value_limits
-from ripe_lib.reports.figures import new_figure, style
+from ripe_lib.reports.figures import new_figure, put_title, style
 from ripe_lib.reports.page import Report
 from ripe_lib.variants.output import Summary
 from ripe_lib.variants.summary import CLASSES, class_codes
@@ -153,7 +153,7 @@ def allele_figure(
     with style():
         figure = new_figure(height_mm=72)
         axes = figure.subplots(2, 1, sharex=True)
-        figure.suptitle(f"{title}   {row['task']}   (gap {gap:.3f})", fontsize=8.5, x=0.01, ha="left")
+        put_title(figure, f"{title}   {row['task']}   (gap {gap:.3f})")
         for ax, one, span, name, key in zip(
             axes, heights, spans, ("reference", "alternative"), ("ref_probability", "alt_probability"), strict=True
         ):
@@ -162,7 +162,7 @@ def allele_figure(
             places = [length - 1 - i for i in here] if minus else list(here)
             if places:
                 mark_positions(ax, [first + i for i in places if 0 <= i < length], color="#b9a2e8")
-            ax.set_title(f"{name}   p = {row[key]:.3f}", loc="left", fontweight="bold")
+            ax.set_title(f"{name}   score {row[key]:.3f}", loc="left", fontweight="bold")
             ax.set_xlim(first + shown.start - 0.5, first + shown.stop - 0.5)
         position_axis(axes[-1])
     return figure

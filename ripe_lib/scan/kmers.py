@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.special import logit
 
 from ripe_lib.genome.encoding import UNKNOWN, Codes
+from ripe_lib.network.fast import substitution_scores
 from ripe_lib.network.load import Model
-from ripe_lib.network.predict import predict_codes
 
-_CLIP = 1e-6  # probabilities this close to 0 or 1 are not told apart in float32
+# Of logits: probabilities closer to 0 or 1 than 1e-6 are not told apart in float32.
+_LARGEST = float(logit(1 - 1e-6))
+_WINDOWS = 128  # at a time: each has a k-mer at almost every position
 
 
 class BestKmer(NamedTuple):
@@ -41,12 +44,13 @@ def best_kmers(
     seq_codes, region_codes : uint8 arrays (B, L) and (B, R) or None
         Windows of the peaks.
     sites : sequence of (window, task index)
-        Which task is asked in which window; tasks of one window share the network calls.
+        Which task is asked in which window; a window is scored once for all its tasks.
     landmarks : float array (B, 8) or None
         Distances of the windows' sites in nt.
     length : int
         Of the k-mer. k-mers that hold an unknown base are not looked at.
     batch_size : int
+        Windows per network call; of a window with a hidden k-mer only what the k-mer touches is computed.
 
     Returns
     -------
@@ -54,28 +58,37 @@ def best_kmers(
         One per site; offset -1 and effect NaN where no k-mer is known.
     """
     places = seq_codes.shape[1] - length + 1
-    hidden = np.arange(seq_codes.shape[1]) - np.arange(places)[:, None]
-    mask = (hidden >= 0) & (hidden < length)
     wanted: dict[int, list[int]] = {}
     for number, (window, _) in enumerate(sites):
         wanted.setdefault(window, []).append(number)
+    windows = np.array(sorted(wanted), dtype=np.intp)
     found = [BestKmer(-1, float("nan"))] * len(sites)
-    for window, numbers in wanted.items():
-        codes = seq_codes[window]
-        known = np.flatnonzero(~(mask & (codes == UNKNOWN)).any(axis=1))
-        if not len(known):
-            continue
-        batch = np.vstack([codes[None], np.where(mask[known], np.uint8(UNKNOWN), codes)])
-        region = None
-        if region_codes is not None:
-            region = np.ascontiguousarray(np.broadcast_to(region_codes[window], (len(batch), region_codes.shape[1])))
-        distances = None if landmarks is None else np.broadcast_to(landmarks[window], (len(batch), landmarks.shape[1]))
-        scores = predict_codes(model, batch, region, distances, batch_size=batch_size)
-        logits = logit(np.clip(scores.astype(np.float64), _CLIP, 1 - _CLIP))
-        for number in numbers:
-            effects = logits[0, sites[number][1]] - logits[1:, sites[number][1]]
-            best = _middle_of_best(effects)
-            found[number] = BestKmer(int(known[best]), float(effects[best]))
+    for start in range(0, len(windows), _WINDOWS):
+        rows = windows[start : start + _WINDOWS]
+        codes = seq_codes[rows]
+        known = (sliding_window_view(codes, length, axis=1) != UNKNOWN).all(axis=2) if places > 0 else codes[:, :0] > 0
+        row, offset = np.nonzero(known)
+        scores = substitution_scores(
+            model,
+            codes,
+            None if region_codes is None else region_codes[rows],
+            row,
+            offset,
+            np.full((len(row), length), UNKNOWN, dtype=np.uint8),
+            landmarks=None if landmarks is None else landmarks[rows],
+            batch_size=batch_size,
+        )
+        whole, hidden = (np.clip(logits.astype(np.float64), -_LARGEST, _LARGEST) for logits in scores)
+        borders = np.searchsorted(row, np.arange(len(rows) + 1))
+        for index, window in enumerate(rows.tolist()):
+            here = slice(borders[index], borders[index + 1])
+            if here.start == here.stop:
+                continue
+            for number in wanted[window]:
+                task = sites[number][1]
+                effects = whole[index, task] - hidden[here, task]
+                best = _middle_of_best(effects)
+                found[number] = BestKmer(int(offset[here][best]), float(effects[best]))
     return found
 
 

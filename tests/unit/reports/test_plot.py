@@ -2,6 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from matplotlib.patches import StepPatch
 
 from ripe_lib.attribution import ism_letters, letter_scores
 from ripe_lib.errors import InputError
@@ -18,7 +22,7 @@ from ripe_lib.reports.drawing import (
     runs,
     value_limits,
 )
-from ripe_lib.reports.figures import figure_bytes, new_figure
+from ripe_lib.reports.figures import figure_bytes, new_figure, put_title
 from ripe_lib.reports.site_figures import (
     SiteMap,
     mutant_figure,
@@ -36,11 +40,18 @@ def ax():
 
 
 def letters_on(ax):
-    """The drawn letters as {(middle of the letter): (low, high)}."""
+    """The drawn letters as {(position, base): (low, high)}, read from the compound path of each base."""
     from matplotlib.patches import PathPatch
 
-    boxes = [patch.get_path().get_extents() for patch in ax.patches if type(patch) is PathPatch]
-    return {round((box.x0 + box.x1) / 2, 3): (box.y0, box.y1) for box in boxes}
+    found = {}
+    for patch in ax.patches:
+        if type(patch) is PathPatch:
+            for polygon in patch.get_path().to_polygons(closed_only=False):
+                (left, low), (right, high) = polygon.min(axis=0), polygon.max(axis=0)
+                key = (round((left + right) / 2), patch.get_label()[1:])
+                before = found.get(key, (low, high))
+                found[key] = (min(low, before[0]), max(high, before[1]))
+    return found
 
 
 def test_logo_draws_the_letter_that_is_there(ax):
@@ -48,10 +59,10 @@ def test_logo_draws_the_letter_that_is_there(ax):
     values = np.array([[0.5, 9, 9, 9], [9, 9, 9, 9], [9, 9, -0.25, 9], [9, 9, 9, 1.0]])
     plot_logo(ax, values, seq, first=-2, ylabel="attribution")
     drawn = letters_on(ax)
-    assert sorted(drawn) == [-2, 0, 1]  # N draws nothing
-    assert drawn[-2] == pytest.approx((0, 0.5), abs=1e-6)
-    assert drawn[0] == pytest.approx((-0.25, 0), abs=1e-6)
-    assert drawn[1] == pytest.approx((0, 1), abs=1e-6)
+    assert sorted(drawn) == [(-2, "A"), (0, "G"), (1, "U")]  # N draws nothing
+    assert drawn[-2, "A"] == pytest.approx((0, 0.5), abs=0.01)
+    assert drawn[0, "G"] == pytest.approx((-0.25, 0), abs=0.01)
+    assert drawn[1, "U"] == pytest.approx((0, 1), abs=0.01)
     assert ax.get_xlim() == (-2.5, 1.5)
     low, high = ax.get_ylim()
     assert low < -0.25 < 1 < high
@@ -60,7 +71,25 @@ def test_logo_draws_the_letter_that_is_there(ax):
 
 def test_logo_of_a_matrix_draws_every_channel(ax):
     plot_logo(ax, np.array([[0.5, 0.25, 0.125, 0.125], [0, 0, 0, 1]]))
-    assert len([p for p in ax.patches if type(p).__name__ == "PathPatch"]) == 5
+    assert sorted(letters_on(ax)) == [(0, "A"), (0, "C"), (0, "G"), (0, "U"), (1, "U")]
+
+
+@given(arrays(float, (6, 4), elements=st.sampled_from([-1.5, -1.0, -0.25, 0.0, 0.5, 1.0, 2.0])))
+def test_letters_of_a_column_stack_away_from_the_line_the_largest_last(values):
+    ax = new_figure(85, 40).subplots()
+    plot_logo(ax, values)
+    drawn = letters_on(ax)
+    assert len(drawn) == np.count_nonzero(values)
+    for position, column in enumerate(values):
+        for sign in (1, -1):
+            here = sorted(sorted(map(abs, drawn[position, "ACGU"[i]])) for i in np.flatnonzero(column * sign > 0))
+            sizes = sorted(abs(column[column * sign > 0]))
+            # The outlines of polygons stay a little inside the curves of C, G and U.
+            np.testing.assert_allclose(
+                [edge for span in here for edge in span],
+                [edge for top, size in zip(np.cumsum(sizes), sizes, strict=True) for edge in (top - size, top)],
+                atol=0.02,
+            )
 
 
 def test_logo_of_nothing(ax):
@@ -88,8 +117,13 @@ def test_region_bars_are_sums_in_the_colour_of_the_type(ax):
     region = one_hot(encode_region("iicNN3"))
     values = np.arange(24).reshape(6, 4) / 10
     plot_region_map(ax, values, region, first=-3)
-    bars = sorted((p.get_x() + 0.5, p.get_height()) for c in ax.containers for p in c)
-    np.testing.assert_allclose(bars, np.c_[np.arange(-3, 3), values.sum(axis=1)])
+    expected = {"3′UTR": "3", "CDS": "c", "intron": "i", "no information": "N"}
+    bars = {patch.get_label(): patch.get_data() for patch in ax.patches if isinstance(patch, StepPatch)}
+    assert sorted(bars) == sorted(expected)
+    for label, (heights, edges, _) in bars.items():
+        np.testing.assert_array_equal(edges, np.arange(-3.5, 3))
+        here = np.array(list("iicNN3")) == expected[label]
+        np.testing.assert_allclose(heights, np.where(here, values.sum(axis=1), np.nan))
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["intron", "CDS", "3′UTR", "no information"]
 
 
@@ -179,16 +213,31 @@ def test_site_picture(rng):
     maps = [site_map(rng), site_map(rng, "PUM2", method="ism")]
     figure = site_figure(maps, title="chr1:1-2", peak=(5, 12), motif="ACUAAY")
     logo, region, other, heat = figure.axes[:4]
-    assert logo.get_title(loc="left") == "QKI   p = 0.900"
+    assert logo.get_title(loc="left") == "QKI   score 0.900"
     assert logo.get_ylim() == other.get_ylim()
     assert logo.get_xlim() == (-8.5, 5.5)  # indices 4 to 13 and two more on each side, from the middle 10
     assert region.get_xlim() == (-10.5, 9.5)
     assert heat.get_xlim() == logo.get_xlim()
     heights = letter_scores(maps[0].seq_map, maps[0].seq)
-    assert letters_on(logo)[-6] == pytest.approx(sorted((0, heights[4])), abs=1e-6)
+    assert letters_on(logo)[-6, "A"] == pytest.approx(sorted((0, heights[4])), abs=0.02)
     apart = site_figure(maps, same_scale=False)
     assert apart.axes[0].get_ylim() != apart.axes[2].get_ylim()
     assert figure_bytes(figure, "svg") == figure_bytes(figure, "svg")
+
+
+@pytest.mark.parametrize("width", [85, 174])
+@pytest.mark.parametrize("text", ["chr1:1,001-1,050 (-) " + "a name of words " * 14, "WWWWWWWWGGGGQQQQ" * 16, "short"])
+def test_titles_are_never_cut(width, text):
+    figure = new_figure(width, 60)
+    figure.subplots()
+    put_title(figure, text)
+    figure.draw_without_rendering()
+    title = figure._suptitle
+    box = title.get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
+    assert box.y1 <= figure.bbox.y1
+    assert "".join(title.get_text().split()) == "".join(text.split())
 
 
 def test_the_name_of_a_motif_has_room_above_the_letters_of_every_panel(rng):
