@@ -181,10 +181,13 @@ def write_scores(
             parts = [_Part.open(path) for path in paths]
             for part in parts:
                 summary.add(part.summary, job.n_strongest)
-            if not force and (problem := nothing_scored(vcf.name, worker.scorer.genome, summary.status)):
+            try:
+                if not force and (problem := nothing_scored(vcf.name, worker.scorer.genome, summary.status)):
+                    raise InputError(problem)
+                _join(worker, parts, output)
+            except InputError:  # it would be the same again
                 remove_parts(parts_dir)
-                raise InputError(problem)
-            _join(worker, parts, output)
+                raise
             remove_parts(parts_dir)
         finally:
             worker.close()
@@ -248,8 +251,10 @@ def _convert_to_bcf(vcf: Path, bcf: Path, name: Path) -> None:
             out.writelines(line for line in text if not line.startswith(b"#"))
         pysam.bcftools.view("--no-version", "-Ob", "-o", str(bcf), str(declared), catch_stdout=False)
     except (OSError, ValueError, pysam.SamtoolsError) as error:
-        said = " ".join(str(error).split())
-        raise InputError(f"{name}: BCF cannot hold these records ({said}). Write .vcf.gz instead.") from error
+        raise InputError(
+            f"{name}: expected records that BCF can hold (positions below 2^31, UTF-8, values as the header declares "
+            "them), got others. Write .vcf.gz instead, or check the input with: bcftools view -Ob"
+        ) from error
     finally:
         declared.unlink(missing_ok=True)
         pysam.set_verbosity(before)

@@ -239,6 +239,17 @@ def test_bcf_is_the_vcf(tmp_path, model_dir, write_scores):
     assert sorted(path for path in os.listdir(tmp_path) if "x." in path) == ["x.bcf", "x.vcf.gz"]
 
 
+@pytest.mark.parametrize("line", [b"chr1\t8589934592\t.\tG\tC", b"chr1\t661\tx\xe9\tG\tC\t.\tPASS\tFO\xe9=1"])
+def test_what_bcf_cannot_hold_is_one_line(tmp_path, model_dir, capsys, line):
+    declared = [line for line in HEAD[:-1] if not line.startswith("##contig")]
+    bad = "##caf\xe9=1".encode("latin-1") if b"\xe9" in line else b"##x=1"
+    content = [*(text.encode() for text in declared), bad, HEAD[-1].encode(), BODY[0].encode(), line]
+    (tmp_path / "in.vcf").write_bytes(b"\n".join(content) + b"\n")
+    assert command(*usual(model_dir, tmp_path / "x.bcf", tmp_path / "in.vcf"), "--quiet") == 2
+    assert "x.bcf: expected records that BCF can hold" in one_line(capsys)
+    assert os.listdir(tmp_path) == ["in.vcf"]
+
+
 def _floats_rounded(line):
     """BCF holds 32-bit numbers and prints them in its own way."""
     return re.sub(r"(?<=MAXDELTA=)[^;]+", lambda m: ",".join(_short(x) for x in m[0].split(",")), line)
