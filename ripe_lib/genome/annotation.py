@@ -43,7 +43,7 @@ from ripe_lib.genome.annotation_index import (
 )
 from ripe_lib.genome.contigs import ContigNames, mitochondria_agree
 from ripe_lib.genome.encoding import UNKNOWN, Codes
-from ripe_lib.genome.gtf import PROTEIN_CODING
+from ripe_lib.genome.gtf import PROTEIN_CODING, AnnotationWarning
 from ripe_lib.genome.landmarks import nearest_distances
 
 if TYPE_CHECKING:
@@ -51,10 +51,6 @@ if TYPE_CHECKING:
 
 STRANDS = np.array(["+", "-", "."], dtype=object)
 _FAR = 1 << 38
-
-
-class AnnotationWarning(UserWarning):
-    """The annotation does not seem to belong to the genome."""
 
 
 class Annotation:

@@ -5,19 +5,24 @@ release stays far below 1 GB. Used are the features ``exon``, ``CDS``, ``stop_co
 ``transcript`` lines the names and the span. GTF counts from 1 with both ends included; everything returned counts from
 0, half-open.
 
-Biotype of a transcript, the first that the file has:
+A transcript is one ``transcript_id`` of one gene on one strand of one contig: a name that several genes share (RefSeq's
+``unknown_transcript_1``) stands for a transcript of each. Lines that cannot be used (numbers, strand, columns or
+``transcript_id`` missing or odd) are left out, counted and told in one warning.
+
+Biotype of a transcript, the first that it has:
 
 1. the attribute ``transcript_type`` (GENCODE) or ``transcript_biotype`` (Ensembl; RefSeq's ``mRNA`` there means
    ``protein_coding``);
-2. column 2, in files where ``protein_coding`` occurs there (Ensembl before release 77);
+2. column 2, in files without such an attribute where ``protein_coding`` occurs there (Ensembl before release 77);
 3. the attribute ``gene_type`` or ``gene_biotype`` of the transcript's lines, where ``protein_coding`` holds only
    for transcripts with a CDS;
-4. nothing of the kind (UCSC tables, StringTie): ``protein_coding`` for transcripts with a CDS, else ``unknown``.
+4. nothing of the kind (UCSC tables, StringTie, CDS lines of RefSeq): ``protein_coding`` with a CDS, else ``unknown``.
 """
 
 from __future__ import annotations
 
 import re
+import warnings
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -40,9 +45,17 @@ _KINDS = {
     b"transcript": _TRANSCRIPT,
     b"mRNA": _TRANSCRIPT,
 }
+_LARGEST = 10**12
 _STRANDS = {b"+": 0, b"-": 1, b".": 2}
-_HEADER = 64 * 1024
+_TRANSCRIPT_ID = b'transcript_id "'
+_ATTRIBUTE = re.compile(
+    rb'(?:^|;)\s*([^\s";=]+)\s+(?:"([^"]*(?:"(?!\s*(?:;|$))[^"]*)*)"|([^";]*?))\s*(?=;|$)'  # key "value"; or key value;
+)
 _GFF3 = "expected GTF, got GFF3. Convert it with: gffread -T in.gff3 -o out.gtf"
+
+
+class AnnotationWarning(UserWarning):
+    """Part of an annotation cannot be used, or it does not seem to belong to the genome."""
 
 
 @dataclass
@@ -95,6 +108,13 @@ class _Collector:
     piece_kind: array[int] = field(default_factory=lambda: array("b"))
     piece_start: array[int] = field(default_factory=lambda: array("q"))
     piece_end: array[int] = field(default_factory=lambda: array("q"))
+    n_odd: int = 0
+    first_problem: InputError | None = None
+
+    def leave_out(self, problem: InputError) -> None:
+        """Count a line that cannot be used."""
+        self.n_odd += 1
+        self.first_problem = self.first_problem or problem
 
 
 def read_gtf(path: str | Path) -> GtfTable:
@@ -110,29 +130,44 @@ def read_gtf(path: str | Path) -> GtfTable:
     MissingFileError
         If there is no such file.
     InputError
-        If a line is malformed (file and line are named), the gzip file is damaged, the file is GFF3, or it has no
-        ``exon`` or no ``CDS`` lines, without which no region type can be told.
+        If the gzip file is damaged, the file is GFF3, or it has no ``exon`` or ``CDS`` line that can be used (the first
+        odd line is named).
+
+    Warns
+    -----
+    AnnotationWarning
+        Once, if lines are left out; once, if there is no ``CDS`` line, without which no region type can be told.
     """
     collected = _collect(Path(path), str(path))
-    table = _table(collected)
-    for kinds, name in (((EXON,), "exon"), (CODING_PIECES, "CDS")):
-        if not np.isin(table.piece_kind, kinds).any():
-            raise InputError(
-                f"{path}: expected a GTF with exon and CDS lines, got no {name} line. "
-                "Region types cannot be told without them: use a complete annotation (GENCODE, Ensembl)."
-            )
-    return table
+    problem = collected.first_problem
+    if not np.isin(collected.piece_kind, (EXON, *CODING_PIECES)).any():
+        raise problem or InputError(
+            f"{path}: expected a GTF with exon and CDS lines, got no such line. "
+            "Use a complete annotation (GENCODE, Ensembl)."
+        )
+    if problem is not None:
+        warnings.warn(
+            f"{path}: {collected.n_odd} line(s) left out, the first: {problem}", AnnotationWarning, stacklevel=2
+        )
+    if not np.isin(collected.piece_kind, CODING_PIECES).any():
+        message = f"{path}: no CDS line: strands and genes are known, region types are not."
+        warnings.warn(message, AnnotationWarning, stacklevel=2)
+    return _table(collected)
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    for block in read_blocks(path):
+    for number, block in enumerate(read_blocks(path)):
+        if not number:
+            block = block.removeprefix(b"\xef\xbb\xbf")
         yield from block.removesuffix(b"\n").split(b"\n")
 
 
 def _collect(path: Path, name: str) -> _Collector:
     c = _Collector()
     add_piece = (c.piece_transcript.append, c.piece_kind.append, c.piece_start.append, c.piece_end.append)
-    known = c.transcripts
+    # What stands up to the end of the transcript_id, with the gene_id in it, is the same in all lines of a transcript:
+    # most lines are settled by one look-up, without taking their attributes apart.
+    heads: dict[bytes, int] = {}
     for number, line in enumerate(_lines(path), start=1):
         if line[:1] == b"#":
             if line.startswith(b"##gff-version") and line.split()[1:2] and line.split()[1][:1] == b"3":
@@ -140,47 +175,65 @@ def _collect(path: Path, name: str) -> _Collector:
             continue
         fields = line.split(b"\t", 8)
         if len(fields) < 9:
-            if line.strip():
-                raise _malformed(name, number, "9 tab-separated columns", f"{len(fields)}")
+            if line.strip() and line.split(None, 1)[0] not in (b"track", b"browser"):
+                c.leave_out(_malformed(name, number, "9 tab-separated columns", f"{len(fields)}"))
             continue
         kind = _KINDS.get(fields[2])
         if kind is None:
             continue
         attributes = fields[8]
-        try:
-            start, end = int(fields[3]) - 1, int(fields[4])
-        except ValueError:
-            raise _malformed(name, number, "whole numbers in columns 4 and 5", _show(*fields[3:5])) from None
-        if not 0 <= start < end:
-            raise _malformed(name, number, "1 <= start <= end", f"start={start + 1} end={end}")
-        identity = _attribute(attributes, b"transcript_id")
-        if not identity:
-            if b"Parent=" in attributes or b"ID=" in attributes:
+        if not (fields[3].isdigit() and fields[4].isdigit()):
+            c.leave_out(_malformed(name, number, "whole numbers in columns 4 and 5", _show(*fields[3:5])))
+            continue
+        start, end = int(fields[3]) - 1, int(fields[4])
+        if not 0 <= start < end <= _LARGEST:
+            c.leave_out(_malformed(name, number, "1 <= start <= end", f"start={start + 1} end={end}"))
+            continue
+        at = attributes.find(_TRANSCRIPT_ID)
+        head = attributes[: attributes.find(b'"', at + len(_TRANSCRIPT_ID)) + 1] if at > 0 else b""
+        row = heads.get(head)
+        if row is None or c.contig[row] != c.contigs.get(fields[0]) or c.strand[row] != _STRANDS.get(fields[6]):
+            values = _attributes(attributes)
+            identity, gene = values.get(b"transcript_id"), values.get(b"gene_id", b"")
+            if not identity and not c.contig and (b"Parent=" in attributes or b"ID=" in attributes):
                 raise InputError(f"{name}:{number}: {_GFF3}")
-            raise _malformed(name, number, f'transcript_id "..." in the {fields[2].decode()} line', _show(attributes))
-        row = known.get(identity)
-        if row is None:
-            row = _add_transcript(c, identity, fields, name, number)
-        elif c.contig[row] != c.contigs.get(fields[0]) or c.strand[row] != _STRANDS.get(fields[6]):
-            # One name at two places (older PAR genes, UCSC tables): a transcript of its own for each place.
-            place = b"\t".join((identity, fields[0], fields[6]))
-            row = known.get(place)
-            if row is None:
-                row = _add_transcript(c, place, fields, name, number)
+            if not identity:
+                expected = f'transcript_id "..." in the {fields[2].decode()} line'
+                c.leave_out(_malformed(name, number, expected, _show(attributes)))
+                continue
+            if fields[6] not in _STRANDS:
+                c.leave_out(_malformed(name, number, "+ - or . in column 7", _show(fields[6])))
+                continue
+            row = _transcript(c, identity, gene, fields, values)
+            in_head = _attributes(head)
+            if gene and in_head.get(b"gene_id") == gene and in_head.get(b"transcript_id") == identity:
+                heads[head] = row
         if kind == _TRANSCRIPT:
             c.span_start[row], c.span_end[row] = start, end
             if not c.gene_name[row]:
-                _name_transcript(c, row, attributes)
+                _name_transcript(c, row, _attributes(attributes))
         else:
             for add, value in zip(add_piece, (row, kind, start, end), strict=True):
                 add(value)
     return c
 
 
-def _add_transcript(c: _Collector, key: bytes, fields: list[bytes], name: str, number: int) -> int:
-    strand = _STRANDS.get(fields[6])
-    if strand is None:
-        raise _malformed(name, number, "+ - or . in column 7", _show(fields[6]))
+def _transcript(c: _Collector, identity: bytes, gene: bytes, fields: list[bytes], values: dict[bytes, bytes]) -> int:
+    """Return the row of a transcript, a new one where its name has been seen of another gene or place only."""
+    strand = _STRANDS[fields[6]]
+    row = c.transcripts.get(identity)
+    if row is None:
+        return _add_transcript(c, identity, strand, fields, values)
+    same_gene = not gene or not c.gene_id[row] or gene == c.gene_id[row]
+    if same_gene and c.contig[row] == c.contigs.get(fields[0]) and c.strand[row] == strand:
+        return row
+    # A gene of its own, or another place (older PAR genes, UCSC tables).
+    place = b"\t".join((identity, fields[0], fields[6], gene))
+    row = c.transcripts.get(place)
+    return _add_transcript(c, place, strand, fields, values) if row is None else row
+
+
+def _add_transcript(c: _Collector, key: bytes, strand: int, fields: list[bytes], values: dict[bytes, bytes]) -> int:
     row = c.transcripts[key] = len(c.contig)
     c.contig.append(c.contigs.setdefault(fields[0], len(c.contigs)))
     c.source.append(c.sources.setdefault(fields[1], len(c.sources)))
@@ -189,25 +242,24 @@ def _add_transcript(c: _Collector, key: bytes, fields: list[bytes], name: str, n
     c.span_end.append(-1)
     for column in (c.gene_id, c.gene_name, c.transcript_type, c.gene_type):
         column.append(b"")
-    _name_transcript(c, row, fields[8])
+    _name_transcript(c, row, values)
     return row
 
 
-def _name_transcript(c: _Collector, row: int, attributes: bytes) -> None:
-    c.gene_id[row] = _attribute(attributes, b"gene_id")
-    c.gene_name[row] = _attribute(attributes, b"gene_name") or _attribute(attributes, b"gene")
-    c.transcript_type[row] = _attribute(attributes, b"transcript_type") or _attribute(attributes, b"transcript_biotype")
-    c.gene_type[row] = _attribute(attributes, b"gene_type") or _attribute(attributes, b"gene_biotype")
+def _name_transcript(c: _Collector, row: int, values: dict[bytes, bytes]) -> None:
+    get = values.get
+    c.gene_id[row] = get(b"gene_id", b"")
+    c.gene_name[row] = get(b"gene_name") or get(b"gene", b"")
+    c.transcript_type[row] = get(b"transcript_type") or get(b"transcript_biotype", b"")
+    c.gene_type[row] = get(b"gene_type") or get(b"gene_biotype", b"")
 
 
-def _attribute(attributes: bytes, key: bytes) -> bytes:
-    """Return the value of ``key "value";`` (quotes may be missing), or nothing."""
-    at = attributes.find(key + b' "')
-    if at >= 0 and (at == 0 or attributes[at - 1] in b" ;\t"):
-        begin = at + len(key) + 2
-        return attributes[begin : attributes.find(b'"', begin)]
-    match = re.search(rb"(?:^|[;\s])" + re.escape(key) + rb'\s+"?([^";]+?)"?\s*(?:;|$)', attributes)
-    return match.group(1) if match else b""
+def _attributes(text: bytes) -> dict[bytes, bytes]:
+    """Return the attributes of a line, the first of each key; quotes may be missing."""
+    values: dict[bytes, bytes] = {}
+    for key, quoted, bare in _ATTRIBUTE.findall(text):
+        values.setdefault(key, quoted or bare)
+    return values
 
 
 def _malformed(name: str, number: int, expected: str, got: str) -> InputError:
@@ -258,18 +310,16 @@ def _table(c: _Collector) -> GtfTable:
 
 def _types(c: _Collector, has_cds: NDArray[np.bool_]) -> list[str]:
     """Settle the biotype of every transcript (rules in the module's text)."""
-    if any(c.transcript_type):
-        types = [{b"mRNA": b"protein_coding"}.get(name, name) for name in c.transcript_type]
-    elif b"protein_coding" in c.sources:
+    coding = has_cds.tolist()
+    if b"protein_coding" in c.sources and not any(c.transcript_type):
         by_number = list(c.sources)
-        types = [by_number[number] for number in c.source]
-    elif any(c.gene_type):
-        types = [
-            b"unknown" if name == b"protein_coding" and not coding else name
-            for name, coding in zip(c.gene_type, has_cds.tolist(), strict=True)
-        ]
-    else:
-        types = [b"protein_coding" if coding else b"unknown" for coding in has_cds.tolist()]
+        return _decoded([by_number[number] or b"unknown" for number in c.source])
+    types = []
+    for own, gene, has in zip(c.transcript_type, c.gene_type, coding, strict=True):
+        name = {b"mRNA": b"protein_coding"}.get(own, own)
+        if not name and (has or gene != b"protein_coding"):
+            name = gene or (b"protein_coding" if has else b"")
+        types.append(name)
     return _decoded([name or b"unknown" for name in types])
 
 

@@ -1,10 +1,13 @@
 import gzip
+import re
 
 import numpy as np
 import pytest
 
 from ripe_lib.errors import InputError, MissingFileError
-from ripe_lib.genome.gtf import CDS, EXON, read_gtf
+from ripe_lib.genome.annotation import Annotation
+from ripe_lib.genome.encoding import decode_region
+from ripe_lib.genome.gtf import CDS, EXON, AnnotationWarning, read_gtf
 from tests.support.array_oracles import gtf_line, gtf_transcript
 
 GENE = gtf_transcript("chr1", "+", "T1", [(10, 20), (30, 40)], [(15, 20), (30, 33)])
@@ -101,16 +104,10 @@ def test_one_name_at_two_places_is_two_transcripts(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "a.gtf: expected a GTF with exon and CDS lines, got no exon line"),
-        (gtf_line("1", "gene", 10, 20, "+", "T"), "got no exon line"),
-        (gtf_line("1", "CDS", 10, 20, "+", "T"), "got no exon line"),
-        (OTHER, "a.gtf: expected a GTF with exon and CDS lines, got no CDS line"),
-        (GENE + "chr1\tx\texon\t1\n", "a.gtf:6: expected 9 tab-separated columns, got 4"),
-        (GENE.replace("\t11\t", "\tten\t"), "a.gtf:1: expected whole numbers in columns 4 and 5, got 'ten 40'"),
-        (GENE.replace("\t20\t", "\t5\t"), "a.gtf:2: expected 1 <= start <= end, got start=11 end=5"),
-        (GENE.replace("\t11\t", "\t0\t"), "a.gtf:1: expected 1 <= start <= end, got start=0"),
-        (GENE.replace("\t+\t", "\tplus\t"), "a.gtf:1: expected .* in column 7, got 'plus'"),
-        (GENE.replace("transcript_id", "transcript"), r'a.gtf:1: expected transcript_id "..." in the transcript line'),
+        ("", "a.gtf: expected a GTF with exon and CDS lines, got no such line"),
+        (gtf_line("1", "gene", 10, 20, "+", "T"), "got no such line"),
+        (gtf_line("1", "transcript", 10, 20, "+", "T"), "got no such line"),
+        ("track name=x\n", "got no such line"),
         ("##gff-version 3\n", "a.gtf:1: expected GTF, got GFF3. .*gffread"),
         ("1\tx\texon\t5\t9\t.\t+\t.\tID=exon1;Parent=t1;transcript_id=t1\n", "a.gtf:1: expected GTF, got GFF3"),
         ("chr1\t5\t9\tname\t0\t+\n", "a.gtf:1: expected 9 tab-separated columns, got 6"),
@@ -122,6 +119,104 @@ def test_what_is_wrong_is_named_with_file_and_line(tmp_path, text, message):
     with pytest.raises(InputError, match=message) as caught:
         read_gtf(gtf(tmp_path, text))
     assert "\n" not in str(caught.value)
+
+
+ODD = gtf_line("chr2", "exon", 99, 199, "+", "Z")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("chr2\tx\texon\t1\n", "expected 9 tab-separated columns, got 4"),
+        (ODD.replace("\t100\t", "\tten\t"), "expected whole numbers in columns 4 and 5, got 'ten 199'"),
+        (ODD.replace("\t100\t", "\t1_00\t"), "expected whole numbers in columns 4 and 5, got '1_00 199'"),
+        (ODD.replace("\t199\t", "\t99\t"), "expected 1 <= start <= end, got start=100 end=99"),
+        (ODD.replace("\t100\t", "\t0\t"), "expected 1 <= start <= end, got start=0"),
+        (ODD.replace("\t+\t", "\t?\t"), "expected .* in column 7, got '\\?'"),
+        (ODD.replace('"Z"', '""'), r'expected transcript_id "..." in the exon line'),
+        (ODD.replace("transcript_id", "transcript"), r'expected transcript_id "..." in the exon line'),
+    ],
+)
+def test_odd_lines_are_left_out_and_told_once(tmp_path, line, message):
+    alone = read_gtf(gtf(tmp_path, GENE))
+    for text, number, n in ((GENE + line, 6, 1), (line + GENE + line * 2, 1, 3)):
+        with pytest.warns(
+            AnnotationWarning, match=rf"{n} line\(s\) left out, the first: .*a.gtf:{number}: {message}"
+        ) as told:
+            table = read_gtf(gtf(tmp_path, text))
+        assert len(told) == 1
+        assert (table.transcript_id, table.contigs) == (["T1"], ["chr1"])
+        np.testing.assert_array_equal(table.piece_start, alone.piece_start)
+
+
+@pytest.mark.parametrize(
+    "head", [b"track name=genes\n", b"browser position chr1:1-9\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf#!x\n"]
+)
+def test_lines_of_browsers_and_text_marks_are_nothing(tmp_path, head):
+    table = read_gtf(gtf(tmp_path, head + GENE.encode()))
+    assert (table.transcript_id, table.contigs) == (["T1"], ["chr1"])
+
+
+def test_a_file_of_cds_lines_only(tmp_path):
+    table = read_gtf(gtf(tmp_path, 'c1\tRefSeq\tCDS\t51\t350\t.\t+\t0\tgene_id "S"; transcript_id "u_1"; gene "S"; \n'))
+    assert (table.gene_name, table.transcript_type, table.start.tolist()) == (["S"], ["protein_coding"], [50])
+
+
+def test_without_cds_lines_strands_and_genes_are_known(tmp_path):
+    with pytest.warns(
+        AnnotationWarning, match=r"a\.gtf: no CDS line: strands and genes are known, region types are not"
+    ):
+        table = read_gtf(gtf(tmp_path, OTHER))
+    assert (table.transcript_id, table.strand.tolist()) == (["T2"], [1])
+
+
+def refseq(feature, start, end, gene, more="", name="unknown_transcript_1"):
+    attributes = f'gene_id "{gene}"; transcript_id "{name}"; gbkey "x"; gene "{gene}"; {more}'
+    return f"c1\tRefSeq\t{feature}\t{start}\t{end}\t.\t+\t0\t{attributes}\n"
+
+
+@pytest.mark.parametrize("gene_first", [True, False])
+def test_one_name_for_several_genes_is_a_transcript_of_each(tmp_path, gene_first):
+    lines = [refseq("CDS", 51, 150, "ND1"), refseq("CDS", 301, 400, "ND2"), refseq("exon", 501, 560, "TRNI")]
+    lines += [refseq("CDS", 161, 170, "ND1")]
+    if not gene_first:
+        swap = r'(gene_id "[^"]*"); (transcript_id "[^"]*");'
+        lines = [re.sub(swap, r"\2; \1;", line) for line in lines]
+    path = gtf(tmp_path, "".join(lines))
+    table = read_gtf(path)
+    assert table.transcript_id == ["unknown_transcript_1"] * 3
+    assert table.gene_name == ["ND1", "ND2", "TRNI"]
+    assert table.piece_transcript.tolist() == [0, 1, 2, 0]
+    assert (table.start.tolist(), table.end.tolist()) == ([50, 300, 500], [170, 400, 560])
+    assert table.transcript_type == ["protein_coding", "protein_coding", "unknown"]
+    annotation = Annotation.load(path)
+    region = annotation.region_codes(["c1"] * 4, [99, 199, 349, 529], 1, [False] * 4)
+    assert [decode_region(row) for row in region] == ["c", "N", "c", "N"]
+
+
+def test_keys_are_not_looked_for_in_quoted_text(tmp_path):
+    note = 'note "herpesvirus core gene UL29 family; gene \'x\'"; product "ORF6"; '
+    old = 'gene_id "G1"; transcript_id "T1"; note "was transcript_type lncRNA before; transcript_id x"; '
+    odd = 'note "transcript_id "T9"; gene_id "G9"; transcript_id "T3"; '
+    shared = "c1\tProtein Homology\t{}\t51\t350\t.\t+\t.\t{}\n"
+    text = ""
+    for attributes in ('gene_id "LT_01"; transcript_id "t_1"; locus_tag "LT_01"; ' + note, old, odd):
+        text += shared.format("exon", attributes) + shared.format("CDS", attributes)
+    table = read_gtf(gtf(tmp_path, text))
+    assert table.transcript_id == ["t_1", "T1", "T3"]
+    assert table.gene_name == ["LT_01", "G1", "G9"]
+    assert table.transcript_type == ["protein_coding"] * 3
+
+
+def test_a_cds_counts_as_protein_coding_where_its_transcript_states_no_biotype(tmp_path):
+    text = refseq("exon", 51, 350, "A", 'transcript_biotype "mRNA"; ', "NM_1.1") + refseq(
+        "CDS", 101, 300, "A", "", "NM_1.1"
+    )
+    text += refseq("exon", 51, 350, "B", 'transcript_biotype "lnc_RNA"; ', "NR_1.1") + refseq(
+        "exon", 9, 20, "C", "", "u_2"
+    )
+    text += refseq("CDS", 51, 350, "ND1", "", "unassigned_transcript_4785")
+    assert read_gtf(gtf(tmp_path, text)).transcript_type == ["protein_coding", "lnc_RNA", "unknown", "protein_coding"]
 
 
 def test_lines_of_other_features_are_not_judged(tmp_path):
