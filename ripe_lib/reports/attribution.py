@@ -12,6 +12,7 @@ import pandas as pd
 
 from ripe_lib.attribution import GapCount
 from ripe_lib.attribution.store import AttributionFile
+from ripe_lib.genome.landmarks import decode_landmarks
 from ripe_lib.output.atomic import atomic_files
 from ripe_lib.reports.figures import checked_formats, save_figure
 from ripe_lib.reports.page import Report
@@ -88,7 +89,13 @@ def site_maps(file: AttributionFile, row: int, tasks: Sequence[str] | None = Non
         maps = file.maps(task, [row])
         region_map = None if maps.region is None else maps.region[0]
         region = None if windows.region is None or region_map is None else windows.region[0]
-        found.append(SiteMap(task, windows.seq[0], maps.seq[0], region, region_map, by_task[task], file.method))
+        found.append(
+            SiteMap(
+                task, windows.seq[0], maps.seq[0], region, region_map, by_task[task], file.method,
+                None if maps.landmarks is None else maps.landmarks[0].sum(axis=-1),
+                None if windows.landmarks is None else decode_landmarks(windows.landmarks)[0],
+            )
+        )  # fmt: skip
     return found
 
 

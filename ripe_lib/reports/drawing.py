@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from ripe_lib.attribution import known_bases, letter_scores
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import REGION_TYPES, RNA_BASES, codes_from_one_hot, encode_sequence
+from ripe_lib.genome.landmarks import LANDMARKS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -178,6 +179,52 @@ def plot_region_map(
             columnspacing=1.2,
             borderpad=0,
         )
+
+
+def plot_landmarks(ax: Axes, values: ArrayLike, distances: ArrayLike, *, xlabel: str | None = None) -> None:
+    """Draw the attribution of the distance to each landmark as a bar, with the distance in words.
+
+    Parameters
+    ----------
+    ax : Axes
+    values : array (8,)
+        ``Attributions.landmarks`` of a site, summed over the basis.
+    distances : array (8,)
+        In nt, positive where the landmark lies downstream; NaN = unknown.
+    xlabel : str, optional
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    values, distances = np.asarray(values, dtype=float), np.asarray(distances, dtype=float)
+    if values.shape != (len(LANDMARKS),) or distances.shape != values.shape:
+        got = f"got shapes {values.shape} and {distances.shape}"
+        raise InputError(f"landmarks: expected {len(LANDMARKS)} values and distances, {got}.")
+    ax.barh(range(len(values)), values, color=["#4c78a8" if value >= 0 else "#c0504d" for value in values], height=0.75)
+    # The words stand inside, left of the bars: beside the axes they would narrow the letters above.
+    for row, (name, distance, value) in enumerate(zip(LANDMARKS, distances, values, strict=True)):
+        label = f"{name}, {distance_text(distance)}: {value:+.2g}"
+        ax.text(0, row, label, transform=ax.get_yaxis_transform(), va="center", fontsize=5.5)
+    low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
+    span = (high - low) or 1.0
+    ax.set_xlim(low - 0.5 * span, high + 0.03 * span)
+    ticks = np.asarray(MaxNLocator(nbins=5).tick_values(low, high))
+    ax.set_xticks(ticks[(ticks >= low) & (ticks <= high)])
+    ax.spines["bottom"].set_bounds(low, high)
+    ax.spines["left"].set_visible(False)
+    ax.set_yticks([])
+    ax.set_ylim(len(values) - 0.5, -0.5)
+    ax.axvline(0, color="black", linewidth=0.5)
+    if xlabel:
+        ax.set_xlabel(xlabel)
+
+
+def distance_text(distance: float) -> str:
+    """Return a signed distance in words, e.g. ``140 nt downstream``."""
+    if np.isnan(distance):
+        return "unknown"
+    if distance == 0:
+        return "here"
+    return f"{abs(int(distance)):,} nt {'downstream' if distance > 0 else 'upstream'}"
 
 
 def plot_mutation_map(
@@ -341,11 +388,13 @@ def position_axis(ax: Axes, label: str | None = "position from the middle of the
 __all__: Sequence[str] = (
     "LETTER_COLORS",
     "REGION_COLORS",
+    "distance_text",
     "find_motif",
     "known_span",
     "mark_motif",
     "mark_positions",
     "mark_span",
+    "plot_landmarks",
     "plot_logo",
     "plot_mutation_map",
     "plot_region_map",

@@ -19,6 +19,7 @@ import pandas as pd
 from ripe_lib.attribution import Attributions, CompletenessWarning, GapCount
 from ripe_lib.attribution.methods import Method, SiteCounts
 from ripe_lib.genome.encoding import REGION_TYPES, codes_from_one_hot, one_hot
+from ripe_lib.genome.landmarks import decode_landmarks
 from ripe_lib.genome.windows import Windows
 from ripe_lib.network.load import Model
 from ripe_lib.network.predict import predict
@@ -121,9 +122,10 @@ def collect_best(
     return kept, counts
 
 
-def _codes(windows: Windows, row: int) -> tuple[Any, Any, pd.Series]:
+def _codes(windows: Windows, row: int) -> tuple[Any, Any, pd.Series, Any]:
     region = None if windows.region is None else codes_from_one_hot(windows.region[row])
-    return codes_from_one_hot(windows.seq[row]), region, windows.intervals.iloc[row].copy()
+    landmarks = None if windows.landmarks is None else windows.landmarks[row].copy()
+    return codes_from_one_hot(windows.seq[row]), region, windows.intervals.iloc[row].copy(), landmarks
 
 
 def write_gallery(
@@ -213,10 +215,11 @@ def write_gallery(
 def _maps(model: Model, method: Method, task: str, entries: list[Any]) -> Attributions:
     seq = one_hot(np.stack([entry[0] for entry in entries]))
     region = None if entries[0][1] is None else one_hot(np.stack([entry[1] for entry in entries]))
+    landmarks = None if entries[0][3] is None else np.stack([entry[3] for entry in entries])
     with warnings.catch_warnings():
         # Counted over all tasks, for one sentence.
         warnings.simplefilter("ignore", CompletenessWarning)
-        return method(model, {"seq": seq, "region": region}, [task]).for_task(0)
+        return method(model, {"seq": seq, "region": region, "landmarks": landmarks}, [task]).for_task(0)
 
 
 def _draw(
@@ -229,14 +232,18 @@ def _draw(
     options: GalleryOptions,
     is_genomic: bool,
 ) -> tuple[Any, str]:
-    seq_codes, region_codes, site = entry
+    seq_codes, region_codes, site, landmarks = entry
     label = site_label(site, is_genomic=is_genomic)
     span = None
     if is_genomic:
         span = peak_span(int(site["start"]), int(site["end"]), str(site["strand"]), len(seq_codes))
     region_map = None if maps.region is None else maps.region[row]
     region = None if region_codes is None or region_map is None else one_hot(region_codes)
-    one = SiteMap(task, one_hot(seq_codes), maps.seq[row], region, region_map, score, method.name)
+    one = SiteMap(
+        task, one_hot(seq_codes), maps.seq[row], region, region_map, score, method.name,
+        None if maps.landmarks is None else maps.landmarks[row].sum(axis=-1),
+        None if landmarks is None else decode_landmarks(landmarks[None])[0],
+    )  # fmt: skip
     figure = site_figure(
         [one], title=label, peak=span, peak_label="site", motif=options.motifs.get(task), unit=UNITS[method.name]
     )
@@ -257,7 +264,7 @@ def _write_profiles(
     table.insert(0, "task", list(tasks))
     table.insert(1, "n_sites", [n_profile.get(task, 0) for task in tasks])
     table.to_csv(folder / "region_types.tsv", sep="\t", index=False)
-    if not has_region or not profiles:
+    if not has_region or not np.nansum(np.abs(means)):  # no site, or no region type known
         return
     report.add_heading("Region types")
     report.add_text(

@@ -33,7 +33,7 @@ def logo_figure(motif: Motif | MotifMatrix, title: str = "") -> Figure:
         ax = figure.subplots()
         _logo(ax, motif.ppm, 0, (0, len(motif.ppm)))
         if title:
-            ax.set_title(wrapped(title, 12.0 + 6.0 * len(motif.ppm), 6.5), loc="left", fontsize=6.5)
+            ax.set_title(wrapped(title, 6.0 * len(motif.ppm), 6.5), loc="left", fontsize=6.5)
     return figure
 
 

@@ -23,6 +23,7 @@ from ripe_lib.reports.drawing import (
     mark_motif,
     mark_positions,
     mark_span,
+    plot_landmarks,
     plot_logo,
     plot_mutation_map,
     plot_region_map,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 DOUBLE = COLUMN_WIDTHS["double"]
 _NAME_ROOM = 0.14
-_LOGO_MM, _REGION_MM, _HEAT_MM, _ROOM_MM = 26.0, 17.0, 15.0, 13.0
+_LOGO_MM, _REGION_MM, _HEAT_MM, _ROOM_MM, _LANDMARKS_MM = 26.0, 17.0, 15.0, 13.0, 27.0
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,12 @@ class SiteMap:
     seq, seq_map : array (L, 4)
         The one-hot window and its attributions. For in-silico mutagenesis ``seq_map`` holds the changes.
     region, region_map : array (R, 4) or None
+        Without any known region type they are not drawn.
     score : float or None
         The model's probability, shown with the label.
+    landmark_map, distances : array (8,) or None
+        Attributions of the landmarks, summed over their basis, and distances in nt, NaN = unknown. Drawn if any is
+        known.
     method : str
         Name of the method as in ``ripe attribute --method``; for ``"ism"`` letters are
         :func:`ripe_lib.attribution.ism_letters` and the changes are shown as a heat map too.
@@ -65,6 +70,18 @@ class SiteMap:
     region_map: NDArray[Any] | None = None
     score: float | None = None
     method: str = "ig"
+    landmark_map: NDArray[Any] | None = None
+    distances: NDArray[np.float64] | None = None
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether there is a region map and the type of any position is known."""
+        return self.region_map is not None and self.region is not None and bool((self.region > 0.99).any())
+
+    @property
+    def has_landmarks(self) -> bool:
+        """Whether there is a map of landmarks and the distance to any is known."""
+        return self.landmark_map is not None and self.distances is not None and not np.isnan(self.distances).all()
 
     @property
     def letters(self) -> NDArray[np.float32]:
@@ -124,7 +141,7 @@ def site_figure(
     length = len(first_map.seq)
     start, stop = zoom or known_span(first_map.seq, margin=2)
     heights = [m.letters for m in maps]
-    regions = [m.region_map for m in maps if m.region_map is not None]
+    regions = [m.region_map for m in maps if m.region_map is not None and m.has_regions]
     region_limits = value_limits([m.sum(axis=1) for m in regions]) if regions and same_scale else None
     # Room for the motif's name is a share of the axis, so of what all panels together span.
     headroom = _NAME_ROOM if motif else 0.0
@@ -137,8 +154,10 @@ def site_figure(
         rows.append(("logo", number, _LOGO_MM))
         if one.method == "ism":
             rows.append(("heat", number, _HEAT_MM))
-        if one.region_map is not None:
+        if one.has_regions:
             rows.append(("region", number, _REGION_MM))
+        if one.has_landmarks:
+            rows.append(("landmarks", number, _LANDMARKS_MM))
     with style():
         figure = new_figure(width_mm, sum(row[2] for row in rows) + _ROOM_MM + 3.5 * len(maps))
         axes = figure.subplots(len(rows), 1, squeeze=False, height_ratios=[row[2] for row in rows])[:, 0]
@@ -158,9 +177,11 @@ def site_figure(
                 position_axis(ax, None)
             elif kind == "heat":
                 _heat_row(figure, ax, one, (start, stop))
-            elif one.region is not None and one.region_map is not None:
+            elif kind == "region":
                 _region_row(ax, one, region_limits, peak)
-        position_axis(axes[-1])
+            elif one.landmark_map is not None and one.distances is not None:
+                plot_landmarks(ax, one.landmark_map, one.distances, xlabel=f"{unit} of the distance to a landmark")
+        position_axis(next(ax for ax, row in zip(axes[::-1], rows[::-1], strict=True) if row[0] != "landmarks"))
         figure.align_ylabels()
     return figure
 

@@ -10,12 +10,14 @@ from matplotlib.patches import StepPatch
 from ripe_lib.attribution import ism_letters, letter_scores
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import encode_region, encode_sequence, one_hot
+from ripe_lib.genome.landmarks import decode_landmarks, encode_landmarks
 from ripe_lib.genome.windows import window_start
 from ripe_lib.reports.drawing import (
     find_motif,
     known_span,
     mark_motif,
     mark_span,
+    plot_landmarks,
     plot_logo,
     plot_mutation_map,
     plot_region_map,
@@ -223,6 +225,35 @@ def test_site_picture(rng):
     apart = site_figure(maps, same_scale=False)
     assert apart.axes[0].get_ylim() != apart.axes[2].get_ylim()
     assert figure_bytes(figure, "svg") == figure_bytes(figure, "svg")
+
+
+def test_landmarks_are_bars_with_distances_in_words(rng):
+    distances = np.array([-1234, 140, 0, np.nan, -1, 1, 20_000, np.nan])
+    values = np.array([-0.05, 0.12, 0.5, 0, 0.001, -2, 0.25, 0])
+    known = site_map(rng, landmark_map=values, distances=decode_landmarks(encode_landmarks(distances[None]))[0])
+    figure = site_figure([known, site_map(rng, landmark_map=values, distances=np.full(8, np.nan)), site_map(rng)])
+    (ax,) = (ax for ax in figure.axes if ax.get_xlabel() == "attribution of the distance to a landmark")
+    assert [text.get_text() for text in ax.texts] == [
+        "tss, 1,234 nt upstream: -0.05",
+        "polya, 140 nt downstream: +0.12",
+        "exon_intron, here: +0.5",
+        "intron_exon, unknown: +0",
+        "start_codon, 1 nt upstream: +0.001",
+        "stop_codon, 1 nt downstream: -2",
+        "gene_start, 20,000 nt downstream: +0.25",
+        "gene_end, unknown: +0",
+    ]
+    assert [bar.get_width() for bar in ax.containers[0]] == values.tolist()
+    assert len(figure.axes) == 3 * 2 + 1
+    with pytest.raises(InputError, match=r"expected 8 values and distances, got shapes \(7,\) and \(8,\)"):
+        plot_landmarks(ax, values[:7], distances)
+
+
+def test_no_region_panel_without_a_known_type(rng):
+    one = site_map(rng)
+    unknown = SiteMap("QKI", one.seq, one.seq_map, np.full((20, 4), 0.25), one.region_map)
+    assert len(site_figure([unknown]).axes) == 1
+    assert len(site_figure([one]).axes) == 2
 
 
 @pytest.mark.parametrize("width", [85, 174])
