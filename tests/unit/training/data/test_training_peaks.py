@@ -221,9 +221,12 @@ def test_arrays_are_those_everybody_makes(tmp_path):
     project = write_peak_project(tmp_path)
     dataset = Dataset(prepare(config_for(project, tmp_path)))
     maker = WindowMaker(
-        SimpleNamespace(sequence_length=150, region_length=250), project["fasta_file"], project["gtf_file"]
+        SimpleNamespace(sequence_length=150, region_length=250, landmark_bases=16),
+        project["fasta_file"],
+        project["gtf_file"],
     )
-    expected_seq, expected_region = maker.codes(dataset.intervals)
+    expected_seq, expected_region, expected_landmarks = maker.codes(dataset.intervals)
+    np.testing.assert_array_equal(dataset.landmarks(slice(None)), expected_landmarks.astype(np.float32))
     seq, region = dataset.centred_codes(slice(None))
     np.testing.assert_array_equal(seq, expected_seq)
     np.testing.assert_array_equal(region, expected_region)

@@ -113,7 +113,7 @@ def test_the_loss_is_cross_entropy_against_the_teachers_and_the_rest_that_of_lab
 def test_a_student_that_never_saw_a_label_learns_the_task(config, teachers):
     config = replace(config, augment=AugmentOptions(jitter=5))
     run = fit(config)
-    assert (pd.read_csv(run / "metrics.tsv", sep="\t")["auroc"] > 0.95).all()
+    assert (pd.read_csv(run / "metrics.tsv", sep="\t")["auroc"] > 0.9).all()
     # The teachers are not part of what is saved.
     assert model_from_weights(run / "weights.h5").keras_model.count_params() == pytest.approx(
         model_from_weights(teachers[0]).keras_model.count_params()
@@ -124,7 +124,7 @@ def test_spliced_windows_need_teachers(config):
     with pytest.raises(InputError, match="spliced windows have no labels"):
         replace(config, distill=DistillOptions(), augment=AugmentOptions(splice=0.5))
     run = fit(replace(config, augment=AugmentOptions(jitter=5, splice=0.5)))
-    assert (pd.read_csv(run / "metrics.tsv", sep="\t")["auroc"] > 0.95).all()
+    assert (pd.read_csv(run / "metrics.tsv", sep="\t")["auroc"] > 0.9).all()
 
 
 def test_a_distilled_run_goes_on_after_an_epoch(config, tmp_path):
