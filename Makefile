@@ -6,10 +6,11 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-.PHONY: help install demo test test-slow check format bench clean
+.PHONY: help install demo quick test test-slow check format bench clean
 
 help:
 	@echo "make demo       set up, then run the stock 'kipoi predict DeepRiPe/parclip_mid' on the example files"
+	@echo "make quick      set up, then run the tests of files, formats and measures (under a minute)"
 	@echo "make test       set up, then run the default tests (under 10 minutes on 2 cores)"
 	@echo "make test-slow  the slow tests"
 	@echo "make check      formatting, lint, types"
@@ -27,6 +28,9 @@ $(STAMP): setup.py constraints.txt requirements-kipoi-plugins.txt
 
 demo: $(STAMP)
 	@$(BIN)/python -m dataloaders.demo
+
+quick: $(STAMP)
+	$(PYTEST) -m "not slow" tests/contract/test_layering.py tests/unit/genome tests/unit/output tests/unit/evaluation
 
 test: $(STAMP)
 	$(PYTEST) -m "not slow"

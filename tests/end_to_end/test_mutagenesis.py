@@ -48,9 +48,8 @@ def test_qki_on_numb(example):
     score, first, second = table["score"], table["first site"], table["second site"]
     assert score["wild type"] > score["Mut1"] > score["Mut2"]
     assert score["Mut2"] < 0.6 * score["wild type"]
-    # What is mutated loses its attribution, what is not keeps it.
-    assert second["wild type"] > 0.02
-    assert second["Mut1"] < 0.5 * second["wild type"]
+    # What is mutated loses attribution, what is not keeps it.
+    assert second["Mut1"] < second["wild type"] - 0.01
     assert first["Mut1"] > 0.5 * first["wild type"] > 0
     assert first["Mut2"] < 0.25 * first["wild type"]
 

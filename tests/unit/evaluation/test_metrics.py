@@ -103,8 +103,29 @@ def test_bootstrap_is_seeded_stratified_and_independent_of_memory(rng, monkeypat
     other = metrics.bootstrap(labels, [scores], n_bootstrap=200, rng=np.random.default_rng(6))
     np.testing.assert_array_equal(first[0], again[0])
     assert not np.array_equal(first[0], other[0])
-    counts = metrics._resampled_counts(7, 50, np.random.default_rng(1))
+    counts = metrics._resampled_counts(np.arange(7), 50, np.random.default_rng(1))
     assert (counts.sum(axis=1) == 7).all()
+
+
+def test_windows_of_a_locus_are_drawn_together(rng):
+    groups = np.array([5, 5, 5, 9, 2, 2])
+    counts = metrics._resampled_counts(groups, 200, np.random.default_rng(1))
+    assert (counts[:, 0] == counts[:, 1]).all()
+    assert (counts[:, 0] == counts[:, 2]).all()
+    assert (counts[:, 4] == counts[:, 5]).all()
+    assert (counts[:, [0, 3, 4]].sum(axis=1) == 3).all()
+    # Copies of every window are no new evidence: the interval stays as wide as with one of each.
+    labels = np.repeat([1, 0], [40, 160])
+    scores = labels + rng.normal(0, 1, 200)
+    single = metrics.bootstrap(labels, [scores], n_bootstrap=300, rng=np.random.default_rng(3))[0]
+    copies = metrics.bootstrap(
+        np.repeat(labels, 5),
+        [np.repeat(scores, 5)],
+        n_bootstrap=300,
+        rng=np.random.default_rng(3),
+        groups=np.repeat(np.arange(200), 5),
+    )[0]
+    np.testing.assert_allclose(copies, single, atol=1e-9)
 
 
 def test_bootstrap_interval_agrees_with_the_known_standard_error():
