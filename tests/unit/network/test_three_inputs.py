@@ -1,0 +1,151 @@
+"""Networks with landmarks: every way of running them gives the numbers of a plain pass."""
+
+import numpy as np
+import pytest
+
+import ripe_lib
+from ripe_lib.attribution import integrated_gradients, ism
+from ripe_lib.errors import InputError, ShapeMismatchError
+from ripe_lib.genome.encoding import one_hot
+from ripe_lib.genome.landmarks import encode_landmarks, unknown_landmarks
+from ripe_lib.network.fast.dense import dense_scanner
+from ripe_lib.network.fast.scorer import SubstitutionScorer
+from ripe_lib.network.fast.wiring import read_wiring
+from ripe_lib.network.predict import full_logits, predict, predict_codes
+from ripe_lib.network.spec import ModelSpec
+from tests.support.toy_models import random_model
+
+SIZES = {"filters": 12, "left_filters2": 16, "right_filters": 6, "hidden": 20, "landmark_hidden": 10}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return random_model(architecture="towers", inputs="sequence+region+landmarks", sizes=SIZES, landmark_bases=16)
+
+
+@pytest.fixture
+def codes(rng):
+    seq = rng.integers(0, 5, (9, 150)).astype(np.uint8)
+    region = np.repeat(rng.integers(0, 5, (9, 25)), 10, axis=1).astype(np.uint8)
+    distances = np.round(rng.normal(0, 3000, (9, 8)))
+    distances[0] = np.nan
+    distances[1:, 2] = np.nan
+    return seq, region, distances
+
+
+def test_codes_and_arrays_give_one_answer(model, codes):
+    seq, region, distances = codes
+    arrays = {"seq": one_hot(seq), "region": one_hot(region), "landmarks": encode_landmarks(distances)}
+    expected = model.keras_model.predict(list(arrays.values()), verbose=0)
+    np.testing.assert_allclose(predict(model, arrays), expected, atol=1e-6)
+    np.testing.assert_allclose(predict(model, list(arrays.values())), expected, atol=1e-6)
+    np.testing.assert_allclose(predict_codes(model, *codes), expected, atol=1e-6)
+    assert np.abs(predict_codes(model, seq, region) - expected)[1:].max() > 1e-4
+
+
+def test_what_is_missing_is_unknown(model, codes):
+    seq, region, _ = codes
+    unknown = predict(model, {"seq": one_hot(seq), "region": one_hot(region), "landmarks": unknown_landmarks(9)})
+    np.testing.assert_allclose(predict(model, [one_hot(seq), one_hot(region)]), unknown, atol=1e-7)
+    np.testing.assert_allclose(predict_codes(model, seq, region, np.full((9, 8), np.nan)), unknown, atol=1e-7)
+
+
+def test_wrong_landmarks_are_one_line(model, codes):
+    seq, region, distances = codes
+    with pytest.raises(ShapeMismatchError, match=r"input 'landmarks': expected shape \(B, 8, 16\), got \(9, 8, 15\)"):
+        predict(model, [one_hot(seq), one_hot(region), encode_landmarks(distances, 15)])
+    with pytest.raises(ShapeMismatchError, match=r"landmark distances: expected shape \(B, 8\), got \(9, 7\)"):
+        predict_codes(model, seq, region, distances[:, :7])
+    with pytest.raises(InputError, match="architecture 'cnn' has no landmark input"):
+        random_model(inputs="sequence+region+landmarks")
+    assert ModelSpec(name="a", tasks=("t",)).landmark_bases == 0
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_substitutions_equal_full_passes(model, codes, rng, native):
+    seq, region, distances = codes
+    scorer = SubstitutionScorer(model, native=native)
+    assert scorer.is_incremental
+    assert read_wiring(model).landmarks is not None
+    site, position = rng.integers(0, 9, 200), rng.integers(0, 150, 200)
+    alt = rng.integers(0, 4, 200).astype(np.uint8)
+    state = scorer.reference(*codes)
+    np.testing.assert_allclose(state.logits, full_logits(model, *codes), atol=2e-5)
+    mutated = seq[site].copy()
+    mutated[np.arange(200), position] = alt
+    expected = full_logits(model, mutated, region[site], distances[site])
+    np.testing.assert_allclose(scorer.alternatives(state, site, position, alt), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_neighbouring_windows_equal_full_passes(model, rng, native):
+    stretch = rng.integers(0, 4, 220).astype(np.uint8)
+    starts = np.arange(0, 70, 3)
+    distances = np.round(rng.normal(0, 500, (len(starts), 8)))
+    state = SubstitutionScorer(model, native=native).tiled_reference(stretch, starts, None, distances)
+    windows = stretch[starts[:, None] + np.arange(150)]
+    np.testing.assert_allclose(state.logits, full_logits(model, windows, None, distances), atol=2e-5)
+
+
+@pytest.mark.parametrize("step", [1, 5])
+def test_scanning_equals_predicting_every_window(model, rng, step):
+    n = 60
+    seq = rng.integers(0, 5, 150 + (n - 1) * step).astype(np.uint8)
+    region = np.repeat(rng.integers(0, 5, 60), 10)[: 250 + (n - 1) * step].astype(np.uint8)
+    distances = np.round(rng.normal(0, 500, (n, 8)))
+    distances[10:20, 4] = np.nan
+    windows = [
+        array[(np.arange(n) * step)[:, None] + np.arange(length)] for array, length in ((seq, 150), (region, 250))
+    ]
+    for landmarks in (distances, None):
+        got = dense_scanner(model, np.arange(3)).probabilities(seq, region, n, step, None, landmarks)
+        np.testing.assert_allclose(got, predict_codes(model, *windows, landmarks), atol=1e-6)
+
+
+def test_integrated_gradients_add_up_over_all_inputs(model, codes):
+    seq, region, distances = codes
+    windows = {"seq": one_hot(seq), "region": one_hot(region), "landmarks": encode_landmarks(distances)}
+    task = model.tasks[1]
+    maps = integrated_gradients(model, windows, task=task, n_steps=300, output="logit")
+    assert maps.landmarks.shape == (9, 8, 16)
+    start = {"seq": np.zeros_like(windows["seq"])}
+    change = full_logits(model, *codes)[:, 1] - _logits_of(model, start)
+    np.testing.assert_allclose(maps.total(), change, atol=0.02 * np.abs(change).max() + 1e-3)
+    # The baseline is "unknown": what is not known adds nothing.
+    np.testing.assert_array_equal(maps.landmarks[0], 0)
+    np.testing.assert_array_equal(maps.landmarks[1:, 2], 0)
+    assert np.abs(maps.landmarks[1:]).sum() > 0
+
+
+def _logits_of(model, windows):
+    from scipy.special import logit
+
+    return logit(predict(model, windows)[:, 1].astype(np.float64))
+
+
+def test_mutagenesis_keeps_the_landmarks(model, codes):
+    seq, region, distances = (array[:3] for array in codes)
+    seq = np.where(seq == 4, 0, seq).astype(np.uint8)
+    windows = {"seq": one_hot(seq), "region": one_hot(region), "landmarks": encode_landmarks(distances)}
+    found = ism(model, windows, task=model.tasks[0]).seq
+    mutant = seq.copy()
+    mutant[:, 70] = (seq[:, 70] + 1) % 4
+    expected = (
+        predict_codes(model, mutant, region, distances)[:, 0] - predict_codes(model, seq, region, distances)[:, 0]
+    )
+    np.testing.assert_allclose(found[np.arange(3), 70, mutant[:, 70]], expected, atol=2e-6)
+
+
+def test_ready_sequences_sit_where_training_puts_them(model):
+    sequence = "ACGT" * 25 + "A"
+    for strand in "+-":
+        windows = ripe_lib.make_windows([("chr1", 500, 601, "s", 0, strand)], sequences=[sequence], spec=model.spec)
+        assert windows.seq[0, 24].tolist() == [1, 0, 0, 0]
+        assert windows.seq[0, 124].tolist() == [1, 0, 0, 0]
+        np.testing.assert_array_equal(windows.seq[0, 24:125], one_hot(np.array([0, 1, 2, 3] * 25 + [0], np.uint8)))
+        assert (windows.seq[0, :24] == 0.25).all()
+        np.testing.assert_array_equal(windows.landmarks, unknown_landmarks(1))
+    with pytest.raises(InputError, match="expected either fasta_file or sequences, got neither"):
+        ripe_lib.make_windows([("chr1", 0, 4)], spec=model.spec)
+    with pytest.raises(InputError, match="expected a sequence as long as its interval, 4 nt, got 3"):
+        ripe_lib.make_windows([("chr1", 0, 4, "s", 0, "+")], sequences=["ACG"], spec=model.spec)
