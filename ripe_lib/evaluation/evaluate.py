@@ -28,11 +28,13 @@ from ripe_lib.evaluation.metrics import (
 )
 from ripe_lib.genome.encoding import Codes
 from ripe_lib.genome.kmers import compare_kmers, extremes
+from ripe_lib.genome.landmarks import LANDMARKS
 
 if TYPE_CHECKING:
     from ripe_lib.network.load import Model
 
 REGION_CHOICES = ("data", "none")
+LANDMARK_CHOICES = (*REGION_CHOICES, *LANDMARKS)
 DEFAULT_PREVALENCE = 0.2  # the CLIP tables have one positive in five windows
 _BLOCK = 16_384
 
@@ -269,6 +271,7 @@ def score_dataset(
     split: str = "test",
     tasks: TaskChoice = None,
     region: str = "data",
+    landmarks: str = "data",
     sources: Sequence[str] | None = None,
     bound_only: bool = False,
     options: Options | None = None,
@@ -288,6 +291,8 @@ def score_dataset(
         task`` tests an output on another experiment (a model of one protocol on another's sites).
     region : str
         ``"data"``, or ``"none"``: region types and landmarks are withheld, as for callers without an annotation.
+    landmarks : str
+        ``"data"``, ``"none"`` (all landmarks withheld), or the name of the one landmark that is withheld.
     sources : sequence of str, optional
         Only rows of these sources.
     bound_only : bool
@@ -308,6 +313,8 @@ def score_dataset(
     data = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
     if region not in REGION_CHOICES:
         raise unknown_name("region choice", region, REGION_CHOICES)
+    if landmarks not in LANDMARK_CHOICES:
+        raise unknown_name("landmark choice", landmarks, LANDMARK_CHOICES)
     pairs = _match_tasks(model, data, tasks)
     rows = np.arange(len(data)) if split == "all" else data.indices(split)
     rows = _chosen_rows(data, rows, [data.task_index(name) for _, name in pairs], sources, bound_only)
@@ -316,7 +323,8 @@ def score_dataset(
     blocks = [slice(first, min(first + _BLOCK, len(rows))) for first in range(0, len(rows), _BLOCK)]
     for block in progress(blocks):
         seq, regions = _codes(model, data, rows[block])
-        context = (regions, data.landmarks(rows[block])) if region == "data" else (None, None)
+        distances = np.where([landmarks in (name, "none") for name in LANDMARKS], np.nan, data.landmarks(rows[block]))
+        context = (regions, distances.astype(np.float32)) if region == "data" else (None, None)
         predicted = predict_codes(model, seq, *context, batch_size=batch_size)
         scores[block] = predicted[:, columns]
     evaluation = evaluation_of(data, rows, dict(pairs), scores, options)

@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,7 +56,7 @@ def kmer_features(seq: Codes, region: Codes, longest: int = LONGEST) -> NDArray[
     return np.concatenate([*columns, shares], axis=1).astype(np.float32)
 
 
-def kmer_baseline(
+def kmer_scores(
     dataset: Dataset,
     tasks: Sequence[str],
     *,
@@ -63,7 +64,7 @@ def kmer_baseline(
     bound_only: bool = False,
     sources: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Fit one regression per task on the training rows and measure it on another split.
+    """Fit one regression per task on the training rows and score another split.
 
     Parameters
     ----------
@@ -72,34 +73,52 @@ def kmer_baseline(
     split : str
         ``"valid"`` or ``"test"``.
     bound_only : bool
-        Rows that one of the tasks has as a site, in training as in measuring (the paper's tiers).
+        Rows that one of the tasks has as a site, in training as in scoring (the paper's tiers).
     sources : sequence of str, optional
-        Rows of these sources, in training as in measuring.
+        Rows of these sources, in training as in scoring.
+
+    Returns
+    -------
+    DataFrame
+        float32 probabilities, a column per task, indexed by the data set's row; a task whose training rows lack a class
+        scores 0.5 everywhere.
+    """
+    labels = dataset.labels[:, [dataset.task_index(task) for task in tasks]]
+    kept = (labels == POSITIVE).any(axis=1) if bound_only else np.ones(len(labels), dtype=bool)
+    if sources is not None:
+        kept &= np.isin(dataset.source, list(sources))
+    rows, asked = (found[kept[found]] for found in (dataset.indices("train"), dataset.indices(split)))
+    train, held_out = (kmer_features(*dataset.centred_codes(found)) for found in (rows, asked))
+    centre, scale = train.mean(axis=0), train.std(axis=0)
+    scale[scale == 0] = 1
+    train, held_out = (train - centre) / scale, (held_out - centre) / scale
+    scores = np.full((len(asked), len(tasks)), 0.5, dtype=np.float32)
+    for column, label in enumerate(labels[rows].T):
+        known = (label == POSITIVE) | (label == NEGATIVE)
+        bound = (label[known] == POSITIVE).astype(int)
+        if 0 < bound.sum() < len(bound):
+            model = LogisticRegression(C=_STRENGTH, max_iter=60, tol=1e-3).fit(train[known], bound)
+            scores[:, column] = model.predict_proba(held_out)[:, 1]
+    return pd.DataFrame(scores, columns=list(tasks), index=asked)
+
+
+def kmer_baseline(dataset: Dataset, tasks: Sequence[str], **rows: Any) -> pd.DataFrame:
+    """Measure :func:`kmer_scores`, which takes the same arguments.
 
     Returns
     -------
     DataFrame
         ``task n_pos n_neg auroc ap``, NaN where a split lacks a class.
     """
-    columns = [dataset.task_index(task) for task in tasks]
-    labels = dataset.labels[:, columns]
-    kept = (labels == POSITIVE).any(axis=1) if bound_only else np.ones(len(labels), dtype=bool)
-    if sources is not None:
-        kept &= np.isin(dataset.source, list(sources))
-    sets = [rows[kept[rows]] for rows in (dataset.indices("train"), dataset.indices(split))]
-    train, held_out = (kmer_features(*dataset.centred_codes(rows)) for rows in sets)
-    centre, scale = train.mean(axis=0), train.std(axis=0)
-    scale[scale == 0] = 1
-    train, held_out = (train - centre) / scale, (held_out - centre) / scale
+    scores = kmer_scores(dataset, tasks, **rows)
+    labels = dataset.labels[scores.index][:, [dataset.task_index(task) for task in tasks]]
     records = []
     for column, task in enumerate(tasks):
-        known = [(labels[rows, column] == POSITIVE) | (labels[rows, column] == NEGATIVE) for rows in sets]
-        wanted = [(labels[rows, column][mask] == POSITIVE).astype(int) for rows, mask in zip(sets, known, strict=True)]
-        row = {"task": task, "n_pos": int(wanted[1].sum()), "n_neg": int((1 - wanted[1]).sum())}
-        if all(0 < target.sum() < len(target) for target in wanted):
-            model = LogisticRegression(C=_STRENGTH, max_iter=60, tol=1e-3).fit(train[known[0]], wanted[0])
-            scores = model.decision_function(held_out[known[1]])
-            row |= {"auroc": auroc(wanted[1], scores), "ap": average_precision(wanted[1], scores)}
+        known = (labels[:, column] == POSITIVE) | (labels[:, column] == NEGATIVE)
+        bound, score = (labels[known, column] == POSITIVE).astype(int), scores[task].to_numpy()[known]
+        row = {"task": task, "n_pos": int(bound.sum()), "n_neg": int((1 - bound).sum())}
+        if 0 < bound.sum() < len(bound) and np.ptp(score) > 0:
+            row |= {"auroc": auroc(bound, score), "ap": average_precision(bound, score)}
         records.append(row)
     return pd.DataFrame(records, columns=["task", "n_pos", "n_neg", "auroc", "ap"])
 

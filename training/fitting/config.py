@@ -52,6 +52,9 @@ class FitConfig:
     start : str
         A model's name or directory, or the weights file of a run, whose weights the network starts from: all layers of
         equal shape, and the outputs of tasks that both have. Default: from random weights.
+    trainable : tuple of str
+        Layers that learn; the others keep the weights of ``start``, and stay the same in all networks that start from
+        it. Default: all layers.
     deterministic : bool
         Use TensorFlow's deterministic kernels, which resuming with equal weights needs.
     """
@@ -78,6 +81,7 @@ class FitConfig:
     views: tuple[str, ...] = ("plain",)
     strategy: str = "none"
     start: str = ""
+    trainable: tuple[str, ...] = ()
     deterministic: bool = True
     tensorboard: bool = False
 
@@ -95,6 +99,10 @@ class FitConfig:
             raise InputError("fit: expected epochs and batch_size of at least 1, patience >= 0 and at least one view.")
         if self.augment.splice and not self.distill.teachers:
             raise InputError("fit: spliced windows have no labels; 'augment: splice' needs teachers ('distill').")
+        if self.trainable and not self.start:
+            raise InputError(
+                "fit: 'trainable' keeps the other layers as they are in 'start'; expected 'start' with it."
+            )
         if not 0 < self.learning_rate < math.inf or self.weight_decay < 0:
             raise InputError(f"fit: expected a learning_rate > 0 and weight_decay >= 0, got {self.learning_rate}.")
 

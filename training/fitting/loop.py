@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError
+from ripe_lib.errors import InputError, unknown_name
 from ripe_lib.evaluation.metrics import auroc, average_precision
 from ripe_lib.genome.encoding import UNKNOWN, Codes, one_hot
 from ripe_lib.genome.landmarks import encode_landmarks
@@ -145,6 +145,16 @@ def take_over(network: keras.Model, spec: ModelSpec, weights: Path) -> None:
     set_arrays(network, {**own, **taken, "output": output}, str(weights))
 
 
+def freeze(network: keras.Model, trainable: Sequence[str]) -> None:
+    """Let only the named layers learn; all do if none is named."""
+    learning = [layer for layer in network.layers if layer.weights]
+    for name in trainable:
+        if name not in {layer.name for layer in learning}:
+            raise unknown_name("layer of 'trainable'", name, [layer.name for layer in learning])
+    for layer in learning:
+        layer.trainable = not trainable or layer.name in trainable
+
+
 def learning_rate(config: FitConfig, steps_per_epoch: int) -> Any:
     """Return the learning rate, constant or falling as a cosine over all epochs."""
     if config.schedule == "cosine":
@@ -273,6 +283,7 @@ class Trainer:
             self.network = build_model(spec)
             if config.start:
                 take_over(self.network, spec, weights_file_of(config.start, "fit: start"))
+            freeze(self.network, config.trainable)
             teachers = load_teachers(config.distill)
             self.model = training_model(self.network, spec, teachers)
             loss = make_loss(data.weights)

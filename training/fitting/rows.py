@@ -36,6 +36,9 @@ def training_data(config: FitConfig, dataset: Dataset) -> TrainingData:
     spec = spec_of(config, dataset)
     columns = [dataset.task_index(task) for task in spec.tasks]
     labels, train, valid = chosen_rows(dataset, columns, config.sampling, config.seed)
+    if config.sampling.bound_only:
+        bound = (labels == 1).any(axis=1)
+        train, valid = train[bound[train]], valid[bound[valid]]
     has_task = dataset.source_has_task[:, columns]
     soft: bool | NDArray[np.bool_] = config.loss.unknown_weight > 0
     if soft and config.loss.unknown_rows == "background":

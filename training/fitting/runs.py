@@ -31,6 +31,8 @@ from ripe_lib._version import __version__
 from ripe_lib.errors import InputError, MissingFileError, RipeError
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.output.atomic import atomic_file
+from training.config import build, plain
+from training.fitting.config import FitConfig
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "pandas", "h5py", "scikit-learn")
 
@@ -107,7 +109,8 @@ def open_run(run: Path, config: dict[str, Any], dataset: Dataset, teachers: Sequ
         run.parent.mkdir(parents=True)
     path = run / "config.yaml"
     if path.is_file():
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # An option that came after the run was started had its default value then.
+        before = plain(build(FitConfig, yaml.safe_load(path.read_text(encoding="utf-8")), str(path)))
         for key in sorted(set(before) | set(config)):
             if key not in {"data", "run", "start"} and before.get(key) != config.get(key):
                 raise InputError(

@@ -36,6 +36,9 @@ class SamplingOptions:
     per_locus : int
         Where more than this many positives of a task lie within 20 kb, an epoch draws about this many of them: one
         crowded intron must not stand for a protein. 0: no limit.
+    bound_only : bool
+        Only rows that one of the run's own tasks has as a site, in training and validation: a tier of the paper tells
+        its proteins apart, and is measured, on these.
     """
 
     negatives: str = "own"
@@ -43,6 +46,7 @@ class SamplingOptions:
     background: float = 1.0
     sources: dict[str, float] = field(default_factory=dict)
     per_locus: int = 0
+    bound_only: bool = False
 
     def __post_init__(self) -> None:
         if self.negatives not in NEGATIVES:

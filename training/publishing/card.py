@@ -45,6 +45,9 @@ Data set digest `{{ manifest_sha256[:16] }}`.
 {% if labels_count %}, loss weighting `{{ config.loss.weighting }}`, unknown labels weighted \
 {{ config.loss.unknown_weight }} ({{ config.loss.unknown_rows }} rows){% endif %}.
 Augmentation: {{ augment }}.
+{% if origin -%}
+Started from {{ origin }}.
+{% endif -%}
 {% if config.distill.teachers -%}
 Distilled from the mean logits of {{ config.distill.teachers | length }} networks; \
 {% if labels_count %}the rest of the loss, {{ "%.2f" | format(1 - config.distill.share) }}, is that of the labels\
@@ -77,6 +80,9 @@ Mean AUROC {{ number(mean.auroc) }} \
 {% endfor %}
 ## Limits
 
+{% for task, remark in remarks.items() -%}
+- {{ task }}: {{ remark }}.
+{% endfor -%}
 - "Not bound" means "not reported in this experiment"; positives are those found by one protocol in one cell line.
 - Probabilities hold at the stated prevalence; in a transcriptome-wide scan sites are far rarer.
 - Expression and competition between proteins in other cells are not modelled.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import yaml
 from ripe_lib.errors import InputError
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.evaluation.evaluate import Evaluation, Options, score_dataset
+from ripe_lib.evaluation.specificity import quality
 from ripe_lib.network.catalogue import (
     ModelEntry,
     TaskEntry,
@@ -27,7 +28,9 @@ from ripe_lib.network.load import Model, quiet_tensorflow
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import arrays_of, read_weights, set_arrays, sha256_of, write_weights
 from ripe_lib.output.atomic import atomic_directory
+from training.config import build, plain
 from training.fitting.calibration import fit_platt, fold_calibration
+from training.fitting.config import FitConfig
 from training.fitting.history import best_epoch
 from training.fitting.runs import finished_weights
 from training.publishing.card import render_card
@@ -104,7 +107,8 @@ def publish(
     note(f"{spec.name}: measured on {len(evaluation.labels)} test sites")
     # Rounded as in metrics.tsv, so that the card and the catalogue show the same third decimal as the file.
     table = evaluation.table().round(6)
-    rows = task_entries(spec, dataset, table)
+    remarks = quality(evaluation)
+    rows = task_entries(spec, dataset, table, remarks)
     directory = user_models_directory() / spec.name if out is None else Path(out)
     directory.parent.mkdir(parents=True, exist_ok=True)
     with atomic_directory(directory, overwrite=overwrite) as temporary:
@@ -120,6 +124,7 @@ def publish(
             calibration=calibration if calibrate else None,
             sources=sources,
             bound_only=bound_only,
+            remarks=remarks,
         )
         (temporary / "model_card.md").write_text(card, encoding="utf-8")
         _describe(temporary, spec, rows)
@@ -179,7 +184,9 @@ def calibrated(
     return _model(model.spec, arrays), remark
 
 
-def task_entries(spec: ModelSpec, dataset: Dataset, table: pd.DataFrame) -> tuple[TaskEntry, ...]:
+def task_entries(
+    spec: ModelSpec, dataset: Dataset, table: pd.DataFrame, remarks: Mapping[str, str]
+) -> tuple[TaskEntry, ...]:
     """Return the catalogue rows of a model's tasks: names from the data set's manifest, numbers from the table."""
     info = dataset.manifest.get("task_info", {})
     known = {row.task: row for row in catalogue().tasks.get(spec.name, ())}
@@ -200,6 +207,7 @@ def task_entries(spec: ModelSpec, dataset: Dataset, table: pd.DataFrame) -> tupl
                 cell_line=about.get("cell_line", ""),
                 n_pos=counts[task]["train"]["positive"],
                 **{key: None if pd.isna(row[key]) else round(float(row[key]), 4) for key in ("auroc", "ap", "ece")},
+                quality=remarks.get(task, ""),
             )
         )
     return tuple(entries)
@@ -253,13 +261,15 @@ def card_text(
     calibration: str | None,
     sources: Sequence[str] | None,
     bound_only: bool,
+    remarks: Mapping[str, str],
 ) -> str:
     """Return the model card of a run."""
-    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-    taught = config.setdefault("distill", {"teachers": []})  # runs of before have no such key
+    # Built, so that an option which came after the run has its default value.
+    config = plain(build(FitConfig, yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")), str(run)))
+    taught = config["distill"]
     history = pd.read_csv(run / "history.csv")
     validated = "val_loss" in history
-    best_by = config.get("best_by", "val_loss")
+    best_by = config["best_by"]
     best = history.iloc[best_epoch(history.to_dict("records"), best_by) - 1]
     no_region = None
     if model.spec.has_region:
@@ -278,6 +288,8 @@ def card_text(
     return render_card(
         name=model.name,
         spec=model.spec,
+        origin=_origin(config),
+        remarks=remarks,
         left_out=[task for task in trained if task not in model.spec.tasks],
         parameters=f"{model.keras_model.count_params():,}",
         counts=manifest["counts"],
@@ -303,6 +315,15 @@ def card_text(
         bound_only=bound_only,
         rows=table.to_dict("records"),
     )
+
+
+def _origin(config: dict[str, Any]) -> str:
+    """Say what the network of a run started from; empty if from random weights."""
+    start = Path(config["start"] or "")
+    if not start.is_file():
+        return str(config["start"] or "")
+    fixed = "" if not config["trainable"] else f"; of its layers {', '.join(config['trainable'])} learned on"
+    return f"the weights of a network of {len(read_weights(start)[0].tasks)} experiments{fixed}"
 
 
 def _split_text(split: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.network.catalogue import catalogue
 from ripe_lib.network.load import load_model
 from ripe_lib.variants.summary import BACKGROUND_FILE
-from training.config import build, merged, section
+from training.config import build, merged, plain, section
 from training.data.config import read_config as read_prepare_config
 from training.data.prepare import prepare
 from training.fitting.config import FitConfig
@@ -43,6 +43,10 @@ class PublishConfig:
         whose names, with the suffix, the data set has.
     default, paper : str
         The network the models are taken from, and the one that gives the ``_paper`` models (none if empty).
+    tune : dict
+        If given, every model gets a network of its own: it starts from that one, learns the model's tasks only, and
+        this is what it changes in the section ``fit``. Layers that are not among its ``trainable`` stay the same in all
+        models, which are then scored at little more than the cost of one.
     sources : tuple of str, optional
         Calibration and measurement look at rows of these sources only.
     bound_only : bool
@@ -53,6 +57,7 @@ class PublishConfig:
     outputs: dict[str, Any]
     default: str
     paper: str = ""
+    tune: dict[str, Any] = field(default_factory=dict)
     sources: tuple[str, ...] | None = None
     bound_only: bool = False
     backgrounds: bool = True
@@ -97,6 +102,13 @@ def networks_of(config: str | Path, work: Path, data: Path) -> dict[str, FitConf
             options = merged(options, {"distill": {"teachers": files}})
         made[name] = build(FitConfig, merged(options, {"data": str(data), "run": str(work / name)}), str(config))
     return made
+
+
+def tuned(base: FitConfig, changes: dict[str, Any], model: str, tasks: list[str]) -> FitConfig:
+    """Return the options of a model's own network, which starts from a network of several models."""
+    run = base.run.parent / model.removeprefix("DeepRiPe/")
+    own = {"name": model, "run": str(run), "tasks": tasks, "start": str(base.run / "weights.h5")}
+    return build(FitConfig, merged(merged(plain(base), changes), own), f"publish: tune: {model}")
 
 
 def make_tiers(
@@ -160,12 +172,16 @@ def make_tiers(
 
     made = []
     for model, network in wanted.items():
+        run, tasks = trained(network), options.tasks(model, dataset.tasks)
+        if options.tune:
+            note(f"network of {model}")
+            run = fit(tuned(configs[network], options.tune, model, tasks), quiet=quiet, note=note)
         directory = publish(
-            trained(network),
+            run,
             data=data,
             out=models / model,
             name=model,
-            tasks=options.tasks(model, dataset.tasks),
+            tasks=tasks,
             calibrate=True,
             sources=options.sources,
             bound_only=options.bound_only,

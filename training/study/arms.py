@@ -18,13 +18,16 @@ import pandas as pd
 from ripe_lib.errors import UnknownNameError
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.evaluation.evaluate import Evaluation, Options, score_dataset
+from ripe_lib.genome.landmarks import LANDMARKS
 from ripe_lib.network.load import Model, model_from_weights
 from ripe_lib.network.weights import sha256_of
 from ripe_lib.output.atomic import atomic_file
+from training.fitting.baseline import kmer_scores
 from training.fitting.fit import fit
 from training.study.config import StudyConfig
 
-MULTITASK = "multitask"
+MULTITASK, KMERS = "multitask", "kmers"
+WITH_LANDMARKS = ("towers",)  # architectures that have the third input
 Note = Callable[[str], None]
 
 
@@ -45,30 +48,31 @@ class Arm:
     ----------
     name : str
     runs : tuple of Run
-    region : str
-        ``"data"`` or ``"none"`` (region types withheld when measuring).
+    region, landmarks : str
+        What is withheld when measuring (:func:`ripe_lib.evaluation.evaluate.score_dataset`).
     """
 
     name: str
     runs: tuple[Run, ...]
     region: str = "data"
+    landmarks: str = "data"
     describe: str = field(default="", compare=False)
 
 
 def arms_of(config: StudyConfig, dataset: Dataset) -> dict[str, Arm]:
     """Return the arms a study needs, by name."""
-    base = Run(MULTITASK, {})
-    arms = [Arm(MULTITASK, (base,), describe="one network for all tasks, the paper's CNN unless 'fit' says otherwise")]
+    base, fit = Run(MULTITASK, {}), config.fit_config("check", Path())
+    arms = [Arm(MULTITASK, (base,), describe=f"one network for all tasks, architecture {fit.architecture!r}")]
     wanted = set(config.comparisons)
-    with_region = config.fit_config("check", Path()).inputs == "sequence+region"
-    if "modalities" in wanted and with_region:
-        sequence = Run("sequence_only", {"inputs": "sequence", "views": ["plain"]})
-        arms.append(Arm("sequence_only", (sequence,), describe="a network without the region input"))
-        arms.append(Arm("region_withheld", (base,), "none", "the multitask network, region types 0.25 when measured"))
+    if config.baseline:
+        arms.append(Arm(KMERS, (), describe="a logistic regression per task on k-mers (k 1-5) and region types"))
+    if "modalities" in wanted:
+        arms += _modalities(fit.inputs, base)
     if "architectures" in wanted:
         for name, sizes in config.architectures.items():
-            run = Run(name, {"architecture": name, "sizes": sizes})
-            arms.append(Arm(name, (run,), describe=f"architecture {name!r} instead of the CNN"))
+            inputs = fit.inputs if name in WITH_LANDMARKS else fit.inputs.removesuffix("+landmarks")
+            run = Run(name, {"architecture": name, "sizes": sizes, "inputs": inputs})
+            arms.append(Arm(name, (run,), describe=f"architecture {name!r}, {inputs}"))
     if "strategies" in wanted or any(arm.startswith("single_") for arm in _border_arms(config)):
         tasks = config.single_tasks or tuple(dataset.tasks)
         for task in tasks:
@@ -87,6 +91,29 @@ def arms_of(config: StudyConfig, dataset: Dataset) -> dict[str, Arm]:
         if name not in named:
             raise UnknownNameError(f"study: borders: unknown arm {name!r}. Known: {', '.join(named)}.")
     return named
+
+
+def _modalities(inputs: str, base: Run) -> list[Arm]:
+    """Networks that never had an input, and the multitask network with inputs withheld when it is measured."""
+    arms = []
+    if "region" in inputs:
+        sequence = Run("sequence_only", {"inputs": "sequence", "views": ["plain"]})
+        arms.append(Arm("sequence_only", (sequence,), describe="a network that has the sequence only"))
+        arms.append(Arm("region_withheld", (base,), "none", describe="the multitask network, asked with sequence only"))
+    if "landmarks" in inputs:
+        without = Run("no_landmarks", {"inputs": "sequence+region"})
+        arms.append(Arm("no_landmarks", (without,), describe="a network without the landmark input"))
+        for name in ("none", *LANDMARKS):
+            what = "landmarks" if name == "none" else name
+            arms.append(
+                Arm(
+                    f"{what}_withheld",
+                    (base,),
+                    landmarks=name,
+                    describe=f"the multitask network, {what} unknown when measured",
+                )
+            )
+    return arms
 
 
 def _border_arms(config: StudyConfig) -> tuple[str, ...]:
@@ -139,7 +166,8 @@ def load_run(weights: Path) -> Model:
 def score_arm(config: StudyConfig, arm: Arm, weights: list[Path], dataset: Dataset) -> Evaluation:
     """Score the held-out windows, or read the scores if they belong to these weights and this data set."""
     options = Options(n_bootstrap=config.n_bootstrap, prevalence=config.prevalence, seed=config.seed)
-    key = "\n".join([dataset.manifest_sha256, config.split, arm.region, *(sha256_of(path) for path in weights)])
+    asked = [config.split, arm.region, arm.landmarks]
+    key = "\n".join([dataset.manifest_sha256, *asked, *(sha256_of(path) for path in weights)])
     path = config.directory / "scores" / f"{arm.name}.npz"
     if path.is_file():
         with np.load(path) as stored:
@@ -147,9 +175,14 @@ def score_arm(config: StudyConfig, arm: Arm, weights: list[Path], dataset: Datas
                 return _evaluation(config, arm, dataset, stored["tasks"].tolist(), stored["scores"], options)
     tasks: list[str] = []
     scores = []
+    if arm.name == KMERS:
+        found = kmer_scores(dataset, dataset.tasks, split=config.split)
+        tasks, scores = list(found.columns), [found.to_numpy()]
     for file in weights:
         model = load_run(file)
-        scored = score_dataset(model, dataset, split=config.split, tasks=model.tasks, region=arm.region)
+        scored = score_dataset(
+            model, dataset, split=config.split, tasks=model.tasks, region=arm.region, landmarks=arm.landmarks
+        )
         tasks += scored.tasks
         scores.append(scored.scores)
         del model

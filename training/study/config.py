@@ -12,7 +12,7 @@ from training.config import build, merged, read_yaml, section
 from training.fitting.config import FitConfig
 from training.fitting.sampling import SamplingOptions
 
-COMPARISONS = ("modalities", "architectures", "strategies", "protocols", "borders")
+COMPARISONS = ("modalities", "architectures", "strategies", "protocols", "borders", "specificity")
 # The paper's three ways of training one network per RBP (Fig. 5, Supp. Fig. S5).
 PAPER_STRATEGIES: dict[str, Any] = {
     "oversampled": {"negatives": "other_sites", "balance": "oversample_positives"},
@@ -127,6 +127,8 @@ class StudyConfig:
         Name of a strategy -> changes to the options of its runs: an epoch of oversampled rows is many epochs of others.
     architectures : dict
         What the CNN is compared with: architecture -> its layer sizes; ``fit``'s ``sizes`` are the CNN's.
+    baseline : bool
+        Also an arm of k-mer logistic regressions (:mod:`training.fitting.baseline`), and every arm against it.
     n_bootstrap : int
         Paired draws of the intervals.
     prevalence : float
@@ -147,6 +149,7 @@ class StudyConfig:
     architectures: dict[str, Any] = field(default_factory=lambda: {"gru": {}, "towers": {}})
     protocols: ProtocolOptions = field(default_factory=ProtocolOptions)
     borders: BorderOptions = field(default_factory=BorderOptions)
+    baseline: bool = True
     n_bootstrap: int = 1000
     prevalence: float = 0.2
     quick: QuickOptions = field(default_factory=QuickOptions)
@@ -157,7 +160,7 @@ class StudyConfig:
                 raise unknown_name("comparison", name, COMPARISONS)
         if self.split not in SPLITS:
             raise unknown_name("split", self.split, SPLITS)
-        for name in ("name", "data", "run", "tasks", "seed", "sampling", "architecture"):
+        for name in ("name", "data", "run", "tasks", "seed"):
             if any(name in options for options in (self.fit, self.single_fit, *self.strategy_fit.values())):
                 raise InputError(
                     f"study: 'fit', 'single_fit' and 'strategy_fit' must not set {name!r}; the study sets it itself."

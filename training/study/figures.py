@@ -124,6 +124,20 @@ def _dot(colour: str, text: str) -> Any:
     return Line2D([], [], color=colour, marker="o", markersize=3, linestyle="none", label=text)
 
 
+def plot_matrix(matrix: pd.DataFrame) -> Figure:
+    """Draw the AUROC of every output (columns) on every experiment's sites (rows) against other proteins' sites."""
+    with style():
+        size = 60 + 4 * max(matrix.shape)
+        figure = new_figure(min(size, COLUMN_WIDTHS["double"]), size)
+        axes = figure.subplots()
+        image = axes.imshow(matrix.to_numpy(), vmin=0.3, vmax=1, cmap="RdBu_r", aspect="auto")
+        axes.set_xticks(range(matrix.shape[1]), list(matrix.columns), rotation=90, fontsize=5)
+        axes.set_yticks(range(matrix.shape[0]), list(matrix.index), fontsize=5)
+        axes.set(xlabel="output", ylabel="sites")
+        figure.colorbar(image, ax=axes, label="AUROC against other proteins' sites", shrink=0.6)
+    return figure
+
+
 def plot_protocol_kmers(kmers: dict[str, pd.DataFrame]) -> Figure:
     """Draw the 6-mers of the best and worst crossed sites of every pair."""
     return plot_kmers({pair.replace(" on ", "\non "): table for pair, table in kmers.items()})

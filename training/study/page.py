@@ -57,6 +57,14 @@ def write_page(
         )
         page.add_table(tables["protocols"], caption="Protocol pairs")
         page.add_table(tables["protocol_kmers"], caption="6-mers", page_rows=20)
+    if "own_rank" in tables:
+        page.add_heading("One protein's output on another's sites")
+        if "sites_by_output" in pictures:
+            page.add_figure(
+                pictures["sites_by_output"], "Each experiment's held-out sites (rows) against sites of other proteins."
+            )
+        page.add_table(tables["own_rank"], caption="Does a protein's own output rank its sites first?")
+        page.add_table(tables["cross_experiment"], caption="Outputs on other experiments of their protein")
     if "borders" in tables:
         page.add_heading("Borders of sites")
         page.add_text(

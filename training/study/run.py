@@ -15,13 +15,16 @@ import yaml
 from ripe_lib.errors import InputError
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.evaluation.evaluate import Evaluation
+from ripe_lib.evaluation.specificity import cross_experiment, own_rank, sites_by_output
+from ripe_lib.genome.landmarks import LANDMARKS
 from ripe_lib.network.load import Model, load_model
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.reports.figures import save_figure
-from training.config import plain
+from training.config import merged, plain
 from training.fitting.runs import environment, write_text
 from training.study import figures
 from training.study.arms import (
+    KMERS,
     MULTITASK,
     Arm,
     arms_of,
@@ -123,6 +126,9 @@ def run_study(
     if "borders" in complete:
         note("looking at the borders of sites")
         _borders(config, dataset, arms, weights, results)
+    if "specificity" in complete:
+        note("comparing experiments of the same protein")
+        _specificity(measured[MULTITASK], results)
     results.tables["time"] = time_table(config, arms)
     _write(config, dataset, results, time.monotonic() - began, note)
     return config.directory
@@ -143,8 +149,9 @@ def _open(config: StudyConfig, dataset: Dataset) -> None:
     now = {key: value for key, value in plain(config).items() if key not in skipped}
     now["dataset_sha256"] = dataset.manifest_sha256
     if path.is_file():
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for key in sorted(set(before) | set(now)):
+        # An option that came after the study was started had its default value then.
+        before = merged(plain(StudyConfig(config.directory)), yaml.safe_load(path.read_text(encoding="utf-8")))
+        for key in sorted((set(before) | set(now)) - set(skipped)):
             if before.get(key) != now.get(key):
                 raise InputError(
                     f"{config.directory}: holds a study with another {key} ({before.get(key)!r}, now "
@@ -163,15 +170,26 @@ def comparisons_of(config: StudyConfig, measured: dict[str, Evaluation]) -> list
     wanted = []
     if "modalities" in config.comparisons:
         wanted += [
-            Comparison("region types", MULTITASK, "sequence_only"),
+            Comparison(
+                "annotation" if "landmarks" in str(config.fit.get("inputs")) else "region types",
+                MULTITASK,
+                "sequence_only",
+            ),
             Comparison("region types withheld", "region_withheld", "sequence_only"),
+            Comparison("landmarks", MULTITASK, "no_landmarks"),
+            Comparison("landmarks withheld", "landmarks_withheld", "no_landmarks"),
+            *(Comparison(f"without {name}", MULTITASK, f"{name}_withheld") for name in LANDMARKS),
         ]
     if "architectures" in config.comparisons:
-        wanted += [Comparison(f"cnn or {name}", MULTITASK, name) for name in config.architectures]
+        wanted += [
+            Comparison(f"{config.fit.get('architecture', 'cnn')} or {name}", MULTITASK, name)
+            for name in config.architectures
+        ]
     if "strategies" in config.comparisons:
         wanted += [
             Comparison(f"multitask or single ({name})", MULTITASK, f"single_{name}") for name in config.strategies
         ]
+    wanted += [Comparison(f"{name} or k-mers", name, KMERS) for name in measured if name != KMERS]
     return [c for c in wanted if c.first in measured and c.second in measured]
 
 
@@ -185,6 +203,8 @@ def _compare(config: StudyConfig, measured: dict[str, Evaluation], results: Resu
     differences, tests = compare_all(comparisons, measured, config.n_bootstrap, config.seed)
     results.tables["differences"], results.tables["tests"] = differences, tests
     for comparison in comparisons:
+        if (comparison.second == KMERS and comparison.first != MULTITASK) or "_withheld" in comparison.second:
+            continue  # in the tables; a picture each would bury the page
         rows, test = (t[t["comparison"] == comparison.name] for t in (differences, tests))
         results.figures[f"{comparison.first}_vs_{comparison.second}"] = figures.plot_pairs(rows, test)
 
@@ -229,6 +249,15 @@ def _borders(
         table = pd.concat(profiles, ignore_index=True)
         results.tables["border_profiles"] = table[["arm", *(c for c in table.columns if c != "arm")]]
         results.figures["border_profiles"] = figures.plot_profiles(table)
+
+
+def _specificity(measured: Evaluation, results: Results) -> None:
+    results.tables["cross_experiment"] = cross_experiment(measured)
+    matrix = sites_by_output(measured)
+    results.tables["own_rank"] = own_rank(matrix)
+    results.tables["sites_by_output"] = matrix.rename_axis("sites").reset_index()
+    if len(matrix):  # no experiment with enough sites in a quick study
+        results.figures["sites_by_output"] = figures.plot_matrix(matrix)
 
 
 def _write(config: StudyConfig, dataset: Dataset, results: Results, seconds: float, note: Note) -> None:

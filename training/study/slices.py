@@ -56,6 +56,7 @@ def write_slice(dataset: Dataset, path: Path, tasks: list[str], n_rows: int, see
             split=dataset.split[rows],
             source=dataset.source_index[rows],
             cluster=dataset.cluster[rows],
+            landmarks=dataset.landmarks(rows) if dataset.has_landmarks else None,
         ),
         lambda part: (dataset.seq_codes(rows[part]), dataset.region_codes(rows[part])),
         tasks=tasks,

@@ -67,7 +67,7 @@ MODEL_COLUMNS = (
     "ap",
     "status",
 )
-TASK_COLUMNS = ("task_index", "task", "rbp", "protocol", "cell_line", "n_pos", "auroc", "ap", "ece")
+TASK_COLUMNS = ("task_index", "task", "rbp", "protocol", "cell_line", "n_pos", "auroc", "ap", "ece", "quality")
 
 
 def published_model(name: str) -> tuple[ModelEntry, tuple[TaskEntry, ...]]:
@@ -135,7 +135,7 @@ def tasks_of(model: Any) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns ``task_index task rbp protocol cell_line n_pos auroc ap ece``; what is not known is missing.
+        Columns ``task_index task rbp protocol cell_line n_pos auroc ap ece quality``; what is not known is missing.
     """
     import pandas as pd
 

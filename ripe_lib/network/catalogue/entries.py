@@ -103,6 +103,8 @@ class TaskEntry:
         Training positives.
     auroc, ap, ece : float or None
         Held-out ranking and calibration error (expected calibration error).
+    quality : str
+        A remark on an output that should not be trusted, from held-out sites; empty if there is none.
     """
 
     model: str
@@ -115,6 +117,7 @@ class TaskEntry:
     auroc: float | None = None
     ap: float | None = None
     ece: float | None = None
+    quality: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ class Catalogue:
 def _parse(kind: type, row: Mapping[str, str], where: str) -> Any:
     values: dict[str, Any] = {}
     for column in fields(kind):
-        text = row[column.name]
+        text = row.get(column.name, "")
         wanted = str(column.type)
         try:
             if "int" in wanted or "float" in wanted:
@@ -149,12 +152,13 @@ def _read_rows(path: Path, kind: type) -> list[Any]:
     names = [column.name for column in fields(kind)]
     with path.open(encoding="utf-8", newline="") as handle:
         reader = csv.DictReader(handle, delimiter="\t")
-        if reader.fieldnames != names:
+        # Tables that users made before there was a remark are as good.
+        if reader.fieldnames not in (names, [name for name in names if name != "quality"]):
             raise InputError(f"{path}:1: expected columns {names}, got {reader.fieldnames}.")
         rows = []
         for number, row in enumerate(reader, start=2):
             if None in row or None in row.values():
-                raise InputError(f"{path}:{number}: expected {len(names)} fields.")
+                raise InputError(f"{path}:{number}: expected {len(reader.fieldnames)} fields.")
             rows.append(_parse(kind, row, f"{path}:{number}"))
     return rows
 

@@ -193,7 +193,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from dataclasses import replace
 from pathlib import Path
-from training import loop
+from training.fitting import loop
 from training.fitting.fit import fit
 from training.fitting.config import read_config
 original = loop.distribution
@@ -280,6 +280,44 @@ def test_rows_that_say_nothing_are_left_out(toy, config, tmp_path, rng):
     chosen = training_data(config, data)
     assert (labels[chosen.train] >= 0).any(axis=1).all()
     assert len(chosen.train) == (labels[data.indices("train")] >= 0).any(axis=1).sum()
+
+
+def test_only_sites_of_the_runs_own_tasks(config, tmp_path, rng):
+    labels = rng.integers(0, 2, (300, 3)).astype(np.int8)
+    data = Dataset(write_toy_dataset(tmp_path / "m.h5", rng, n=300, labels=labels, tasks=["A", "B", "C"]))
+    chosen = training_data(replace(config, tasks=("C", "A"), sampling=SamplingOptions(bound_only=True)), data)
+    for rows, split in ((chosen.train, "train"), (chosen.valid, "valid")):
+        every = data.indices(split)
+        assert rows.tolist() == every[labels[every][:, [2, 0]].any(axis=1)].tolist()
+
+
+def test_a_models_own_network_keeps_the_layers_it_shares(config, tmp_path):
+    from training.publishing.tiers import tuned
+
+    fit(replace(config, epochs=1))
+    changes = {"trainable": ["hidden1", "output"], "learning_rate": 0.01, "sampling": {"bound_only": True}}
+    own = tuned(replace(config, epochs=1), changes, "DeepRiPe/one", ["QKI_TOY", "PUM_TOY"])
+    assert (own.run, own.tasks, own.sampling.bound_only) == (config.run.parent / "one", ("QKI_TOY", "PUM_TOY"), True)
+    before, after = (read_weights(fit(options) / "weights.h5")[1] for options in (replace(config, epochs=1), own))
+    for layer, values in before.items():
+        same = all(np.array_equal(a, b) for a, b in zip(values, after[layer], strict=True))
+        assert same == (layer not in changes["trainable"]), layer
+    with pytest.raises(InputError, match="expected 'start' with it"):
+        replace(config, trainable=("output",))
+    wrong = replace(own, trainable=("hiden1",), run=tmp_path / "wrong")
+    with pytest.raises(UnknownNameError, match=r"unknown layer of 'trainable' 'hiden1'\. Did you mean 'hidden1'"):
+        fit(wrong)
+
+
+def test_a_run_from_before_an_option_existed_goes_on(config):
+    fit(replace(config, epochs=1))
+    path = config.run / "config.yaml"
+    stored = yaml.safe_load(path.read_text())
+    del stored["trainable"], stored["sampling"]["bound_only"]
+    path.write_text(yaml.safe_dump(stored))
+    assert fit(replace(config, epochs=1)) == config.run
+    with pytest.raises(InputError, match=r"another config \(trainable: \[\], now"):
+        fit(replace(config, epochs=1, trainable=("output",), start=str(config.run / "weights.h5")))
 
 
 def test_wrong_input(config, tmp_path, rng):

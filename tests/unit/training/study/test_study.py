@@ -7,11 +7,14 @@ import pandas as pd
 import pytest
 import yaml
 from scipy.stats import wilcoxon
+from sklearn.metrics import roc_auc_score
 
 from ripe_lib.errors import InputError, UnknownNameError
 from ripe_lib.evaluation.dataset import Dataset
-from ripe_lib.evaluation.evaluate import evaluation_of
+from ripe_lib.evaluation.evaluate import Evaluation, evaluation_of, proteins_of
 from ripe_lib.evaluation.metrics import auroc
+from ripe_lib.evaluation.specificity import cross_experiment, own_rank, sites_by_output
+from ripe_lib.genome.landmarks import LANDMARKS
 from ripe_lib.genome.windows import window_start
 from tests.support.planted_datasets import PLANTED, write_planted_dataset
 from training.cli.main import main
@@ -172,6 +175,42 @@ def test_data_without_known_borders_are_refused(planted):
         borders.windows_with_borders(planted, "test", 3)
 
 
+# --- specificity --------------------------------------------------------------------------------------------------
+
+
+def _scored(labels, scores, tasks):
+    n = len(labels)
+    rbps = [proteins_of(task) for task in tasks]
+    positive = labels == 1
+    kin = np.array([[bool(a & b) for a in rbps] for b in rbps])
+    elsewhere = np.stack([positive.any(axis=1) & ~positive[:, row].any(axis=1) for row in kin], axis=1)
+    return Evaluation("m", "d", "test", "data", tasks, tasks, labels, scores, elsewhere, None, None, np.arange(n))
+
+
+def test_outputs_are_compared_with_other_experiments_of_their_protein_and_with_other_proteins(rng):
+    tasks = ["QKI_ONE", "QKI_TWO", "PUM2_ONE", "FUS_ONE"]
+    site = rng.integers(0, 4, 400)
+    labels = (site[:, None] == np.arange(4)).astype(np.int8)
+    labels[site == 0, 1] = labels[site == 1, 0] = -1
+    qki, pum2 = (site < 2).astype(float), (site == 2).astype(float)
+    noise = rng.random((400, 4))
+    # FUS' own output is noise, and PUM2's output falls for FUS sites: the best of the others there.
+    scores = np.stack([qki, rng.random(400), pum2 + 0.5 * (site == 3), rng.random(400)], axis=1) + 0.01 * noise
+    scored = _scored(labels, scores, tasks)
+    cross = cross_experiment(scored).set_index(["output", "sites"])
+    assert set(cross.index) == {("QKI_ONE", "QKI_TWO"), ("QKI_TWO", "QKI_ONE")}
+    row = cross.loc[("QKI_ONE", "QKI_TWO")]
+    assert row["auroc"] == 1
+    label = labels[:, 1]
+    assert row["auroc_own"] == pytest.approx(roc_auc_score(label[label >= 0], scores[label >= 0, 1]))
+    matrix = sites_by_output(scored)
+    ranks = own_rank(matrix).set_index("sites")
+    assert ranks.loc["QKI_TWO", ["own_output", "rank"]].tolist() == ["QKI_ONE", 1]
+    assert ranks.loc["PUM2_ONE", "rank"] == 1
+    assert ranks.loc["FUS_ONE", "best_other"] == "PUM2_ONE"
+    assert ranks.loc["FUS_ONE", "rank"] == 1 + (matrix.loc["FUS_ONE"][:3] > matrix.loc["FUS_ONE", "FUS_ONE"]).sum() > 1
+
+
 # --- config -------------------------------------------------------------------------------------------------------
 
 
@@ -199,11 +238,21 @@ def test_arms_follow_the_comparisons(planted, tmp_path):
     def names(**options):
         return list(arms_of(build(StudyConfig, {"directory": str(tmp_path), **options}), planted))
 
-    assert names(comparisons=[]) == ["multitask"]
-    assert names(comparisons=["modalities"]) == ["multitask", "sequence_only", "region_withheld"]
-    assert names(comparisons=["modalities"], fit={"inputs": "sequence"}) == ["multitask"]
+    assert names(comparisons=[]) == ["multitask", "kmers"]
+    assert names(comparisons=[], baseline=False) == ["multitask"]
+    assert names(comparisons=["modalities"]) == ["multitask", "kmers", "sequence_only", "region_withheld"]
+    assert names(comparisons=["modalities"], fit={"inputs": "sequence"}) == ["multitask", "kmers"]
+    three = {"architecture": "towers", "inputs": "sequence+region+landmarks"}
+    found = names(comparisons=["modalities"], fit=three, baseline=False)
+    assert found[:5] == ["multitask", "sequence_only", "region_withheld", "no_landmarks", "landmarks_withheld"]
+    assert found[5:] == [f"{name}_withheld" for name in LANDMARKS]
+    config = build(StudyConfig, {"directory": str(tmp_path), "comparisons": ["architectures"], "fit": three})
+    changes = {name: arm.runs[0].changes for name, arm in arms_of(config, planted).items() if arm.runs}
+    assert changes["gru"]["inputs"] == "sequence+region"
+    assert changes["towers"]["inputs"] == "sequence+region+landmarks"
     assert names(comparisons=["architectures", "strategies"]) == [
         "multitask",
+        "kmers",
         "gru",
         "towers",
         "single_oversampled",
@@ -262,7 +311,7 @@ def test_a_small_study_makes_its_tables_and_does_nothing_twice(planted, tmp_path
         tmp_path / "study.yaml",
         directory=str(tmp_path / "out"),
         data=str(planted.path),
-        comparisons=["modalities"],
+        comparisons=["modalities", "specificity"],
         fit={"epochs": 1, "sizes": TINY, "augment": {"jitter": 5, "region_dropout": 0.3}},
         n_bootstrap=20,
     )
@@ -270,9 +319,11 @@ def test_a_small_study_makes_its_tables_and_does_nothing_twice(planted, tmp_path
     out = tmp_path / "out"
     assert capsys.readouterr().out == f"{out}\n"
     tables = {p.name: p.read_bytes() for p in (out / "tables").iterdir()}
-    assert set(tables) == {f"{n}.csv" for n in ("arms", "tasks", "differences", "tests", "time")}
+    assert set(tables) == {f"{n}.csv" for n in ("arms", "tasks", "differences", "tests", "time")} | {
+        f"{n}.csv" for n in ("cross_experiment", "own_rank", "sites_by_output")
+    }
     arms = pd.read_csv(out / "tables" / "arms.csv").query("negatives == 'own'").set_index("arm")
-    assert list(arms.index) == ["multitask", "sequence_only", "region_withheld"]
+    assert list(arms.index) == ["multitask", "kmers", "sequence_only", "region_withheld"]
     tests = pd.read_csv(out / "tables" / "tests.csv").query("negatives == 'own' and measure == 'auroc'")
     region = tests.set_index("comparison").loc["region types"]
     assert region["mean_difference"] == pytest.approx(
@@ -310,7 +361,7 @@ def test_a_study_is_completed_part_by_part(planted, tmp_path):
         assert main(["study", str(path), "--quiet", "-o", str(tmp_path / name), *parts]) == 0
         return list(pd.read_csv(tmp_path / name / "tables" / "arms.csv").query("negatives == 'own'")["arm"])
 
-    assert arms("parts", "modalities") == ["multitask", "sequence_only", "region_withheld"]
+    assert arms("parts", "modalities") == ["multitask", "kmers", "sequence_only", "region_withheld"]
     assert arms("parts", "architectures") == arms("whole")
     for table in ("arms", "tasks", "differences", "tests"):
         name = f"tables/{table}.csv"
