@@ -4,15 +4,17 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
+N ?= 20000
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-.PHONY: help install demo quick test test-slow check format bench clean
+.PHONY: help install demo quick test test-slow fuzz check format bench clean
 
 help:
 	@echo "make demo       set up, then run the stock 'kipoi predict DeepRiPe/parclip_mid' on the example files"
 	@echo "make quick      set up, then run the tests of files, formats and measures (under a minute)"
 	@echo "make test       set up, then run the default tests (under 10 minutes on 2 cores)"
 	@echo "make test-slow  the slow tests"
+	@echo "make fuzz       20,000 damaged files per format through every reader (hours)"
 	@echo "make check      formatting, lint, types"
 	@echo "make bench      the benchmarks; results go to benchmarks/results"
 
@@ -37,6 +39,9 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	$(PYTEST) -m slow
+
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz.run --n $(N) --keep fuzz-faults
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

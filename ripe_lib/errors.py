@@ -9,9 +9,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LONGEST = 1000  # of a message: what it quotes comes from files
+
 
 class RipeError(Exception):
     """Base of everything the user can fix; the message is one self-sufficient line."""
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 205]} ... {text[-200:]}"
 
 
 class InputError(RipeError, ValueError):

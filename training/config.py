@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import yaml
 
 from ripe_lib.errors import InputError, MissingFileError, nearest_names
+from ripe_lib.output.foreign import load_yaml
 
 T = TypeVar("T")
 
@@ -62,16 +63,7 @@ def read_yaml(path: str | Path) -> Mapping:
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"{path}: no such config file.")
-    loader = _Loader(path.read_text(encoding="utf-8"))
-    loader.file_name = str(path)
-    try:
-        data = loader.get_single_data()
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        raise InputError(f"{path}{line}: not YAML ({getattr(error, 'problem', None) or error}).") from error
-    finally:
-        loader.dispose()
+    data = load_yaml(path, type("_FileLoader", (_Loader,), {"file_name": str(path)}))
     if not isinstance(data, Mapping):
         raise InputError(f"{path}: expected keys and values, got {type(data).__name__}.")
     return data

@@ -43,6 +43,7 @@ from ripe_lib.genome.windows import Windows
 from ripe_lib.network.load import Model
 from ripe_lib.network.spec import N_LANDMARKS
 from ripe_lib.output.atomic import atomic_file, check_room
+from ripe_lib.output.foreign import ForeignHdf5, open_hdf5
 
 FORMAT = "deepripe-attributions-1"
 _SITE_COLUMNS = ("chrom", "start", "end", "name", "strand")
@@ -196,22 +197,46 @@ class AttributionFile:
         self.path = Path(path)
         if not self.path.is_file():
             raise MissingFileError(f"{path}: no such file. Make one with: ripe attribute.")
+        advice = "Make one with: ripe attribute."
+        with open_hdf5(self.path, f"a file of format {FORMAT!r}", advice=advice) as file:
+            self._check(file)
+        self._handle = h5py.File(self.path, "r")
+
+    def _check(self, file: ForeignHdf5) -> None:
+        found = file.handle.attrs.get("format")
+        if not isinstance(found, str) or found != FORMAT:
+            file.refuse(f"a file of format {FORMAT!r}", repr(found)[:60])
+        self.tasks, self.all_tasks = file.texts("tasks"), file.texts("all_tasks")
+        self.method, self.model_name = file.text("method"), file.text("model")
+        self.is_genomic = bool(np.all(file.handle.attrs["is_genomic"]))
+        self.options: dict[str, Any] = file.mapping("options")
+        k = len(self.tasks)
+        n = len(file.dataset("gap", "f", (None, k)))
+        length = file.dataset("seq_codes", "u", (n, None)).shape[1]
+        file.dataset("seq", "f", (n, k, length, 4))
+        file.dataset("scores", "f", (n, len(self.all_tasks)))
+        file.dataset("start", "i", (n,)), file.dataset("end", "i", (n,))
+        for name in ("chrom", "name", "strand"):
+            file.dataset(name, "O", (n,))
+        optional = {
+            "region_codes": ("u", (n, None)),
+            "region": ("f", (n, k, None, 4)),
+            "landmarks": ("f", (n, k, N_LANDMARKS, None)),
+            "landmark_distances": ("f", (n, N_LANDMARKS)),
+        }
+        for name, (kinds, shape) in optional.items():
+            if name in file.handle:
+                file.dataset(name, kinds, shape)
+        for name in ("seq_codes", "region_codes"):
+            for rows in file.handle[name].iter_chunks() if name in file.handle and n else ():
+                if file.handle[name][rows].max(initial=0) > UNKNOWN:
+                    file.refuse(f"codes from 0 to {UNKNOWN} in {name!r}", "others")
+
+    def _values(self, name: str, rows: Any) -> NDArray:
         try:
-            self._handle = h5py.File(self.path, "r")
-        except OSError as error:
-            raise InputError(f"{path}: expected a file of attributions, got no readable HDF5.") from error
-        found = self._handle.attrs.get("format")
-        if found != FORMAT:
-            self._handle.close()
-            raise InputError(
-                f"{path}: expected a file of format {FORMAT!r}, got {found!r}. Make one with: ripe attribute."
-            )
-        attributes = self._handle.attrs
-        self.tasks = [str(task) for task in attributes["tasks"]]
-        self.all_tasks = [str(task) for task in attributes["all_tasks"]]
-        self.method, self.model_name = str(attributes["method"]), str(attributes["model"])
-        self.is_genomic = bool(attributes["is_genomic"])
-        self.options: dict[str, Any] = json.loads(attributes["options"])
+            return self._handle[name][rows]
+        except (OSError, RuntimeError) as error:
+            raise InputError(f"{self.path}: {name!r} is damaged. Make it again with: ripe attribute.") from error
 
     def __len__(self) -> int:
         return len(self._handle["gap"])
@@ -231,30 +256,30 @@ class AttributionFile:
         """Return sites: columns ``chrom start end name strand``."""
         columns = {}
         for name in _SITE_COLUMNS:
-            data = self._handle[name]
-            columns[name] = data.asstr()[rows] if data.dtype.kind == "O" else data[rows]
+            values = self._values(name, rows)
+            columns[name] = [text.decode("utf-8", "replace") for text in values] if values.dtype == object else values
         return pd.DataFrame(columns)
 
     def scores(self, rows: Any = slice(None)) -> NDArray[np.float32]:
         """Return probabilities (n, T)."""
-        return self._handle["scores"][rows]
+        return self._values("scores", rows)
 
     def gaps(self, rows: Any = slice(None)) -> NDArray[np.float64]:
         """Return completeness gaps (n, K)."""
-        return self._handle["gap"][rows]
+        return self._values("gap", rows)
 
     def has_bases(self, rows: Any = slice(None)) -> NDArray[np.bool_]:
         """Return (n,): whether a site has any known base."""
-        return (self._handle["seq_codes"][rows] != UNKNOWN).any(axis=1)
+        return (self._values("seq_codes", rows) != UNKNOWN).any(axis=1)
 
     def windows(self, rows: Any = slice(None)) -> Windows:
         """Return the one-hot windows of sites."""
-        region = one_hot(self._handle["region_codes"][rows]) if "region_codes" in self._handle else None
+        region = one_hot(self._values("region_codes", rows)) if "region_codes" in self._handle else None
         landmarks = None
         if "landmark_distances" in self._handle:
             n_bases = self._handle["landmarks"].shape[-1] if "landmarks" in self._handle else N_BASES
-            landmarks = encode_landmarks(self._handle["landmark_distances"][rows], n_bases)
-        return Windows(one_hot(self._handle["seq_codes"][rows]), region, landmarks, self.intervals(rows))
+            landmarks = encode_landmarks(self._values("landmark_distances", rows), n_bases)
+        return Windows(one_hot(self._values("seq_codes", rows)), region, landmarks, self.intervals(rows))
 
     def maps(self, task: str, rows: Any = slice(None)) -> Attributions:
         """Return the maps of one task for some sites (a slice or increasing row numbers)."""
@@ -262,6 +287,6 @@ class AttributionFile:
             raise unknown_name("task", task, self.tasks, f"{self.path} has no maps of it.")
         index = self.tasks.index(task)
         region, landmarks = (
-            self._handle[name][rows, index] if name in self._handle else None for name in ("region", "landmarks")
+            self._values(name, (rows, index)) if name in self._handle else None for name in ("region", "landmarks")
         )
-        return Attributions(self._handle["seq"][rows, index], region, landmarks, self._handle["gap"][rows, index])
+        return Attributions(self._values("seq", (rows, index)), region, landmarks, self._values("gap", (rows, index)))

@@ -30,16 +30,18 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError, MissingFileError, unknown_name
-from ripe_lib.genome.encoding import Codes, one_hot
+from ripe_lib.genome.encoding import UNKNOWN, Codes, one_hot
 from ripe_lib.genome.landmarks import LANDMARKS, encode_landmarks
+from ripe_lib.output.foreign import ForeignHdf5, open_hdf5
 
 if TYPE_CHECKING:
+    import h5py
+
     from ripe_lib.genome.windows import Windows
 
 FORMAT = "deepripe-dataset-1"
@@ -87,43 +89,49 @@ class Dataset:
         self.path = Path(path)
         if not self.path.is_file():
             raise MissingFileError(f"{path}: no such data set. Make one with: ripe-train prepare CONFIG")
-        try:
-            with h5py.File(self.path, "r") as handle:
-                self._read(handle)
-        except (OSError, KeyError) as error:
-            raise InputError(
-                f"{path}: expected a data set of format {FORMAT!r}, got something unreadable ({error}). "
-                "Make it again with: ripe-train prepare"
-            ) from error
+        advice = "Make it again with: ripe-train prepare"
+        with open_hdf5(self.path, f"a data set of format {FORMAT!r}", advice=advice) as file:
+            self._read(file)
 
-    def _read(self, handle: h5py.File) -> None:
-        found = handle.attrs.get("format")
-        if found != FORMAT:
-            raise InputError(
-                f"{self.path}: expected a data set of format {FORMAT!r}, got {found!r}. "
-                "Make one with: ripe-train prepare"
-            )
-        self.tasks: list[str] = json.loads(handle.attrs["tasks"])
-        self.sources: list[str] = json.loads(handle.attrs["sources"])
-        self._chroms: list[str] = json.loads(handle.attrs["chroms"])
-        self.manifest: dict[str, Any] = json.loads(handle.attrs["manifest"])
-        self.sequence_length = int(handle.attrs["sequence_length"])
-        self.region_length = int(handle.attrs["region_length"])
-        self.margin = int(handle.attrs["margin"])
-        self.labels: NDArray[np.int8] = handle["labels"][()]
-        self.split: NDArray[np.uint8] = handle["split"][()]
-        self.source_index: NDArray[np.uint8] = handle["source"][()]
-        self.cluster: NDArray[np.int64] = handle["cluster"][()]
-        self.source_has_task: NDArray[np.bool_] = handle["source_has_task"][()]
-        self._columns = {name: handle[name][()] for name in ("chrom", "start", "end", "strand")}
-        self._landmarks: NDArray[np.float32] | None = handle["landmarks"][()] if "landmarks" in handle else None
-        self._seq = self._map(handle["seq"])
-        self._region = self._map(handle["region"])
-        if len(self._seq) != len(self.labels) or self.labels.shape[1] != len(self.tasks):
-            raise InputError(f"{self.path}: arrays of different lengths. Make it again with: ripe-train prepare")
+    def _read(self, file: ForeignHdf5) -> None:
+        found = file.handle.attrs.get("format")
+        if not isinstance(found, str) or found != FORMAT:
+            file.refuse(f"a data set of format {FORMAT!r}", repr(found)[:60])
+        self.tasks: list[str] = file.texts("tasks")
+        self.sources: list[str] = file.texts("sources")
+        self._chroms: list[str] = file.texts("chroms")
+        self.manifest: dict[str, Any] = file.mapping("manifest")
+        self.sequence_length = file.number("sequence_length", 1)
+        self.region_length = file.number("region_length")
+        self.margin = file.number("margin")
+        self.labels: NDArray[np.int8] = file.array("labels", "i", (None, len(self.tasks)))
+        n = len(self.labels)
+        self.split: NDArray[np.uint8] = file.array("split", "u", (n,))
+        self.source_index: NDArray[np.uint8] = file.array("source", "u", (n,))
+        self.cluster: NDArray[np.int64] = file.array("cluster", "i", (n,))
+        self.source_has_task: NDArray[np.bool_] = file.array(
+            "source_has_task", "b", (len(self.sources), len(self.tasks))
+        )
+        self._columns = {name: file.array(name, "iu", (n,)) for name in ("chrom", "start", "end", "strand")}
+        self._landmarks: NDArray[np.float32] | None = None
+        if "landmarks" in file.handle:
+            self._landmarks = file.array("landmarks", "f", (n, len(LANDMARKS)))
+        self._seq = self._map(file.dataset("seq", "u", (n, self.sequence_length + 2 * self.margin)))
+        self._region = self._map(file.dataset("region", "u", (n, self.region_length + 2 * self.margin)))
+        for name, values, least, most in (
+            ("labels", self.labels, UNKNOWN_LABEL, POSITIVE),
+            ("split", self.split, 0, len(SPLITS) - 1),
+            ("source", self.source_index, 0, len(self.sources) - 1),
+            ("chrom", self._columns["chrom"], 0, len(self._chroms) - 1),
+            ("strand", self._columns["strand"], 0, len(STRANDS) - 1),
+        ):
+            if n and not (least <= values.min() and values.max() <= most):
+                file.refuse(f"values from {least} to {most} in {name!r}", f"{values.min()} to {values.max()}")
 
     def _map(self, array: h5py.Dataset) -> Codes:
         offset = array.id.get_offset()
+        if array.dtype != np.uint8:
+            raise InputError(f"{self.path}: expected codes of one byte in {array.name!r}, got {array.dtype}.")
         if offset is None:
             return array[()]
         return np.memmap(self.path, dtype=np.uint8, mode="r", offset=offset, shape=array.shape)
@@ -181,11 +189,16 @@ class Dataset:
 
     def seq_codes(self, rows: Any) -> Codes:
         """Return base codes with margins, (n, L + 2 margin) uint8."""
-        return np.asarray(self._seq[rows])
+        return self._codes(self._seq[rows])
 
     def region_codes(self, rows: Any) -> Codes:
         """Return region-type codes with margins, (n, R + 2 margin) uint8."""
-        return np.asarray(self._region[rows])
+        return self._codes(self._region[rows])
+
+    def _codes(self, codes: Codes) -> Codes:
+        if codes.size and codes.max() > UNKNOWN:
+            raise InputError(f"{self.path}: expected codes from 0 to {UNKNOWN}, got {codes.max()}. Make it again.")
+        return np.asarray(codes)
 
     @property
     def has_landmarks(self) -> bool:

@@ -78,12 +78,12 @@ class Index:
 
     def texts(self, column: str) -> list[str]:
         """Return one of the text columns as a list of str."""
-        joined = getattr(self, column).tobytes().decode("utf-8")
+        joined = getattr(self, column).tobytes().decode("utf-8", "surrogateescape")
         return joined.split("\n") if joined or len(self.start) == 1 else []
 
 
 def _joined(texts: Sequence[str]) -> NDArray[np.uint8]:
-    return np.frombuffer("\n".join(texts).encode("utf-8"), dtype=np.uint8)
+    return np.frombuffer("\n".join(texts).encode("utf-8", "surrogateescape"), dtype=np.uint8)
 
 
 # ------------------------------------------------------------------ building

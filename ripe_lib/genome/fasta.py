@@ -122,10 +122,10 @@ class Genome:
         offsets = positions + lines * gap + self._index.offset[rows][:, None]
         letters = self._bytes.take(offsets)
         codes = BASE_TABLE[letters]
-        if codes.size and codes.max() > UNKNOWN:
-            self._refuse(letters, codes, rows, positions)
         if any_overhang:
             codes[outside] = UNKNOWN
+        if codes.size and codes.max() > UNKNOWN:
+            self._refuse(letters, codes, rows, positions)
         minus = np.broadcast_to(np.asarray(minus, dtype=bool), starts.shape)
         if minus.any():
             codes[minus] = reverse_complement(codes[minus])
@@ -240,7 +240,8 @@ def _build_index(path: Path, compressed: bool) -> str:
         with gzip.open(path) if compressed else path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 here += len(line)
-                bases = len(line.rstrip(b"\r\n"))
+                text = line.rstrip()
+                bases = len(text)
                 if line[:1] == b">":
                     if name:
                         rows.append(f"{name}\t{length}\t{offset}\t{line_bases}\t{line_bytes}\n")
@@ -254,7 +255,7 @@ def _build_index(path: Path, compressed: bool) -> str:
                 elif not name:
                     if line[:1] != b";" and line.strip():
                         raise InputError(f"{path}:{number}: expected a line that starts with '>', got {line[:12]!r}.")
-                elif not line.isascii():
+                elif not text.isascii() or b" " in text or b"\t" in text or b"\r" in text:
                     raise InputError(
                         f"{path}:{number}: expected letters of bases, got {line[:12]!r}. Download it again."
                     )

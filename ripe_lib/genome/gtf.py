@@ -51,6 +51,7 @@ _TRANSCRIPT_ID = b'transcript_id "'
 _ATTRIBUTE = re.compile(
     rb'(?:^|;)\s*([^\s";=]+)\s+(?:"([^"]*(?:"(?!\s*(?:;|$))[^"]*)*)"|([^";]*?))\s*(?=;|$)'  # key "value"; or key value;
 )
+_WITHOUT_SEMICOLON = re.compile(rb'([^\s";=]+)\s+(?:"([^"]*)"|([^\s";]+))')
 _GFF3 = "expected GTF, got GFF3. Convert it with: gffread -T in.gff3 -o out.gtf"
 
 
@@ -255,9 +256,10 @@ def _name_transcript(c: _Collector, row: int, values: dict[bytes, bytes]) -> Non
 
 
 def _attributes(text: bytes) -> dict[bytes, bytes]:
-    """Return the attributes of a line, the first of each key; quotes may be missing."""
+    """Return the attributes of a line, the first of each key; quotes may be missing, or all semicolons."""
     values: dict[bytes, bytes] = {}
-    for key, quoted, bare in _ATTRIBUTE.findall(text):
+    pattern = _ATTRIBUTE if b";" in text.rstrip(b"; \r") else _WITHOUT_SEMICOLON
+    for key, quoted, bare in pattern.findall(text):
         values.setdefault(key, quoted or bare)
     return values
 
@@ -324,5 +326,5 @@ def _types(c: _Collector, has_cds: NDArray[np.bool_]) -> list[str]:
 
 
 def _decoded(names: list[bytes]) -> list[str]:
-    distinct = {name: name.decode("utf-8", "replace") for name in set(names)}
+    distinct = {name: name.decode("utf-8", "surrogateescape") for name in set(names)}
     return [distinct[name] for name in names]

@@ -35,9 +35,11 @@ STRANDS = ("+", "-", ".")
 NO_SUMMIT = -1
 _SUMMIT_COLUMN = 9
 _WITH_SUMMIT = [*COLUMNS, "signal", "p", "q", "summit", "more"]
+_CODING = ("utf-8", "surrogateescape")  # any bytes come out as they went in
 _BLOCK_BYTES = 1 << 22
 _LONGEST_LINE = 1 << 26
 _NOT_DATA = re.compile(rb"^(?:#|(?:track|browser)(?:\s|$)|[ \t\r]*$)", re.MULTILINE)
+_LONE_RETURN = re.compile(rb"\r(?!\r*(?:\n|\Z))")
 _NUMBER = re.compile(r"-?0*[0-9]{1,18}", re.ASCII)
 _LARGEST = 10**18 - 1
 _SIGNED = re.compile(rb"\+[0-9]")  # a strand is followed by no digit: only a number (or a name) with its sign is
@@ -137,7 +139,7 @@ def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[bytes]:
     with _open(path) as raw:
         compressed = raw.peek(2)[:2] == b"\x1f\x8b"
         handle = gzip.GzipFile(fileobj=raw) if compressed else raw
-        rest = b""
+        rest, n_lines = b"", 0
         while True:
             try:
                 block = handle.read(block_bytes)
@@ -148,6 +150,16 @@ def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[bytes]:
                 ) from error
             if not block:
                 break
+            if b"\0" in block:
+                line = n_lines + 1 + block.count(b"\n", 0, block.index(b"\0"))
+                raise InputError(f"{path}:{line}: expected text, got a NUL byte (UTF-16, or damage). Save it as UTF-8.")
+            if b"\r" in block and (lone := _LONE_RETURN.search(block)):
+                line = n_lines + 1 + block.count(b"\n", 0, lone.start())
+                raise InputError(
+                    f"{path}:{line}: expected lines that end in LF or CRLF, got a carriage return within one. "
+                    "Convert the file with: tr '\\r' '\\n'"
+                )
+            n_lines += block.count(b"\n")
             cut = block.rfind(b"\n") + 1
             if cut:
                 yield rest + block[:cut]
@@ -195,7 +207,7 @@ def _parse_fast(data: bytes, separator: str, summits: bool) -> pd.DataFrame | No
             na_filter=False,
             quoting=3,
             encoding="utf-8",
-            encoding_errors="replace",
+            encoding_errors=_CODING[1],
             engine="c",
         )
     except (ValueError, OverflowError, pd.errors.ParserError):
@@ -237,7 +249,7 @@ def _parse_slowly(block: bytes, separator: str, name: str, first_line: int, summ
     rows, found = [], []
     for number, raw in enumerate(block.split(b"\n"), start=first_line):
         if not _NOT_DATA.match(raw):
-            fields = _split(raw.decode("utf-8", "replace"), separator)
+            fields = _split(raw.decode(*_CODING), separator)
             rows.append(_parse_line(fields, f"{name}:{number}"))
             has_ten = len(fields) > _SUMMIT_COLUMN and not any(fields[_SUMMIT_COLUMN + 1 : _SUMMIT_COLUMN + 2])
             found.append(_summit(fields[_SUMMIT_COLUMN]) if has_ten else NO_SUMMIT)
@@ -285,7 +297,13 @@ def _short(fields: list[str]) -> str:
 
 def _find_line(path: Path, chrom: str, start: int, end: int) -> int | None:
     pattern = re.compile(
-        rb"^" + re.escape(chrom.encode()) + rb"[\t ]+0*" + b"%d" % start + rb"[\t ]+0*" + b"%d" % end + rb"[\s]",
+        rb"^"
+        + re.escape(chrom.encode(*_CODING))
+        + rb"[\t ]+0*"
+        + b"%d" % start
+        + rb"[\t ]+0*"
+        + b"%d" % end
+        + rb"[\s]",
         re.MULTILINE,
     )
     line = 1

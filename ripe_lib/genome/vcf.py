@@ -1,8 +1,7 @@
 """VCF and BCF: records in, annotated records out; lines are kept as they are written.
 
 Text is read line by line, not through htslib: only the first five columns matter here, a line must come out as it
-went in, and htslib (cyvcf2 0.31) ends the process on an empty line and prints to stderr about undeclared names.
-BCF goes through cyvcf2, which turns its records into lines.
+went in, and htslib prints to stderr about undeclared names. BCF goes through pysam, which turns its records into lines.
 
 Positions are 1-based as in the file (``pos``); 0 is the telomere of the VCF specification.
 """
@@ -89,8 +88,12 @@ class VcfFile:
         self.path = self._seekable(path)
         self._stream: Any = None
         self._at: int | None = None  # offset where the open stream stands, if known
-        self.kind = self._kind()
-        self.header = self._read_header()
+        try:
+            self.kind = self._kind()
+            self.header = self._read_header()
+        except BaseException:
+            self.close()
+            raise
 
     def _seekable(self, path: str | Path) -> Path:
         if str(path) == "-":
@@ -125,7 +128,8 @@ class VcfFile:
                     "copy?). Get the file again."
                 )
         with gzip.open(self.path) as unpacked:
-            return "bcf" if unpacked.read(3) == b"BCF" else "bgzip"
+            start = next(self._checked(iter(lambda: unpacked.read(3), b"")), b"")
+            return "bcf" if start == b"BCF" else "bgzip"
 
     def _open(self) -> Any:
         if self.kind == "text":
@@ -238,11 +242,14 @@ class VcfFile:
         lines = [line for line in text.split("\n") if line and line[0] != "#"]
         rows = [line.split("\t", 5) for line in lines]
         try:
-            positions = [int(row[1]) for row in rows]
+            numbers = [row[1] for row in rows]
+            positions = [int(number) for number in numbers]
             alt = [row[4] for row in rows]
         except (ValueError, IndexError):
             raise self._first_bad_line(text, first_line) from None
-        if positions and not (min(positions) >= 0 and max(positions) < _MAX_POS):
+        # Python's own numbers include "1_0", "+1" and digits of other scripts.
+        joined = "".join(numbers)
+        if positions and not (joined.isascii() and joined.isdigit() and max(positions) < _MAX_POS):
             raise self._first_bad_line(text, first_line)
         return VcfRecords(
             chrom=[row[0] for row in rows],
@@ -258,7 +265,12 @@ class VcfFile:
             fields = line.split("\t")
             if not line or line[0] == "#":
                 continue
-            if len(fields) < 5 or not fields[1].isdecimal() or int(fields[1]) >= _MAX_POS:
+            if (
+                len(fields) < 5
+                or not (fields[1].isascii() and fields[1].isdigit())
+                or len(fields[1]) > 18
+                or int(fields[1]) >= _MAX_POS
+            ):
                 return self._bad_line(number, line)
         return self._bad_line(first_line, text.split("\n", 1)[0])
 
@@ -267,7 +279,7 @@ class VcfFile:
         if len(fields) < 5:
             what = f"expected at least 5 tab-separated columns (CHROM POS ID REF ALT), got {len(fields)}"
         else:
-            what = f"expected a whole number as POS, got {fields[1]!r}"
+            what = f"expected a whole number as POS, got {fields[1][:40]!r}"
         return InputError(f"{self.name}:{number}: {what}. Check the file with: bcftools view")
 
     def close(self) -> None:
@@ -294,13 +306,14 @@ class _BcfStream:
         self._reopen()
 
     def _reopen(self) -> None:
-        import cyvcf2
+        import pysam
 
+        pysam.set_verbosity(0)  # htslib would print its own lines about damage before ours
         try:
-            self._reader = cyvcf2.VCF(os.fspath(self._path))
-        except Exception as error:  # cyvcf2 raises bare Exception
+            self._reader = pysam.VariantFile(os.fspath(self._path))
+        except (OSError, ValueError) as error:
             raise InputError(f"{self._name}: expected a BCF file ({error}). Get the file again.") from error
-        self.header = self._reader.raw_header.rstrip("\n").split("\n")
+        self.header = str(self._reader.header).rstrip("\n").split("\n")
         self._number = 0
 
     def tell(self) -> int:
@@ -320,7 +333,7 @@ class _BcfStream:
             record = next(self._reader)
         except StopIteration:
             raise
-        except Exception as error:  # cyvcf2 raises bare Exception
+        except (OSError, ValueError) as error:
             raise InputError(f"{self._name}: record {self._number + 1} cannot be read ({error}).") from error
         self._number += 1
         return str(record).encode(*_CODING)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from ripe_lib.errors import InputError, OutputError
 from ripe_lib.output.atomic import atomic_file
+from ripe_lib.output.foreign import load_yaml
 
 BUILT_IN = "kipoi"
 PLUGIN_HOOK = "deepripe-kipoi-interpret.pth"
@@ -70,15 +71,9 @@ def read_config(path: Path) -> dict[str, Any]:
     InputError
         If the file is not YAML with a mapping ``model_sources``.
     """
-    import yaml
-
     if not path.is_file():
         return {"model_sources": built_in_sources(path.parent)}
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: expected YAML, got something else ({reason}). Mend or remove the file.") from error
+    config = load_yaml(path)
     if not isinstance(config, dict) or not isinstance(config.get("model_sources"), dict):
         raise InputError(f"{path}: expected a mapping 'model_sources', found none. Mend or remove the file.")
     return config

@@ -23,6 +23,7 @@ from ripe_lib.network.load import model_from_weights
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import read_weights, sha256_of
 from ripe_lib.output.atomic import atomic_file
+from ripe_lib.output.foreign import load_yaml
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,15 +142,10 @@ def is_shipped(directory: Path) -> bool:
 
 def read_about(directory: Path) -> dict[str, Any]:
     """Return the content of ``about.yaml``, empty if there is none."""
-    import yaml
-
     path = directory / ABOUT_FILE
     if not path.is_file():
         return {}
-    try:
-        about = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: expected YAML ({' '.join(str(error).split())}).") from error
+    about = load_yaml(path)
     _check_about(about, str(path))
     return about
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ripe_lib.errors import InputError, MissingFileError
+from ripe_lib.errors import InputError, WeightsError
 from ripe_lib.network.catalogue import find_model_directory
+from ripe_lib.network.catalogue.locate import model_arguments
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import read_weights, set_arrays
 
@@ -105,7 +106,11 @@ def model_from_weights(path: str | Path, *, sha256: str | None = None) -> Model:
     quiet_tensorflow()
     from ripe_lib.network.architecture import build_model
 
-    network = build_model(spec)
+    try:
+        network = build_model(spec)
+    except (ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise WeightsError(f"{path}: expected the sizes of a network ({reason}). Install the model again.") from error
     set_arrays(network, arrays, str(path))
     return Model(spec=spec, keras_model=network, directory=Path(path).parent)
 
@@ -128,18 +133,3 @@ def load_model(name_or_path: str | Path) -> Model:
     directory = find_model_directory(name_or_path)
     arguments = model_arguments(directory)
     return model_from_weights(directory / arguments["weights"], sha256=arguments["sha256"])
-
-
-def model_arguments(directory: Path) -> dict[str, Any]:
-    """Return the ``args`` block of a directory's ``model.yaml`` (``weights`` and ``sha256``)."""
-    import yaml
-
-    path = directory / "model.yaml"
-    if not path.is_file():
-        raise MissingFileError(f"{path}: no such file. Give the name or directory of a DeepRiPe model.")
-    try:
-        arguments = yaml.safe_load(path.read_text(encoding="utf-8"))["args"]
-        weights, sha256 = arguments["weights"], arguments["sha256"]
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: expected a DeepRiPe model.yaml with args 'weights' and 'sha256'.") from error
-    return {"weights": weights, "sha256": sha256}

@@ -9,8 +9,17 @@ from typing import Any
 from ripe_lib.errors import InputError, unknown_name
 
 N_LANDMARKS = 8
+_LONGEST = 100_000  # nt of a window: no network of this kind is longer
+_WIDEST = 10_000  # units of a layer
 
 INPUTS = ("sequence+region+landmarks", "sequence+region", "sequence")
+
+
+def _is_size(value: Any) -> bool:
+    """Whether this can be the size of a layer, or several: not so large that building it takes all memory."""
+    if isinstance(value, list):
+        return all(map(_is_size, value))
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _WIDEST
 
 
 @dataclass(frozen=True)
@@ -101,5 +110,24 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
-        """Read what :meth:`to_json` wrote."""
-        return cls(**json.loads(text))
+        """Read what :meth:`to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            If it is something else: the text comes from files of anybody.
+        """
+        values = json.loads(text)
+        spec = cls(**values)
+        numbers = (spec.sequence_length, spec.region_length, spec.landmark_bases)
+        if (
+            not all(isinstance(one, str) for one in (spec.name, spec.architecture, *spec.tasks))
+            or not all(type(number) is int and 0 <= number <= _LONGEST for number in numbers)
+            or not isinstance(values.get("tasks"), list)
+            or not isinstance(spec.sizes, dict)
+            or not all(_is_size(size) for size in spec.sizes.values())
+        ):
+            raise InputError(
+                f"model {str(spec.name)[:60]!r}: expected names and lengths of a network, got {text[:80]!r}."
+            )
+        return spec

@@ -17,6 +17,7 @@ import numpy as np
 from ripe_lib.errors import MissingFileError, WeightsError
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.output.atomic import atomic_file
+from ripe_lib.output.foreign import open_hdf5
 
 if TYPE_CHECKING:
     import keras
@@ -71,20 +72,19 @@ def read_weights(path: str | Path, *, sha256: str | None = None) -> tuple[ModelS
             f"{path}: expected sha256 {sha256[:12]}..., got {got[:12]}.... "
             "The weights file is damaged or was changed; install the model again."
         )
-    try:
-        with h5py.File(path, "r") as handle:
-            found = handle.attrs.get("format")
-            if found != FORMAT:
-                raise WeightsError(
-                    f"{path}: expected a weights file of format {FORMAT!r}, got {found!r}. "
-                    "Published Keras files are read by: ripe-train import-published."
-                )
-            spec = ModelSpec.from_json(handle.attrs["spec"])
-            arrays = {layer: [group[str(index)][()] for index in range(len(group))] for layer, group in handle.items()}
-    except OSError as error:
-        raise WeightsError(f"{path}: not a readable HDF5 file. Install the model again.") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path}: expected a complete weights file ({error}). Install the model again.") from error
+    advice = "Install the model again."
+    with open_hdf5(path, "a complete weights file", advice=advice, error=WeightsError) as file:
+        found = file.handle.attrs.get("format")
+        if not isinstance(found, str) or found != FORMAT:
+            raise WeightsError(
+                f"{path}: expected a weights file of format {FORMAT!r}, got {repr(found)[:60]}. "
+                "Published Keras files are read by: ripe-train import-published."
+            )
+        spec = ModelSpec.from_json(file.text("spec"))
+        arrays = {
+            layer: [file.array(f"{layer}/{index}", "f") for index in range(len(group))]
+            for layer, group in file.handle.items()
+        }
     return spec, arrays
 
 

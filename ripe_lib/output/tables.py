@@ -151,16 +151,16 @@ class _TextWriter:
         if first:
             header = table.iloc[:0].to_csv(sep=self._separator, index=False, lineterminator="\n")
             self._file.write(header.encode())
-        piece = _arrow_table(table, self._schema)
-        self._schema = piece.schema
         buffer = pa.BufferOutputStream()
         options = csv.WriteOptions(include_header=False, delimiter=self._separator, quoting_style="none")
         try:
+            piece = _arrow_table(table, self._schema)
+            self._schema = piece.schema
             csv.write_csv(piece, buffer, options)
-        except pa.ArrowInvalid:
-            # A text holds a separator, quote or line end: pandas quotes just those.
+        except (pa.ArrowInvalid, UnicodeEncodeError):
+            # A text holds a separator, quote or line end (pandas quotes just those), or bytes that are no UTF-8.
             text = table.to_csv(sep=self._separator, index=False, header=False, lineterminator="\n")
-            self._file.write(text.encode())
+            self._file.write(text.encode("utf-8", "surrogateescape"))
             return
         self._file.write(memoryview(buffer.getvalue()))
 
@@ -179,7 +179,13 @@ class _ParquetWriter:
 
     def write(self, table: pd.DataFrame) -> None:
         self._columns.check(table)
-        piece = _arrow_table(table, self._schema)
+        try:
+            piece = _arrow_table(table, self._schema)
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{self._path.name.partition('.part.')[2]}: expected text in UTF-8, which Parquet holds, got "
+                f"{error.object[:40]!r}. Write .tsv, or convert the input with: iconv -f latin1 -t utf-8"
+            ) from error
         self._schema = piece.schema
         self._open(piece.schema)
         self._writer.write_table(piece.cast(self._writer.schema))
@@ -242,4 +248,6 @@ def _hdf5_values(column: pd.Series) -> np.ndarray:
         return column.to_numpy()
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column.to_numpy(dtype="float64", na_value=np.nan)
-    return column.astype(object).where(column.notna(), "").astype(str).to_numpy(dtype=object)
+    texts = column.astype(object).where(column.notna(), "").astype(str)
+    # As bytes: those that are no UTF-8 are kept as they came.
+    return np.array([text.encode("utf-8", "surrogateescape") for text in texts], dtype=object)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from ripe_lib.errors import InputError, MissingFileError
 from ripe_lib.evaluation.dataset import SPLITS
 from ripe_lib.genome.encoding import UNKNOWN, Codes, codes_from_one_hot
 from ripe_lib.network.weights import sha256_of
+from ripe_lib.output.foreign import ForeignHdf5, open_hdf5
 from training.data.config import Note, OriginalInput, PrepareConfig
 from training.data.prepared import manifest_of, warn_about_splits
 from training.data.store import SiteColumns, write_dataset
@@ -36,54 +36,49 @@ def prepare_original(config: PrepareConfig, original: OriginalInput, note: Note)
         raise MissingFileError(f"{path}: no such file.")
     rows = task_rows(original.tasks, "DeepRiPe/original")
     tasks = [row.task for row in rows]
-    try:
-        with h5py.File(path, "r") as handle:
-            file = _OriginalFile(handle, path, len(tasks))
-            n = file.first[-1]
-            note(f"{path}: {n} sites, {len(tasks)} tasks, windows {file.sequence_length} and {file.region_length} nt")
-            split = np.repeat(np.arange(len(SPLITS), dtype=np.uint8), np.diff(file.first))
-            labels = np.concatenate([file.labels(name) for name in SPLITS])
-            warn_about_splits(labels, split, tasks, config.split, note)
-            row = np.arange(n, dtype=np.int64)
-            info = {r.task: {"rbp": r.rbp, "protocol": r.protocol, "cell_line": r.cell_line} for r in rows}
-            write_dataset(
-                config.output,
-                SiteColumns(
-                    chrom=np.full(n, "unknown"),
-                    start=row,
-                    end=row + 1,
-                    strand=np.full(n, "."),
-                    labels=labels,
-                    split=split,
-                    source=np.zeros(n, dtype=np.uint8),
-                    cluster=row,
-                ),
-                file.codes,
-                tasks=tasks,
-                sources=["original"],
-                source_has_task=np.ones((1, len(tasks)), dtype=bool),
-                sequence_length=file.sequence_length,
-                region_length=file.region_length,
-                margin=0,
-                manifest=manifest_of(config, {path.name: sha256_of(path)}, info),
-            )
-    except (OSError, KeyError) as error:
-        if isinstance(error, InputError):
-            raise
-        if not h5py.is_hdf5(path):
-            raise InputError(f"{path}: expected an HDF5 file, got something else.") from error
-        raise
+    with open_hdf5(path, "an HDF5 file in the authors' layout", advice="Download it again.") as opened:
+        file = _OriginalFile(opened, len(tasks))
+        n = file.first[-1]
+        note(f"{path}: {n} sites, {len(tasks)} tasks, windows {file.sequence_length} and {file.region_length} nt")
+        split = np.repeat(np.arange(len(SPLITS), dtype=np.uint8), np.diff(file.first))
+        labels = np.concatenate([file.labels(name) for name in SPLITS])
+        warn_about_splits(labels, split, tasks, config.split, note)
+        row = np.arange(n, dtype=np.int64)
+        info = {r.task: {"rbp": r.rbp, "protocol": r.protocol, "cell_line": r.cell_line} for r in rows}
+        write_dataset(
+            config.output,
+            SiteColumns(
+                chrom=np.full(n, "unknown"),
+                start=row,
+                end=row + 1,
+                strand=np.full(n, "."),
+                labels=labels,
+                split=split,
+                source=np.zeros(n, dtype=np.uint8),
+                cluster=row,
+            ),
+            file.codes,
+            tasks=tasks,
+            sources=["original"],
+            source_has_task=np.ones((1, len(tasks)), dtype=bool),
+            sequence_length=file.sequence_length,
+            region_length=file.region_length,
+            margin=0,
+            manifest=manifest_of(config, {path.name: sha256_of(path)}, info),
+        )
     return config.output
 
 
 class _OriginalFile:
-    def __init__(self, handle: h5py.File, path: Path, n_tasks: int) -> None:
-        self.handle, self.path = handle, path
+    def __init__(self, file: ForeignHdf5, n_tasks: int) -> None:
+        self.handle = handle = file.handle
+        self.path = path = file.path
         sizes = []
         for split in SPLITS:
             for part in ("in_seq", "in_region", "out"):
                 if f"{split}_{part}" not in handle:
                     raise InputError(f"{path}: expected an array '{split}_{part}', found {sorted(handle)[:9]}.")
+                file.dataset(f"{split}_{part}")
             lengths = {len(handle[f"{split}_{part}"]) for part in ("in_seq", "in_region", "out")}
             if len(lengths) != 1:
                 raise InputError(f"{path}: arrays of split {split!r} have different numbers of rows {sorted(lengths)}.")

@@ -133,10 +133,9 @@ def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
     frame = frame[columns].copy()
     for column in ("start", "end", "site_start", "site_end", "label"):
         if column in frame.columns:
-            values = pd.to_numeric(frame[column], errors="coerce")
-            bad = values.isna() if column != "label" else ~values.isin([0, 1])
-            _refuse(path, bad, frame[column], f"a {'0 or 1' if column == 'label' else 'number'} in column {column!r}")
-            frame[column] = values.astype(np.int64)
+            pattern, wanted = ("[01]", "0 or 1") if column == "label" else ("[0-9]{1,15}", "whole number")
+            _refuse(path, ~frame[column].str.fullmatch(pattern), frame[column], f"a {wanted} in column {column!r}")
+            frame[column] = frame[column].astype(np.int64)
     _refuse(path, ~frame["strand"].isin(["+", "-"]), frame["strand"], "strand + or -")
     _refuse(path, frame["start"] >= frame["end"], frame["end"], "start < end (0-based, half-open)")
     lengths = frame["sequence"].str.len()

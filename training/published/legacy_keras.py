@@ -18,6 +18,7 @@ import numpy as np
 from ripe_lib.errors import MissingFileError, WeightsError
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import LayerArrays
+from ripe_lib.output.foreign import ForeignHdf5, open_hdf5
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 KERNEL_ORDER = {"kernel": 0, "W": 0, "recurrent_kernel": 1, "U": 1, "bias": 2, "b": 2}
@@ -78,19 +79,12 @@ def read_legacy(path: str | Path, *, name: str, tasks: tuple[str, ...] | None = 
     """
     path = Path(path)
     check_is_hdf5(path)
-    try:
-        with h5py.File(path, "r") as handle:
-            return _read(handle, path, name, tasks)
-    except (OSError, KeyError, RuntimeError) as error:
-        if isinstance(error, WeightsError):
-            raise
-        raise WeightsError(
-            f"{path}: the HDF5 file is damaged or was cut short ({' '.join(str(error).split())[:120]}). "
-            "Download it again."
-        ) from error
+    with open_hdf5(path, "a Keras model", advice="Download it again.", error=WeightsError) as file:
+        return _read(file, path, name, tasks)
 
 
-def _read(handle: h5py.File, path: Path, name: str, tasks: tuple[str, ...] | None) -> tuple[ModelSpec, LayerArrays]:
+def _read(file: ForeignHdf5, path: Path, name: str, tasks: tuple[str, ...] | None) -> tuple[ModelSpec, LayerArrays]:
+    handle = file.handle
     if "model_config" not in handle.attrs or "model_weights" not in handle:
         raise WeightsError(
             f"{path}: expected a whole Keras model ('model_config' and 'model_weights'), got "
@@ -105,7 +99,7 @@ def _read(handle: h5py.File, path: Path, name: str, tasks: tuple[str, ...] | Non
             f"{path}: 'model_config' is not that of a Keras model with named layers ({type(error).__name__}: {error})."
         ) from error
     arrays = {
-        role: _layer_arrays(handle["model_weights"], layer, path) for role, layer in wiring.roles.items() if layer
+        role: _layer_arrays(file, handle["model_weights"], layer) for role, layer in wiring.roles.items() if layer
     }
     arrays = {role: values for role, values in arrays.items() if values}
     spec = wiring.spec(name, tasks)
@@ -299,7 +293,8 @@ def _not_default(architecture: str, sizes: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in sizes.items() if defaults[key] != value}
 
 
-def _layer_arrays(weights: h5py.Group, layer: str, path: Path) -> list[np.ndarray]:
+def _layer_arrays(file: ForeignHdf5, weights: h5py.Group, layer: str) -> list[np.ndarray]:
+    path = file.path
     if layer not in weights:
         raise WeightsError(f"{path}: layer {layer!r} is missing from 'model_weights'. The file is incomplete.")
     group = weights[layer]
@@ -312,7 +307,7 @@ def _layer_arrays(weights: h5py.Group, layer: str, path: Path) -> list[np.ndarra
     # Keras 3 keeps forward before backward and kernel, recurrent kernel, bias in each; older versions did too, but
     # files without weight_names come in alphabetical order.
     names.sort(key=lambda name: ("backward" in name, _kind(name, layer, path)))
-    return [np.asarray(group[name][()], dtype=np.float32) for name in names]
+    return [np.asarray(file.array(f"{group.name}/{name}", "f"), dtype=np.float32) for name in names]
 
 
 def _kind(name: str, layer: str, path: Path) -> int:

@@ -30,6 +30,7 @@ from ripe_lib.network.catalogue.locate import (
     full_name,
     installed_directories,
     is_model_directory,
+    model_arguments,
     user_models_directory,
 )
 
@@ -177,22 +178,13 @@ def _plain_tasks(spec: Any) -> tuple[TaskEntry, ...]:
 
 def _spec_of(directory: Path) -> Any:
     # weights.py is a layer above; listing needs only the spec inside the file, not the arrays.
-    import h5py
-    import yaml
-
-    from ripe_lib.errors import InputError, WeightsError
+    from ripe_lib.errors import WeightsError
     from ripe_lib.network.spec import ModelSpec
+    from ripe_lib.output.foreign import open_hdf5
 
-    path = directory / "model.yaml"
-    try:
-        weights = directory / yaml.safe_load(path.read_text(encoding="utf-8"))["args"]["weights"]
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: expected a DeepRiPe model.yaml with args 'weights' and 'sha256'.") from error
-    try:
-        with h5py.File(weights, "r") as handle:
-            return ModelSpec.from_json(handle.attrs["spec"])
-    except (OSError, KeyError) as error:
-        raise WeightsError(f"{weights}: not a readable weights file. Install the model again.") from error
+    weights = directory / model_arguments(directory)["weights"]
+    with open_hdf5(weights, "a weights file", advice="Install the model again.", error=WeightsError) as file:
+        return ModelSpec.from_json(file.text("spec"))
 
 
 def _user_entry(name: str, directory: Path) -> ModelEntry:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from typing import Any
 
-from ripe_lib.errors import MissingFileError, UnknownNameError, unknown_name
+from ripe_lib.errors import InputError, MissingFileError, UnknownNameError, unknown_name
 from ripe_lib.network.catalogue.entries import catalogue
 
 GROUP = "DeepRiPe"
@@ -109,3 +111,33 @@ def _known_but_absent(name: str) -> UnknownNameError:
         f"model {name!r} should be bundled but {bundled_models_directory() / name} holds no model.yaml. "
         "Reinstall the package."
     )
+
+
+def model_arguments(directory: Path) -> dict[str, Any]:
+    """Return the ``args`` block of a directory's ``model.yaml``: ``weights`` (a file in it) and ``sha256``.
+
+    Raises
+    ------
+    MissingFileError, InputError
+        If there is no such file, or it names anything else.
+    """
+    from ripe_lib.output.foreign import load_yaml
+
+    path = directory / "model.yaml"
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file. Give the name or directory of a DeepRiPe model.")
+    content = load_yaml(path)
+    arguments = content.get("args") if isinstance(content, dict) else None
+    if not isinstance(arguments, dict) or set(arguments) != {"weights", "sha256"}:
+        raise InputError(f"{path}: expected a DeepRiPe model.yaml with args 'weights' and 'sha256'.")
+    weights, sha256 = arguments["weights"], arguments["sha256"]
+    if (
+        not isinstance(weights, str)
+        or weights != Path(weights).name
+        or weights in ("", "..")
+        or not weights.isprintable()
+    ):
+        raise InputError(f"{path}: expected the name of a file beside it as 'weights', got {str(weights)[:80]!r}.")
+    if not isinstance(sha256, str | None) or (sha256 is not None and not re.fullmatch("[0-9a-f]{64}", sha256)):
+        raise InputError(f"{path}: expected 64 hexadecimal digits as 'sha256', got {str(sha256)[:80]!r}.")
+    return {"weights": weights, "sha256": sha256}

@@ -300,7 +300,7 @@ def test_wrong_files(tmp_path):
     with pytest.raises(MissingFileError, match="no such file"):
         AttributionFile(tmp_path / "a.h5")
     (tmp_path / "a.h5").write_text("x")
-    with pytest.raises(InputError, match="got no readable HDF5"):
+    with pytest.raises(InputError, match="got something unreadable"):
         AttributionFile(tmp_path / "a.h5")
     with h5py.File(tmp_path / "b.h5", "w") as handle:
         handle.attrs["format"] = "other"

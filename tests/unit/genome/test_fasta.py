@@ -324,3 +324,29 @@ def test_missing_file_and_folder(tmp_path):
         Genome(tmp_path / "none.fa")
     with pytest.raises(MissingFileError, match="expected a FASTA file, got a folder"):
         Genome(tmp_path)
+
+
+def test_blanks_at_the_end_of_lines_are_no_bases(tmp_path):
+    path = tmp_path / "x.fa"
+    path.write_bytes(b">c1\nACGT \nACGT \nAC  \n>c2\nACGT\nAC \t\r\n")
+    genome = Genome(path)
+    assert genome.contigs == {"c1": 10, "c2": 6}
+    assert decode_sequence(genome.fetch("c1", -1, 12)[0]) == "NACGTACGTACN"
+    assert decode_sequence(genome.fetch("c2", 0, 6)[0]) == "ACGTAC"
+
+
+@pytest.mark.parametrize("blank", [b" ", b"\t", b"\r"])
+def test_blanks_within_lines_are_refused_by_number(tmp_path, blank):
+    path = tmp_path / "x.fa"
+    path.write_bytes(b">c1\nACGT\nA" + blank + b"GT\n")
+    with pytest.raises(InputError, match=r"x\.fa:3: expected letters of bases, got"):
+        Genome(path)
+
+
+def test_a_contig_of_no_bases_is_unknown_everywhere(tmp_path):
+    path = tmp_path / "x.fa"
+    path.write_bytes(b">c1\nACGT\n>c2\n>c3\nAC\n>c4\n")
+    genome = Genome(path)
+    assert genome.contigs == {"c1": 4, "c2": 0, "c3": 2, "c4": 0}
+    for name in ("c2", "c4"):
+        assert decode_sequence(genome.fetch(name, -2, 5)[0]) == "NNNNN"

@@ -111,7 +111,7 @@ def test_one_name_at_two_places_is_two_transcripts(tmp_path):
         ("##gff-version 3\n", "a.gtf:1: expected GTF, got GFF3. .*gffread"),
         ("1\tx\texon\t5\t9\t.\t+\t.\tID=exon1;Parent=t1;transcript_id=t1\n", "a.gtf:1: expected GTF, got GFF3"),
         ("chr1\t5\t9\tname\t0\t+\n", "a.gtf:1: expected 9 tab-separated columns, got 6"),
-        (b"\x00\xff\x00", "a.gtf:1: expected 9 tab-separated columns"),
+        (b"\x00\xff\x00", "a.gtf:1: expected text, got a NUL byte"),
         (gzip.compress((GENE * 50).encode())[:-9], "a.gtf: expected a complete gzip file"),
     ],
 )
@@ -227,3 +227,19 @@ def test_lines_of_other_features_are_not_judged(tmp_path):
 def test_missing_file(tmp_path):
     with pytest.raises(MissingFileError, match=r"none\.gtf: no such file"):
         read_gtf(tmp_path / "none.gtf")
+
+
+def test_attributes_without_semicolons(tmp_path):
+    line = '1\tx\t{0}\t{1}\t{2}\t.\t+\t.\tgene_id "g 1" transcript_id "t1" gene_name X\n'
+    table = read_gtf(gtf(tmp_path, line.format("exon", 1, 50) + line.format("CDS", 11, 40)))
+    assert (table.transcript_id, table.gene_id, table.gene_name) == (["t1"], ["g 1"], ["X"])
+    assert table.piece_transcript.tolist() == [0, 0]
+
+
+def test_bytes_that_are_no_utf8_come_as_they_are(tmp_path):
+    text = gtf_line("c1", "exon", 10, 90, "+", "t1", gene="NAME") + gtf_line(
+        "c1", "CDS", 20, 40, "+", "t1", gene="NAME"
+    )
+    path = gtf(tmp_path, text)
+    path.write_bytes(path.read_bytes().replace(b"NAME", b"caf\xe9"))
+    assert set(Annotation.load(path).transcripts["gene_id"]) == {"caf\udce9"}

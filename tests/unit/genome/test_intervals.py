@@ -91,7 +91,7 @@ def test_order_is_kept(tmp_path):
         ("\t5\t9\n", r"x.bed:1: expected a contig name"),
         ("chr1\t5\t99999999999999999999999\n", r"x.bed:1: expected a whole number as end"),
         ("chr1\t5\t1e3\n", r"x.bed:1: expected a whole number as end, got '1e3'"),
-        (b"\x00\x01\xff\xfe", r"x.bed:1: expected at least the columns"),
+        (b"\x01\xff\xfe", r"x.bed:1: expected at least the columns"),
     ],
 )
 def test_what_is_wrong_is_named_with_file_and_line(tmp_path, text, message):
@@ -268,3 +268,34 @@ def test_a_number_is_digits_in_the_fast_and_the_slow_way(tmp_path, monkeypatch, 
 def test_a_truth_value_is_no_number():
     with pytest.raises(InputError, match="interval 1: expected a whole number as start, got True"):
         read_intervals([("c1", True, 250)])
+
+
+def test_bytes_that_are_no_utf8_come_as_they_are(tmp_path, monkeypatch):
+    path = bed(tmp_path, b"c1\t1\t9\tcaf\xe9\t0\t+\nc1\t3\t9\t\xc3\xa9\t0\t+\n")
+    want = ["caf\udce9", "é"]
+    assert read_intervals(path)["name"].tolist() == want
+    monkeypatch.setattr("ripe_lib.genome.intervals._parse_fast", lambda *_: None)
+    assert read_intervals(path)["name"].tolist() == want
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"c1\t1\t9\nc1\t3\t9\t\x00\x00\n", r"x\.bed:2: expected text, got a NUL byte"),
+        (
+            "c1\t1\t9\n".encode("utf-16"),
+            r"x\.bed:1: expected text, got a NUL byte .UTF-16, or damage.*Save it as UTF-8",
+        ),
+        (b"c1\t1\t9\rc1\t2\t9\r", r"x\.bed:1: expected lines that end in LF or CRLF, got a carriage return within one"),
+        (b"c1\t1\t9\r\nc1\t2\t9\tna\rme\r\n", r"x\.bed:2: expected lines that end in LF or CRLF"),
+    ],
+)
+def test_what_is_no_line_of_text(tmp_path, content, message):
+    with pytest.raises(InputError, match=message):
+        read_intervals(bed(tmp_path, content))
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\r\r\n", b"\r"])
+def test_carriage_returns_at_the_end_are_part_of_it(tmp_path, end):
+    frame = read_intervals(bed(tmp_path, b"c1\t1\t9" + end if end == b"\r" else b"c1\t1\t9" + end + b"c1\t2\t9" + end))
+    assert frame["end"].tolist() == [9] * len(frame)

@@ -3,6 +3,7 @@
 import gzip
 import io
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -207,3 +208,31 @@ def test_names_and_values_that_need_escaping():
     assert info_key("DeepRiPe/clip31") == "DeepRiPe_clip31"
     assert info_key("1a") == "_1a"
     assert escape("a,b;c=d|e&f g%:") == "a%2Cb%3Bc%3Dd%7Ce%26f%20g%25%3A"
+
+
+@pytest.mark.parametrize(
+    "pos", ["1_00", "+5", " 5", "5 ", "\u0663", "\u00b2", "1e2", "0x10", "", "-1", "1.0", "9" * 5000]
+)
+def test_positions_are_digits(tmp_path, pos):
+    path = tmp_path / "x.vcf"
+    path.write_text("\n".join([*HEADER, BODY[0], f"c1\t{pos}\t.\tA\tG", BODY[1]]) + "\n", encoding="utf-8")
+    with VcfFile(path) as vcf, pytest.raises(InputError, match=r"x\.vcf:7: expected a whole number as POS, got"):
+        list(vcf.records(100))
+
+
+def test_leading_zeros_are_digits(tmp_path):
+    path = tmp_path / "x.vcf"
+    path.write_text("\n".join([*HEADER, "c1\t007\t.\tA\tG"]) + "\n")
+    with VcfFile(path) as vcf:
+        assert [int(p) for part in vcf.records(9) for p in part.pos] == [7]
+
+
+@pytest.mark.parametrize("kind", ["bgzip", "bcf"])
+def test_damage_says_nothing_but_its_one_line(tmp_path, kind, capfd):
+    """htslib and pysam write about damage to standard error, pysam even a traceback when a file is not closed."""
+    data = bytearray(write(tmp_path / "x", kind).read_bytes())
+    for at in range(20, len(data) - 30, 23):
+        (tmp_path / "y").write_bytes(data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :])
+        with suppress(InputError), VcfFile(tmp_path / "y") as vcf:
+            list(vcf.records(50))
+    assert capfd.readouterr().err == ""

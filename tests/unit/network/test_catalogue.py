@@ -295,7 +295,7 @@ def test_fetched_published_model_is_installed_and_tells_its_region_length(models
 def test_damaged_own_model_is_named(models_folder):
     own = install(models_folder, "mine")
     (own / "weights.h5").write_bytes(b"not HDF5")
-    with pytest.raises(WeightsError, match=r"weights.h5: not a readable weights file"):
+    with pytest.raises(WeightsError, match=r"weights.h5: expected a weights file, got something unreadable"):
         list_models()
 
 

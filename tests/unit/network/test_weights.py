@@ -53,7 +53,7 @@ def test_missing_and_foreign_files(tmp_path):
     with pytest.raises(MissingFileError, match="no such weights file"):
         read_weights(tmp_path / "none.h5")
     (tmp_path / "text.h5").write_text("hello")
-    with pytest.raises(WeightsError, match="not a readable HDF5 file"):
+    with pytest.raises(WeightsError, match="expected a complete weights file, got something unreadable"):
         read_weights(tmp_path / "text.h5")
     with h5py.File(tmp_path / "keras.h5", "w") as handle:
         handle.attrs["keras_version"] = "2.2.4"

@@ -223,3 +223,24 @@ def test_hdf5_stops_before_the_disk_is_full(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match=r"out.h5: could not be written \(No space left on device\)"):
         write()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_bytes_that_are_no_utf8_arrive_or_are_refused(tmp_path, suffix):
+    path = tmp_path / f"t{suffix}"
+    names = [b"caf\xe9", "café".encode(), b"\xff\xfe"]
+    frame = pd.DataFrame({"name": [name.decode("utf-8", "surrogateescape") for name in names], "n": [1.5, 2.0, 3.0]})
+    if suffix == ".parquet":
+        with pytest.raises(InputError, match=r"t\.parquet: expected text in UTF-8.*iconv"), open_table(path) as out:
+            out.write(frame)
+        assert list(tmp_path.iterdir()) == []
+        return
+    with open_table(path) as out:
+        out.write(frame[:0])
+        out.write(frame)
+    if suffix in (".h5", ".hdf5"):
+        with h5py.File(path) as handle:
+            assert handle["name"][()].tolist() == names
+        return
+    data = gzip.decompress(path.read_bytes()) if suffix.endswith(".gz") else path.read_bytes()
+    assert [line[:-4] for line in data.splitlines()[1:]] == names
