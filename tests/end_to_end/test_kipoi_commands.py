@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -118,6 +120,30 @@ def test_wrong_input_is_the_last_line_printed(tmp_path):
     last = done.stderr.rstrip("\n").splitlines()[-1]
     assert last.endswith(f"{tmp_path / 'none.fa'}: no such FASTA file. Check the path.")
     assert not out.exists()
+
+
+def test_the_default_source_outlives_the_package(tmp_path, monkeypatch):
+    """``pip uninstall deepripe`` of a registered default must not leave ``kipoi ls`` with a traceback."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    package = tmp_path / "kipoi_models" / "DeepRiPe"
+    package.mkdir(parents=True)
+    shutil.copytree(ROOT / "kipoi_models" / MID, package / "parclip_mid")
+    from ripe_lib.kipoi.config import register
+
+    register({"deepripe": package.parent}, tmp_path / ".kipoi" / "config.yaml", as_default=package.parent)
+    shutil.rmtree(package.parent)
+    # Its start-up file leads nowhere then.
+    gone = (
+        "import sys; sys.modules.update(dataloaders=None, ripe_lib=None)\n"
+        "sys.meta_path[:] = [one for one in sys.meta_path if type(one).__name__ != '_AfterImport']\n"
+        "from kipoi.__main__ import main\n"
+    )
+    for words in (["ls"], ["ls", "all"]):
+        code = f"{gone}sys.argv = ['kipoi', *{words!r}]; main()"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+        assert "DeepRiPe" in done.stdout
 
 
 # --- kipoi interpret -----------------------------------------------------------------------------------------------
