@@ -12,7 +12,7 @@ from ripe_lib.output.console import apply_threads, note, progress, warnings_as_n
 EXAMPLES = """
 examples:
   ripe predict DeepRiPe/parclip_mid sites.bed --fasta hg38.fa --gtf gencode.gtf.gz -o scores.tsv
-  ripe predict clip31 sites.bed.gz --fasta hg38.fa -o scores.parquet
+  ripe predict clip31 peaks.narrowPeak --fasta hg38.fa --gtf gencode.gtf.gz --centre summit -o scores.parquet
 """
 
 
@@ -30,12 +30,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help="table to write: .tsv .csv (also .gz) .parquet .h5; one column per task",
     )
+    where = parser.add_argument_group("where the windows lie")
+    where.add_argument(
+        "--centre",
+        choices=("middle", "summit"),
+        default="middle",
+        help="on the middle of each interval (default), or on the summit of narrowPeak (column 10)",
+    )
+    where.add_argument(
+        "--tile",
+        action="store_true",
+        help="windows along all of an interval longer than one; the best of them counts, for each task by itself",
+    )
     add_run_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Run ``ripe predict``."""
     apply_threads(args.threads)
+    from ripe_lib.genome.peaks import PeakWindows
     from ripe_lib.network.load import load_model
     from ripe_lib.network.predict import predict_intervals
     from ripe_lib.output.atomic import check_output_file
@@ -48,9 +61,14 @@ def run(args: argparse.Namespace) -> None:
         warnings.simplefilter("always")
         model = load_model(args.model)
         loaded = time.perf_counter()
-        n_intervals = 0
+        placing = PeakWindows(model.spec.sequence_length, args.centre, args.tile)
         pieces = predict_intervals(
-            model, args.intervals, fasta_file=args.fasta, gtf_file=args.gtf, batch_size=args.batch_size
+            model,
+            args.intervals,
+            fasta_file=args.fasta,
+            gtf_file=args.gtf,
+            batch_size=args.batch_size,
+            placing=placing,
         )
         attributes = {"model": model.name, "tasks": model.tasks}
         with (
@@ -59,12 +77,16 @@ def run(args: argparse.Namespace) -> None:
         ):
             for piece in pieces:
                 table.write(piece)
-                n_intervals += len(piece)
                 bar.update(len(piece))
+    if args.gtf is None and (model.spec.has_region or model.spec.has_landmarks):
+        unknown = "region types and distances to landmarks" if model.spec.has_landmarks else "region types"
+        note(f"note: no --gtf, so {unknown} are unknown; scores can be far from those with one", quiet=args.quiet)
+    if remark := placing.remark():
+        note(f"note: {remark}", quiet=args.quiet)
     finished = time.perf_counter()
-    rate = n_intervals / max(finished - loaded, 1e-9)
+    rate = placing.n_intervals / max(finished - loaded, 1e-9)
     note(
-        f"{n_intervals:,} intervals x {len(model.tasks)} tasks -> {args.output} in {finished - started:.1f} s "
+        f"{placing.n_intervals:,} intervals x {len(model.tasks)} tasks -> {args.output} in {finished - started:.1f} s "
         f"(model loaded in {loaded - started:.1f} s, then {rate:,.0f} intervals/s)",
         quiet=args.quiet,
     )
