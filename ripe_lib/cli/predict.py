@@ -6,7 +6,7 @@ import argparse
 import time
 import warnings
 
-from ripe_lib.cli.common import add_genome_arguments, add_run_arguments
+from ripe_lib.cli.common import add_genome_arguments, add_model_argument, add_run_arguments, check_files, model_spec
 from ripe_lib.output.console import apply_threads, note, progress, warnings_as_notes
 
 EXAMPLES = """
@@ -18,9 +18,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.epilog = EXAMPLES
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("model", metavar="MODEL", help="name or directory of a model, see: ripe models")
+    add_model_argument(parser)
     parser.add_argument("intervals", metavar="INTERVALS", help="BED file (3 to 6 columns or more, plain or gz)")
     add_genome_arguments(parser)
     parser.add_argument(
@@ -56,12 +54,14 @@ def run(args: argparse.Namespace) -> None:
 
     table_format(args.output)
     check_output_file(args.output)
+    check_files(args.intervals, args.fasta, args.gtf)
+    spec = model_spec(args.model)
+    placing = PeakWindows(spec.sequence_length, args.centre, args.tile)
     started = time.perf_counter()
     with warnings_as_notes(quiet=args.quiet):
         warnings.simplefilter("always")
         model = load_model(args.model)
         loaded = time.perf_counter()
-        placing = PeakWindows(model.spec.sequence_length, args.centre, args.tile)
         pieces = predict_intervals(
             model,
             args.intervals,
@@ -78,8 +78,8 @@ def run(args: argparse.Namespace) -> None:
             for piece in pieces:
                 table.write(piece)
                 bar.update(len(piece))
-    if args.gtf is None and (model.spec.has_region or model.spec.has_landmarks):
-        unknown = "region types and distances to landmarks" if model.spec.has_landmarks else "region types"
+    if args.gtf is None and (spec.has_region or spec.has_landmarks):
+        unknown = "region types and distances to landmarks" if spec.has_landmarks else "region types"
         note(f"note: no --gtf, so {unknown} are unknown; scores can be far from those with one", quiet=args.quiet)
     if remark := placing.remark():
         note(f"note: {remark}", quiet=args.quiet)
