@@ -231,6 +231,25 @@ def test_veff_gives_the_deltas_of_ripe_on_both_strands(substitutions, tmp_path):
         np.testing.assert_allclose(found, expected, atol=1e-5, err_msg=score)
 
 
+def test_veff_scores_the_bundled_file_as_it_is(tmp_path):
+    """With records on an unknown contig and beyond a contig's end, which are left out and counted."""
+    pytest.importorskip("kipoi_veff")
+    import pysam
+
+    pysam.tabix_compress(str(EXAMPLES / "variants.vcf"), str(tmp_path / "all.vcf.gz"))
+    pysam.tabix_index(str(tmp_path / "all.vcf.gz"), preset="vcf")
+    tsv = tmp_path / "out.tsv"
+    done = stock(
+        "score_variants", MID, "--source", "deepripe", "--dataloader_args", veff_arguments(),
+        "-i", tmp_path / "all.vcf.gz", "-e", tsv, "-s", "diff", module="kipoi_veff",
+    )  # fmt: skip
+    assert "2 record(s) left out: on no contig of" in done.stderr
+    found = {(row["variant_chr"], row["variant_pos"]) for row in rows_of(tsv)}
+    assert len(found) > 70
+    assert {chrom for chrom, _ in found} == {"chr1", "chr2"}
+    assert ("chr2", "6050") not in found
+
+
 @pytest.mark.slow
 def test_veff_gives_the_deltas_of_ripe_score_variants(substitutions, tmp_path):
     tsv = tmp_path / "out.tsv"
