@@ -214,8 +214,8 @@ def _doc(spec: ModelSpec, tasks: pd.DataFrame) -> str:
         inputs = inputs.replace(" and ", ", ") + " and the distances to eight transcript landmarks"
     words = (
         f"DeepRiPe network {spec.name!r} ({spec.architecture}): probability that RNA-binding proteins{of_rbps} bind a "
-        f"site, for {_number(len(spec.tasks), 'CLIP experiment')}, from {inputs} around it. The method is that of Ghanbari "
-        "and Ohler (2020)."
+        f"site, for {_number(len(spec.tasks), 'CLIP experiment')}, from {inputs} around it. "
+        "The method is that of Ghanbari and Ohler (2020)."
     )
     measured = [
         f"{label} {tasks[column].mean():.3f} ({tasks[column].min():.3f} to {tasks[column].max():.3f})"
