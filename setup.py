@@ -40,6 +40,7 @@ REQUIRES = [
     "jinja2>=3",
     "pyyaml>=6",
     "tqdm>=4.60",
+    "argcomplete>=3",
 ]
 EXTRAS = {
     "dask": ["dask>=2024.1", "distributed>=2024.1"],

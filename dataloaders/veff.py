@@ -10,6 +10,8 @@ kipoi-veff's own modules and the file writer it uses (never NumPy, PyVCF or Kipo
 3. kipoi-veff hands the dataloader 150-nt intervals without strand around each variant. Near a contig's end they would
    leave it, and their strand would be that of the whole stretch. For our models the interval is the variant's base,
    which has the same window and the strand of the transcript the variant lies in; other models are not affected.
+4. A record on a contig that the FASTA does not have, or beyond its end, would stop the run: ``score_variants`` leaves
+   it out, with one warning that counts them.
 
 It scores substitutions only, of several alternatives the first, and ``create_mutation_map`` needs windows without N and
 at most 150 of them per batch: ``ripe score-variants`` and ``ripe mutate`` have no such limits.
@@ -19,10 +21,15 @@ from __future__ import annotations
 
 import sys
 import types
+import warnings
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+
+from ripe_lib.errors import UnknownNameError
+from ripe_lib.genome.fasta import Genome
 
 OLD_NUMPY_NAMES = {"int": int, "str": str, "bool": bool, "float": float, "object": object}
 SCORES = ("logit", "logit_ref", "logit_alt")
@@ -62,6 +69,8 @@ def _scoring_functions() -> list[Any]:
 
 def repair() -> None:
     """Make the loaded kipoi-veff run (see the module's description); calling it again changes nothing."""
+    import kipoi_veff
+    from kipoi_veff import snv_predict
     from kipoi_veff.utils import dna_reshapers, generic, io, mutators
 
     for module in (mutators, dna_reshapers):
@@ -79,9 +88,51 @@ def repair() -> None:
                 return region_of(self, variant_record)
             # First and last base, counted from 1.
             position = variant_record.POS
+            if _outside.skips(variant_record.CHROM, position):
+                return {"chrom": [], "start": [], "end": []}
             return {"chrom": [variant_record.CHROM], "start": [position], "end": [position]}
 
         generic.SnvCenteredRg.__call__ = narrow_region
+    if snv_predict.predict_snvs.__module__ != __name__:
+        kipoi_veff.predict_snvs = snv_predict.predict_snvs = _outside.watching(snv_predict.predict_snvs)
+
+
+class _Outside:
+    """Which records lie outside the genome of the run that is going on, and how many there were."""
+
+    def __init__(self) -> None:
+        self.genome: Any = None
+        self.n_skipped = 0
+
+    def skips(self, contig: str, position: int) -> bool:
+        """Whether a position (from 1) is on no contig of the genome; nothing is known outside a run."""
+        if self.genome is None:
+            return False
+        try:
+            is_outside = not 1 <= position <= self.genome.contigs[self.genome.resolve(contig)]
+        except UnknownNameError:
+            is_outside = True
+        self.n_skipped += is_outside
+        return bool(is_outside)
+
+    def watching(self, predict_snvs: Callable[..., Any]) -> Callable[..., Any]:
+        """Return kipoi-veff's function, with the genome of its loader's arguments known while it runs."""
+
+        def watched(*arguments: Any, **options: Any) -> Any:
+            fasta = (options.get("dataloader_args") or {}).get("fasta_file")
+            self.genome, self.n_skipped = (None if fasta is None else Genome(fasta)), 0
+            try:
+                return predict_snvs(*arguments, **options)
+            finally:
+                if self.n_skipped:
+                    message = f"{self.n_skipped} record(s) left out: on no contig of {fasta}, or beyond its end."
+                    warnings.warn(message, UserWarning, stacklevel=2)
+                self.genome = None
+
+        return watched
+
+
+_outside = _Outside()
 
 
 def _give_old_numpy(module: Any) -> None:

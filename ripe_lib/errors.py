@@ -76,6 +76,6 @@ def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> 
     if close:
         tail = "Did you mean " + " or ".join(repr(c) for c in close) + "?"
     else:
-        shown = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
+        shown = ", ".join(known[:8]) + (f" and {len(known) - 8} more" if len(known) > 8 else "")
         tail = f"Known: {shown}." if known else "There are none."
     return UnknownNameError(f"unknown {kind} {name!r}. {tail}{' ' + hint if hint else ''}")

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import argparse
 
-from ripe_lib.cli.common import add_genome_arguments, add_run_arguments
+from ripe_lib.cli.common import (
+    add_genome_arguments,
+    add_model_argument,
+    add_run_arguments,
+    add_task_argument,
+    check_files,
+    chosen_tasks,
+    model_spec,
+)
 from ripe_lib.output.console import apply_threads, note, progress, warnings_as_notes
+
+EXAMPLES = """
+examples:
+  ripe asb eclip_k562_high1 snvs.vcf --fasta hg19.fa --gtf gencode.gtf.gz --task TARDBP -o asb.tsv --report page
+"""
+OLD_SPELLINGS = {"--model": "MODEL"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
+    add_model_argument(parser)
     parser.add_argument("vcf", metavar="VCF", help="VCF (plain, gzip, bgzip), BCF, or - for standard input")
     add_genome_arguments(parser)
-    parser.add_argument("--model", required=True, metavar="M", help="name or directory of a model")
-    parser.add_argument("--task", nargs="+", required=True, metavar="T", help="tasks to score")
+    add_task_argument(parser, "tasks to score; 'all' for all", required=True)
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="table: .tsv, .tsv.gz, .parquet")
     parser.add_argument("--motifs", metavar="MEME", help="MEME file with motifs of the proteins, for the motif score")
     parser.add_argument(
@@ -38,6 +52,13 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
+    from ripe_lib.output.atomic import check_output_file
+    from ripe_lib.output.tables import table_format
+
+    table_format(args.output)
+    check_output_file(args.output)
+    check_files(args.vcf, args.fasta, args.gtf, args.motifs)
+    args.task = chosen_tasks(args.task, model_spec(args.model))
     import pandas as pd
 
     from ripe_lib.genome.alleles import OK

@@ -7,15 +7,33 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from ripe_lib.cli.common import FORCE_HINT, add_genome_arguments, add_run_arguments, check_min_score, chosen_tasks
+from ripe_lib.cli.common import (
+    FORCE_HINT,
+    add_genome_arguments,
+    add_model_argument,
+    add_plot_format,
+    add_run_arguments,
+    add_task_argument,
+    check_files,
+    check_min_score,
+    chosen_tasks,
+    model_spec,
+)
 from ripe_lib.output.console import apply_threads, note, positive_int, progress, warnings_as_notes
 
 METHODS = ("ig", "saliency", "gradxinput", "deeplift", "ism")
+EXAMPLES = """
+examples:
+  ripe attribute clip31 sites.bed --fasta hg38.fa --gtf gencode.gtf.gz --task QKI_PARCLIP -o maps.h5 --report page
+  ripe attribute clip31 sites.bed --fasta hg38.fa --gtf gencode.gtf.gz --gallery gallery
+  ripe attribute clip31 --sequences rna.fa --task QKI_PARCLIP PUM2_PARCLIP -o maps.h5 --plots pictures
+"""
+OLD_SPELLINGS = {"--format": "--plot-format"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("model", metavar="MODEL", help="name (DeepRiPe/clip31) or directory of a model")
+    add_model_argument(parser)
     parser.add_argument("intervals", metavar="INTERVALS", nargs="?", help="BED file of sites (or use --sequences)")
     add_genome_arguments(parser, required=False)
     parser.add_argument("--sequences", metavar="FASTA", help="explain these sequences instead of genomic intervals")
@@ -25,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="both",
         help="where shorter --sequences get N (default both)",
     )
-    parser.add_argument("--task", nargs="+", action="extend", metavar="T", help="tasks to explain; 'all' for all")
+    add_task_argument(parser, "tasks to explain; 'all' for all (--gallery: the default)")
     parser.add_argument("-o", "--output", metavar="OUT.h5", help="file of maps to write")
     parser.add_argument(
         "--gallery", metavar="DIR", help="write the best sites of every task and region-type profiles instead"
@@ -46,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shown = parser.add_argument_group("pictures")
     shown.add_argument("--plots", metavar="DIR", help="draw the best sites into this folder")
     shown.add_argument("--report", metavar="DIR", help="write one self-contained page, DIR/report.html")
-    shown.add_argument("--format", default="png", metavar="F,F", help="of pictures: png,svg,pdf (default png)")
+    add_plot_format(shown)
     shown.add_argument("--top", type=positive_int, default=10, metavar="N", help="sites drawn per task (default 10)")
     shown.add_argument(
         "--min-score", type=float, metavar="P", help="only sites with a score above P for a task (gallery: default 0.5)"
@@ -82,7 +100,7 @@ def run(args: argparse.Namespace) -> None:
         raise InputError("--gallery writes its own pictures and page: expected no --plots and no --report with it.")
     if args.min_score is not None:
         check_min_score(args.min_score)
-    formats = checked_formats(args.format)
+    formats = checked_formats(args.plot_format)
     # Everything that would fail after the work is done is refused before.
     if args.output:
         check_output_file(args.output)
@@ -92,8 +110,9 @@ def run(args: argparse.Namespace) -> None:
         check_filled_folder(folder)
     if args.motif:
         find_motif("", args.motif)
+    check_files(args.intervals, args.sequences, args.fasta, args.gtf)
+    tasks = chosen_tasks(args.task or ["all"], model_spec(args.model))
     model = load_model(args.model)
-    tasks = chosen_tasks(model, args.task or ["all"])
     method = Method(args.method, args.explain, args.steps, args.rule, args.baseline, args.batch_size)
     with warnings_as_notes(quiet=args.quiet):
         run_mode = _gallery if args.gallery else _maps

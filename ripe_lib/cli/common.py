@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ripe_lib.errors import InputError
+from ripe_lib.errors import InputError, MissingFileError, unknown_name
 from ripe_lib.output.console import positive_int
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ripe_lib.network.load import Model
+    from ripe_lib.network.spec import ModelSpec
 
 FORCE_HINT = "Choose another name, or replace it with --force."
 
@@ -24,19 +25,113 @@ def check_min_score(value: float) -> None:
         raise InputError(f"--min-score: expected a probability from 0 to below 1, got {value:g}.")
 
 
-def chosen_tasks(model: Model, names: Sequence[str]) -> list[str]:
-    """Return the tasks that ``--task`` names, each once; ``all`` among them stands for every task of the model.
+def check_files(*paths: str | None, hint: str = "Check the path.") -> None:
+    """Refuse input files that are not there, before anything slow is loaded; ``-`` and None are left alone.
+
+    Raises
+    ------
+    MissingFileError
+    """
+    for path in paths:
+        if path is None or path == "-":
+            continue
+        if Path(path).is_dir():
+            raise MissingFileError(f"{path}: expected a file, got a folder.")
+        if not Path(path).exists():
+            raise MissingFileError(f"{path}: no such file. {hint}")
+
+
+def model_spec(name: str) -> ModelSpec:
+    """Return what a model is, without TensorFlow; whatever is wrong with its name or files is said here.
+
+    Raises
+    ------
+    UnknownNameError, MissingFileError, WeightsError
+    """
+    from ripe_lib.network.catalogue import find_model_directory
+    from ripe_lib.network.load import model_arguments
+    from ripe_lib.network.weights import read_weights
+
+    directory = find_model_directory(name)
+    arguments = model_arguments(directory)
+    return read_weights(directory / arguments["weights"], sha256=arguments["sha256"])[0]
+
+
+def chosen_tasks(names: Sequence[str], *specs: ModelSpec) -> list[str]:
+    """Return the tasks that ``--task`` names, each once; ``all`` among them stands for every task of the models.
+
+    Parameters
+    ----------
+    names : sequence of str
+    *specs : ModelSpec
+        Of the models; a task has to be one of any of them.
 
     Raises
     ------
     UnknownNameError
         With the nearest names.
     """
-    if "all" in names and "all" not in model.tasks:
-        names = [name for name in names if name != "all"] + list(model.tasks)
+    known = list(dict.fromkeys(task for spec in specs for task in spec.tasks))
+    if "all" in names and "all" not in known:
+        names = [name for name in names if name != "all"] + known
     for name in names:
-        model.spec.task_index(name)
+        if name not in known:
+            raise unknown_name("task", name, known, f"List them with: ripe tasks {specs[0].name}")
     return list(dict.fromkeys(names))
+
+
+def wanted_tasks(names: Sequence[str] | None, *specs: ModelSpec) -> list[str] | None:
+    """Return as :func:`chosen_tasks`, or None for every task: where ``--task`` is not given, or is ``all`` alone."""
+    return None if names is None or list(names) == ["all"] else chosen_tasks(names, *specs)
+
+
+def add_model_argument(parser: argparse.ArgumentParser, *, several: bool = False, optional: bool = False) -> None:
+    """Add the first argument, ``MODEL`` (``args.model``), or ``MODEL[,MODEL]`` (``args.models``, a list)."""
+    text = "name or directory of a model, see: ripe models"
+    if several:
+        action = parser.add_argument("models", metavar="MODEL[,MODEL]", type=_names, help=f"{text}; several: commas")
+    else:
+        action = parser.add_argument("model", metavar="MODEL", nargs="?" if optional else None, help=text)
+    action.completer = _complete_models  # type: ignore[attr-defined]
+
+
+def add_task_argument(
+    parser: argparse._ActionsContainer,
+    text: str = "tasks (default all), see: ripe tasks MODEL",
+    *,
+    required: bool = False,
+) -> None:
+    """Add ``--task``, which takes several names and may be repeated."""
+    action = parser.add_argument("--task", nargs="+", action="extend", required=required, metavar="T", help=text)
+    action.completer = _complete_tasks  # type: ignore[attr-defined]
+
+
+def add_plot_format(parser: argparse._ActionsContainer, default: str = "png") -> None:
+    """Add ``--plot-format``."""
+    parser.add_argument(
+        "--plot-format", default=default, metavar="F,F", help=f"of pictures: png,svg,pdf (default {default})"
+    )
+
+
+def _names(text: str) -> list[str]:
+    return [text] if Path(text).is_dir() else [name for name in text.split(",") if name]
+
+
+def _complete_models(**_: object) -> list[str]:
+    from ripe_lib.network.catalogue import catalogue
+    from ripe_lib.network.catalogue.locate import installed_directories
+
+    shipped = [entry.short_name for entry in catalogue().models.values() if entry.origin == "shipped"]
+    return [*shipped, *installed_directories()]
+
+
+def _complete_tasks(parsed_args: argparse.Namespace, **_: object) -> list[str]:
+    from ripe_lib.network.catalogue import catalogue
+    from ripe_lib.network.catalogue.locate import full_name
+
+    named = getattr(parsed_args, "models", None) or [getattr(parsed_args, "model", "")]
+    tables = catalogue().tasks
+    return ["all", *(entry.task for name in named for entry in tables.get(full_name(name or ""), ()))]
 
 
 def add_run_arguments(parser: argparse.ArgumentParser, *, batch_size: int | None = 1024) -> None:
@@ -50,7 +145,7 @@ def add_run_arguments(parser: argparse.ArgumentParser, *, batch_size: int | None
     group.add_argument("--quiet", action="store_true", help="no progress bar and no notes on stderr")
 
 
-def add_genome_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+def add_genome_arguments(parser: argparse._ActionsContainer, *, required: bool = True) -> None:
     """Add ``--fasta`` and ``--gtf``."""
     parser.add_argument("--fasta", required=required, metavar="F", help="genome FASTA (plain or bgzip)")
     parser.add_argument(

@@ -5,19 +5,33 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ripe_lib.cli.common import add_genome_arguments, add_run_arguments
+from ripe_lib.cli.common import (
+    add_genome_arguments,
+    add_model_argument,
+    add_run_arguments,
+    add_task_argument,
+    check_files,
+    model_spec,
+    wanted_tasks,
+)
 from ripe_lib.output.console import apply_threads, note, positive_int, progress, warnings_as_notes
+
+EXAMPLES = """
+examples:
+  ripe compare-strand clip31 variants.vcf.gz --fasta hg38.fa --gtf gencode.gtf.gz -o minus.tsv
+"""
+OLD_SPELLINGS = {"--model": "MODEL", "--tasks": "--task"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
+    add_model_argument(parser, several=True)
     parser.add_argument("vcf", metavar="VCF", help="VCF (plain, gzip, bgzip), BCF, or - for standard input")
     add_genome_arguments(parser)
-    parser.add_argument("--model", action="append", required=True, metavar="M", help="name or directory of a model")
     parser.add_argument(
         "-o", "--output", required=True, metavar="OUT", help="table of minus-strand variants: .tsv, .tsv.gz, .parquet"
     )
-    parser.add_argument("--tasks", nargs="+", metavar="T", help="tasks to compare (default all)")
+    add_task_argument(parser)
     parser.add_argument("--region", choices=("gtf", "none"), default="none", help="region types (default none)")
     parser.add_argument("--shifts", type=positive_int, default=1, metavar="K", help="average over K windows")
     parser.add_argument(
@@ -36,6 +50,11 @@ def run(args: argparse.Namespace) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     from ripe_lib.errors import InputError
+
+    if args.gtf is None:
+        raise InputError("expected a gene annotation, which tells the strands, got none. Give it with --gtf.")
+    check_files(args.vcf, args.fasta, args.gtf)
+    tasks = wanted_tasks(args.task, *map(model_spec, args.models))
     from ripe_lib.genome.annotation import Annotation
     from ripe_lib.genome.fasta import Genome
     from ripe_lib.genome.vcf import VcfFile
@@ -45,13 +64,11 @@ def _run(args: argparse.Namespace) -> None:
     from ripe_lib.variants.score import VariantOptions
     from ripe_lib.variants.strand import StrandComparison
 
-    if args.gtf is None:
-        raise InputError("expected a gene annotation, which tells the strands, got none. Give it with --gtf.")
     genome = Genome(args.fasta)
     annotation = Annotation.load(args.gtf).for_genome(genome)
-    models = [load_model(name) for name in args.model]
+    models = [load_model(name) for name in args.models]
     options = VariantOptions(region=args.region, shifts=args.shifts, batch_size=args.batch_size)
-    comparison = StrandComparison(models, genome, annotation, options, tasks=args.tasks, threshold=args.delta_threshold)
+    comparison = StrandComparison(models, genome, annotation, options, tasks=tasks, threshold=args.delta_threshold)
     with VcfFile(args.vcf) as vcf, open_table(args.output) as table:
         check_assembly(vcf, genome, force=args.force)
         for rows in progress(comparison.tables(vcf), quiet=args.quiet, desc="scoring", unit="chunk"):

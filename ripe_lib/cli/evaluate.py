@@ -1,26 +1,47 @@
-"""``ripe evaluate``: tables, pictures and one page about a model on a prepared data set."""
+"""``ripe evaluate``: tables, pictures and a page about a model on a data set, or on bound and other sites."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
-from ripe_lib.cli.common import FORCE_HINT, add_run_arguments
-from ripe_lib.output.console import apply_threads, note, positive_int, progress
+from ripe_lib.cli.common import (
+    FORCE_HINT,
+    add_genome_arguments,
+    add_model_argument,
+    add_run_arguments,
+    add_task_argument,
+    check_files,
+    chosen_tasks,
+    model_spec,
+)
+from ripe_lib.errors import InputError
+from ripe_lib.output.console import apply_threads, note, positive_int, progress, warnings_as_notes
+
+if TYPE_CHECKING:
+    from ripe_lib.evaluation.evaluate import Evaluation
+
+EXAMPLES = """
+examples:
+  ripe evaluate clip31 clip31.h5 -o evaluation
+  ripe evaluate parclip_mid mine.h5 --task CAPRIN1=my_caprin -o evaluation
+  ripe evaluate clip31 --positives bound.bed --negatives other.bed --fasta hg38.fa --gtf gencode.gtf.gz \\
+      --task QKI_PARCLIP -o evaluation
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("model", metavar="MODEL", help="name (DeepRiPe/clip31) or directory of a model")
-    parser.add_argument("dataset", metavar="DATASET", help="data set made by: ripe-train prepare")
+    add_model_argument(parser)
+    parser.add_argument("dataset", metavar="DATASET", nargs="?", help="data set made by: ripe-train prepare")
+    sites = parser.add_argument_group("instead of a data set")
+    sites.add_argument("--positives", metavar="BED", help="bound intervals")
+    sites.add_argument("--negatives", metavar="BED", help="intervals that are not bound")
+    add_genome_arguments(sites, required=False)
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--split", default="test", metavar="S", help="train, valid, test (default) or all")
-    parser.add_argument(
-        "--task",
-        action="append",
-        metavar="OUTPUT[=TASK]",
-        help="only this output (repeatable); with =TASK it is tested on that task of the data set",
-    )
+    add_task_argument(parser, "outputs to measure (default all); OUTPUT=TASK tests one on a data set's other task")
     parser.add_argument(
         "--region",
         choices=("data", "none"),
@@ -53,24 +74,22 @@ def _share(text: str) -> float:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     apply_threads(args.threads)
-    from ripe_lib.evaluation.evaluate import Options, score_dataset
     from ripe_lib.output.atomic import check_new_folder
+
+    if (args.dataset is None) == (args.positives is None) or (args.positives is None) != (args.negatives is None):
+        raise InputError("expected either DATASET, or --positives BED --negatives BED --fasta F.")
+    if args.positives is not None and args.fasta is None:
+        raise InputError("expected --fasta F with --positives and --negatives, got none.")
+    check_new_folder(args.output, overwrite=args.force, hint=FORCE_HINT)
+    check_files(args.dataset, hint="Make a data set with: ripe-train prepare CONFIG")
+    check_files(args.positives, args.negatives, args.fasta, args.gtf)
+    pairs = {output: name or output for output, _, name in (text.partition("=") for text in args.task or ["all"])}
+    outputs = chosen_tasks(list(pairs), model_spec(args.model))
+    tasks = None if list(pairs) == ["all"] else {output: pairs.get(output, output) for output in outputs}
+    with warnings_as_notes(quiet=args.quiet):
+        evaluation = _measured(args, tasks)
     from ripe_lib.reports.evaluation import write_evaluation
 
-    check_new_folder(args.output, overwrite=args.force, hint=FORCE_HINT)
-    tasks = None
-    if args.task:
-        tasks = {output: name or output for output, _, name in (text.partition("=") for text in args.task)}
-    evaluation = score_dataset(
-        args.model,
-        args.dataset,
-        split=args.split,
-        tasks=tasks,
-        region=args.region,
-        options=Options(n_bootstrap=args.bootstrap, prevalence=args.prevalence, seed=args.seed),
-        batch_size=args.batch_size,
-        progress=lambda blocks: progress(blocks, quiet=args.quiet, desc="predicting"),
-    )
     folder = write_evaluation(
         evaluation,
         args.output,
@@ -79,3 +98,37 @@ def run(args: argparse.Namespace) -> None:
         step=lambda name: note(f"writing {name}", quiet=args.quiet),
     )
     sys.stdout.write((folder / "summary.csv").read_text(encoding="utf-8"))
+
+
+def _measured(args: argparse.Namespace, tasks: dict[str, str] | None) -> Evaluation:
+    from ripe_lib.evaluation.evaluate import Options, score_dataset
+    from ripe_lib.evaluation.intervals import score_intervals
+    from ripe_lib.network.load import load_model
+
+    options = Options(n_bootstrap=args.bootstrap, prevalence=args.prevalence, seed=args.seed)
+
+    def blocks(items: list[slice]) -> list[slice]:
+        return progress(items, quiet=args.quiet, desc="predicting")
+
+    if args.dataset is not None:
+        return score_dataset(
+            args.model,
+            args.dataset,
+            split=args.split,
+            tasks=tasks,
+            region=args.region,
+            options=options,
+            batch_size=args.batch_size,
+            progress=blocks,
+        )
+    return score_intervals(
+        load_model(args.model),
+        args.positives,
+        args.negatives,
+        fasta_file=args.fasta,
+        gtf_file=args.gtf if args.region == "data" else None,
+        tasks=None if tasks is None else list(tasks),
+        options=options,
+        batch_size=args.batch_size,
+        progress=blocks,
+    )

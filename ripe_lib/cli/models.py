@@ -5,6 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
+EXAMPLES = """
+examples:
+  ripe models
+  ripe models --json
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""

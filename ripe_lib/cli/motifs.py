@@ -8,20 +8,35 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ripe_lib.cli.common import FORCE_HINT, add_genome_arguments, add_run_arguments, check_min_score, chosen_tasks
+from ripe_lib.cli.common import (
+    FORCE_HINT,
+    add_genome_arguments,
+    add_model_argument,
+    add_plot_format,
+    add_run_arguments,
+    add_task_argument,
+    check_files,
+    check_min_score,
+    chosen_tasks,
+    model_spec,
+)
 from ripe_lib.output.console import apply_threads, note, positive_int, progress, warnings_as_notes
 
 _FILTER_SITES = 2000
+EXAMPLES = """
+examples:
+  ripe motifs clip31 sites.bed --fasta hg38.fa --gtf gencode.gtf.gz --task QKI_PARCLIP -o motifs
+  ripe motifs clip31 clip31.h5 --task all --database known.meme -o motifs
+"""
+OLD_SPELLINGS = {"--format": "--plot-format"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("model", metavar="MODEL", help="name (DeepRiPe/clip31) or directory of a model")
+    add_model_argument(parser)
     parser.add_argument("sites", metavar="DATASET|INTERVALS", help="prepared data set (.h5), or BED file of true sites")
     add_genome_arguments(parser, required=False)
-    parser.add_argument(
-        "--task", nargs="+", action="extend", required=True, metavar="T", help="tasks to explain; 'all' for all"
-    )
+    add_task_argument(parser, "tasks to explain; 'all' for all", required=True)
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--force", action="store_true", help="replace the folder if it is there")
     which = parser.add_argument_group("sites")
@@ -48,13 +63,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="'attract' (default), a MEME file, or 'none'; repeatable: all together",
     )
     known.add_argument("--dna-as-rna", action="store_true", help="read T as U in MEME files of DNA motifs")
-    known.add_argument("--format", default="png,svg", metavar="F,F", help="of pictures: png,svg,pdf (default png,svg)")
+    add_plot_format(known, "png,svg")
     add_run_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     apply_threads(args.threads)
+    from ripe_lib.errors import InputError
     from ripe_lib.genome.kmers import enriched_kmers
     from ripe_lib.motifs.find import search_motifs
     from ripe_lib.network.catalogue import tasks_of
@@ -67,10 +83,13 @@ def run(args: argparse.Namespace) -> None:
     check_new_folder(output, overwrite=args.force, hint=FORCE_HINT)
     check_min_score(args.min_score)
     _splits(args)
-    formats = checked_formats(args.format)
+    formats = checked_formats(args.plot_format)
+    if not _is_dataset(args.sites) and args.fasta is None:
+        raise InputError("expected --fasta F with INTERVALS, got none (a data set of ripe-train prepare needs none).")
+    check_files(args.fasta, args.gtf)
+    tasks = chosen_tasks(args.task, model_spec(args.model))
     database = _database(args)
     model = load_model(args.model)
-    tasks = chosen_tasks(model, args.task)
     proteins = dict(zip(model.tasks, tasks_of(model)["rbp"], strict=True))
     options = {} if args.windows is None else {"n_windows": args.windows}
     searches, enriched = [], {}
@@ -166,8 +185,6 @@ def _sites(args: argparse.Namespace, model: Any, tasks: list[str]) -> Iterator[t
                 extremes.add(values, codes_from_one_hot(windows.seq))
             yield task, windows, len(rows), extremes
         return
-    if args.fasta is None:
-        raise InputError("expected --fasta F with INTERVALS, got none (a data set of ripe-train prepare needs none).")
     source, counts, kept, scores = IntervalSites(args.sites, args.fasta, args.gtf), SiteCounts(), [], []
     columns = [model.spec.task_index(task) for task in tasks]
     extremes_of = [Extremes() for _ in tasks]

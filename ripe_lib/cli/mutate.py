@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import argparse
 
-from ripe_lib.cli.common import add_genome_arguments, add_run_arguments
+from ripe_lib.cli.common import (
+    add_genome_arguments,
+    add_model_argument,
+    add_plot_format,
+    add_run_arguments,
+    add_task_argument,
+    check_files,
+    model_spec,
+    wanted_tasks,
+)
 from ripe_lib.output.console import apply_threads, note, warnings_as_notes
+
+EXAMPLES = """
+examples:
+  ripe mutate clip31 chr9:5,126,000-5,126,060:+ --fasta hg38.fa --gtf gencode.gtf.gz --task QKI_PARCLIP -o out.tsv
+  ripe mutate clip31 chr9:5,126,000-5,126,060 --fasta hg38.fa --gtf gencode.gtf.gz -o out.bw --plots maps
+"""
+OLD_SPELLINGS = {"--tasks": "--task", "--plot-formats": "--plot-format"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("model", metavar="MODEL", help="name or directory of a model")
+    add_model_argument(parser)
     parser.add_argument(
         "region", metavar="REGION", help="e.g. chr1:1,001-2,000 or chr1:1001-2000:- (1-based, ends included)"
     )
@@ -22,11 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help="table (.tsv, .parquet) or tracks of the strongest change per base (.bedgraph, .bw; one file per task)",
     )
-    parser.add_argument("--tasks", nargs="+", metavar="T", help="tasks to write (default all)")
+    add_task_argument(parser)
     parser.add_argument("--region", dest="region_types", choices=("gtf", "none"), default="gtf", help="region types")
     parser.add_argument("--no-deletions", action="store_true", help="substitutions only")
     parser.add_argument("--plots", metavar="DIR", help="a heat map per task")
-    parser.add_argument("--plot-formats", default="png", metavar="LIST", help="png, svg, pdf (default png)")
+    add_plot_format(parser)
     add_run_arguments(parser)
 
 
@@ -38,6 +54,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
+    check_files(args.fasta, args.gtf)
+    tasks = wanted_tasks(args.task, model_spec(args.model))
     from ripe_lib.genome.annotation import Annotation
     from ripe_lib.genome.fasta import Genome
     from ripe_lib.network.load import load_model
@@ -48,17 +66,15 @@ def _run(args: argparse.Namespace) -> None:
     from ripe_lib.variants.score import VariantOptions
 
     check_output_file(args.output)
-    formats = checked_formats(args.plot_formats)
+    formats = checked_formats(args.plot_format)
     genome = Genome(args.fasta)
     annotation = None if args.gtf is None else Annotation.load(args.gtf).for_genome(genome)
     region = parse_region(args.region, genome, annotation)
     model = load_model(args.model)
-    for task in args.tasks or ():
-        model.spec.task_index(task)
     options = VariantOptions(region=args.region_types, batch_size=args.batch_size)
     found = saturate([model], genome, annotation, region, deletions=not args.no_deletions, options=options)
-    files = write_saturation(found, args.output, genome, args.tasks)
+    files = write_saturation(found, args.output, genome, tasks)
     if args.plots:
-        files += write_heat_maps(found, args.plots, args.tasks, formats)
+        files += write_heat_maps(found, args.plots, tasks, formats)
     named = ", ".join(map(str, files[:3])) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
     note(f"{region}: {len(found.scored.rows)} changes: {named}", quiet=args.quiet)

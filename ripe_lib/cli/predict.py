@@ -6,21 +6,19 @@ import argparse
 import time
 import warnings
 
-from ripe_lib.cli.common import add_genome_arguments, add_run_arguments
+from ripe_lib.cli.common import add_genome_arguments, add_model_argument, add_run_arguments, check_files, model_spec
 from ripe_lib.output.console import apply_threads, note, progress, warnings_as_notes
 
 EXAMPLES = """
 examples:
   ripe predict DeepRiPe/parclip_mid sites.bed --fasta hg38.fa --gtf gencode.gtf.gz -o scores.tsv
-  ripe predict clip31 sites.bed.gz --fasta hg38.fa -o scores.parquet
+  ripe predict clip31 peaks.narrowPeak --fasta hg38.fa --gtf gencode.gtf.gz --centre summit -o scores.parquet
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.epilog = EXAMPLES
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("model", metavar="MODEL", help="name or directory of a model, see: ripe models")
+    add_model_argument(parser)
     parser.add_argument("intervals", metavar="INTERVALS", help="BED file (3 to 6 columns or more, plain or gz)")
     add_genome_arguments(parser)
     parser.add_argument(
@@ -30,12 +28,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help="table to write: .tsv .csv (also .gz) .parquet .h5; one column per task",
     )
+    where = parser.add_argument_group("where the windows lie")
+    where.add_argument(
+        "--centre",
+        choices=("middle", "summit"),
+        default="middle",
+        help="on the middle of each interval (default), or on the summit of narrowPeak (column 10)",
+    )
+    where.add_argument(
+        "--tile",
+        action="store_true",
+        help="windows along all of an interval longer than one; the best of them counts, for each task by itself",
+    )
     add_run_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Run ``ripe predict``."""
     apply_threads(args.threads)
+    from ripe_lib.genome.peaks import PeakWindows
     from ripe_lib.network.load import load_model
     from ripe_lib.network.predict import predict_intervals
     from ripe_lib.output.atomic import check_output_file
@@ -43,14 +54,21 @@ def run(args: argparse.Namespace) -> None:
 
     table_format(args.output)
     check_output_file(args.output)
+    check_files(args.intervals, args.fasta, args.gtf)
+    spec = model_spec(args.model)
+    placing = PeakWindows(spec.sequence_length, args.centre, args.tile)
     started = time.perf_counter()
     with warnings_as_notes(quiet=args.quiet):
         warnings.simplefilter("always")
         model = load_model(args.model)
         loaded = time.perf_counter()
-        n_intervals = 0
         pieces = predict_intervals(
-            model, args.intervals, fasta_file=args.fasta, gtf_file=args.gtf, batch_size=args.batch_size
+            model,
+            args.intervals,
+            fasta_file=args.fasta,
+            gtf_file=args.gtf,
+            batch_size=args.batch_size,
+            placing=placing,
         )
         attributes = {"model": model.name, "tasks": model.tasks}
         with (
@@ -59,12 +77,16 @@ def run(args: argparse.Namespace) -> None:
         ):
             for piece in pieces:
                 table.write(piece)
-                n_intervals += len(piece)
                 bar.update(len(piece))
+    if args.gtf is None and (spec.has_region or spec.has_landmarks):
+        unknown = "region types and distances to landmarks" if spec.has_landmarks else "region types"
+        note(f"note: no --gtf, so {unknown} are unknown; scores can be far from those with one", quiet=args.quiet)
+    if remark := placing.remark():
+        note(f"note: {remark}", quiet=args.quiet)
     finished = time.perf_counter()
-    rate = n_intervals / max(finished - loaded, 1e-9)
+    rate = placing.n_intervals / max(finished - loaded, 1e-9)
     note(
-        f"{n_intervals:,} intervals x {len(model.tasks)} tasks -> {args.output} in {finished - started:.1f} s "
+        f"{placing.n_intervals:,} intervals x {len(model.tasks)} tasks -> {args.output} in {finished - started:.1f} s "
         f"(model loaded in {loaded - started:.1f} s, then {rate:,.0f} intervals/s)",
         quiet=args.quiet,
     )

@@ -1,16 +1,19 @@
-"""``ripe register``: make the models known to Kipoi."""
+"""``ripe register``: make the models known to Kipoi, and take it back."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ripe_lib.kipoi.config import Change
 
 DEFAULT_SOURCE_NAME = "deepripe"
+EXAMPLES = """
+examples:
+  ripe register                 # then: kipoi predict DeepRiPe/parclip_mid --source deepripe ...
+  ripe register --as-default    # then: kipoi predict DeepRiPe/parclip_mid ...
+  ripe register --status
+  ripe register --undo
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,10 +28,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     choice.add_argument(
         "--as-default",
         action="store_true",
-        help="also point Kipoi's built-in source 'kipoi' here, so that no --source is needed",
+        help="also point Kipoi's built-in source 'kipoi' at a copy of the models, so that no --source is needed",
     )
-    choice.add_argument("--undo", action="store_true", help="give the built-in source 'kipoi' back what it was")
-    parser.add_argument("--quiet", action="store_true", help="say nothing")
+    choice.add_argument("--status", action="store_true", help="say what is registered; changes nothing")
+    choice.add_argument(
+        "--undo", action="store_true", help="take back everything: config file, copied models, start-up file"
+    )
+    parser.add_argument(
+        "--interpret-hook",
+        action=argparse.BooleanOptionalAction,
+        help="write a start-up file (.pth) into this Python's packages that lets `kipoi interpret grad` and `ism` read "
+        "their arguments (default: ask, on a terminal)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="say nothing and ask nothing")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -37,39 +49,77 @@ def run(args: argparse.Namespace) -> None:
     from ripe_lib.network.catalogue import bundled_models_directory, user_models_directory
 
     path = kipoi_config.config_path()
-    if args.undo:
-        lines = [_undone(path, kipoi_config.restore_default(path))]
+    if args.status:
+        lines = _status(path)
+    elif args.undo:
+        undone = kipoi_config.undo(path)
+        lines = [f"{path}: {'everything is again as it was before' if undone else 'nothing to undo'}."]
     else:
         sources = {
             args.source_name: bundled_models_directory(),
             f"{args.source_name}-user": user_models_directory(),
         }
-        change = kipoi_config.register(
+        written = kipoi_config.register(
             sources, path, as_default=bundled_models_directory() if args.as_default else None
         )
-        lines = _registered(path, change, sources, as_default=args.as_default)
-        if (hook := kipoi_config.mend_interpret_commands()) is not None:
-            lines.append(f"{hook}: lets `kipoi interpret grad` and `ism` read their arguments; remove it to go back.")
+        lines = _registered(path, written, sources, as_default=args.as_default)
+        lines += _with_hook(args, path)
+        lines.append("To take all of it back: ripe register --undo")
     if not args.quiet:
         sys.stdout.write("".join(line + "\n" for line in lines))
 
 
-def _undone(path: Path, restored: bool) -> str:
-    if restored:
-        return f"{path}: the source 'kipoi' is again what it was before `ripe register --as-default`."
-    return f"{path}: the source 'kipoi' does not point to DeepRiPe; nothing to undo."
-
-
-def _registered(path: Path, change: Change, sources: dict[str, Path], *, as_default: bool) -> list[str]:
+def _registered(path: Path, written: list[str], sources: dict[str, Path], *, as_default: bool) -> list[str]:
     lines = [f"{path}: nothing to change."]
-    if change.written:
-        lines = [f"{path}: wrote the source{'s' if len(change.written) > 1 else ''} {', '.join(change.written)}."]
-    if change.backup is not None:
-        lines.append(f"The file as it was before: {change.backup}")
+    if written:
+        lines = [f"{path}: wrote the source{'s' if len(written) > 1 else ''} {', '.join(written)}."]
     lines += [f"  {name}: {folder}" for name, folder in sources.items()]
     if as_default:
-        lines.append("  kipoi: the same models, so that `kipoi predict DeepRiPe/parclip_mid` works without --source.")
-        lines.append("Other models of the Kipoi zoo are hidden until: ripe register --undo")
+        lines.append(
+            "  kipoi: a copy of the same models, so that `kipoi predict DeepRiPe/parclip_mid` needs no --source."
+        )
+        lines.append("Other models of the Kipoi zoo are hidden meanwhile. After an update of deepripe, register again.")
     else:
         lines.append(f"Try: kipoi info DeepRiPe/parclip_mid --source {next(iter(sources))}")
     return lines
+
+
+def _with_hook(args: argparse.Namespace, path: Path) -> list[str]:
+    """Write the start-up file if it is wanted; returns what to say."""
+    from ripe_lib.kipoi import config as kipoi_config
+
+    hook = kipoi_config.interpret_hook()
+    if hook is None or args.interpret_hook is False:
+        return []
+    wanted = args.interpret_hook
+    if wanted is None and not args.quiet and sys.stdin.isatty() and sys.stderr.isatty():
+        sys.stderr.write(
+            f"`kipoi interpret grad` and `ism` cannot read their arguments under Kipoi 0.8, for any model.\n"
+            f"Write {hook}, which mends that and is read by every Python of this environment? [y/N] "
+        )
+        sys.stderr.flush()
+        wanted = sys.stdin.readline().strip().lower() in {"y", "yes"}
+    if not wanted:
+        return ["For `kipoi interpret grad` and `ism`, which fail under Kipoi 0.8: ripe register --interpret-hook"]
+    kipoi_config.write_interpret_hook(hook, path)
+    return [f"{hook}: lets `kipoi interpret grad` and `ism` read their arguments; to go back, remove the file."]
+
+
+def _status(path: Path) -> list[str]:
+    from ripe_lib._version import __version__
+    from ripe_lib.kipoi import config as kipoi_config
+
+    lines = [f"{path}: {'' if path.is_file() else 'not there yet; '}sources"]
+    for name, entry in kipoi_config.read_config(path)["model_sources"].items():
+        place = entry.get("local_path", "") if isinstance(entry, dict) else ""
+        is_gone = isinstance(entry, dict) and entry.get("type") == "local" and not Path(place).is_dir()
+        lines.append(f"  {name}: {place}{' (not there)' if is_gone else ''}")
+    record = kipoi_config.read_record(path)
+    if record is None:
+        return [*lines, "Nothing is registered by ripe. To register the models: ripe register"]
+    lines.append(f"Registered by ripe: {', '.join([*record.sources, *(['kipoi'] if record.default else [])]) or '-'}")
+    if record.version != __version__:
+        lines.append(f"Registered by version {record.version}, this is {__version__}: register again.")
+    if record.hook:
+        lines.append(f"Start-up file: {record.hook}")
+    return [*lines, "To take all of it back: ripe register --undo"]

@@ -8,7 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ripe_lib.cli.common import add_genome_arguments, add_run_arguments
+from ripe_lib.cli.common import (
+    add_genome_arguments,
+    add_model_argument,
+    add_plot_format,
+    add_run_arguments,
+    add_task_argument,
+    check_files,
+    model_spec,
+    wanted_tasks,
+)
 from ripe_lib.errors import InputError, MissingFileError
 from ripe_lib.output.console import apply_threads, note, positive_int, progress
 
@@ -16,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ripe_lib.network.load import Model
+    from ripe_lib.network.spec import ModelSpec
     from ripe_lib.scan.run import ScanResult
     from ripe_lib.scan.sources import Source
     from ripe_lib.scan.thresholds import ThresholdChoice
@@ -26,13 +36,12 @@ examples:
   ripe scan clip31 --genes MYC --fasta hg38.fa --gtf gencode.gtf.gz --task QKI_PARCLIP -o myc.bw
   ripe scan clip31 --chrom chr22 --fasta hg38.fa --gtf gencode.gtf.gz -o chr22.h5 --sites chr22.tsv.gz
 """
+OLD_SPELLINGS = {"--long": "--format long"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``ripe scan``."""
-    parser.epilog = EXAMPLES
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("model", metavar="MODEL", help="name or directory of a model, see: ripe models")
+    add_model_argument(parser)
     what = parser.add_argument_group("what to scan (one of these)")
     what.add_argument("rna", nargs="?", metavar="RNA", help="FASTA of RNAs or DNA, plain or gz; - is standard input")
     what.add_argument("--intervals", metavar="BED", help="stretches of the genome")
@@ -62,13 +71,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out.add_argument("--sites", action="append", default=[], metavar="OUT", help="sites: .bed .tsv .parquet")
     out.add_argument("--attributions", metavar="OUT.h5", help="attribution map (integrated gradients) of every site")
     out.add_argument("--plots", metavar="DIR", help="pictures of the best sites: tracks per RBP, logos")
-    out.add_argument("--plot-format", default="png", metavar="F", help="png, svg, pdf, or several with commas")
+    add_plot_format(out)
     out.add_argument("--report", metavar="DIR", help="write one self-contained page, DIR/report.html")
     out.add_argument(
         "--max-plots", type=positive_int, default=12, metavar="N", help="pictures in --plots and --report (default 12)"
     )
-    out.add_argument("--task", nargs="+", metavar="T", help="only these tasks, see: ripe tasks MODEL")
-    out.add_argument("--long", action="store_true", help="tables with one row per bin and task")
+    add_task_argument(out)
+    out.add_argument(
+        "--format", choices=("wide", "long"), default="wide", help="of tables; long: one row per bin and task"
+    )
     out.add_argument("--min-score", type=float, default=0.0, metavar="P", help="leave out table rows below")
     bins = parser.add_argument_group("bins and sites")
     bins.add_argument(
@@ -133,8 +144,11 @@ def run(args: argparse.Namespace) -> None:
         check_filled_folder(folder)
     _threshold_choice(args)
     formats = checked_formats(args.plot_format)
-    model = load_model(args.model)
-    with _source(args, model) as source:
+    check_files(args.rna, args.intervals, args.region_file, args.fasta, args.gtf)
+    spec = model_spec(args.model)
+    args.task = wanted_tasks(args.task, spec)
+    with _source(args, spec) as source:
+        model = load_model(args.model)
         _scan(args, model, source, formats)
 
 
@@ -147,7 +161,7 @@ def _scan(args: argparse.Namespace, model: Model, source: Source, formats: tuple
         thresholds=_threshold_choice(args),
         distance=args.distance,
         kmer_length=args.kmer_length,
-        long=args.long,
+        long=args.format == "long",
         min_score=args.min_score,
         threads=args.threads,
         batch_size=args.batch_size,
@@ -232,11 +246,11 @@ def _check_arguments(args: argparse.Namespace) -> None:
 
 
 @contextmanager
-def _source(args: argparse.Namespace, model: Model) -> Iterator[Source]:
+def _source(args: argparse.Namespace, spec: ModelSpec) -> Iterator[Source]:
     if args.rna is None:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            source = _genome_source(args, model)
+            source = _genome_source(args, spec)
         for warning in caught:
             note(f"note: {warning.message}", quiet=args.quiet)
         yield source
@@ -252,7 +266,7 @@ def _source(args: argparse.Namespace, model: Model) -> Iterator[Source]:
         scratch.unlink(missing_ok=True)
 
 
-def _genome_source(args: argparse.Namespace, model: Model) -> Source:
+def _genome_source(args: argparse.Namespace, spec: ModelSpec) -> Source:
     from ripe_lib.genome.windows import WindowMaker
     from ripe_lib.scan import sources
 
@@ -279,7 +293,7 @@ def _genome_source(args: argparse.Namespace, model: Model) -> Source:
         if args.strand != "auto":
             intervals = read_intervals(args.intervals)
             intervals["strand"] = "+"  # replaced below; no need to warn about intervals without one
-        maker = WindowMaker(model.spec, genome, None if gtf is None else sources.open_annotation(gtf, fasta))
+        maker = WindowMaker(spec, genome, None if gtf is None else sources.open_annotation(gtf, fasta))
         frame = maker.prepare(intervals)
         frame["chrom"] = frame["chrom"].map(genome.resolve)
         spans = sources.spans_of_intervals(frame, args.strand)

@@ -5,19 +5,32 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ripe_lib.cli.common import add_genome_arguments, add_run_arguments
+from ripe_lib.cli.common import (
+    add_genome_arguments,
+    add_model_argument,
+    add_run_arguments,
+    add_task_argument,
+    check_files,
+    model_spec,
+    wanted_tasks,
+)
 from ripe_lib.output.console import apply_threads, note, positive_int, progress, warnings_as_notes
 
 STRANDS = ("auto", "+", "-", "both")
+EXAMPLES = """
+examples:
+  ripe score-variants clip31 variants.vcf.gz --fasta hg38.fa --gtf gencode.gtf.gz -o scored.vcf.gz
+  ripe score-variants clip31,parclip_mid variants.vcf.gz --fasta hg38.fa --gtf gencode.gtf.gz --task QKI QKI_PARCLIP \\
+      --min-delta 0.1 --scores delta class -o scored.tsv --report page
+"""
+OLD_SPELLINGS = {"--model": "MODEL", "--tasks": "--task"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
+    add_model_argument(parser, several=True)
     parser.add_argument("vcf", metavar="VCF", help="VCF (plain, gzip, bgzip), BCF, or - for standard input")
     add_genome_arguments(parser)
-    parser.add_argument(
-        "--model", action="append", required=True, metavar="M", help="name or directory of a model; may be repeated"
-    )
     parser.add_argument(
         "-o",
         "--output",
@@ -35,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("wide", "long", "biobank"),
         help="layout of tables (default wide); biobank: .csv[.gz], 4 shifts",
     )
-    rows.add_argument("--tasks", nargs="+", metavar="T", help="tasks to write (default all)")
+    add_task_argument(rows)
     rows.add_argument("--top", type=positive_int, metavar="K", help="only the K largest |delta| (long format, VCF)")
     rows.add_argument("--min-delta", type=float, default=0.0, metavar="D", help="rows with a |delta| of at least D")
     rows.add_argument("--region-types", nargs="+", metavar="R", help="variants in these: intron CDS 3UTR 5UTR none")
@@ -116,6 +129,11 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
+    from ripe_lib.output.atomic import check_output_file
+
+    check_output_file(args.output)
+    check_files(args.vcf, args.fasta, args.gtf, args.peaks)
+    tasks = wanted_tasks(args.task, *map(model_spec, args.models))
     from ripe_lib.genome.alleles import OK, REASONS
     from ripe_lib.variants.format import OutputFormat
     from ripe_lib.variants.output import write_scores
@@ -128,11 +146,11 @@ def _run(args: argparse.Namespace) -> None:
         vcf_file=args.vcf,
         fasta_file=args.fasta,
         gtf_file=args.gtf,
-        models=tuple(args.model),
+        models=tuple(args.models),
         options=scoring_options(args, default_shifts=4 if out.layout == "biobank" else 1),
         out=out,
         rows=RowFilter(
-            tasks=None if args.tasks is None else tuple(args.tasks),
+            tasks=None if tasks is None else tuple(tasks),
             min_delta=args.min_delta,
             region_types=None if args.region_types is None else tuple(args.region_types),
             peaks_file=args.peaks,

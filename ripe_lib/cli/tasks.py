@@ -1,19 +1,38 @@
-"""``ripe tasks``: what the outputs of a model are."""
+"""``ripe tasks``: what the outputs of a model are, or which models have outputs for a protein."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+
+from ripe_lib.cli.common import add_model_argument
+
+EXAMPLES = """
+examples:
+  ripe tasks clip31
+  ripe tasks --rbp QKI
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("model", metavar="MODEL", help="name or directory of a model, see: ripe models")
+    add_model_argument(parser, optional=True)
+    parser.add_argument("--rbp", metavar="NAME", help="the outputs with this protein, of every model or of MODEL")
     parser.add_argument("--json", action="store_true", help="JSON instead of a table; unknown values are null")
 
 
 def run(args: argparse.Namespace) -> None:
     """Run ``ripe tasks``."""
     from ripe_lib.cli.common import write_table
-    from ripe_lib.network.catalogue import tasks_of
+    from ripe_lib.errors import InputError
+    from ripe_lib.network.catalogue import tasks_of, tasks_with_protein
 
-    write_table(tasks_of(args.model), as_json=args.json)
+    if args.rbp is not None:
+        table = tasks_with_protein(args.rbp, args.model)
+    elif args.model is not None:
+        table = tasks_of(args.model)
+    else:
+        raise InputError("expected MODEL, or --rbp NAME, got neither. List the models with: ripe models")
+    write_table(table, as_json=args.json)
+    if args.rbp is not None and not args.json:
+        sys.stdout.write("\nstatus available: fetch with ripe-train import-published NAME. -: not known.\n")

@@ -1,20 +1,26 @@
 """Kipoi's config file: add our model sources, keep everything else.
 
 Kipoi reads ``~/.kipoi/config.yaml`` (``/tmp`` if HOME cannot be written, as Kipoi does) and lists there, under
-``model_sources``, where models come from. Kipoi itself is not imported: it would write the file first.
+``model_sources``, where models come from. Kipoi itself is not imported: it would write the file first. What a
+registration changes is recorded in a file beside it, so that :func:`undo` takes all of it back.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import importlib.util
+import json
 import os
 import re
+import shutil
 import sysconfig
-from itertools import chain, count
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from ripe_lib._version import __version__
 from ripe_lib.errors import InputError, OutputError
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.foreign import load_yaml
@@ -22,15 +28,40 @@ from ripe_lib.output.foreign import load_yaml
 BUILT_IN = "kipoi"
 PLUGIN_HOOK = "deepripe-kipoi-interpret.pth"
 PROTECTED = ("dir", "py")  # names that Kipoi keeps for itself
-# Where the replaced built-in source waits for --undo; Kipoi does not look at other keys than its own.
-REPLACED_KEY = "deepripe_replaced_source"
+RECORD_FILE = "deepripe-registered.json"
+COPY_FOLDER = "deepripe-models"
 
 
-class Change(NamedTuple):
-    """What :func:`register` did: the names of the sources it wrote, and where the old file, if any, is kept."""
+@dataclass
+class Record:
+    """What registrations changed, kept until :func:`undo`.
 
-    written: list[str]
-    backup: Path | None
+    Attributes
+    ----------
+    version : str
+        Of the package that registered last.
+    before : str or None
+        The config file before the first of them; None if there was none.
+    after : str
+        sha256 of what the last of them wrote; another one in the file means that somebody else changed it since.
+    sources : dict
+        Name -> entry of every source that was added.
+    default, replaced : dict or None
+        The entry that stands for Kipoi's built-in source, and the one it replaced.
+    folders : list of str
+        Folders that were made.
+    hook : str or None
+        The start-up file that :func:`write_interpret_hook` wrote.
+    """
+
+    version: str = __version__
+    before: str | None = None
+    after: str = ""
+    sources: dict[str, Any] = field(default_factory=dict)
+    default: dict[str, Any] | None = None
+    replaced: dict[str, Any] | None = None
+    folders: list[str] = field(default_factory=list)
+    hook: str | None = None
 
 
 def kipoi_directory() -> Path:
@@ -79,22 +110,33 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def register(sources: dict[str, Path], path: Path, *, as_default: Path | None = None) -> Change:
-    """Add local sources to the config file; what is there already is kept.
+def read_record(path: Path) -> Record | None:
+    """Return what registrations changed in this config file and around it; None if nothing."""
+    try:
+        return Record(**json.loads(path.with_name(RECORD_FILE).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path.with_name(RECORD_FILE)}: is damaged. Remove it and register again.") from error
+
+
+def register(sources: dict[str, Path], path: Path, *, as_default: Path | None = None) -> list[str]:
+    """Add local sources to the config file; what is there already is kept, and :func:`undo` gives all of it back.
 
     Parameters
     ----------
     sources : dict
         Source name -> folder of models. A missing folder is created, because Kipoi lists it.
     path : Path
-        The config file; created if missing, otherwise the old one is kept beside it.
+        The config file; created if missing.
     as_default : Path, optional
-        Point the built-in source ``kipoi`` at this folder; :func:`restore_default` undoes it.
+        Point the built-in source ``kipoi`` at a copy of this folder of models, beside the config file; a copy that is
+        there is replaced.
 
     Returns
     -------
-    Change
-        Nothing written if everything was as it should be.
+    list of str
+        The names of the sources that were written: none if everything was as it should be.
 
     Raises
     ------
@@ -106,33 +148,84 @@ def register(sources: dict[str, Path], path: Path, *, as_default: Path | None = 
     wanted = {name: local_source(folder) for name, folder in sources.items()}
     for name in wanted:
         _check_name(name, known, path)
+    text = _text(path)
+    before = {name: entry for name, entry in wanted.items() if known.get(name) == entry}
+    record = read_record(path)
+    if record is None or not _is_in_use(record, known):
+        hook = None if record is None else record.hook
+        # Sources that are there without a record can only be taken out one by one.
+        record = Record(before=text, after="" if before else _digest(text), sources=before, hook=hook)
+    for folder in (path.parent, *sources.values()):
+        record.folders += _make_folder(folder)
+    record.sources.update({name: entry for name, entry in wanted.items() if name not in before})
+    if as_default is not None:
+        _copy_models(as_default, path.with_name(COPY_FOLDER))
+        wanted[BUILT_IN] = local_source(path.with_name(COPY_FOLDER))
+        if known.get(BUILT_IN) != wanted[BUILT_IN]:
+            record.replaced, record.default = known.get(BUILT_IN), wanted[BUILT_IN]
     changed = [name for name, entry in wanted.items() if known.get(name) != entry]
     known.update(wanted)
-    if as_default is not None and known.get(BUILT_IN) != local_source(as_default):
-        replaced = config.get(REPLACED_KEY)
-        # Where another installation is the default already, what that one replaced is still the original.
-        if replaced is None or known.get(BUILT_IN) != replaced["by"]:
-            replaced = {"original": known.get(BUILT_IN)}
-        config[REPLACED_KEY] = {**replaced, "by": local_source(as_default)}
-        known[BUILT_IN] = local_source(as_default)
-        changed.append(BUILT_IN)
-    for folder in sources.values():
-        _make_folder(folder)
-    return Change(changed, _write_config(config, path) if changed else None)
+    new = _as_yaml(config)
+    if changed:
+        record.after = _digest(new) if _digest(text) == record.after else ""
+    record.version = __version__
+    _write_record(record, path)
+    if changed:
+        _replace(path, new)
+    return changed
 
 
-def restore_default(path: Path) -> bool:
-    """Give the built-in source ``kipoi`` back what it was; returns whether there was anything to undo."""
-    config = read_config(path)
-    if REPLACED_KEY not in config:
+def undo(path: Path) -> bool:
+    """Take back everything that registrations did; returns whether there was anything to take back.
+
+    A config file that only registrations wrote gets back its bytes, or goes if there was none. From one that was
+    changed otherwise since, their entries are removed and the rest is kept.
+    """
+    record = read_record(path)
+    if record is None:
         return False
-    original = config.pop(REPLACED_KEY)["original"]
-    if original is None:
-        config["model_sources"].pop(BUILT_IN, None)
-    else:
-        config["model_sources"][BUILT_IN] = original
-    _write_config(config, path)
+    text = _text(path)
+    if text is not None and _digest(text) == record.after:
+        if record.before is None:
+            path.resolve().unlink()
+        else:
+            _replace(path, record.before)
+    elif text is not None:
+        config = read_config(path)
+        known = config["model_sources"]
+        kept = {name: entry for name, entry in known.items() if record.sources.get(name) != entry}
+        if record.default is not None and known.get(BUILT_IN) == record.default:
+            del kept[BUILT_IN]
+            kept = kept if record.replaced is None else {BUILT_IN: record.replaced, **kept}
+        if kept != known:
+            _replace(path, _as_yaml({**config, "model_sources": kept}))
+    if record.hook is not None:
+        Path(record.hook).unlink(missing_ok=True)
+    shutil.rmtree(path.with_name(COPY_FOLDER), ignore_errors=True)
+    path.with_name(RECORD_FILE).unlink()
+    for folder in sorted(record.folders, key=len, reverse=True):
+        with suppress(OSError):  # the user's models are in it by now
+            Path(folder).rmdir()
     return True
+
+
+def _copy_models(models: Path, copy: Path) -> None:
+    """Copy models (hard links where the disk allows it), so that a default source outlives the package.
+
+    Kipoi stops with a traceback when its default source holds no model.
+    """
+    new = copy.with_name(f".{copy.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    shutil.copytree(models, new, copy_function=_link_or_copy)
+    shutil.rmtree(copy, ignore_errors=True)
+    new.rename(copy)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def site_directory() -> Path:
@@ -140,38 +233,42 @@ def site_directory() -> Path:
     return Path(sysconfig.get_paths()["purelib"])
 
 
-def mend_interpret_commands(site: Path | None = None) -> Path | None:
-    """Make ``kipoi interpret grad`` and ``ism`` able to read their arguments in this environment.
+def interpret_hook(site: Path | None = None) -> Path | None:
+    """Return where the start-up file for ``kipoi interpret grad`` and ``ism`` has yet to be written; None: nowhere.
 
     kipoi-interpret 0.1.2 fails on what Kipoi 0.8 hands it before any model is loaded, so no model can help: a
     ``.pth`` file has every Python of the environment watch for that plugin (``dataloaders/startup.py`` says how).
-
-    Returns
-    -------
-    Path or None
-        The file, if it was written now; None if the plugin is not installed, all is well already, or the folder
-        cannot be written.
+    None if that plugin is not installed, the file is there, or the folder of packages cannot be written.
     """
     try:
-        if importlib.metadata.version("kipoi-interpret") != "0.1.2":
+        if importlib.metadata.version("kipoi-interpret") != "0.1.2" or _startup_file() is None:
             return None
     except importlib.metadata.PackageNotFoundError:
         return None
-    package = importlib.util.find_spec("dataloaders")  # found, not imported
-    if package is None or not package.submodule_search_locations:
-        return None
-    startup = str(Path(next(iter(package.submodule_search_locations))) / "startup.py")
+    path = (site_directory() if site is None else site) / PLUGIN_HOOK
+    return None if _hook_works(path) or not os.access(path.parent, os.W_OK) else path
+
+
+def write_interpret_hook(hook: Path, path: Path) -> None:
+    """Write the file :func:`interpret_hook` names; :func:`undo` of the config file ``path`` removes it."""
+    startup = str(_startup_file())
     # One line, because .pth files execute lines that start with "import".
     line = (
         f"import os; p = {startup!r}; os.path.isfile(p) and "
         "exec(compile((lambda f: (f.read(), f.close())[0])(open(p)), p, 'exec'), {'__name__': 'deepripe_startup'})\n"
     )
-    path = (site_directory() if site is None else site) / PLUGIN_HOOK
-    if _hook_works(path) or not os.access(path.parent, os.W_OK):
-        return None
-    with atomic_file(path) as temporary:
+    with atomic_file(hook) as temporary:
         temporary.write_text(line, encoding="utf-8")
-    return path
+    record = read_record(path) or Record(before=_text(path), after=_digest(_text(path)))
+    record.hook = str(hook)
+    _write_record(record, path)
+
+
+def _startup_file() -> Path | None:
+    package = importlib.util.find_spec("dataloaders")  # found, not imported
+    if package is None or not package.submodule_search_locations:
+        return None
+    return Path(next(iter(package.submodule_search_locations))) / "startup.py"
 
 
 def _hook_works(path: Path) -> bool:
@@ -192,29 +289,39 @@ def _check_name(name: str, known: dict[str, Any], path: Path) -> None:
         raise InputError(f"{path}: the source {name!r} exists and is no local folder. Choose another --source-name.")
 
 
-def _make_folder(folder: Path) -> None:
+def _is_in_use(record: Record, known: dict[str, Any]) -> bool:
+    entries = {**record.sources, **({} if record.default is None else {BUILT_IN: record.default})}
+    return any(known.get(name) == entry for name, entry in entries.items())
+
+
+def _text(path: Path) -> str | None:
+    return path.read_bytes().decode() if path.is_file() else None
+
+
+def _digest(text: str | None) -> str:
+    return hashlib.sha256((text or "").encode()).hexdigest()
+
+
+def _make_folder(folder: Path) -> list[str]:
+    """Make a folder with its parents; returns those that were not there."""
+    missing = [str(one) for one in (folder, *folder.parents) if not one.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be created ({error.strerror or error}).") from error
+    return missing
 
 
-def _write_config(config: dict[str, Any], path: Path) -> Path | None:
-    """Write the file; returns where its former content is kept."""
+def _as_yaml(config: dict[str, Any]) -> str:
     import yaml
 
-    _make_folder(path.parent)
-    path = path.resolve()  # a linked file stays linked
-    backup = None
-    if path.is_file():
-        backup = _free_name(path.with_name(path.name + ".before-deepripe"))
-        with atomic_file(backup) as temporary:
-            temporary.write_bytes(path.read_bytes())
-    with atomic_file(path) as temporary:
-        temporary.write_text(yaml.safe_dump(config, sort_keys=False, indent=4), encoding="utf-8")
-    return backup
+    return str(yaml.safe_dump(config, sort_keys=False, indent=4))
 
 
-def _free_name(path: Path) -> Path:
-    candidates = chain([path], (path.with_name(f"{path.name}-{number}") for number in count(2)))
-    return next(candidate for candidate in candidates if not candidate.exists())
+def _write_record(record: Record, path: Path) -> None:
+    _replace(path.with_name(RECORD_FILE), json.dumps(asdict(record), indent=1))
+
+
+def _replace(path: Path, text: str) -> None:
+    with atomic_file(path.resolve()) as temporary:  # a linked file stays linked
+        temporary.write_bytes(text.encode())

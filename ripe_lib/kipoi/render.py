@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path(__file__).parent / "model-template.yaml"
 WEIGHTS_FILE, EXPECT_FILE, ABOUT_FILE = "weights.h5", "test_expect.h5", "about.yaml"
+# Of the method, which cite_as names, and of the weights they published; not of other weights.
 PAPER_AUTHORS = ({"name": "Mahsa Ghanbari"}, {"name": "Uwe Ohler"})
-CONTRIBUTORS = ({"name": "DeepRiPe developers"},)
+DEVELOPERS = ({"name": "DeepRiPe developers"},)
+NOT_STATED = ({"name": "not stated; name them in about.yaml"},)
 ABOUT_KEYS = (
     "doc",
     "authors",
@@ -177,8 +179,8 @@ def _standard_words(directory: Path, spec: ModelSpec) -> dict[str, Any]:
     protocols = _distinct(tasks["protocol"])
     return {
         "doc": _doc(spec, tasks),
-        "authors": PAPER_AUTHORS,
-        "contributors": CONTRIBUTORS,
+        "authors": _authors(directory, spec),
+        "contributors": DEVELOPERS,
         "cite_as": "https://doi.org/10.1101/gr.247494.118",
         "trained_on": _trained_on(tasks),
         "training_procedure": (
@@ -192,6 +194,12 @@ def _standard_words(directory: Path, spec: ModelSpec) -> dict[str, Any]:
     }
 
 
+def _authors(directory: Path, spec: ModelSpec) -> Sequence[Mapping[str, str]]:
+    if spec.name.startswith("DeepRiPe/published/"):
+        return PAPER_AUTHORS
+    return DEVELOPERS if is_shipped(directory) else NOT_STATED
+
+
 def _doc(spec: ModelSpec, tasks: pd.DataFrame) -> str:
     rbps = _distinct(name for names in tasks["rbp"] for name in names.split(";"))
     of_rbps = f" ({', '.join(rbps)})" if rbps else ""
@@ -202,7 +210,8 @@ def _doc(spec: ModelSpec, tasks: pd.DataFrame) -> str:
         inputs = inputs.replace(" and ", ", ") + " and the distances to eight transcript landmarks"
     words = (
         f"DeepRiPe network {spec.name!r} ({spec.architecture}): probability that RNA-binding proteins{of_rbps} bind a "
-        f"site, for {_number(len(spec.tasks), 'CLIP experiment')}, from {inputs} around it."
+        f"site, for {_number(len(spec.tasks), 'CLIP experiment')}, from {inputs} around it. "
+        "The method is that of Ghanbari and Ohler (2020)."
     )
     measured = [
         f"{label} {tasks[column].mean():.3f} ({tasks[column].min():.3f} to {tasks[column].max():.3f})"

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
+    from ripe_lib.genome.peaks import PeakWindows
+
 T = TypeVar("T")
 
 DEFAULT_BATCH_SIZE = 1024
@@ -104,6 +106,7 @@ def predict_intervals(
     gtf_file: Any = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
     chunk_size: int = INTERVALS_PER_CHUNK,
+    placing: PeakWindows | None = None,
 ) -> Iterator[pd.DataFrame]:
     """Predict binding for intervals of a genome, piece by piece with flat memory.
 
@@ -120,6 +123,9 @@ def predict_intervals(
         Windows per network call.
     chunk_size : int
         Intervals per piece.
+    placing : PeakWindows, optional
+        Where the windows lie; the default is one on the middle of each interval. Where there are several, an
+        interval's score is the best of them, for each task by itself.
 
     Yields
     ------
@@ -136,20 +142,27 @@ def predict_intervals(
     from ripe_lib.genome.windows import WindowMaker
 
     maker = WindowMaker(model.spec, fasta_file, gtf_file)
-    pieces = read_intervals(intervals, chunk_size=chunk_size)
+    pieces = read_intervals(intervals, chunk_size=chunk_size, summits=placing is not None)
 
     def arrays() -> Iterator[tuple[Any, ...]]:
         for piece in pieces:
             frame = maker.prepare(piece)
-            yield (frame, *maker.codes(frame))
+            placed, first = (frame, None) if placing is None else placing.split(frame, _summits_of(piece))
+            yield (frame, first, *maker.codes(placed))
 
     columns: list[str] = []
-    for frame, *codes in in_background(arrays()):
+    for frame, first, *codes in in_background(arrays()):
         if not columns:
             has_names = bool((frame["name"] != ".").any())
             columns = ["chrom", "start", "end", *(["name"] if has_names else []), "strand"]
         probabilities = predict_codes(model, *codes, batch_size=batch_size)
+        if first is not None:
+            probabilities = np.maximum.reduceat(probabilities, first, axis=0)
         yield labelled(frame[columns], model.tasks, probabilities)
+
+
+def _summits_of(piece: pd.DataFrame) -> NDArray[np.int64] | None:
+    return piece["summit"].to_numpy() if "summit" in piece else None
 
 
 def labelled(frame: pd.DataFrame, tasks: list[str], probabilities: Probabilities) -> pd.DataFrame:

@@ -23,7 +23,8 @@ class _OneLineParser(argparse.ArgumentParser):
     """argparse prints the whole usage before an error; users asked for one clear line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_USER, f"{self.prog}: error: {message}. See: {self.prog} --help\n")
+        stop = "" if message.endswith(("?", ".")) else "."
+        self.exit(EXIT_USER, f"{self.prog}: error: {message}{stop} See: {self.prog} --help\n")
 
 
 def run_command(program: str, description: str, commands: dict[str, tuple[str, str]], argv: list[str] | None) -> int:
@@ -35,12 +36,16 @@ def run_command(program: str, description: str, commands: dict[str, tuple[str, s
         For the help text.
     commands : dict
         Command -> (module, one-line help). The module defines ``add_arguments(parser)`` and ``run(args)``, where
-        ``run`` returns ``None`` or an exit code and imports everything heavy inside.
+        ``run`` returns ``None`` or an exit code and imports everything heavy inside. Optional: ``EXAMPLES``, shown
+        below the help, and ``OLD_SPELLINGS``, option -> what it is called now (see :func:`in_new_words`).
     argv : list of str or None
         Arguments; ``None`` means ``sys.argv[1:]``.
     """
     argv = sys.argv[1:] if argv is None else argv
-    chosen = next((word for word in argv if not word.startswith("-")), None)
+    is_completing = "_ARGCOMPLETE" in os.environ
+    words = os.environ.get("COMP_LINE", "").split()[1:] if is_completing else argv
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    notes: list[str] = []
     parser = _OneLineParser(prog=program, description=description)
     parser.add_argument("--version", action="version", version=f"{program} {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_OneLineParser)
@@ -52,11 +57,20 @@ def run_command(program: str, description: str, commands: dict[str, tuple[str, s
             loaded = importlib.import_module(module)
             loaded.add_arguments(sub)
             sub.set_defaults(run=loaded.run)
+            if examples := getattr(loaded, "EXAMPLES", ""):
+                sub.epilog, sub.formatter_class = examples, argparse.RawDescriptionHelpFormatter
+            argv, notes = in_new_words(argv, getattr(loaded, "OLD_SPELLINGS", {}))
         else:
             subparsers.add_parser(name, help=text)
-    if chosen is not None and chosen not in commands and argv[0] == chosen:
-        parser.error(str(unknown_name("command", chosen, commands)).rstrip("."))
+    if chosen is not None and chosen not in commands and argv[:1] == [chosen]:
+        parser.error(str(unknown_name("command", chosen, commands)))
+    if is_completing:
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
     args = parser.parse_args(argv)
+    for one in notes:
+        note(one, quiet=getattr(args, "quiet", False))
     try:
         code = args.run(args) or EXIT_DONE
         sys.stdout.flush()  # a full disk or a reader that left shows here, not at exit
@@ -75,6 +89,39 @@ def run_command(program: str, description: str, commands: dict[str, tuple[str, s
     except KeyboardInterrupt:
         sys.stderr.write(f"{program} {args.command}: interrupted\n")
         return 130
+
+
+def in_new_words(argv: list[str], spellings: dict[str, str]) -> tuple[list[str], list[str]]:
+    """Translate options that are called otherwise now; returns the arguments and one note per option.
+
+    Parameters
+    ----------
+    argv : list of str
+        The command and its arguments.
+    spellings : dict
+        Option -> its new name, with a value where it had none (``--format long``), or ``MODEL``: what was an option is
+        the first argument now, several values joined by commas.
+    """
+    words: list[str] = []
+    models: list[str] = []
+    used: dict[str, str] = {}
+    rest = iter(argv)
+    for word in rest:
+        option, equals, value = word.partition("=")
+        new = spellings.get(option)
+        if new is None:
+            words.append(word)
+            continue
+        used[option] = "the first argument" if new == "MODEL" else new
+        if new == "MODEL":
+            models += [value if equals else next(rest, "")]
+        else:
+            words += new.split() if not equals else [f"{new}={value}"]
+    if models:
+        words.insert(words.index(argv[0]) + 1, ",".join(models))
+    return words, [
+        f"note: {old} is {new} now; the old spelling goes with the next release" for old, new in used.items()
+    ]
 
 
 def _fail(program: str, command: str, message: str) -> int:

@@ -261,13 +261,16 @@ def plot_mutation_map(
 
 
 def mark_span(ax: Axes, start: float, stop: float, label: str = "", *, color: str = "#444444") -> None:
-    """Mark positions ``[start, stop)`` by a bar along the top of the axes, e.g. the CLIP peak."""
+    """Mark positions ``[start, stop)`` by a bar along the top, e.g. the CLIP peak; arrows where it goes on."""
     transform = ax.get_xaxis_transform()
     low, high = ax.get_xlim()
     left, right = max(start - 0.5, low), min(stop - 0.5, high)
     if right <= left:
         return
     ax.plot([left, right], [1.0, 1.0], transform=transform, color=color, lw=2.2, solid_capstyle="butt", clip_on=False)
+    for end, goes_on, marker in ((left, start - 0.5 < low, "<"), (right, stop - 0.5 > high, ">")):
+        if goes_on:
+            ax.plot([end], [1.0], marker, transform=transform, color=color, markersize=4, clip_on=False)
     if label:
         ax.annotate(
             label,

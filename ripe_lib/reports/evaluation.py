@@ -67,7 +67,8 @@ def write_evaluation(
         metrics.to_csv(folder / "metrics.csv", index=False)
         summary = pd.DataFrame([{"negatives": n, **s} for n, s in summaries.items()])
         summary.to_csv(folder / "summary.csv", index=False)
-        pd.concat([evaluation.curves(n) for n in NEGATIVES], ignore_index=True).to_csv(
+        curves = [evaluation.curves(n) for n in NEGATIVES]
+        pd.concat([one for one in curves if len(one)] or curves[:1], ignore_index=True).to_csv(
             folder / "curves.csv.gz", index=False, float_format="%.6g", compression={"method": "gzip", "mtime": 0}
         )
         evaluation.reliability().to_csv(folder / "reliability.csv", index=False)

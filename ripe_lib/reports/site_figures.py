@@ -208,7 +208,7 @@ def _region_row(ax: Axes, one: SiteMap, limits: tuple[float, float] | None, peak
 
 
 def peak_span(start: int, end: int, strand: str, length: int) -> tuple[int, int]:
-    """Return where an interval lies in its own window: indices (start, stop) in RNA sense, cut to the window.
+    """Return where an interval lies in its own window: indices (start, stop) in RNA sense, beyond it if longer.
 
     Parameters
     ----------
@@ -225,7 +225,7 @@ def peak_span(start: int, end: int, strand: str, length: int) -> tuple[int, int]
     stop = offset + int(end - start)
     if strand == "-":
         offset, stop = length - stop, length - offset
-    return max(0, offset), min(length, stop)
+    return offset, stop
 
 
 def mutant_figure(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -194,8 +195,10 @@ def test_predict_writes_named_columns_and_says_how_long(files, capsys):
     assert predict(files) == 0
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.startswith("30 intervals x 2 tasks -> ")
-    assert "intervals/s" in captured.err
+    first, last = captured.err.splitlines()
+    assert first.startswith("note: no --gtf, so region types are unknown; scores can be far")
+    assert last.startswith("30 intervals x 2 tasks -> ")
+    assert "intervals/s" in last
     table = pd.read_csv(files / "out.tsv", sep="\t")
     assert list(table.columns) == ["chrom", "start", "end", "name", "strand", "QKI", "PUM2"]
     assert table["name"].tolist() == [f"site{i}" for i in range(0, 1500, 50)]
@@ -213,10 +216,41 @@ def test_formats_hold_the_same_numbers(files, capsys):
 
 def test_missing_strand_is_one_note(files, capsys):
     assert predict(files, intervals="bed3.bed") == 0
-    first, second = capsys.readouterr().err.splitlines()
+    first, _, second = capsys.readouterr().err.splitlines()
     assert first.startswith("note: 1 interval(s) without strand taken as plus")
     assert second.startswith("1 intervals x 2 tasks")
     assert list(pd.read_csv(files / "out.tsv", sep="\t").columns[:4]) == ["chrom", "start", "end", "strand"]
+
+
+def test_centre_and_tile(files, capsys):
+    (files / "long.narrowPeak").write_text(
+        "chr1\t100\t400\tlong\t0\t-\t1\t1\t1\t40\nchr1\t600\t650\tp\t0\t+\t1\t1\t1\t7\n"
+    )
+    (files / "windows.bed").write_text("".join(f"chr1\t{s}\t{s + 60}\tx\t0\t-\n" for s in [*range(100, 340, 20), 340]))
+    (files / "summits.bed").write_text("chr1\t140\t141\tx\t0\t-\nchr1\t607\t608\tx\t0\t+\n")
+    (files / "middles.bed").write_text("chr1\t100\t400\tx\t0\t-\nchr1\t600\t650\tx\t0\t+\n")
+
+    def scores(name, *more):
+        assert predict(files, *more, intervals=name) == 0
+        table = pd.read_csv(files / "out.tsv", sep="\t")
+        return table, table[["QKI", "PUM2"]].to_numpy()
+
+    _, tiles = scores("windows.bed")
+    _, summits = scores("summits.bed")
+    _, middles = scores("middles.bed")
+    capsys.readouterr()
+    table, found = scores("long.narrowPeak")
+    np.testing.assert_allclose(found, middles, atol=1e-6)
+    assert "1 of 2 intervals are longer than the window of 60 nt: only their central" in capsys.readouterr().err
+    table, found = scores("long.narrowPeak", "--centre", "summit")
+    np.testing.assert_allclose(found, summits, atol=1e-6)
+    assert table["start"].tolist() == [100, 600]
+    table, found = scores("long.narrowPeak", "--tile")
+    np.testing.assert_allclose(found, [tiles.max(axis=0), middles[1]], atol=1e-6)
+    assert table[["start", "end"]].to_numpy().tolist() == [[100, 400], [600, 650]]
+    assert predict(files, "--centre", "summit", intervals="sites.bed", output="none.tsv") == 2
+    assert "expected summits (column 10 of narrowPeak), got none" in capsys.readouterr().err
+    assert not (files / "none.tsv").exists()
 
 
 @pytest.mark.parametrize(
@@ -270,4 +304,4 @@ def test_startup_is_quiet(files):
         check=True,
     )
     assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert len(done.stderr.splitlines()) == 2, done.stderr

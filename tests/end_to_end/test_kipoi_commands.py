@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -120,6 +122,30 @@ def test_wrong_input_is_the_last_line_printed(tmp_path):
     assert not out.exists()
 
 
+def test_the_default_source_outlives_the_package(tmp_path, monkeypatch):
+    """``pip uninstall deepripe`` of a registered default must not leave ``kipoi ls`` with a traceback."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    package = tmp_path / "kipoi_models" / "DeepRiPe"
+    package.mkdir(parents=True)
+    shutil.copytree(ROOT / "kipoi_models" / MID, package / "parclip_mid")
+    from ripe_lib.kipoi.config import register
+
+    register({"deepripe": package.parent}, tmp_path / ".kipoi" / "config.yaml", as_default=package.parent)
+    shutil.rmtree(package.parent)
+    # Its start-up file leads nowhere then.
+    gone = (
+        "import sys; sys.modules.update(dataloaders=None, ripe_lib=None)\n"
+        "sys.meta_path[:] = [one for one in sys.meta_path if type(one).__name__ != '_AfterImport']\n"
+        "from kipoi.__main__ import main\n"
+    )
+    for words in (["ls"], ["ls", "all"]):
+        code = f"{gone}sys.argv = ['kipoi', *{words!r}]; main()"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+        assert "DeepRiPe" in done.stdout
+
+
 # --- kipoi interpret -----------------------------------------------------------------------------------------------
 
 
@@ -203,6 +229,25 @@ def test_veff_gives_the_deltas_of_ripe_on_both_strands(substitutions, tmp_path):
     for score, expected in (("ref", reference), ("alt", changed), ("diff", changed - reference)):
         found = [[float(row[f"preds/{score}/{i}"]) for i in range(len(model.tasks))] for row in rows]
         np.testing.assert_allclose(found, expected, atol=1e-5, err_msg=score)
+
+
+def test_veff_scores_the_bundled_file_as_it_is(tmp_path):
+    """With records on an unknown contig and beyond a contig's end, which are left out and counted."""
+    pytest.importorskip("kipoi_veff")
+    import pysam
+
+    pysam.tabix_compress(str(EXAMPLES / "variants.vcf"), str(tmp_path / "all.vcf.gz"))
+    pysam.tabix_index(str(tmp_path / "all.vcf.gz"), preset="vcf")
+    tsv = tmp_path / "out.tsv"
+    done = stock(
+        "score_variants", MID, "--source", "deepripe", "--dataloader_args", veff_arguments(),
+        "-i", tmp_path / "all.vcf.gz", "-e", tsv, "-s", "diff", module="kipoi_veff",
+    )  # fmt: skip
+    assert "2 record(s) left out: on no contig of" in done.stderr
+    found = {(row["variant_chr"], row["variant_pos"]) for row in rows_of(tsv)}
+    assert len(found) > 70
+    assert {chrom for chrom, _ in found} == {"chr1", "chr2"}
+    assert ("chr2", "6050") not in found
 
 
 @pytest.mark.slow

@@ -86,7 +86,7 @@ def test_dense_real_variants(clip31, shared_data):
 
 def test_report(tmp_path, capsys):
     out = tmp_path / "x.tsv"
-    arguments = ["score-variants", str(VCF), "--fasta", str(FASTA), "--gtf", str(GTF), "--model", "clip31"]
+    arguments = ["score-variants", "clip31", str(VCF), "--fasta", str(FASTA), "--gtf", str(GTF)]
     assert main([*arguments, "-o", str(out), "--report", str(tmp_path / "r"), "--report-changes", "3"]) == 0
     page = (tmp_path / "r" / "index.html").read_text()
     table = pd.read_csv(out, sep="\t")
@@ -103,8 +103,8 @@ def test_report(tmp_path, capsys):
 
 def test_compare_strand(tmp_path, clip31, capsys):
     out = tmp_path / "x.tsv"
-    arguments = ["compare-strand", str(VCF), "--fasta", str(FASTA), "--model", "clip31", "-o", str(out)]
-    tasks = ["--tasks", TASK, "PUM2_PARCLIP"]
+    arguments = ["compare-strand", "clip31", str(VCF), "--fasta", str(FASTA), "-o", str(out)]
+    tasks = ["--task", TASK, "PUM2_PARCLIP"]
     assert main([*arguments, "--gtf", str(GTF), *tasks]) == 0
     table = pd.read_csv(out, sep="\t")
     assert set(table["strand"]) == {"-"}

@@ -66,7 +66,7 @@ models ripe tasks clip31 --json
 errors ripe predict DeepRiPe/parclip_mdi $bed $genome -o x.tsv
 errors ripe predict $mid $own/bad.bed $genome -o x.tsv
 errors ripe predict $mid $bed --fasta no.fa -o x.tsv
-errors ripe score-variants $vcf --model $mid $genome --tasks QKI -o x.tsv
+errors ripe score-variants $mid $vcf $genome --task QKI -o x.tsv
 errors ripe scan $mid $fasta --task QKI -o x.tsv
 errors ripe mutate $mid chr9:1-50 $genome -o x.tsv
 errors ripe evaluate $mid $own/bad.bed -o x

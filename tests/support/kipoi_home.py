@@ -15,7 +15,7 @@ def registered_kipoi():
     """Import Kipoi in this process with the source ``deepripe``; HOME is temporary (conftest)."""
     from ripe_lib.cli.main import main
 
-    assert main(["register", "--quiet"]) == 0
+    assert main(["register", "--quiet", "--interpret-hook"]) == 0
     import kipoi
 
     from ripe_lib.network.catalogue import user_models_directory

@@ -49,6 +49,7 @@ __all__ = [
     "put_model",
     "read_catalogue",
     "tasks_of",
+    "tasks_with_protein",
     "update_measured",
     "user_models_directory",
     "write_catalogue",
@@ -142,6 +143,40 @@ def tasks_of(model: Any) -> pd.DataFrame:
 
     table = pd.DataFrame([asdict(task) for task in _task_entries(model)], columns=list(TASK_COLUMNS))
     return table.astype({"n_pos": "Int64", "auroc": "float64", "ap": "float64", "ece": "float64"})
+
+
+def tasks_with_protein(rbp: str, model: str | None = None) -> pd.DataFrame:
+    """Return the outputs with a protein: of every model, or of one.
+
+    Parameters
+    ----------
+    rbp : str
+        Name of the protein, in any case.
+    model : str, optional
+        Name or directory.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``model task rbp protocol cell_line n_pos auroc ap status``, best average precision first.
+
+    Raises
+    ------
+    UnknownNameError
+        With the nearest names.
+    """
+    import pandas as pd
+
+    status = list_models().set_index("model")["status"]
+    short = "" if model is None else full_name(model)
+    names = list(status.index) if model is None else [short if short in status else model]
+    every = pd.concat([tasks_of(name).assign(model=name) for name in names], ignore_index=True)
+    found = every[every["rbp"].str.casefold() == rbp.casefold()]
+    if not len(found):
+        raise unknown_name("protein", rbp, sorted(set(every["rbp"]) - {""}))
+    found = found.assign(status=found["model"].map(lambda name: status.get(name, "installed")))
+    columns = ["model", "task", "rbp", "protocol", "cell_line", "n_pos", "auroc", "ap", "status"]
+    return found.sort_values("ap", ascending=False, kind="stable", na_position="last")[columns].reset_index(drop=True)
 
 
 def _task_entries(model: Any) -> tuple[TaskEntry, ...]:

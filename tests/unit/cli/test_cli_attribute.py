@@ -145,7 +145,7 @@ def test_threshold_leaves_an_empty_valid_file(place, model_name, tmp_path, capsy
 
 def test_pictures_and_page(place, model_name, tmp_path, capsys):
     words = [model_name, place / "sites.bed", "--fasta", place / "g.fa", "--task", *TASKS[:2], "--steps", 5]
-    shown = ["--plots", tmp_path / "plots", "--report", tmp_path / "page", "--format", "png,svg", "--top", 1]
+    shown = ["--plots", tmp_path / "plots", "--report", tmp_path / "page", "--plot-format", "png,svg", "--top", 1]
     assert main(["attribute", *map(str, [*words, "-o", tmp_path / "o.h5", *shown, "--motif", "ACUAAY"])]) == 0
     said = capsys.readouterr().err
     assert "15 sites x 2 tasks" in said
@@ -235,7 +235,7 @@ def test_wrong_calls_get_one_line(place, model_name, tmp_path, capsys):
         ([model_name, sites, *fasta, *task], "expected either -o OUT.h5 (with --task) or --gallery DIR."),
         ([model_name, sites, *fasta, *out], "expected --task T, got none."),
         ([model_name, sites, *fasta, *task, "-o", "o.tsv"], "expected an output name that ends in .h5"),
-        ([model_name, sites, *fasta, *task, *out, "--format", "gif"], "unknown picture format 'gif'"),
+        ([model_name, sites, *fasta, *task, *out, "--plot-format", "gif"], "unknown picture format 'gif'"),
         ([model_name, sites, *fasta, *task, *out, "--motif", "AC?"], "motif 'AC?': expected IUPAC letters"),
         (
             [model_name, sites, *fasta, "--gallery", tmp_path / "g", "--report", "x"],

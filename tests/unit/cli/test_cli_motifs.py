@@ -92,7 +92,7 @@ def test_no_site_above_the_bound_writes_empty_valid_files(ripe, tmp_path, capsys
         (["--task", "PUM3_TOY"], "unknown task 'PUM3_TOY'. Did you mean 'PUM2_TOY'"),
         (["--task", "PUM2_TOY", "--min-score", "2"], "--min-score: expected a probability"),
         (["--task", "PUM2_TOY", "--database", "none"], "--database none: expected no other --database"),
-        (["--task", "PUM2_TOY", "--format", "gif"], "unknown picture format 'gif'"),
+        (["--task", "PUM2_TOY", "--plot-format", "gif"], "unknown picture format 'gif'"),
         (["--task", "PUM2_TOY", "--split", "tst"], "unknown split 'tst'. Did you mean 'test'"),
         (["--task", "PUM2_TOY", "--length", "2"], "motif length: expected 3 to 30 nt, got 2"),
     ],

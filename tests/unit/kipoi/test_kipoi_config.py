@@ -1,5 +1,7 @@
 """``ripe register``: what it writes, what it leaves alone. Kipoi itself is not needed here."""
 
+import io
+
 import pytest
 import yaml
 
@@ -33,70 +35,131 @@ def test_new_config_has_kipois_own_sources_and_ours(home, capsys):
     assert "wrote the sources deepripe, deepripe-user" in capsys.readouterr().out
 
 
+def files_below(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+BEFORE = b"# mine\r\nmodel_sources:\n  kipoi: {type: git, remote_url: x, local_path: /y/}\nenv_db_path: /somewhere"
+
+
 def test_keeps_what_is_there_and_is_idempotent(home, capsys):
     config = home / ".kipoi" / "config.yaml"
     config.parent.mkdir()
-    before = "# mine\nmodel_sources:\n  kipoi: {type: git, remote_url: x, local_path: /y/}\nenv_db_path: /somewhere\n"
-    config.write_text(before)
+    config.write_bytes(BEFORE)
     assert main(["register"]) == 0
-    written = config.read_text()
-    loaded = yaml.safe_load(written)
+    written = files_below(home)
+    loaded = yaml.safe_load(config.read_text())
     assert loaded["env_db_path"] == "/somewhere"
     assert loaded["model_sources"]["kipoi"] == {"type": "git", "remote_url": "x", "local_path": "/y/"}
-    assert (config.parent / "config.yaml.before-deepripe").read_text() == before
     capsys.readouterr()
     assert main(["register"]) == 0
     assert "nothing to change" in capsys.readouterr().out
-    assert config.read_text() == written
-    assert sorted(p.name for p in config.parent.iterdir()) == ["config.yaml", "config.yaml.before-deepripe"]
+    assert files_below(home) == written
 
 
-def test_as_default_and_undo(home, capsys):
-    assert main(["register", "--quiet"]) == 0
-    assert capsys.readouterr().out == ""
-    plain = sources(home)
-    assert main(["register", "--as-default"]) == 0
+REGISTRATIONS = [
+    [[]],
+    [["--as-default"]],
+    [[], ["--as-default"], ["--as-default"]],
+    [["--source-name", "one"], ["--source-name", "two", "--as-default"], ["--interpret-hook"]],
+]
+
+
+@pytest.mark.parametrize("words", REGISTRATIONS)
+@pytest.mark.parametrize("before", [None, BEFORE])
+def test_undo_restores_every_byte(home, capsys, before, words):
+    config = home / ".kipoi" / "config.yaml"
+    if before is not None:
+        config.parent.mkdir()
+        config.write_bytes(before)
+    as_it_was = files_below(home), sorted(home.rglob("*"))
+    for more in words:
+        assert main(["register", *more]) == 0
     assert "ripe register --undo" in capsys.readouterr().out
-    assert sources(home)["kipoi"] == sources(home)["deepripe"]
-    assert main(["register", "--as-default"]) == 0  # again: what is replaced must not become what replaces it
+    assert files_below(home) != as_it_was[0]
     assert main(["register", "--undo"]) == 0
-    assert sources(home) == plain
-    assert "deepripe_replaced_source" not in (home / ".kipoi" / "config.yaml").read_text()
+    assert (files_below(home), sorted(home.rglob("*"))) == as_it_was
     capsys.readouterr()
     assert main(["register", "--undo"]) == 0
     assert "nothing to undo" in capsys.readouterr().out
 
 
-def test_default_of_another_installation_gives_back_the_original(home, tmp_path):
+def test_undo_keeps_what_others_wrote_in_between(home):
     config = home / ".kipoi" / "config.yaml"
-    kipoi_config.register({"a": tmp_path / "old"}, config, as_default=tmp_path / "old")
-    original = kipoi_config.built_in_sources(config.parent)["kipoi"]
-    kipoi_config.register({"a": tmp_path / "new"}, config, as_default=tmp_path / "new")
-    assert sources(home)["kipoi"]["local_path"] == str(tmp_path / "new")
-    assert kipoi_config.restore_default(config)
-    assert sources(home)["kipoi"] == original
-    assert not kipoi_config.restore_default(config)
+    assert main(["register", "--as-default", "--quiet"]) == 0
+    (home / "mine" / "a_model").mkdir()
+    loaded = yaml.safe_load(config.read_text())
+    loaded["model_sources"]["other"] = {"type": "local", "local_path": "/other"}
+    config.write_text(yaml.safe_dump(loaded))
+    assert main(["register", "--source-name", "again", "--quiet"]) == 0
+    assert main(["register", "--undo", "--quiet"]) == 0
+    built_in = kipoi_config.built_in_sources(config.parent)
+    assert sources(home) == {**built_in, "other": {"type": "local", "local_path": "/other"}}
+    assert (home / "mine" / "a_model").is_dir()  # a user's model is not ours to remove
+    assert [path.name for path in config.parent.iterdir()] == ["config.yaml"]
+
+
+def test_the_default_is_a_copy_that_outlives_the_package(home, tmp_path):
+    package = tmp_path / "package"
+    (package / "DeepRiPe" / "m").mkdir(parents=True)
+    (package / "DeepRiPe" / "m" / "model.yaml").write_text("one")
+    config = home / ".kipoi" / "config.yaml"
+    kipoi_config.register({"a": package}, config, as_default=package)
+    copied = home / ".kipoi" / kipoi_config.COPY_FOLDER
+    assert sources(home)["kipoi"] == {"type": "local", "local_path": str(copied)}
+    (package / "DeepRiPe" / "m" / "model.yaml").unlink()
+    assert (copied / "DeepRiPe" / "m" / "model.yaml").read_text() == "one"
+    (package / "DeepRiPe" / "m" / "model.yaml").write_text("two")  # another version is installed
+    assert kipoi_config.register({"a": package}, config, as_default=package) == []
+    assert (copied / "DeepRiPe" / "m" / "model.yaml").read_text() == "two"
+    assert kipoi_config.undo(config)
+    assert not (home / ".kipoi").exists()
 
 
 def test_default_changed_by_hand_in_between_is_what_undo_restores(home, tmp_path):
     config = home / ".kipoi" / "config.yaml"
-    kipoi_config.register({"a": tmp_path / "old"}, config, as_default=tmp_path / "old")
+    (tmp_path / "models").mkdir()
+    kipoi_config.register({"a": tmp_path / "models"}, config, as_default=tmp_path / "models")
     loaded = yaml.safe_load(config.read_text())
     mine = {"type": "local", "local_path": "/by/hand"}
     loaded["model_sources"]["kipoi"] = mine
     config.write_text(yaml.safe_dump(loaded))
-    kipoi_config.register({"a": tmp_path / "old"}, config, as_default=tmp_path / "old")
-    kipoi_config.restore_default(config)
+    kipoi_config.register({"a": tmp_path / "models"}, config, as_default=tmp_path / "models")
+    assert kipoi_config.undo(config)
     assert sources(home)["kipoi"] == mine
+    assert "a" not in sources(home)
 
 
-def test_every_former_file_is_kept(home):
-    main(["register", "--source-name", "one", "--quiet"])
-    main(["register", "--source-name", "two", "--quiet"])
-    main(["register", "--source-name", "three", "--quiet"])
-    names = sorted(p.name for p in (home / ".kipoi").iterdir())
-    assert names == ["config.yaml", "config.yaml.before-deepripe", "config.yaml.before-deepripe-2"]
-    assert {"one", "two", "three", "three-user"} <= set(sources(home))
+def test_sources_without_a_record_are_taken_out(home):
+    assert main(["register", "--quiet"]) == 0
+    (home / ".kipoi" / kipoi_config.RECORD_FILE).unlink()
+    assert main(["register", "--quiet"]) == 0
+    assert main(["register", "--undo", "--quiet"]) == 0
+    assert list(sources(home)) == ["kipoi", "github-permalink"]
+
+
+def test_a_damaged_record_is_one_clear_line(home, capsys):
+    assert main(["register", "--quiet"]) == 0
+    (home / ".kipoi" / kipoi_config.RECORD_FILE).write_text("{")
+    assert main(["register", "--undo"]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "is damaged. Remove it" in message
+
+
+def test_status(home, capsys):
+    assert main(["register", "--status"]) == 0
+    assert "Nothing is registered" in capsys.readouterr().out
+    assert not (home / ".kipoi").exists()
+    main(["register", "--as-default", "--interpret-hook", "--quiet"])
+    (home / "mine").rmdir()
+    before = files_below(home)
+    assert main(["register", "--status"]) == 0
+    shown = capsys.readouterr().out
+    assert f"kipoi: {home / '.kipoi' / kipoi_config.COPY_FOLDER}\n" in shown
+    assert f"deepripe-user: {home / 'mine'} (not there)\n" in shown
+    assert "Registered by ripe: deepripe, deepripe-user, kipoi" in shown
+    assert files_below(home) == before
 
 
 def test_linked_config_stays_linked(home, tmp_path):
@@ -143,34 +206,59 @@ def test_home_that_cannot_be_written_is_answered_as_kipoi_does(monkeypatch, tmp_
     assert str(kipoi_config.kipoi_directory()) == "/tmp/.kipoi"
 
 
-def test_interpret_commands_are_mended_once_and_said_so(home, capsys):
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_the_startup_file_is_written_only_when_asked_for(home, capsys):
     pytest.importorskip("kipoi_interpret")
-    assert main(["register"]) == 0
     hook = home / "site" / kipoi_config.PLUGIN_HOOK
-    assert str(hook) in capsys.readouterr().out
+    for words in ([], ["--no-interpret-hook"], ["--quiet"]):
+        assert main(["register", *words]) == 0
+        assert not hook.exists()
+        assert ("ripe register --interpret-hook" in capsys.readouterr().out) == (not words)
+    assert main(["register", "--interpret-hook"]) == 0
+    assert f"{hook}: lets `kipoi interpret" in (shown := capsys.readouterr().out)
+    assert "remove the file" in shown
     (line,) = hook.read_text().splitlines()
     assert line.startswith("import ")
-    assert main(["register"]) == 0
+    assert main(["register", "--interpret-hook"]) == 0
     assert kipoi_config.PLUGIN_HOOK not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("answer", "is_written"), [("y\n", True), ("n\n", False), ("\n", False), ("", False)])
+def test_on_a_terminal_the_startup_file_is_asked_for(home, monkeypatch, answer, is_written):
+    pytest.importorskip("kipoi_interpret")
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    monkeypatch.setattr("sys.stderr", Terminal())
+    assert main(["register"]) == 0
+    assert (home / "site" / kipoi_config.PLUGIN_HOOK).exists() == is_written
 
 
 def test_environment_that_cannot_be_written_is_left_alone(home, monkeypatch):
     monkeypatch.setattr(kipoi_config.os, "access", lambda path, mode: False)
-    assert kipoi_config.mend_interpret_commands() is None
-    assert not (home / "site" / kipoi_config.PLUGIN_HOOK).exists()
+    assert kipoi_config.interpret_hook() is None
 
 
-def test_hook_without_the_package_does_nothing(home, tmp_path):
+def write_hook(home):
+    hook = kipoi_config.interpret_hook()
+    kipoi_config.write_interpret_hook(hook, home / "config.yaml")
+    return hook
+
+
+def test_hook_without_the_package_does_nothing(home):
     pytest.importorskip("kipoi_interpret")
-    line = kipoi_config.mend_interpret_commands(home / "site").read_text()
+    line = write_hook(home).read_text()
     moved = line.replace("startup.py", "moved_away.py")
     exec(moved)  # a line of a .pth file must never raise
 
 
 def test_hook_that_leads_nowhere_is_written_anew(home):
     pytest.importorskip("kipoi_interpret")
-    hook = kipoi_config.mend_interpret_commands()
+    hook = write_hook(home)
+    assert kipoi_config.interpret_hook() is None
     good = hook.read_text()
     hook.write_text(good.replace("startup.py", "moved_away.py"))
-    assert kipoi_config.mend_interpret_commands() == hook
+    assert write_hook(home) == hook
     assert hook.read_text() == good

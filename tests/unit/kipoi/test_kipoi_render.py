@@ -58,6 +58,8 @@ def test_shipped_directory_is_complete_and_agrees_with_the_catalogue(directory):
     assert loaded["schema"]["inputs"]["seq"]["shape"] == f"({entry.sequence_length}, 4)"
     assert loaded["schema"]["inputs"]["region"]["shape"] == f"({entry.region_length}, 4)"
     assert loaded["info"]["cite_as"] == "https://doi.org/10.1101/gr.247494.118"
+    # The paper's authors made the method, not these weights.
+    assert loaded["info"]["authors"] == loaded["info"]["contributors"] == [{"name": "DeepRiPe developers"}]
     assert loaded["info"]["license"] == "MIT"
     for field in ("authors", "contributors", "doc", "trained_on", "training_procedure", "tags", "version"):
         assert loaded["info"][field], field

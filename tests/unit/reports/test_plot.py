@@ -169,17 +169,27 @@ def test_marks(ax):
     assert not ax.lines
     mark_span(ax, -2, 9, "peak")
     np.testing.assert_array_equal(ax.lines[0].get_xdata(), [-2.5, 5])
+    assert [line.get_marker() for line in ax.lines[1:]] == [">"]  # it goes on to the right
 
 
 @pytest.mark.parametrize(("start", "end"), [(100, 150), (100, 101), (100, 201), (100, 137), (100, 500)])
 def test_peak_span_is_where_the_interval_lies(start, end):
     length = 150
-    window = np.arange(length) + window_start(start, end, length)
+    window = np.arange(-1000, 1000) + window_start(start, end, length)  # far around it
     inside = (window >= start) & (window < end)
-    for strand, mask in (("+", inside), ("-", inside[::-1])):
-        first, stop = peak_span(start, end, strand, length)
-        expected = np.flatnonzero(mask)
-        assert (first, stop) == (expected[0], expected[-1] + 1)
+    at = np.flatnonzero(inside) - 1000
+    first, stop = peak_span(start, end, "+", length)
+    assert (first, stop) == (at[0], at[-1] + 1)
+    assert peak_span(start, end, "-", length) == (length - stop, length - first)
+
+
+def test_the_peak_of_the_region_panel_is_not_cut_to_the_sequence_window():
+    seq, region = np.eye(4)[np.arange(60) % 4], np.tile([0.0, 1, 0, 0], (200, 1))
+    one = SiteMap("T", seq, seq * 0.1, region, region * 0.01)
+    figure = site_figure([one], peak=peak_span(1000, 1120, "+", 60))
+    panel = next(ax for ax in figure.axes if ax.get_ylabel().startswith("region"))
+    bar = next(line for line in panel.lines if line.get_linewidth() == 2.2)
+    assert np.ptp(bar.get_xdata()) == 120
 
 
 def test_small_helpers():

@@ -108,7 +108,7 @@ def test_command(tmp_path, tiny_model, capsys):
         "MEME version 4\n\nALPHABET= ACGU\n\nMOTIF M1 QKI\n"
         f"letter-probability matrix: alength= 4 w= 4 nsites= 20\n{rows}\n"
     )
-    common = ["asb", str(VCF), "--fasta", str(FASTA), "--gtf", str(GTF), "--model", str(folder), "--quiet"]
+    common = ["asb", str(folder), str(VCF), "--fasta", str(FASTA), "--gtf", str(GTF), "--quiet"]
     tasks = ["--task", *tiny_model.tasks[:2], "--steps", "5"]
     out = tmp_path / "x.tsv"
     arguments = [

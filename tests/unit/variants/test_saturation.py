@@ -89,7 +89,7 @@ def test_command(tmp_path, tiny_model, capsys):
     assert sorted(p.name for p in (tmp_path / "plots").iterdir()) == sorted(f"{t}.png" for t in tiny_model.tasks)
     task = tiny_model.tasks[0]
     for name in ("x.bw", "x.bedgraph"):
-        assert main([*common, "-o", str(tmp_path / name), "--tasks", task, "--no-deletions"]) == 0
+        assert main([*common, "-o", str(tmp_path / name), "--task", task, "--no-deletions"]) == 0
     single = table[table["ref"].str.len() == 1]
     strongest = single.loc[single.groupby("pos")[f"{task}.delta"].apply(lambda d: d.abs().idxmax())]
     with pyBigWig.open(str(tmp_path / "x.bw")) as track:

@@ -600,7 +600,7 @@ def command(*arguments):
 
 
 def usual(model_dir, out, vcf=VCF):
-    return [vcf, "--fasta", FASTA, "--gtf", GTF, "--model", model_dir, "-o", out]
+    return [model_dir, vcf, "--fasta", FASTA, "--gtf", GTF, "-o", out]
 
 
 def test_command(tmp_path, model_dir, table, capsys):
@@ -627,7 +627,7 @@ def test_wrong_inputs_are_one_line_and_exit_2(tmp_path, model_dir, capsys):
     assert "no such file" in one_line(capsys)
     assert command(*usual(model_dir, tmp_path / "nowhere" / "o.tsv")) == 2
     assert "nowhere" in one_line(capsys)
-    assert command(*usual(model_dir, tmp_path / "o.tsv"), "--tasks", "QKI_PARCLP") == 2
+    assert command(*usual(model_dir, tmp_path / "o.tsv"), "--task", "QKI_PARCLP") == 2
     assert "Did you mean 'QKI_PARCLIP'" in one_line(capsys)
     assert not list(tmp_path.glob("o.tsv*"))
 
@@ -638,7 +638,7 @@ def test_fasta_of_another_assembly_stops_unless_forced(tmp_path, model_dir, caps
     lines = FASTA.read_text().splitlines()
     other.write_text("\n".join(line if line[0] == ">" else line[::-1] for line in lines) + "\n")
     arguments = usual(model_dir, tmp_path / "o.tsv", vcf)
-    arguments[2] = other
+    arguments[3] = other
     assert command(*arguments) == 2
     assert "Is the FASTA of another assembly?" in one_line(capsys)
     assert not (tmp_path / "o.tsv").exists()
