@@ -87,6 +87,7 @@ setup(
     package_data={
         "ripe_lib": [
             "reports/assets/*",
+            "motifs/*.tsv",
             "network/catalogue/*.tsv",
             "network/catalogue/*.md",
             "kipoi/model-template.yaml",
