@@ -14,6 +14,9 @@ REQUIRES = [
     # Kipoi and what it needs but does not declare, or cannot run newer versions of.
     "kipoi>=0.8.6,<0.9",
     "kipoiseq>=0.7.1,<0.8",
+    # kipoiseq's pyranges needs these two; newer ones have no wheel for CPython 3.10 and would be compiled.
+    "ncls<0.0.71; python_version < '3.11'",
+    "sorted_nearest<0.0.40; python_version < '3.11'",
     "six",
     "setuptools<81",  # kipoi imports pkg_resources
     "numpy>=1.26,<2",  # kipoi's HDF5 writer uses names NumPy 2 removed
@@ -24,8 +27,6 @@ REQUIRES = [
     "h5py>=3.11",
     "numba>=0.59",  # compiled loops of variant scoring; umap-learn needs it too
     # Genomes, annotations, variants, tracks.
-    "pyfaidx>=0.8",
-    "biopython>=1.80",  # pyfaidx reads bgzipped FASTA through Bio.bgzf
     "cyvcf2>=0.31,<0.32",  # 0.32 needs NumPy 2
     "pysam>=0.22",
     "pyBigWig>=0.3.22",
@@ -71,6 +72,7 @@ EXTRAS["dev"] = [
     "types-tqdm",
     "pandas-stubs",
     "psutil",
+    "pyfaidx>=0.8",  # judges the reader of FASTA files
     "logomaker>=0.8.7",  # what benchmarks/bench_pictures.py compares with
 ]
 
@@ -88,6 +90,7 @@ setup(
     package_data={
         "ripe_lib": [
             "reports/assets/*",
+            "motifs/*.tsv",
             "network/catalogue/*.tsv",
             "network/catalogue/*.md",
             "kipoi/model-template.yaml",
@@ -103,7 +106,6 @@ setup(
         "console_scripts": ["ripe=ripe_lib.cli.main:main", "ripe-train=training.cli.main:main"],
     },
     classifiers=[
-        "License :: OSI Approved :: MIT License",
         "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",

@@ -19,6 +19,7 @@ file               content
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -187,10 +188,10 @@ def _gtf_rows(gene: Gene) -> list[tuple[str, int, int, str]]:
     return rows
 
 
-def gtf_text() -> str:
-    """Return the annotation; call after :func:`make_genome`, which settles the UTR lengths."""
+def gtf_text(genes: Sequence[Gene] = GENES) -> str:
+    """Return the annotation in the GENCODE dialect."""
     lines = ["##description: made-up genes of the DeepRiPe example genome", "##format: gtf"]
-    for number, gene in enumerate(GENES, start=1):
+    for number, gene in enumerate(genes, start=1):
         ids = f'gene_id "DEMOG{number:05d}.1"; '
         tail = f'gene_type "{gene.biotype}"; gene_name "{gene.name}"; '
         of_transcript = (

@@ -234,7 +234,6 @@ class RnaIntervals(_Intervals):
         - kipoi>=0.8.6,<0.9
         - numpy>=1.26,<2
         - pandas>=2.0,<3
-        - pyfaidx>=0.8
     """  # noqa: D205, D400 - this is YAML
 
     def __init__(
@@ -306,7 +305,6 @@ class RnaSites(_Intervals):
         - kipoi>=0.8.6,<0.9
         - numpy>=1.26,<2
         - pandas>=2.0,<3
-        - pyfaidx>=0.8
     """  # noqa: D205, D400 - this is YAML
 
     def __init__(
@@ -364,7 +362,6 @@ class RnaSequences(_Intervals):
         - kipoi>=0.8.6,<0.9
         - numpy>=1.26,<2
         - pandas>=2.0,<3
-        - pyfaidx>=0.8
     """  # noqa: D205, D400 - this is YAML
 
     def __init__(self, intervals_file: str, fasta_file: str, gtf_file: str | None = None, sequence_length: int = 150):

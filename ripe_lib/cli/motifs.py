@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--database",
         action="append",
         metavar="D",
-        help="'attract' (default), a MEME file, or 'none'; repeatable: all together",
+        help="'consensus' (default), 'attract', a MEME file, or 'none'; repeatable: all together",
     )
     known.add_argument("--dna-as-rna", action="store_true", help="read T as U in MEME files of DNA motifs")
     add_plot_format(known, "png,svg")
@@ -146,7 +146,7 @@ def _database(args: argparse.Namespace) -> Any:
     from ripe_lib.errors import InputError
     from ripe_lib.motifs.databases import join_databases, load_database
 
-    names = args.database or ["attract"]
+    names = args.database or ["consensus"]
     if names == ["none"]:
         return None
     if "none" in names:

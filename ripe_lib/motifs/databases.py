@@ -1,4 +1,4 @@
-"""Known motifs of RNA-binding proteins: ATtRACT (inside the ``concise`` package) or any MEME file."""
+"""Known motifs of RNA-binding proteins: published consensus sequences, ATtRACT (inside ``concise``), any MEME file."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 
 from ripe_lib.errors import InputError, MissingPackageError, unknown_name
-from ripe_lib.motifs.meme import MotifMatrix, information, read_meme
+from ripe_lib.genome.encoding import RNA_BASES
+from ripe_lib.motifs.meme import IUPAC, MotifMatrix, information, read_meme
 
+CONSENSUS = "consensus"
 ATTRACT = "attract"
 # Names in RNAcompete's and older files that are not the HGNC symbol.
 _SYMBOLS = {
@@ -63,7 +65,8 @@ def load_database(source: str | Path, *, dna_as_rna: bool = False, organism: str
     Parameters
     ----------
     source : str or path
-        ``"attract"``, or the path of a MEME file (the second name of its motifs is taken as the protein).
+        ``"consensus"``, ``"attract"``, or the path of a MEME file (the second name of its motifs is taken as the
+        protein).
     dna_as_rna : bool
         Read T as U in a MEME file of DNA motifs.
     organism : str
@@ -78,6 +81,8 @@ def load_database(source: str | Path, *, dna_as_rna: bool = False, organism: str
     UnknownNameError
         For an organism ATtRACT does not have.
     """
+    if str(source).lower() == CONSENSUS:
+        return consensus()
     if str(source).lower() == ATTRACT:
         return attract(organism)
     motifs = read_meme(source, dna_as_rna=dna_as_rna)
@@ -87,6 +92,21 @@ def load_database(source: str | Path, *, dna_as_rna: bool = False, organism: str
         Path(source).name.removesuffix(".gz").removesuffix(".meme"),
         tuple(MotifMatrix(m.identifier, m.name or m.identifier, m.ppm, m.n_sites) for m in motifs),
     )
+
+
+def consensus() -> MotifDatabase:
+    """Load the published consensus sequences that come with this package (``consensus.tsv`` names the papers).
+
+    Every base that a letter of the IUPAC code stands for has the same frequency.
+    """
+    letters = {letter: [float(base in bases) for base in RNA_BASES] for bases, letter in IUPAC.items()}
+    table = pd.read_csv(Path(__file__).with_name("consensus.tsv"), sep="\t", dtype=str)
+    motifs = []
+    for rbp, sequence, source in table.itertuples(index=False):
+        matrix = np.array([letters[letter] for letter in sequence])
+        paper = source.split(",")[0].replace(" et al. ", "").replace(" and ", "").replace(" ", "")
+        motifs.append(MotifMatrix(f"{sequence}.{paper}", rbp, matrix / matrix.sum(axis=1, keepdims=True)))
+    return MotifDatabase("consensus", tuple(motifs))
 
 
 def attract(organism: str = "Homo_sapiens", *, min_length: int = 4, min_bits: float = 4.0) -> MotifDatabase:

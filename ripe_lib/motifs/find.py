@@ -13,10 +13,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ripe_lib.attribution import CompletenessWarning, integrated_gradients, letter_scores, network_inputs
-from ripe_lib.errors import InputError, MissingPackageError, ShapeMismatchError, unknown_name
+from ripe_lib.errors import InputError, ShapeMismatchError, unknown_name
 from ripe_lib.genome.encoding import Codes, codes_from_one_hot, decode_sequence
 from ripe_lib.motifs import clusters
-from ripe_lib.motifs.databases import ATTRACT, MotifDatabase, load_database
+from ripe_lib.motifs.databases import CONSENSUS, MotifDatabase, load_database
 from ripe_lib.motifs.match import match_motifs
 from ripe_lib.motifs.meme import MotifMatrix, iupac_consensus
 from ripe_lib.motifs.seqlets import Seqlets, cut, top_windows
@@ -106,7 +106,7 @@ def find_motifs(
     min_score: float = 0.5,
     method: str = "umap-dbscan",
     labels: ArrayLike | None = None,
-    database: MotifDatabase | str | Path | None = ATTRACT,
+    database: MotifDatabase | str | Path | None = CONSENSUS,
     rbp: str | None = None,
     n_windows: int = 1,
     flank: int = FLANK,
@@ -133,8 +133,8 @@ def find_motifs(
         to fewer than 30 windows).
     labels : (B,) bool, optional
         Which windows are true sites; others are not used. Default: all.
-    database : MotifDatabase, ``"attract"``, path of a MEME file, or None
-        Known motifs. ATtRACT is left out with a warning where ``concise`` is not installed.
+    database : MotifDatabase, ``"consensus"``, ``"attract"``, path of a MEME file, or None
+        Known motifs, see :func:`ripe_lib.motifs.databases.load_database`.
     rbp : str, optional
         Protein of the task, to mark its known motifs. Default: what stands before the first ``_`` of the task.
     n_windows : int
@@ -196,7 +196,7 @@ def search_motifs(
     min_score: float = 0.5,
     method: str = "umap-dbscan",
     labels: ArrayLike | None = None,
-    database: MotifDatabase | str | Path | None = ATTRACT,
+    database: MotifDatabase | str | Path | None = CONSENSUS,
     rbp: str | None = None,
     n_windows: int = 1,
     flank: int = FLANK,
@@ -371,13 +371,7 @@ def _letter_maps(model: Model, inputs: dict[str, Any], task: str, n_steps: int) 
 
 
 def _database(source: MotifDatabase | str | Path | None) -> MotifDatabase | None:
-    if source is None or isinstance(source, MotifDatabase):
-        return source
-    try:
-        return load_database(source)
-    except MissingPackageError as error:
-        warnings.warn(f"motifs are not matched to known ones: {error}", stacklevel=3)
-        return None
+    return source if source is None or isinstance(source, MotifDatabase) else load_database(source)
 
 
 def _check(length: int, min_score: float, method: str, window: int) -> None:

@@ -1,15 +1,24 @@
 """Known motifs: ATtRACT from concise, MEME files, names of proteins."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ripe_lib.errors import InputError, MissingPackageError, UnknownNameError
 from ripe_lib.motifs import databases as motif_databases
-from ripe_lib.motifs.databases import MotifDatabase, attract, is_same_protein, join_databases, load_database
-from ripe_lib.motifs.meme import MotifMatrix, information, write_meme
+from ripe_lib.motifs.databases import (
+    MotifDatabase,
+    attract,
+    is_same_protein,
+    join_databases,
+    load_database,
+    symbols,
+)
+from ripe_lib.motifs.meme import IUPAC, MotifMatrix, information, write_meme
 
 ROOT = Path(__file__).resolve().parents[3]
 needs_concise = pytest.mark.skipif(importlib.util.find_spec("concise") is None, reason="concise is not installed")
@@ -29,6 +38,41 @@ needs_concise = pytest.mark.skipif(importlib.util.find_spec("concise") is None, 
 def test_same_protein(one, other, same):
     assert is_same_protein(one, other) is same
     assert is_same_protein(other, one) is same
+
+
+def test_consensus_sequences_are_letters_of_equal_bases_with_a_source():
+    database = load_database("consensus")
+    table = pd.read_csv(Path(motif_databases.__file__).with_name("consensus.tsv"), sep="\t")
+    assert len(database) == len(table) == len({motif.identifier for motif in database.motifs}) > 50
+    for motif, row in zip(database.motifs, table.itertuples(), strict=True):
+        assert len(motif) == len(row.consensus)
+        for probabilities, letter in zip(motif.ppm, row.consensus, strict=True):
+            bases = {"A": "A", "Y": "CU", "R": "AG", "W": "AU", "N": "ACGU", "K": "GU"}.get(letter)
+            if bases:
+                assert probabilities.tolist() == [1 / len(bases) if base in bases else 0 for base in "ACGU"]
+        assert re.search(r" (19|20)\d\d, .+ \d+:e?\d+$", row.source), row.source
+        assert information(motif.ppm).sum() >= 4
+    assert {"ACUAAY.GalarneauRichard2005", "AYUAAY.Hafner2010"} == set(database.of_protein("QKI"))
+
+
+@needs_concise
+def test_consensus_sequences_agree_with_attract():
+    """Of a protein that ATtRACT has with several words, one of them is part of the consensus or contains it."""
+    words = {}
+    for motif in attract().motifs:
+        for rbp in symbols(motif.name):
+            words.setdefault(rbp, []).append(motif.consensus)
+    letters = {letter: set(bases) for bases, letter in IUPAC.items()}
+
+    def fits(one, other):
+        long, short = sorted((one, other), key=len, reverse=True)
+        places = range(len(long) - len(short) + 1)
+        return any(all(letters[a] & letters[b] for a, b in zip(short, long[at:], strict=False)) for at in places)
+
+    for motif in load_database("consensus").motifs:
+        known = [word for rbp in symbols(motif.name) for word in words.get(rbp, [])]
+        if len(known) > 3:
+            assert any(fits(motif.consensus, word) for word in known), motif
 
 
 @needs_concise
