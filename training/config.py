@@ -16,7 +16,7 @@ from ripe_lib.errors import InputError, MissingFileError, nearest_names
 
 T = TypeVar("T")
 
-SECTIONS = ("prepare", "fit", "publish", "study")
+SECTIONS = ("fetch", "prepare", "fit", "publish", "study")
 
 
 class Mapping(dict[str, Any]):
