@@ -38,6 +38,8 @@ REQUIRES = [
     "memelite>=0.2",  # Tomtom without the MEME suite
     "matplotlib>=3.8",
     # Plumbing.
+    "pooch>=1.8",  # fetching
+    "requests>=2.28",
     "jinja2>=3",
     "pyyaml>=6",
     "tqdm>=4.60",
@@ -95,7 +97,7 @@ setup(
             "network/catalogue/*.md",
             "kipoi/model-template.yaml",
         ],
-        "training": ["configs/*", "configs/*/*"],
+        "training": ["configs/*", "configs/*/*", "fetch/*.tsv"],
         "dataloaders": ["example_files/*.*"],
         "kipoi_models": ["DeepRiPe/*/*"],
     },

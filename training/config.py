@@ -17,7 +17,7 @@ from ripe_lib.output.foreign import load_yaml
 
 T = TypeVar("T")
 
-SECTIONS = ("prepare", "fit", "publish", "study")
+SECTIONS = ("fetch", "prepare", "fit", "publish", "study")
 
 
 class Mapping(dict[str, Any]):

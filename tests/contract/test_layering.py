@@ -23,7 +23,7 @@ ORDERS = {
         "kipoi",
         "cli",
     ],
-    "training": ["config", "published", "data", "fitting", "publishing", "study", "cli"],
+    "training": ["config", "fetch", "published", "data", "fitting", "publishing", "study", "cli"],
 }
 # What a folder may know of the others.
 KNOWS = {

@@ -8,8 +8,6 @@ import sys
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    from training.published.models import PUBLIC_ADDRESS
-
     parser.add_argument("name", nargs="?", metavar="NAME", help="published model, e.g. parclip_mid; see: ripe models")
     parser.add_argument("--file", metavar="H5", help="a file that is here already, instead of downloading")
     parser.add_argument(
@@ -18,9 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the outputs of --file mean: a file with one RBP per line, or the model whose list it shares",
     )
     parser.add_argument("--out", metavar="DIR", help="model directory to make (default: in your model folder)")
-    parser.add_argument(
-        "--base-url", default=PUBLIC_ADDRESS, metavar="URL", help="a mirror with the same paths (default: %(default)s)"
-    )
+    parser.add_argument("--mirror", default="", metavar="URL|DIR", help="a server or folder with the same paths")
     parser.add_argument("--overwrite", action="store_true", help="replace what is installed already")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no notes on stderr")
 
@@ -43,7 +39,7 @@ def run(args: argparse.Namespace) -> None:
             file=args.file,
             tasks=args.tasks,
             out=args.out,
-            base_url=args.base_url,
+            mirror=args.mirror,
             progress=show,
             overwrite=args.overwrite,
         )

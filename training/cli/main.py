@@ -7,6 +7,7 @@ import sys
 from ripe_lib.output.console import run_command
 
 COMMANDS = {
+    "fetch": ("training.cli.fetch", "get genomes, annotations and peaks by accession"),
     "prepare": ("training.cli.prepare", "turn CLIP peaks or tables into a data set"),
     "fit": ("training.cli.fit", "train a model on a data set"),
     "tiers": ("training.cli.tiers", "prepare, train and publish the models of a config"),

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import re
 import tempfile
-import urllib.error
-import urllib.request
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ripe_lib.errors import InputError, MissingFileError, RipeError, WeightsError, unknown_name
+from ripe_lib.errors import InputError, MissingFileError, WeightsError, unknown_name
 from ripe_lib.network.catalogue import (
     TaskEntry,
     catalogue,
@@ -25,17 +21,9 @@ from ripe_lib.network.catalogue import (
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import LayerArrays, arrays_of, set_arrays, write_weights
 from ripe_lib.output.atomic import atomic_directory
+from training.fetch.download import Progress, download, place_of
+from training.fetch.sources import addresses
 from training.published.legacy_keras import check_is_hdf5, read_legacy
-
-PUBLIC_ADDRESS = "https://raw.githubusercontent.com"
-TIMEOUT = 30  # seconds without an answer
-BLOCK = 1 << 16
-
-Progress = Callable[[int, int | None], None]
-
-
-class DownloadError(RipeError, OSError):
-    """A file could not be fetched."""
 
 
 def git_blob_id(path: str | Path) -> str:
@@ -48,53 +36,13 @@ def git_blob_id(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def download(url: str, path: Path, *, progress: Progress = lambda done, total: None) -> None:
-    """Fetch an address into a file.
-
-    Parameters
-    ----------
-    url : str
-    path : Path
-        Removed again if anything goes wrong.
-    progress : callable
-        Called with bytes so far and bytes in all (None if the server does not say).
-
-    Raises
-    ------
-    DownloadError
-        No network, no such file, or a transfer that was cut.
-    """
-    advice = f"Download it yourself from {url} and give it with --file."
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, path.open("wb") as handle:
-            length = answer.headers.get("Content-Length")
-            total = int(length) if length and length.isdigit() else None
-            done = 0
-            while block := answer.read(BLOCK):
-                handle.write(block)
-                done += len(block)
-                progress(done, total)
-        if total is not None and done != total:
-            raise DownloadError(f"{url}: the download was cut, {done} of {total} bytes arrived. Try again. {advice}")
-    except urllib.error.HTTPError as error:
-        path.unlink(missing_ok=True)
-        raise DownloadError(f"{url}: the server answered {error.code} {error.reason}. {advice}") from error
-    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
-        path.unlink(missing_ok=True)
-        reason = getattr(error, "reason", None) or error
-        raise DownloadError(f"{url}: could not be fetched ({reason}). Is there a network? {advice}") from error
-    except DownloadError:
-        path.unlink(missing_ok=True)
-        raise
-
-
 def import_published(
     name: str | None = None,
     *,
     file: str | Path | None = None,
     tasks: str | Path | None = None,
     out: str | Path | None = None,
-    base_url: str = PUBLIC_ADDRESS,
+    mirror: str = "",
     progress: Progress = lambda done, total: None,
     overwrite: bool = False,
 ) -> Path:
@@ -111,10 +59,10 @@ def import_published(
         shares, or a text file with one RBP per line (or a table with a column ``task``).
     out : path, optional
         Model directory to make; default in the user's model folder under the model's name.
-    base_url : str
-        Another server with the same paths (a mirror).
+    mirror : str
+        Another server, or a folder, with the same paths.
     progress : callable
-        See :func:`download`.
+        See :func:`training.fetch.download.download`.
     overwrite : bool
         Replace an installed one.
 
@@ -136,9 +84,9 @@ def import_published(
     entry, _ = published_model(str(name))
     with tempfile.TemporaryDirectory(prefix="deepripe-download-") as folder:
         path = Path(folder) / f"{entry.short_name}.h5"
-        url = f"{base_url.rstrip('/')}/{entry.repository}/{entry.commit}/{entry.path}"
-        download(url, path, progress=progress)
-        check_is_hdf5(path)
+        address = addresses()["published", "any"].address.format_map(vars(entry))
+        advice = f"Download it yourself from {address} and give it with --file."
+        download(place_of(address, mirror), path, advice=advice, progress=progress)
         return _install(path, str(name), tasks, out, overwrite=overwrite)
 
 

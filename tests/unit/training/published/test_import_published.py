@@ -16,9 +16,10 @@ from ripe_lib.network.spec import ModelSpec
 from tests.support.legacy_files import write_legacy
 from tests.support.toy_models import random_model
 from training.cli.main import main
+from training.fetch.download import DownloadError
 from training.published import models as published
 from training.published.legacy_keras import read_legacy
-from training.published.models import DownloadError, git_blob_id, import_published
+from training.published.models import git_blob_id, import_published
 
 SPECS = {
     "two_inputs": {},
@@ -151,7 +152,7 @@ def nothing_installed(mirror):
 
 def test_a_published_model_is_fetched_and_installed(mirror, capsys):
     seen = []
-    directory = import_published("parclip_mid_seq", base_url=mirror["url"], progress=lambda *a: seen.append(a))
+    directory = import_published("parclip_mid_seq", mirror=mirror["url"], progress=lambda *a: seen.append(a))
     size = mirror["file"].stat().st_size
     assert seen[-1] == (size, size)
     assert directory == user_models_directory() / "DeepRiPe/published/parclip_mid_seq"
@@ -160,9 +161,9 @@ def test_a_published_model_is_fetched_and_installed(mirror, capsys):
         predict_codes(model, *windows(model)), predict_codes(mirror["model"], *windows(model)), atol=1e-6
     )
     assert ripe_lib.list_models().set_index("model").loc["DeepRiPe/published/parclip_mid_seq", "status"] == "installed"
-    assert main(["import-published", "parclip_mid_seq", "--base-url", mirror["url"], "--quiet"]) == 2
+    assert main(["import-published", "parclip_mid_seq", "--mirror", mirror["url"], "--quiet"]) == 2
     assert "exists already" in capsys.readouterr().err
-    arguments = ["import-published", "parclip_mid_seq", "--base-url", mirror["url"], "--quiet", "--overwrite"]
+    arguments = ["import-published", "parclip_mid_seq", "--mirror", mirror["url"], "--quiet", "--overwrite"]
     assert main(arguments) == 0
     assert capsys.readouterr().out.strip() == str(directory)
 
@@ -180,27 +181,27 @@ def test_wrong_downloads_install_nothing(mirror):
     url = mirror["url"]
     whole = mirror["file"].read_bytes()
     mirror["handler"].cut = True
-    with pytest.raises(DownloadError, match=r"the download was cut, \d+ of \d+ bytes|could not be fetched"):
-        import_published("parclip_mid_seq", base_url=url)
+    with pytest.raises(DownloadError, match="the download was cut"):
+        import_published("parclip_mid_seq", mirror=url)
     mirror["handler"].cut = False
     mirror["file"].write_text("<!DOCTYPE html>\n<html><body>Sign in</body></html>")
-    with pytest.raises(WeightsError, match="expected an HDF5 file, got an HTML page"):
-        import_published("parclip_mid_seq", base_url=url)
+    with pytest.raises(DownloadError, match="expected the file, got an HTML page"):
+        import_published("parclip_mid_seq", mirror=url)
     mirror["file"].write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     with pytest.raises(WeightsError, match="Git LFS pointer"):
-        import_published("parclip_mid_seq", base_url=url)
+        import_published("parclip_mid_seq", mirror=url)
     mirror["file"].write_bytes(whole[:-10])
     with pytest.raises(WeightsError, match="expected git blob id"):
-        import_published("parclip_mid_seq", base_url=url)
+        import_published("parclip_mid_seq", mirror=url)
     mirror["file"].unlink()
     with pytest.raises(DownloadError, match="the server answered 404"):
-        import_published("parclip_mid_seq", base_url=url)
+        import_published("parclip_mid_seq", mirror=url)
     assert nothing_installed(mirror)
 
 
 def test_no_network_and_unknown_names(mirror, capsys):
     with pytest.raises(DownloadError, match=r"could not be fetched .* Is there a network\? Download it yourself"):
-        import_published("parclip_mid_seq", base_url="http://127.0.0.1:9")
+        import_published("parclip_mid_seq", mirror="http://127.0.0.1:9")
     with pytest.raises(UnknownNameError, match=r"unknown published model 'parclip_med'. Did you mean 'parclip_mid'"):
         import_published("parclip_med")
     with pytest.raises(InputError, match="got neither"):

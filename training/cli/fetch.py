@@ -1,0 +1,66 @@
+"""``ripe-train fetch SOURCE -o DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    kinds = parser.add_subparsers(dest="source", metavar="SOURCE", required=True)
+    genome = kinds.add_parser("genome", help="a human genome, bgzipped and indexed")
+    genome.add_argument("name", metavar="ASSEMBLY", help="GRCh38 or GRCh37")
+    gencode = kinds.add_parser("gencode", help="an annotation")
+    gencode.add_argument("name", metavar="RELEASE", help="e.g. 45, or 45lift37 for GRCh37")
+    eclip = kinds.add_parser("encode-eclip", help="peaks of ENCODE's eCLIP experiments, and a table for prepare")
+    eclip.add_argument("--cell-line", nargs="+", required=True, metavar="NAME", help="K562, HepG2")
+    eclip.add_argument("--assembly", default="GRCh38", metavar="NAME", help="GRCh38 (default) or GRCh37")
+    eclip.add_argument("--rbp", nargs="+", metavar="NAME", help="these proteins (default: all)")
+    for kind in (genome, gencode, eclip):
+        kind.add_argument("-o", "--out", required=True, metavar="DIR", help="folder for the files and sources.tsv")
+        kind.add_argument("--mirror", default="", metavar="URL|DIR", help="a server or folder with the same paths")
+        kind.add_argument("--dry-run", action="store_true", help="list the files and their sizes, fetch nothing")
+        kind.add_argument("--quiet", action="store_true", help="no progress bar and no notes on stderr")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Fetch files; those that are there already are kept."""
+    from ripe_lib.output.atomic import atomic_file
+    from ripe_lib.output.console import note, progress
+    from training.fetch import sources
+    from training.fetch.fetch import fetch_files, sizes
+
+    folder = Path(args.out)
+    if args.source == "genome":
+        files = sources.genome(args.name, mirror=args.mirror)
+    elif args.source == "gencode":
+        files = sources.gencode(args.name, mirror=args.mirror)
+    else:
+        files = sources.encode_eclip(
+            args.cell_line,
+            args.assembly,
+            args.rbp,
+            mirror=args.mirror,
+            note=lambda line: note(line, quiet=args.quiet),
+        )
+    if args.dry_run:
+        for file, n_bytes, here in sizes(files, folder, args.mirror):
+            size = "?" if n_bytes is None else str(n_bytes)
+            sys.stdout.write(f"{file.name}\t{size}\t{'here' if here else 'to fetch'}\t{file.address}\n")
+        return
+    with progress(unit="B", unit_scale=True, quiet=args.quiet, desc=args.source) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        fetch_files(files, folder, mirror=args.mirror, progress=show)
+    for file in files:
+        sys.stdout.write(f"{folder / file.name}\n")
+    if args.source == "encode-eclip":
+        table = folder / sources.peak_table_name(args.cell_line, args.assembly)
+        with atomic_file(table) as temporary:
+            sources.write_peak_table(files, temporary)
+        sys.stdout.write(f"{table}\n")

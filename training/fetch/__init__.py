@@ -1,0 +1,1 @@
+"""Public data by accession: genome, annotation, peaks, published models."""
