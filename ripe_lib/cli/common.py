@@ -39,6 +39,33 @@ def chosen_tasks(model: Model, names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def model_names(names: Sequence[str]) -> list[str]:
+    """Return models named on the command line, each once; ``all`` and ``eclip_*`` stand for shipped models.
+
+    Raises
+    ------
+    UnknownNameError
+        For a pattern that no shipped model's name fits.
+    """
+    from fnmatch import fnmatchcase
+
+    from ripe_lib.errors import unknown_name
+    from ripe_lib.network.catalogue import catalogue
+
+    shipped = {entry.short_name: name for name, entry in catalogue().models.items() if entry.origin == "shipped"}
+    found: list[str] = []
+    for name in names:
+        pattern = "*" if name == "all" else name.removeprefix("DeepRiPe/")
+        if "*" not in pattern:
+            found.append(shipped.get(pattern, name))
+            continue
+        fitting = [full for short, full in shipped.items() if fnmatchcase(short, pattern)]
+        if not fitting:
+            raise unknown_name("group of models", name, ["all", *shipped], "List the models with: ripe models")
+        found += fitting
+    return list(dict.fromkeys(found))
+
+
 def add_run_arguments(parser: argparse.ArgumentParser, *, batch_size: int | None = 1024) -> None:
     """Add ``--seed --batch-size --threads --quiet``."""
     group = parser.add_argument_group("running")

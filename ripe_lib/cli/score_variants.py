@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ripe_lib.cli.common import add_genome_arguments, add_run_arguments
+from ripe_lib.cli.common import add_genome_arguments, add_run_arguments, model_names
 from ripe_lib.output.console import apply_threads, note, positive_int, progress, warnings_as_notes
 
 STRANDS = ("auto", "+", "-", "both")
@@ -16,7 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("vcf", metavar="VCF", help="VCF (plain, gzip, bgzip), BCF, or - for standard input")
     add_genome_arguments(parser)
     parser.add_argument(
-        "--model", action="append", required=True, metavar="M", help="name or directory of a model; may be repeated"
+        "--model",
+        action="append",
+        required=True,
+        metavar="M",
+        help="name or directory of a model; may be repeated. all: every shipped model, 'eclip_*': those, in one pass",
     )
     parser.add_argument(
         "-o",
@@ -128,7 +132,7 @@ def _run(args: argparse.Namespace) -> None:
         vcf_file=args.vcf,
         fasta_file=args.fasta,
         gtf_file=args.gtf,
-        models=tuple(args.model),
+        models=tuple(model_names(args.model)),
         options=scoring_options(args, default_shifts=4 if out.layout == "biobank" else 1),
         out=out,
         rows=RowFilter(
