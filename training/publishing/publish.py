@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -279,6 +279,7 @@ def card_text(
         name=model.name,
         spec=model.spec,
         left_out=[task for task in trained if task not in model.spec.tasks],
+        missing=missing_text(model.name, model.tasks, manifest),
         parameters=f"{model.keras_model.count_params():,}",
         counts=manifest["counts"],
         split_text=_split_text(split),
@@ -303,6 +304,41 @@ def card_text(
         bound_only=bound_only,
         rows=table.to_dict("records"),
     )
+
+
+def missing_text(name: str, tasks: Sequence[str], manifest: Mapping[str, Any]) -> str:
+    """Say which outputs of the published model of the same tier a model lacks, and why; nothing if it lacks none.
+
+    Parameters
+    ----------
+    name : str
+        Of the model; ``DeepRiPe/published/...`` is looked up.
+    tasks : sequence of str
+        Of the model, as published or with the cell line behind the name.
+    manifest : mapping
+        Of the data set: its peak files, and the least number of bins.
+
+    Returns
+    -------
+    str
+        Whole lines.
+    """
+    published = catalogue().tasks.get(f"DeepRiPe/published/{name.removeprefix('DeepRiPe/').removesuffix('_paper')}", ())
+    files = {key.split("/")[0] for key in manifest.get("inputs_sha256", {})}
+    without_peaks: list[str] = []
+    too_few: list[str] = []
+    for row in published:
+        names = {row.task, f"{row.task}_{row.cell_line}"}
+        if names.isdisjoint(tasks):
+            (too_few if names & files else without_peaks).append(row.task)
+    text = ""
+    if without_peaks:
+        text += f"Outputs of the paper's tier that are missing for want of peaks: {', '.join(without_peaks)}.\n"
+    if too_few:
+        least = manifest["options"]["peaks"]["min_bins"]
+        text += f"Outputs of the paper's tier that are missing, with fewer than {least} bins of known sequence: "
+        text += f"{', '.join(too_few)}.\n"
+    return text
 
 
 def _split_text(split: dict[str, Any]) -> str:
