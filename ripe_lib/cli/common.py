@@ -89,7 +89,8 @@ def add_model_argument(parser: argparse.ArgumentParser, *, several: bool = False
     """Add the first argument, ``MODEL`` (``args.model``), or ``MODEL[,MODEL]`` (``args.models``, a list)."""
     text = "name or directory of a model, see: ripe models"
     if several:
-        action = parser.add_argument("models", metavar="MODEL[,MODEL]", type=_names, help=f"{text}; several: commas")
+        text += "; several: commas, or all, 'eclip_*'"
+        action = parser.add_argument("models", metavar="MODEL[,MODEL]", type=_names, help=text)
     else:
         action = parser.add_argument("model", metavar="MODEL", nargs="?" if optional else None, help=text)
     action.completer = _complete_models  # type: ignore[attr-defined]
@@ -132,6 +133,33 @@ def _complete_tasks(parsed_args: argparse.Namespace, **_: object) -> list[str]:
     named = getattr(parsed_args, "models", None) or [getattr(parsed_args, "model", "")]
     tables = catalogue().tasks
     return ["all", *(entry.task for name in named for entry in tables.get(full_name(name or ""), ()))]
+
+
+def model_names(names: Sequence[str]) -> list[str]:
+    """Return models named on the command line, each once; ``all`` and ``eclip_*`` stand for shipped models.
+
+    Raises
+    ------
+    UnknownNameError
+        For a pattern that no shipped model's name fits.
+    """
+    from fnmatch import fnmatchcase
+
+    from ripe_lib.errors import unknown_name
+    from ripe_lib.network.catalogue import catalogue
+
+    shipped = {entry.short_name: name for name, entry in catalogue().models.items() if entry.origin == "shipped"}
+    found: list[str] = []
+    for name in names:
+        pattern = "*" if name == "all" else name.removeprefix("DeepRiPe/")
+        if "*" not in pattern:
+            found.append(shipped.get(pattern, name))
+            continue
+        fitting = [full for short, full in shipped.items() if fnmatchcase(short, pattern)]
+        if not fitting:
+            raise unknown_name("group of models", name, ["all", *shipped], "List the models with: ripe models")
+        found += fitting
+    return list(dict.fromkeys(found))
 
 
 def add_run_arguments(parser: argparse.ArgumentParser, *, batch_size: int | None = 1024) -> None:

@@ -13,6 +13,7 @@ COMMANDS = {
     "register": ("ripe_lib.cli.register", "make the models known to Kipoi"),
     "predict": ("ripe_lib.cli.predict", "predict binding for intervals"),
     "scan": ("ripe_lib.cli.scan", "find binding sites along RNAs, genes or regions"),
+    "enrich": ("ripe_lib.cli.enrich", "find the RBPs that bind given intervals, e.g. peaks"),
     "attribute": ("ripe_lib.cli.attribute", "show which bases and region types made a prediction"),
     "motifs": ("ripe_lib.cli.motifs", "collect attributions into motifs and match them to known ones"),
     "score-variants": ("ripe_lib.cli.score_variants", "score the variants of a VCF"),

@@ -70,6 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     out.add_argument("--sites", action="append", default=[], metavar="OUT", help="sites: .bed .tsv .parquet")
     out.add_argument("--attributions", metavar="OUT.h5", help="attribution map (integrated gradients) of every site")
+    out.add_argument(
+        "--summary",
+        metavar="OUT",
+        help="mean and maximum of every task in 5'UTR, CDS, 3'UTR, intron of each transcript: .tsv .csv .parquet .h5",
+    )
     out.add_argument("--plots", metavar="DIR", help="pictures of the best sites: tracks per RBP, logos")
     add_plot_format(out)
     out.add_argument("--report", metavar="DIR", help="write one self-contained page, DIR/report.html")
@@ -78,7 +83,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_task_argument(out)
     out.add_argument(
-        "--format", choices=("wide", "long"), default="wide", help="of tables; long: one row per bin and task"
+        "--format",
+        choices=("wide", "long"),
+        default="wide",
+        help="of tables; long: one row per bin (of --summary: region) and task",
     )
     out.add_argument("--min-score", type=float, default=0.0, metavar="P", help="leave out table rows below")
     bins = parser.add_argument_group("bins and sites")
@@ -137,9 +145,9 @@ def run(args: argparse.Namespace) -> None:
     from ripe_lib.reports.figures import checked_formats
     from ripe_lib.scan.output import check_outputs
 
-    if not (args.output or args.sites or args.attributions):
+    if not (args.output or args.sites or args.attributions or args.summary):
         raise InputError("expected at least one output, got none. Name one with -o or --sites.")
-    check_outputs(args.output, args.sites, args.attributions)
+    check_outputs(args.output, args.sites, args.attributions, args.summary)
     for folder in filter(None, (args.plots, args.report)):
         check_filled_folder(folder)
     _threshold_choice(args)
@@ -179,6 +187,7 @@ def _scan(args: argparse.Namespace, model: Model, source: Source, formats: tuple
             args.output,
             sites=args.sites,
             attributions=args.attributions,
+            summary=args.summary,
             call_sites=bool(args.plots or args.report),
             options=options,
             progress=show,
@@ -186,7 +195,8 @@ def _scan(args: argparse.Namespace, model: Model, source: Source, formats: tuple
     files = [str(path) for path in result.files]
     named = ", ".join(files[:4]) + (f" and {len(files) - 4} more" if len(files) > 4 else "")
     sites = f", {result.n_sites} sites" if len(result.thresholds) else ""
-    note(f"{result.n_bins} bins of {result.step} nt{sites}: {named}", quiet=args.quiet)
+    whole = f", {result.n_transcripts} transcripts" if args.summary else ""
+    note(f"{result.n_bins} bins of {result.step} nt{sites}{whole}: {named}", quiet=args.quiet)
     if result.threshold_note:
         note(result.threshold_note, quiet=args.quiet)
     if args.plots or args.report:
@@ -239,6 +249,8 @@ def _check_arguments(args: argparse.Namespace) -> None:
         raise InputError("expected a gene annotation for --genes, got none. Give it with --gtf.")
     if args.spliced and args.genes is None:
         raise InputError("--spliced: expected genes or transcripts, got none. Name them with --genes.")
+    if args.summary is not None and on_genome and args.gtf is None:
+        raise InputError("--summary: expected a gene annotation, got none. Give it with --gtf.")
     if on_genome and (args.region_file is not None or args.region_type is not None):
         raise InputError("--region-file and --region-type are for RNAs; of a genome, region types come from --gtf.")
     if args.rna is not None and (args.fasta is not None or args.gtf is not None):
@@ -258,7 +270,7 @@ def _source(args: argparse.Namespace, spec: ModelSpec) -> Iterator[Source]:
     from ripe_lib.genome.rna_fasta import read_rna_fasta
     from ripe_lib.scan.sources import RnaSource
 
-    first = Path([*args.output, *args.sites, args.attributions][0])
+    first = Path(next(filter(None, [*args.output, *args.sites, args.attributions, args.summary])))
     scratch = first.absolute().parent / f".{first.name}.rna"  # workers may run in other folders
     try:
         yield RnaSource(read_rna_fasta(args.rna, scratch, region_file=args.region_file, region_letter=args.region_type))

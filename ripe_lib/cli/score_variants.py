@@ -11,6 +11,7 @@ from ripe_lib.cli.common import (
     add_run_arguments,
     add_task_argument,
     check_files,
+    model_names,
     model_spec,
     wanted_tasks,
 )
@@ -133,6 +134,7 @@ def _run(args: argparse.Namespace) -> None:
 
     check_output_file(args.output)
     check_files(args.vcf, args.fasta, args.gtf, args.peaks)
+    args.models = model_names(args.models)
     tasks = wanted_tasks(args.task, *map(model_spec, args.models))
     from ripe_lib.genome.alleles import OK, REASONS
     from ripe_lib.variants.format import OutputFormat

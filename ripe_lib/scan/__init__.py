@@ -11,5 +11,7 @@ module                    holds
 ``tracks``, ``output``    bedGraph, bigWig, HDF5, tables
 ``site_table``            sites as tables and BED; ``site_maps``: their attribution maps
 ``plots``                 pictures and the page
+``summary``               means and maxima per transcript and region type
+``enrichment``            which RBPs bind given intervals, against windows of ``background_windows``
 ========================  =========================================================================================
 """

@@ -12,7 +12,7 @@ import numpy as np
 from ripe_lib.errors import InputError
 from ripe_lib.network.fast.dense import Array
 from ripe_lib.output.atomic import check_output_file
-from ripe_lib.output.tables import open_table
+from ripe_lib.output.tables import open_table, table_format
 from ripe_lib.output.tracks import (
     TRACK_SUFFIXES,
     BedGraphWriter,
@@ -52,7 +52,10 @@ def output_kind(path: str | Path) -> str:
 
 
 def check_outputs(
-    outputs: Sequence[str | Path], sites: Sequence[str | Path], attributions: str | Path | None = None
+    outputs: Sequence[str | Path],
+    sites: Sequence[str | Path],
+    attributions: str | Path | None = None,
+    summary: str | Path | None = None,
 ) -> None:
     """Refuse unknown suffixes, folders that do not exist, and one name twice."""
     for path in outputs:
@@ -62,7 +65,10 @@ def check_outputs(
             raise InputError(f"{path}: expected a file of sites that ends in .bed, {', '.join(TABLE_SUFFIXES)}.")
     if attributions is not None and not Path(attributions).name.lower().endswith(HDF5_SUFFIXES):
         raise InputError(f"{attributions}: expected attribution maps as {' or '.join(HDF5_SUFFIXES)}.")
-    names = [Path(path).absolute() for path in (*outputs, *sites, *([] if attributions is None else [attributions]))]
+    if summary is not None:
+        table_format(summary)
+    singles = [path for path in (attributions, summary) if path is not None]
+    names = [Path(path).absolute() for path in (*outputs, *sites, *singles)]
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{name}: expected every output once, got it {names.count(name)} times.")

@@ -34,6 +34,7 @@ from ripe_lib.scan.output import Outputs, check_outputs
 from ripe_lib.scan.site_maps import SiteMapWriter
 from ripe_lib.scan.site_table import SiteWriter
 from ripe_lib.scan.sources import Run, Source, bin_bounds, stretches
+from ripe_lib.scan.summary import SummaryWriter
 from ripe_lib.scan.thresholds import ThresholdChoice, find_thresholds
 
 LONG_INPUT = 1_000_000  # nt; above this the default step is the bin size
@@ -65,6 +66,8 @@ class ScanResult:
     ----------
     step : int
     n_bins, n_sites : int
+    n_transcripts : int
+        In the summary.
     thresholds : DataFrame
         ``of task threshold``: probability from which a bin belongs to a site, for which input; empty if no sites were
         called.
@@ -79,6 +82,7 @@ class ScanResult:
     step: int
     n_bins: int = 0
     n_sites: int = 0
+    n_transcripts: int = 0
     thresholds: pd.DataFrame = field(default_factory=pd.DataFrame)
     threshold_note: str = ""
     files: list[Path] = field(default_factory=list)
@@ -102,6 +106,7 @@ def scan_to_files(
     *,
     sites: Sequence[str | Path] = (),
     attributions: str | Path | None = None,
+    summary: str | Path | None = None,
     call_sites: bool = False,
     options: ScanOptions | None = None,
     progress: Progress | None = None,
@@ -120,6 +125,8 @@ def scan_to_files(
         Tables of sites, or ``.bed`` (BED12).
     attributions : path, optional
         HDF5 file for the attribution map of every site, see :mod:`ripe_lib.scan.site_maps`.
+    summary : path, optional
+        Table of means and maxima per transcript and region type, see :mod:`ripe_lib.scan.summary`.
     call_sites : bool
         Call sites even if no file asks for them, for ``ScanResult.best_sites``.
     options : ScanOptions
@@ -139,10 +146,10 @@ def scan_to_files(
     """
     options = options or ScanOptions()
     wants_sites = bool(sites) or attributions is not None or call_sites
-    named = [*outputs, *sites, *([] if attributions is None else [attributions])]
+    named = [*outputs, *sites, *(path for path in (attributions, summary) if path is not None)]
     if not named:
         raise InputError("ripe scan: expected at least one output, got none. Name one with -o or --sites.")
-    check_outputs(outputs, sites, attributions)  # what is wrong there should not cost an hour of computing
+    check_outputs(outputs, sites, attributions, summary)  # what is wrong there should not cost an hour of computing
     runs, step, is_long = _plan(model, source, options)
     scanner = Scanner(model, step=step, tasks=options.tasks, threads=options.threads, batch_size=options.batch_size)
     result = ScanResult(step, n_bins=sum(run.n for run in runs))
@@ -169,13 +176,20 @@ def scan_to_files(
             distance = max(1, (options.distance or bin_size(model)) // step)
             maps = None if attributions is None else SiteMapWriter(attributions, model, stack)
             site_writer = SiteWriter(scanner, source, sites, thresholds, distance, k, stack, maps)
+        summarised = None
+        if summary is not None:
+            summarised = SummaryWriter(summary, source, scanner.tasks, options.long, stack)
         for chunk, part in zip(chunks, parts, strict=True):
             for run, scores in _split(chunk.payload, np.load(part)):
                 starts, ends = bin_bounds(run, step, source.contigs[run.contig])
                 opened.add(run, starts, ends, scores)
                 if site_writer is not None:
                     site_writer.add(run, scores)
+                if summarised is not None:
+                    summarised.add(run, starts, ends, scores)
         opened.finish()
+        if summarised is not None:
+            result.n_transcripts = summarised.finish()
         if site_writer is not None:
             site_writer.finish()
             result.n_sites = site_writer.n_sites

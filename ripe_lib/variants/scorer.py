@@ -1,8 +1,9 @@
 """Logits of reference and alternative alleles, with as little computing as is exact.
 
-Reference windows that several alleles share are computed once; models with equal windows share the arrays. For
-substitutions of one base only what can change is recomputed (:mod:`ripe_lib.network.fast`), indels and longer
-substitutions get a pass of their own.
+Reference windows that several alleles share are computed once; models with equal windows share the arrays, and those
+that differ in their last layer only are one network (:mod:`ripe_lib.network.joint`). For substitutions of one base
+only what can change is recomputed (:mod:`ripe_lib.network.fast`), indels and longer substitutions get a pass of their
+own.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from ripe_lib.genome.encoding import Codes, complement
 from ripe_lib.network.fast import substitution_scorer
+from ripe_lib.network.joint import JointModel, joint_models
 from ripe_lib.network.load import Model
 from ripe_lib.network.predict import full_logits
 from ripe_lib.variants.windows import (
@@ -48,7 +50,8 @@ class AlleleScorer:
     annotation : Annotation or None
         None: region types are unknown.
     fast : bool
-        False runs every window through the whole network: slow, obvious, and what the fast way is tested against.
+        False runs every window through the whole network of every model: slow, obvious, and what the fast way is
+        tested against.
     batch_size : int
         Windows per network call.
     """
@@ -68,8 +71,10 @@ class AlleleScorer:
         self.fast = fast
         self.batch_size = batch_size
         self.reading = threading.Lock()  # the genome's file is read by one thread at a time
-        for model in self.models if fast else ():
-            substitution_scorer(model)  # made before threads ask for it
+        alone = [JointModel(model, [(n, slice(None))]) for n, model in enumerate(self.models)]
+        self.networks = joint_models(self.models) if fast else alone
+        for network in self.networks if fast else ():
+            substitution_scorer(network.model)  # made before threads ask for it
 
     def logits(
         self,
@@ -96,21 +101,24 @@ class AlleleScorer:
         shifts = list(shifts)
         n = len(sites.start)
         results = [
-            tuple(np.empty((len(shifts), n, len(model.tasks)), dtype=np.float32) for _ in range(2))
-            for model in self.models
+            tuple(np.empty((len(shifts), n, len(network.model.tasks)), dtype=np.float32) for _ in range(2))
+            for network in self.networks
         ]
         for rows, first, inverse, near in _grouped(sites):
             part = sites.take(rows)
             for k, shift in enumerate(shifts):
                 windows = _Windows(self, part, first, shift, near)
-                for model, (ref, alt) in zip(self.models, results, strict=True):
+                for network, (ref, alt) in zip(self.networks, results, strict=True):
                     annotated = with_region and self.annotation is not None
                     score = self._fast if self.fast else self._full
                     ref_logits, alt_logits = score(
-                        model, windows, annotated, inverse, substituted[rows], identical[rows]
+                        network.model, windows, annotated, inverse, substituted[rows], identical[rows]
                     )
                     ref[k, rows], alt[k, rows] = ref_logits[inverse], alt_logits
-        return [(ref, alt) for ref, alt in results]
+        of_model: dict[int, tuple[Logits, Logits]] = {}
+        for network, (ref, alt) in zip(self.networks, results, strict=True):
+            of_model.update({number: (ref[..., columns], alt[..., columns]) for number, columns in network.members})
+        return [of_model[number] for number in range(len(self.models))]
 
     def _full(
         self,

@@ -36,6 +36,7 @@ A label that is not known for a task was masked: it neither trained nor tested t
 Trained in one network with {{ left_out | length }} more experiment{{ "" if left_out | length == 1 else "s" }}, whose \
 outputs are left out here: {{ left_out | join(", ") }}.
 {% endif -%}
+{{ missing }}\
 Data set digest `{{ manifest_sha256[:16] }}`.
 
 ## Training

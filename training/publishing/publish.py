@@ -291,6 +291,7 @@ def card_text(
         origin=_origin(config),
         remarks=remarks,
         left_out=[task for task in trained if task not in model.spec.tasks],
+        missing=missing_text(model.name, model.tasks, manifest),
         parameters=f"{model.keras_model.count_params():,}",
         counts=manifest["counts"],
         split_text=_split_text(split),
@@ -324,6 +325,41 @@ def _origin(config: dict[str, Any]) -> str:
         return str(config["start"] or "")
     fixed = "" if not config["trainable"] else f"; of its layers {', '.join(config['trainable'])} learned on"
     return f"the weights of a network of {len(read_weights(start)[0].tasks)} experiments{fixed}"
+
+
+def missing_text(name: str, tasks: Sequence[str], manifest: Mapping[str, Any]) -> str:
+    """Say which outputs of the published model of the same tier a model lacks, and why; nothing if it lacks none.
+
+    Parameters
+    ----------
+    name : str
+        Of the model; ``DeepRiPe/published/...`` is looked up.
+    tasks : sequence of str
+        Of the model, as published or with the cell line behind the name.
+    manifest : mapping
+        Of the data set: its peak files, and the least number of bins.
+
+    Returns
+    -------
+    str
+        Whole lines.
+    """
+    published = catalogue().tasks.get(f"DeepRiPe/published/{name.removeprefix('DeepRiPe/').removesuffix('_paper')}", ())
+    files = {key.split("/")[0] for key in manifest.get("inputs_sha256", {})}
+    without_peaks: list[str] = []
+    too_few: list[str] = []
+    for row in published:
+        names = {row.task, f"{row.task}_{row.cell_line}"}
+        if names.isdisjoint(tasks):
+            (too_few if names & files else without_peaks).append(row.task)
+    text = ""
+    if without_peaks:
+        text += f"Outputs of the paper's tier that are missing for want of peaks: {', '.join(without_peaks)}.\n"
+    if too_few:
+        least = manifest["options"]["peaks"]["min_bins"]
+        text += f"Outputs of the paper's tier that are missing, with fewer than {least} bins of known sequence: "
+        text += f"{', '.join(too_few)}.\n"
+    return text
 
 
 def _split_text(split: dict[str, Any]) -> str:

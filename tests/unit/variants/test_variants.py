@@ -269,6 +269,25 @@ def test_several_models(tiny_model, world):
         score([tiny_model, tiny_model], world, rows)
 
 
+def test_models_with_one_trunk_score_as_alone(tiny_model, world):
+    rows = [snv(world, 200), snv(world, 600), ("c", 300, world[0].sequences["c"][299:302], "T"), snv(world, 20)]
+    rows += [snv(world, p) for p in range(620, 690)]  # near each other
+    other = random_model(tasks=("A",), seed=3, inputs="sequence", sequence_length=200)
+    object.__setattr__(other.spec, "name", "DeepRiPe/other")
+    cut_off = random_model(tasks=("X", "Y"), seed=4)
+    object.__setattr__(cut_off.spec, "name", "DeepRiPe/cut")
+    for layer in cut_off.keras_model.layers[:-1]:
+        layer.set_weights(tiny_model.keras_model.get_layer(layer.name).get_weights())
+    models = [tiny_model, other, cut_off]
+    options = {"strand": "both", "shifts": 2, "region": "both"}
+    together = score(models, world, rows, **options)
+    assert len(VariantScorer(models, *world, VariantOptions(**options))._scorer.networks) == 2
+    for model in models:
+        alone = score(model, world, rows, **options)
+        for name in alone.columns[9:]:
+            np.testing.assert_allclose(together[f"{model.name}:{name}"], alone[name], atol=1e-5)
+
+
 def test_options_are_checked():
     with pytest.raises(UnknownNameError, match=r"unknown region option 'gft'\. Did you mean 'gtf'"):
         VariantOptions(region="gft")

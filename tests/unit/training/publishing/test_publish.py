@@ -9,14 +9,14 @@ import ripe_lib
 from ripe_lib.errors import InputError, MissingFileError, OutputError, UnknownNameError
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.evaluation.evaluate import Options
-from ripe_lib.network.catalogue import read_task_table
+from ripe_lib.network.catalogue import bundled_models_directory, catalogue, read_task_table
 from ripe_lib.network.load import model_from_weights
 from ripe_lib.network.predict import predict_codes
 from tests.support.toy_datasets import TINY_SIZES, write_toy_dataset
 from training.cli.main import main
 from training.fitting.config import FitConfig
 from training.fitting.fit import fit
-from training.publishing.publish import publish
+from training.publishing.publish import missing_text, publish
 
 FEW = Options(n_bootstrap=20)
 
@@ -113,3 +113,32 @@ def test_some_outputs_of_a_joint_network(run, published):
     with pytest.raises(UnknownNameError, match="unknown task 'nosuch'"):
         publish(run, out=run.parent / "third", tasks=["nosuch"], options=FEW)
     assert not (run.parent / "third").exists()
+
+
+def test_missing_outputs_of_a_published_tier_are_named():
+    tasks = [task.task for task in catalogue().tasks["DeepRiPe/published/eclip_k562_high2"]]
+    kept = [f"{task}_K562" for task in tasks[2:]]
+    manifest = {"inputs_sha256": {f"{tasks[0]}_K562/x.bed": ""}, "options": {"peaks": {"min_bins": 40}}}
+    lines = missing_text("DeepRiPe/eclip_k562_high2_paper", kept, manifest).splitlines()
+    assert lines == [
+        f"Outputs of the paper's tier that are missing for want of peaks: {tasks[1]}.",
+        f"Outputs of the paper's tier that are missing, with fewer than 40 bins of known sequence: {tasks[0]}.",
+    ]
+    assert missing_text("DeepRiPe/eclip_k562_high2", tasks, {}) == ""
+    assert missing_text("DeepRiPe/mine", ["A"], {}) == ""
+
+
+def test_cards_of_shipped_tiers_name_what_is_missing():
+    n_missing = 0
+    for name, entry in catalogue().models.items():
+        published_tasks = catalogue().tasks.get(f"DeepRiPe/published/{entry.short_name}")
+        if entry.origin != "shipped" or published_tasks is None:
+            continue
+        card = (bundled_models_directory() / name / "model_card.md").read_text(encoding="utf-8")
+        said = [line for line in card.splitlines() if line.startswith("Outputs of the paper's tier that are missing")]
+        named = {task for line in said for task in line.rsplit(": ", 1)[1].rstrip(".").split(", ")}
+        have = {task.task for task in catalogue().tasks[name]}
+        wanted = {t.task for t in published_tasks if have.isdisjoint({t.task, f"{t.task}_{t.cell_line}"})}
+        assert named == wanted, name
+        n_missing += len(wanted)
+    assert n_missing > 0

@@ -1,0 +1,105 @@
+"""``ripe enrich``: which RBPs bind given intervals, such as peaks."""
+
+from __future__ import annotations
+
+import argparse
+
+from ripe_lib.cli.common import (
+    add_genome_arguments,
+    add_model_argument,
+    add_run_arguments,
+    model_names,
+    write_table,
+)
+from ripe_lib.output.console import apply_threads, note, positive_int, progress, warnings_as_notes
+
+EXAMPLES = """
+examples:
+  ripe enrich all peaks.bed --fasta hg38.fa --gtf gencode.gtf.gz -o rbps.tsv --plot rbps.png
+  ripe enrich 'parclip_low,eclip_k562_*' peaks.bed --fasta hg38.fa --gtf gencode.gtf.gz
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``ripe enrich``."""
+    add_model_argument(parser, several=True)
+    parser.add_argument("intervals", metavar="BED", help="intervals, e.g. peaks (BED or narrowPeak, plain or gz)")
+    add_genome_arguments(parser)
+    parser.add_argument("-o", "--output", metavar="OUT", help="table of all tasks: .tsv .csv (also .gz) .parquet .h5")
+    parser.add_argument("--plot", metavar="FILE", help="picture of the first tasks: .png .svg .pdf")
+    parser.add_argument("--background", metavar="BED", help="write the background windows that were compared with")
+    parser.add_argument(
+        "--per-interval", type=positive_int, default=4, metavar="N", help="background windows of each (default 4)"
+    )
+    parser.add_argument(
+        "--max-intervals", type=positive_int, default=10_000, metavar="N", help="of more, draw so many (default 10000)"
+    )
+    parser.add_argument("--top", type=positive_int, default=20, metavar="N", help="tasks to print (default 20)")
+    add_run_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run ``ripe enrich``."""
+    apply_threads(args.threads)
+    with warnings_as_notes(quiet=args.quiet):
+        _run(args)
+
+
+def _run(args: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from ripe_lib.errors import InputError
+    from ripe_lib.network.load import load_model
+    from ripe_lib.output.atomic import atomic_file, check_output_file
+    from ripe_lib.output.tables import open_table, table_format
+    from ripe_lib.reports.enrichment import enrichment_figure
+    from ripe_lib.reports.figures import checked_formats, save_figure
+    from ripe_lib.scan.enrichment import enrichment
+
+    if args.gtf is None:
+        raise InputError("expected a gene annotation for the matched background, got none. Give it with --gtf.")
+    if args.output:
+        table_format(args.output)
+    if args.plot:
+        checked_formats(Path(args.plot).suffix)
+    for path in filter(None, (args.output, args.plot, args.background)):
+        check_output_file(path)
+    models = [load_model(name) for name in model_names(args.models)]
+    with progress(quiet=args.quiet, unit="window", desc="enrich") as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        table, windows = enrichment(
+            models,
+            args.intervals,
+            fasta_file=args.fasta,
+            gtf_file=args.gtf,
+            per_interval=args.per_interval,
+            max_intervals=args.max_intervals,
+            seed=args.seed,
+            batch_size=args.batch_size,
+            progress=show,
+        )
+    left_out = ", ".join(f"{n} {reason}" for reason, n in windows.left_out.items() if n)
+    note(
+        f"{len(windows.intervals)} intervals against {len(windows.background)} windows of the same genes and region "
+        "types" + (f"; left out: {left_out}" if left_out else ""),
+        quiet=args.quiet,
+    )
+    if args.output:
+        with open_table(args.output) as out:
+            out.write(table)
+    if args.background:
+        with atomic_file(args.background) as temporary:
+            columns = ["chrom", "start", "end", "region_type", "score", "strand"]
+            windows.background[columns].assign(score=0).to_csv(temporary, sep="\t", header=False, index=False)
+    if args.plot:
+        stem = Path(args.plot)
+        title = f"{Path(args.intervals).name}: {len(windows.intervals)} intervals"
+        save_figure(enrichment_figure(table, title=title), stem.with_suffix(""), stem.suffix)
+    shown = table.drop(columns="rbp" if len(models) > 1 else ["model", "rbp"]).head(args.top)
+    for column in ("p_value", "q_value"):
+        shown[column] = [f"{value:.1e}" for value in shown[column]]
+    write_table(shown)

@@ -1,0 +1,173 @@
+"""Which RBPs bind given intervals? Their scores against those of a matched background, task by task.
+
+The background (:mod:`ripe_lib.scan.background_windows`) has the genes and region types of the intervals, so what is
+left to tell the two apart is where in the gene the intervals lie and what they look like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ripe_lib.errors import InputError
+from ripe_lib.genome.annotation import Annotation
+from ripe_lib.genome.fasta import Genome
+from ripe_lib.genome.windows import WindowMaker
+from ripe_lib.motifs.match import q_values
+from ripe_lib.network.catalogue import tasks_of
+from ripe_lib.network.joint import joint_models
+from ripe_lib.network.load import Model
+from ripe_lib.network.predict import full_logits
+from ripe_lib.scan.background_windows import MatchedWindows, matched_windows
+
+COLUMNS = (
+    *("model", "task", "rbp", "n", "n_background", "mean_logit", "background_logit", "difference", "auroc"),
+    *("above_95", "p_value", "q_value"),
+)
+_AT_A_TIME = 8192
+
+
+class Enrichment(NamedTuple):
+    """Result of :func:`enrichment`.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row per model and task, largest AUROC first: ``model task rbp n n_background``; ``mean_logit`` of the
+        intervals, ``background_logit``, their ``difference``; ``auroc`` (the probability that an interval scores higher
+        than a background window); ``above_95``, the share of intervals above the 95th percentile of the background;
+        ``p_value`` (rank-sum test, two-sided) and ``q_value`` (Benjamini and Hochberg over all rows).
+    windows : MatchedWindows
+        What was compared.
+    """
+
+    table: pd.DataFrame
+    windows: MatchedWindows
+
+
+def enrichment(
+    models: Sequence[Model],
+    intervals: Any,
+    *,
+    fasta_file: Any,
+    gtf_file: Any,
+    per_interval: int = 4,
+    max_intervals: int | None = None,
+    seed: int = 0,
+    batch_size: int = 1024,
+    progress: Callable[[int, int], None] | None = None,
+) -> Enrichment:
+    """Compare the scores of intervals with those of matched background windows.
+
+    Parameters
+    ----------
+    models : sequence of Model
+        Models that differ in their last layer only are run as one network.
+    intervals : BED path, DataFrame or list of tuples
+        See :func:`ripe_lib.genome.intervals.read_intervals`; an interval without strand gets that of the overlapping
+        transcript.
+    fasta_file : path or Genome
+    gtf_file : path or Annotation
+    per_interval : int
+        Background windows of every interval.
+    max_intervals : int, optional
+        Of more intervals so many are drawn.
+    seed : int
+        Of the background and of that draw.
+    batch_size : int
+        Windows per network call.
+    progress : callable, optional
+        Called with (windows done, windows in all).
+
+    Raises
+    ------
+    RipeError
+        For wrong intervals, or if none has a gene.
+    """
+    genome = fasta_file if isinstance(fasta_file, Genome) else Genome(fasta_file)
+    annotation = gtf_file if isinstance(gtf_file, Annotation) else Annotation.load(gtf_file)
+    annotation = annotation.for_genome(genome)
+    frame = WindowMaker(models[0].spec, genome, annotation).prepare(intervals)
+    frame["chrom"] = frame["chrom"].map(genome.resolve)
+    if not len(frame):
+        raise InputError("intervals: expected at least one, got none.")
+    if max_intervals is not None and len(frame) > max_intervals:
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(frame))[:max_intervals])
+        frame = frame.iloc[chosen].reset_index(drop=True)
+    window = max(model.spec.sequence_length for model in models)
+    windows = matched_windows(frame, genome, annotation, window=window, per_interval=per_interval, seed=seed)
+    both = pd.concat([windows.intervals, windows.background], ignore_index=True)
+    logits = logits_of(models, both, genome, annotation, batch_size=batch_size, progress=progress)
+    n = len(windows.intervals)
+    tables = []
+    for model, values in zip(models, logits, strict=True):
+        names = pd.DataFrame({"model": model.name, "task": model.tasks, "rbp": tasks_of(model)["rbp"].to_numpy()})
+        tables.append(pd.concat([names, compared(values[:n], values[n:])], axis=1))
+    table = pd.concat(tables, ignore_index=True)
+    table["q_value"] = q_values(table["p_value"].to_numpy())
+    order = np.lexsort((np.arange(len(table)), -table["difference"], -table["auroc"]))
+    return Enrichment(table.iloc[order].reset_index(drop=True)[list(COLUMNS)], windows)
+
+
+def logits_of(
+    models: Sequence[Model],
+    intervals: pd.DataFrame,
+    genome: Genome,
+    annotation: Annotation,
+    *,
+    batch_size: int = 1024,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[NDArray[np.float32]]:
+    """Return the logits (B, T) of intervals, per model; windows are made once per length."""
+    networks = joint_models(models)
+    found = [np.empty((len(intervals), len(model.tasks)), dtype=np.float32) for model in models]
+    makers: dict[tuple[int, int, bool], WindowMaker] = {}
+    for network in networks:
+        makers.setdefault(_lengths(network.model), WindowMaker(network.model.spec, genome, annotation))
+    for start in range(0, len(intervals), _AT_A_TIME):
+        piece = slice(start, start + _AT_A_TIME)
+        part = intervals.iloc[piece].reset_index(drop=True)
+        codes = {key: maker.codes(part) for key, maker in makers.items()}
+        for network in networks:
+            logits = full_logits(network.model, *codes[_lengths(network.model)], batch_size=batch_size)
+            for number, columns in network.members:
+                found[number][piece] = logits[:, columns]
+        if progress is not None:
+            progress(min(start + _AT_A_TIME, len(intervals)), len(intervals))
+    return found
+
+
+def _lengths(model: Model) -> tuple[int, int, bool]:
+    return model.spec.sequence_length, model.spec.region_length, model.spec.has_landmarks
+
+
+def compared(of_intervals: NDArray[np.float32], of_background: NDArray[np.float32]) -> pd.DataFrame:
+    """Compare logits (n, T) with those of a background (m, T), task by task.
+
+    Returns
+    -------
+    DataFrame
+        ``n n_background mean_logit background_logit difference auroc above_95 p_value``, T rows.
+    """
+    from scipy.stats import mannwhitneyu
+
+    first, second = np.asarray(of_intervals, dtype=np.float64), np.asarray(of_background, dtype=np.float64)
+    n, m = len(first), len(second)
+    test = mannwhitneyu(first, second, alternative="two-sided", axis=0)
+    border = np.quantile(second, 0.95, axis=0)
+    return pd.DataFrame(
+        {
+            "n": n,
+            "n_background": m,
+            "mean_logit": first.mean(axis=0),
+            "background_logit": second.mean(axis=0),
+            "difference": first.mean(axis=0) - second.mean(axis=0),
+            "auroc": test.statistic / (n * m),
+            "above_95": (first > border).mean(axis=0),
+            "p_value": np.where(np.isnan(test.pvalue), 1.0, test.pvalue),  # all scores equal
+        }
+    )

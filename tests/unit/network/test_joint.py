@@ -1,0 +1,48 @@
+"""Models with a common trunk as one network."""
+
+import numpy as np
+import pytest
+
+from ripe_lib.network.joint import joint_models
+from ripe_lib.network.load import load_model
+from ripe_lib.network.predict import predict_codes
+from tests.support.toy_models import random_model
+
+
+def tier(name, tasks, seed, trunk_of=None, **options):
+    """A model with its own output layer, and the other layers of another model if one is given."""
+    model = random_model(tasks=tasks, seed=seed, **options)
+    object.__setattr__(model.spec, "name", f"DeepRiPe/{name}")
+    if trunk_of is not None:
+        for layer in model.keras_model.layers[:-1]:
+            layer.set_weights(trunk_of.keras_model.get_layer(layer.name).get_weights())
+    return model
+
+
+@pytest.mark.parametrize("architecture", ["cnn", "towers"])
+def test_one_network_gives_the_scores_of_its_members(rng, architecture):
+    first = tier("a", ("A", "B"), 1, architecture=architecture)
+    other = tier("b", ("A",), 2, architecture=architecture)
+    third = tier("c", ("X", "Y", "Z"), 3, first, architecture=architecture)
+    networks = joint_models([first, other, third])
+    assert [network.members for network in networks] == [[(0, slice(0, 2)), (2, slice(2, 5))], [(1, slice(0, 1))]]
+    assert networks[1].model is other
+    seq, region = (rng.integers(0, 5, (7, length)).astype(np.uint8) for length in (150, 250))
+    together = predict_codes(networks[0].model, seq, region)
+    for model, columns in ((first, slice(0, 2)), (third, slice(2, 5))):
+        np.testing.assert_allclose(together[:, columns], predict_codes(model, seq, region), atol=1e-6)
+
+
+def test_one_changed_weight_or_size_keeps_models_apart():
+    first = tier("a", ("A",), 1)
+    changed = tier("b", ("A",), 2, first)
+    kernel, bias = changed.keras_model.get_layer("hidden1").get_weights()
+    changed.keras_model.get_layer("hidden1").set_weights([kernel, bias + np.eye(1, len(bias), 3, dtype=np.float32)[0]])
+    pooled = tier("c", ("A",), 3, first, sizes={"left_pool": (4, 2), "dropout": 0.5})
+    assert len(joint_models([first, changed, pooled])) == 3
+
+
+def test_shipped_tiers_of_one_protocol_are_one_network():
+    names = ["parclip_low", "parclip_mid", "parclip_high", "eclip_k562_high1", "eclip_hepg2_high2", "clip31"]
+    networks = joint_models([load_model(name) for name in names])
+    assert [[number for number, _ in network.members] for network in networks] == [[0, 1, 2], [3, 4], [5]]
