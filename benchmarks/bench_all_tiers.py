@@ -5,7 +5,7 @@ Usage: python benchmarks/bench_all_tiers.py [--variants 6000] [--repeats 3]
 The genome, genes and SNVs of ``bench_variants.py``. Every way reads the VCF and the GTF and writes a file, with models
 that were loaded and compiled before. One pass and single runs alternate within a repeat, after one run of each that
 does not count; the smallest time of each counts, in wall and in processor seconds. ``same trunk``: the models that
-differ in nothing but their last layer. Start-up (Python, TensorFlow, loading), which a single pass also pays once
+differ in nothing but their last two layers. Start-up (Python, TensorFlow, loading), which a single pass also pays once
 instead of once per model, is in neither.
 """
 

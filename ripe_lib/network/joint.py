@@ -1,7 +1,8 @@
-"""Models that share everything but their last layer, run as one network.
+"""Models that share everything but their last two layers, run as one network.
 
-Tiers that were cut from one network differ in their output columns only. Which models those are is read from the
-weights, not from the names.
+Tiers that started from one network have the same convolutions, where nearly all of the work is, and hidden and output
+layers of their own. Hidden layers side by side, each tied to its own outputs, are one wider layer. Which models share
+is read from the weights, not from the names.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from ripe_lib.network.load import Model
 from ripe_lib.network.weights import LayerArrays, arrays_of, set_arrays
 
-OUTPUT = "output"  # the last layer of every architecture
+HIDDEN, OUTPUT = "hidden1", "output"  # the last two layers of every architecture
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class JointModel:
 
 
 def joint_models(models: Sequence[Model]) -> list[JointModel]:
-    """Put models together whose specs and weights agree in everything but tasks and the last layer.
+    """Put models together whose specs and weights agree in everything but tasks and the last two layers.
 
     Parameters
     ----------
@@ -60,11 +61,12 @@ def joint_models(models: Sequence[Model]) -> list[JointModel]:
 
 
 def _trunk(model: Model, arrays: LayerArrays, number: int) -> str:
-    """Return a digest of everything but tasks and last layer; ``number`` keeps other networks apart."""
-    if OUTPUT not in arrays:
+    """Return a digest of everything but tasks and the last two layers; ``number`` keeps other networks apart."""
+    if not {HIDDEN, OUTPUT} <= set(arrays):
         return str(number)
-    digest = hashlib.sha256(replace(model.spec, name="", tasks=("",)).to_json().encode())
-    for layer in sorted(set(arrays) - {OUTPUT}):
+    sizes = {name: size for name, size in model.spec.sizes.items() if name != "hidden"}
+    digest = hashlib.sha256(replace(model.spec, name="", tasks=("",), sizes=sizes).to_json().encode())
+    for layer in sorted(set(arrays) - {HIDDEN, OUTPUT}):
         digest.update(layer.encode())
         for array in arrays[layer]:
             digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
@@ -77,9 +79,23 @@ def _joined(models: Sequence[Model], arrays: Sequence[LayerArrays], numbers: Seq
     chosen = [models[number] for number in numbers]
     name = f"{chosen[0].name}_and_{len(chosen) - 1}_more"
     tasks = tuple(f"{model.name}:{task}" for model in chosen for task in model.tasks)
-    spec = replace(chosen[0].spec, name=name, tasks=tasks)
-    outputs = zip(*(arrays[number][OUTPUT] for number in numbers), strict=True)
+    # A hidden layer that several models have in common is there once.
+    hidden: dict[bytes, int] = {}
+    own = [hidden.setdefault(b"".join(a.tobytes() for a in arrays[n][HIDDEN]), len(hidden)) for n in numbers]
+    layers = [arrays[numbers[own.index(place)]][HIDDEN] for place in range(len(hidden))]
+    first = np.cumsum([0, *(bias.size for _, bias in layers)])
+    kernel = np.zeros((first[-1], len(tasks)), dtype=np.float32)
+    column = 0
+    for place, number in zip(own, numbers, strict=True):
+        block = arrays[number][OUTPUT][0]
+        kernel[first[place] : first[place + 1], column : column + block.shape[1]] = block
+        column += block.shape[1]
+    last = {
+        HIDDEN: [np.concatenate(parts, axis=-1) for parts in zip(*layers, strict=True)],
+        OUTPUT: [kernel, np.concatenate([arrays[number][OUTPUT][1] for number in numbers])],
+    }
+    sizes = {**chosen[0].spec.sizes, "hidden": int(first[-1])}
+    spec = replace(chosen[0].spec, name=name, tasks=tasks, sizes=sizes)
     network = build_model(spec)
-    last = [np.concatenate(parts, axis=-1) for parts in outputs]
-    set_arrays(network, {**arrays[numbers[0]], OUTPUT: last}, name)
+    set_arrays(network, {**arrays[numbers[0]], **last}, name)
     return Model(spec=spec, keras_model=network)

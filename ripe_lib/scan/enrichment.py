@@ -66,7 +66,7 @@ def enrichment(
     Parameters
     ----------
     models : sequence of Model
-        Models that differ in their last layer only are run as one network.
+        Models that differ in their last two layers only are run as one network.
     intervals : BED path, DataFrame or list of tuples
         See :func:`ripe_lib.genome.intervals.read_intervals`; an interval without strand gets that of the overlapping
         transcript.

@@ -1,7 +1,7 @@
 """Logits of reference and alternative alleles, with as little computing as is exact.
 
 Reference windows that several alleles share are computed once; models with equal windows share the arrays, and those
-that differ in their last layer only are one network (:mod:`ripe_lib.network.joint`). For substitutions of one base
+that differ in their last two layers only are one network (:mod:`ripe_lib.network.joint`). For substitutions of one base
 only what can change is recomputed (:mod:`ripe_lib.network.fast`), indels and longer substitutions get a pass of their
 own.
 """

@@ -24,20 +24,28 @@ def test_one_network_gives_the_scores_of_its_members(rng, architecture):
     first = tier("a", ("A", "B"), 1, architecture=architecture)
     other = tier("b", ("A",), 2, architecture=architecture)
     third = tier("c", ("X", "Y", "Z"), 3, first, architecture=architecture)
-    networks = joint_models([first, other, third])
-    assert [network.members for network in networks] == [[(0, slice(0, 2)), (2, slice(2, 5))], [(1, slice(0, 1))]]
+    fourth = tier("d", ("A", "Z"), 4, first, architecture=architecture)
+    hidden = fourth.keras_model.get_layer("hidden1")
+    hidden.set_weights([rng.normal(0, 0.1, array.shape) for array in hidden.get_weights()])
+    networks = joint_models([first, other, third, fourth])
+    members = [[(0, slice(0, 2)), (2, slice(2, 5)), (3, slice(5, 7))], [(1, slice(0, 1))]]
+    assert [network.members for network in networks] == members
     assert networks[1].model is other
+    width = [network.keras_model.get_layer("hidden1").get_weights()[1].size for network in (networks[0].model, first)]
+    assert width[0] == 2 * width[1]  # first and third have theirs in common
     seq, region = (rng.integers(0, 5, (7, length)).astype(np.uint8) for length in (150, 250))
     together = predict_codes(networks[0].model, seq, region)
-    for model, columns in ((first, slice(0, 2)), (third, slice(2, 5))):
+    for model, (_, columns) in zip((first, third, fourth), members[0], strict=True):
         np.testing.assert_allclose(together[:, columns], predict_codes(model, seq, region), atol=1e-6)
 
 
-def test_one_changed_weight_or_size_keeps_models_apart():
+def test_one_changed_weight_or_size_below_keeps_models_apart():
     first = tier("a", ("A",), 1)
     changed = tier("b", ("A",), 2, first)
-    kernel, bias = changed.keras_model.get_layer("hidden1").get_weights()
-    changed.keras_model.get_layer("hidden1").set_weights([kernel, bias + np.eye(1, len(bias), 3, dtype=np.float32)[0]])
+    kernel, bias = changed.keras_model.get_layer("left_conv1").get_weights()
+    changed.keras_model.get_layer("left_conv1").set_weights(
+        [kernel, bias + np.eye(1, len(bias), 3, dtype=np.float32)[0]]
+    )
     pooled = tier("c", ("A",), 3, first, sizes={"left_pool": (4, 2), "dropout": 0.5})
     assert len(joint_models([first, changed, pooled])) == 3
 
