@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ripe_lib.attribution import Attributions, CompletenessWarning, GapCount
+from ripe_lib.attribution.landmark_profiles import landmark_profiles
 from ripe_lib.attribution.methods import Method, SiteCounts
 from ripe_lib.genome.encoding import REGION_TYPES, codes_from_one_hot, one_hot
 from ripe_lib.genome.landmarks import decode_landmarks
@@ -26,6 +27,7 @@ from ripe_lib.network.predict import predict
 from ripe_lib.output.atomic import atomic_directory
 from ripe_lib.reports.attribution import METHOD_NAMES, UNITS, file_stem, site_label
 from ripe_lib.reports.figures import checked_formats, save_figure
+from ripe_lib.reports.landmark_figures import landmark_profile_figure
 from ripe_lib.reports.page import Report
 from ripe_lib.reports.site_figures import (
     SiteMap,
@@ -59,6 +61,23 @@ class BestSites:
         return [(score, kept) for score, _, kept in sorted(self._heap, key=lambda item: item[:2], reverse=True)]
 
 
+@dataclass
+class _Sample:
+    """``size`` of all that is offered, each with the same chance (Vitter's reservoir)."""
+
+    size: int
+    kept: list[Any] = field(default_factory=list)
+    _rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+    _seen: int = 0
+
+    def offer(self, make: Callable[[], Any]) -> None:
+        self._seen += 1
+        if len(self.kept) < self.size:
+            self.kept.append(make())
+        elif (place := int(self._rng.integers(self._seen))) < self.size:
+            self.kept[place] = make()
+
+
 @dataclass(frozen=True)
 class GalleryOptions:
     """What a gallery holds.
@@ -71,6 +90,8 @@ class GalleryOptions:
         Only sites whose score is above it.
     profile_sites : int
         Region-type profiles are means over at most this many of the best sites (all of them above ``min_score``).
+    landmark_sites : int
+        What landmarks do is averaged over this many sites, drawn from all of them.
     formats : sequence of str
         Of the picture files.
     motifs : dict
@@ -80,6 +101,7 @@ class GalleryOptions:
     top: int = 10
     min_score: float = 0.5
     profile_sites: int = 200
+    landmark_sites: int = 100
     formats: Sequence[str] = ("png",)
     motifs: dict[str, str] = field(default_factory=dict)
 
@@ -106,9 +128,10 @@ class Gallery(NamedTuple):
 
 def collect_best(
     model: Model, chunks: Iterable[Windows], tasks: Sequence[str], options: GalleryOptions, *, batch_size: int = 1024
-) -> tuple[dict[str, BestSites], SiteCounts]:
-    """Predict all sites and keep the best of every task."""
+) -> tuple[dict[str, BestSites], list[Any], SiteCounts]:
+    """Predict all sites; keep the best of every task, and some of all sites with known landmarks."""
     kept = {task: BestSites(max(options.top, options.profile_sites)) for task in tasks}
+    drawn = _Sample(options.landmark_sites)
     columns = {task: model.spec.task_index(task) for task in tasks}
     counts = SiteCounts()
     for windows in chunks:
@@ -116,10 +139,14 @@ def collect_best(
         counts.add(windows)
         scores = predict(model, windows, batch_size=batch_size)
         known = (windows.seq.max(axis=2) > 0.99).any(axis=1)
+        if windows.landmarks is not None:
+            placed = (windows.landmarks.max(axis=2) > windows.landmarks.min(axis=2)).any(axis=1)
+            for row in np.flatnonzero(known & placed).tolist():
+                drawn.offer(partial(_codes, windows, row))
         for task, column in columns.items():
             for row in np.flatnonzero((scores[:, column] > options.min_score) & known).tolist():
                 kept[task].offer(float(scores[row, column]), first + row, partial(_codes, windows, row))
-    return kept, counts
+    return kept, drawn.kept, counts
 
 
 def _codes(windows: Windows, row: int) -> tuple[Any, Any, pd.Series, Any]:
@@ -164,14 +191,15 @@ def write_gallery(
     Returns
     -------
     Gallery
-        The folder holds ``index.html``, ``sites.tsv`` (columns :data:`SITE_COLUMNS`), ``region_types.tsv`` and
-        ``pictures/``. All of them exist, and the tables are valid, even if no site is above the threshold.
+        The folder holds ``index.html``, ``sites.tsv`` (columns :data:`SITE_COLUMNS`), ``region_types.tsv``,
+        ``pictures/``, and ``landmarks.tsv`` where distances to landmarks are known. All but the last exist, and are
+        valid, even if no site is above the threshold.
     """
     tasks = list(model.tasks if tasks is None else tasks)
     method, options = method or Method(), options or GalleryOptions()
     checked_formats(options.formats)
     with atomic_directory(folder, overwrite=overwrite) as temporary:
-        kept, counts = collect_best(model, chunks, tasks, options)
+        kept, drawn_sites, counts = collect_best(model, chunks, tasks, options)
         counts.check(where)
         (temporary / "pictures").mkdir()
         report = Report(f"Gallery of {model.name}", f"{counts.n_sites:,} sites")
@@ -207,6 +235,7 @@ def write_gallery(
         sites = pd.DataFrame(site_rows, columns=list(SITE_COLUMNS))
         sites.to_csv(temporary / "sites.tsv", sep="\t", index=False)
         _write_profiles(report, temporary, profiles, n_profile, tasks, model.spec.has_region, options)
+        _write_landmarks(report, temporary, model, drawn_sites, tasks, options)
         _write_sections(report, sites, sections, options)
         report.write(temporary / "index.html")
     return Gallery(Path(folder), counts, gaps, {task: len(drawn) for task, drawn in sections})
@@ -279,6 +308,27 @@ def _write_profiles(
     for (name, figure), caption in zip(figures.items(), captions, strict=True):
         save_figure(figure, folder / "pictures" / name, options.formats)
         report.add_figure(figure, caption)
+
+
+def _write_landmarks(
+    report: Report, folder: Path, model: Model, entries: list[Any], tasks: Sequence[str], options: GalleryOptions
+) -> None:
+    if not entries:  # no landmark input, or no annotation
+        return
+    seq, region = (np.stack([entry[place] for entry in entries]) for place in (0, 1))
+    observed = decode_landmarks(np.stack([entry[3] for entry in entries]))
+    profiles = landmark_profiles(model, seq, region, observed)
+    table = profiles.table()
+    table[table["task"].isin(tasks)].to_csv(folder / "landmarks.tsv", sep="\t", index=False, float_format="%.6g")
+    report.add_heading("Distances to landmarks")
+    report.add_text(
+        f"The mean score of {len(entries)} of the sites if one landmark lay elsewhere and nothing else changed; grey: "
+        "where the landmark lies for these sites."
+    )
+    for task in tasks:
+        figure = landmark_profile_figure(profiles, task)
+        save_figure(figure, folder / "pictures" / f"landmarks_{file_stem(task)}", options.formats)
+        report.add_figure(figure, task)
 
 
 def _write_sections(

@@ -1,0 +1,101 @@
+"""What a model makes of the distance to each landmark: partial dependence (Friedman 2001).
+
+The distance to one landmark is set to one value after the other in the windows of real sites, everything else is left
+as it is, and the scores are averaged over the sites.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ripe_lib.errors import InputError
+from ripe_lib.genome.encoding import Codes
+from ripe_lib.genome.landmarks import LANDMARKS
+from ripe_lib.network.load import Model
+from ripe_lib.network.predict import predict_codes
+
+DISTANCES = np.unique(np.rint(np.concatenate([s * np.logspace(0, 5.5, 12) for s in (-1, 1)] + [[0.0]])))
+BIN_EDGES = np.concatenate([-np.logspace(6, 0, 13), np.logspace(0, 6, 13)])
+
+
+@dataclass(frozen=True)
+class LandmarkProfiles:
+    """Partial dependence of every task on every landmark.
+
+    Attributes
+    ----------
+    scores : float32 array (8, D, T)
+        Mean probability with the landmark at the distance.
+    distances : float array (D,)
+        nt, positive: the landmark lies downstream.
+    observed : float array (N, 8)
+        Distances of the sites, NaN where unknown.
+    tasks : list of str
+    """
+
+    scores: NDArray[np.float32]
+    distances: NDArray[np.float64]
+    observed: NDArray[np.float64]
+    tasks: list[str]
+
+    def table(self) -> pd.DataFrame:
+        """Return ``task landmark distance score`` and ``n_sites``, the sites in the same half decade of distances."""
+        place = np.digitize(self.distances, BIN_EDGES)
+        rows = []
+        for number, landmark in enumerate(LANDMARKS):
+            known = self.observed[:, number]
+            counts = np.bincount(np.digitize(known[~np.isnan(known)], BIN_EDGES), minlength=len(BIN_EDGES) + 1)
+            for column, task in enumerate(self.tasks):
+                values = {"distance": self.distances.astype(int), "score": self.scores[number, :, column]}
+                rows.append(pd.DataFrame({"task": task, "landmark": landmark, **values, "n_sites": counts[place]}))
+        return pd.concat(rows, ignore_index=True)
+
+
+def landmark_profiles(
+    model: Model,
+    seq: Codes,
+    region: Codes | None,
+    observed: NDArray[np.floating],
+    *,
+    distances: NDArray[np.float64] = DISTANCES,
+    batch_size: int = 1024,
+) -> LandmarkProfiles:
+    """Measure what each landmark's distance does to the scores of some sites.
+
+    Parameters
+    ----------
+    model : Model
+        With the landmark input.
+    seq : uint8 array (N, L)
+        Base codes of the sites' windows, RNA sense.
+    region : uint8 array (N, R) or None
+        Region-type codes; None: unknown.
+    observed : float array (N, 8)
+        Distances to landmarks in nt, NaN = unknown.
+    distances : float array (D,)
+        Distances to try, nt.
+    batch_size : int
+
+    Returns
+    -------
+    LandmarkProfiles
+        Of all tasks of the model.
+
+    Raises
+    ------
+    InputError
+        If the model has no landmark input.
+    """
+    if not model.spec.has_landmarks:
+        raise InputError(f"{model.name}: expected a model with the landmark input, got inputs {model.spec.inputs}.")
+    scores = np.empty((len(LANDMARKS), len(distances), len(model.tasks)), dtype=np.float32)
+    for number in range(len(LANDMARKS)):
+        for place, distance in enumerate(distances):
+            changed = np.array(observed, dtype=np.float32)
+            changed[:, number] = distance
+            scores[number, place] = predict_codes(model, seq, region, changed, batch_size=batch_size).mean(axis=0)
+    return LandmarkProfiles(scores, np.asarray(distances), np.asarray(observed, dtype=float), list(model.tasks))
