@@ -21,6 +21,9 @@ examples:
 """
 OLD_SPELLINGS = {"--model": "MODEL"}
 
+READS = ("vcf", "model", "fasta", "gtf", "motifs")
+WRITES = ("output",)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""

@@ -30,6 +30,10 @@ examples:
 """
 OLD_SPELLINGS = {"--format": "--plot-format"}
 
+READS = ("model", "intervals", "fasta", "gtf", "sequences")
+WRITES = ("output",)
+REPLACES = ("gallery",)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""

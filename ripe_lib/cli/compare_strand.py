@@ -22,6 +22,9 @@ examples:
 """
 OLD_SPELLINGS = {"--model": "MODEL", "--tasks": "--task"}
 
+READS = ("vcf", "models", "fasta", "gtf")
+WRITES = ("output",)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""

@@ -19,6 +19,9 @@ examples:
   ripe enrich 'parclip_low,eclip_k562_*' peaks.bed --fasta hg38.fa --gtf gencode.gtf.gz
 """
 
+READS = ("models", "intervals", "fasta", "gtf")
+WRITES = ("output", "plot", "background")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``ripe enrich``."""

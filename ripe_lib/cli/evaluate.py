@@ -30,6 +30,9 @@ examples:
       --task QKI_PARCLIP -o evaluation
 """
 
+READS = ("model", "dataset", "positives", "negatives", "fasta", "gtf")
+REPLACES = ("output",)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""

@@ -30,6 +30,9 @@ examples:
 """
 OLD_SPELLINGS = {"--format": "--plot-format"}
 
+READS = ("model", "sites", "fasta", "gtf", "database")
+REPLACES = ("output",)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""

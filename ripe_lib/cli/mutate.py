@@ -23,6 +23,9 @@ examples:
 """
 OLD_SPELLINGS = {"--tasks": "--task", "--plot-formats": "--plot-format"}
 
+READS = ("model", "fasta", "gtf")
+WRITES = ("output",)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""

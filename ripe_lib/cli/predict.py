@@ -15,6 +15,9 @@ examples:
   ripe predict clip31 peaks.narrowPeak --fasta hg38.fa --gtf gencode.gtf.gz --centre summit -o scores.parquet
 """
 
+READS = ("model", "intervals", "fasta", "gtf")
+WRITES = ("output",)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""

@@ -38,6 +38,9 @@ examples:
 """
 OLD_SPELLINGS = {"--long": "--format long"}
 
+READS = ("model", "rna", "intervals", "genes", "fasta", "gtf", "region_file")
+WRITES = ("output", "sites", "attributions", "summary")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``ripe scan``."""

@@ -26,6 +26,9 @@ examples:
 """
 OLD_SPELLINGS = {"--model": "MODEL", "--tasks": "--task"}
 
+READS = ("vcf", "models", "fasta", "gtf", "peaks")
+WRITES = ("output",)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""

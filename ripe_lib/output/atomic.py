@@ -7,11 +7,14 @@ import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ripe_lib.errors import OutputError
+
+_OF_A_MODEL = ("model.yaml", "weights.h5", "variant_background.tsv", "metrics.tsv", "model_card.md", "test_expect.h5")
+_TRACKS = (".bedgraph", ".bg", ".bedgraph.gz", ".bg.gz", ".bw", ".bigwig")
 
 
 def _checked_parent(path: Path) -> Path:
@@ -62,6 +65,51 @@ def check_filled_folder(path: str | Path) -> None:
         raise OutputError(f"{path}: expected a folder, got {got}. Choose another name.")
     if not os.access(there, os.W_OK | os.X_OK):
         raise OutputError(f"{path}: folder {there} is not writable. Choose another output path.")
+
+
+def check_apart(writes: Iterable[str | Path], reads: Iterable[str | Path], replaces: Iterable[str | Path] = ()) -> None:
+    """Refuse to write over what is read.
+
+    Parameters
+    ----------
+    writes : paths
+        Files to be written. Tracks count with the names made from theirs (``x.bw``: ``x.TASK.plus.bw``).
+    reads : paths
+        Files that are read; a model's folder stands for the files in it. Names of other things are no matter.
+    replaces : paths
+        Folders that will be replaced with all that is in them.
+
+    Raises
+    ------
+    OutputError
+        Whatever the paths are called: by links, relative, or in other letters where the file system takes them for the
+        same.
+    """
+    inputs = []
+    for read in map(Path, reads):
+        is_model = (read / "model.yaml").is_file()
+        inputs += [file for file in read.iterdir() if file.name in _OF_A_MODEL] if is_model else [read]
+    inputs = [path for path in inputs if path.exists()]
+    for write in map(Path, writes):
+        suffix = max((s for s in _TRACKS if write.name.lower().endswith(s)), key=len, default="")
+        made = [] if not suffix else inputs
+        made = [file for file in made if file.name.startswith(write.name[: -len(suffix)] + ".")]
+        made = [file for file in made if file.name.lower().endswith(suffix)]
+        for read in inputs:
+            if (write.exists() and write.samefile(read)) or (read in made and _is_in(read, write.parent)):
+                raise OutputError(f"{write}: expected another file than those that are read, got {read}. Rename it.")
+    for folder in (folder for folder in map(Path, replaces) if folder.is_dir()):
+        for read in inputs:
+            if folder.samefile(read) or _is_in(read, folder, deep=True):
+                raise OutputError(
+                    f"{folder}: expected a folder that can be replaced, but {read}, which is read, is in it. "
+                    "Choose another name."
+                )
+
+
+def _is_in(path: Path, folder: Path, *, deep: bool = False) -> bool:
+    parents = path.resolve().parents if deep else path.resolve().parents[:1]
+    return folder.is_dir() and any(folder.samefile(parent) for parent in parents)
 
 
 def check_room(path: str | Path, n_bytes: int) -> None:

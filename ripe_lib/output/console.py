@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeVar
 
 from ripe_lib._version import __version__
 from ripe_lib.errors import RipeError, unknown_name
+from ripe_lib.output.atomic import check_apart
 
 T = TypeVar("T")
 EXIT_DONE, EXIT_BUG, EXIT_USER = 0, 1, 2
@@ -37,7 +38,9 @@ def run_command(program: str, description: str, commands: dict[str, tuple[str, s
     commands : dict
         Command -> (module, one-line help). The module defines ``add_arguments(parser)`` and ``run(args)``, where
         ``run`` returns ``None`` or an exit code and imports everything heavy inside. Optional: ``EXAMPLES``, shown
-        below the help, and ``OLD_SPELLINGS``, option -> what it is called now (see :func:`in_new_words`).
+        below the help, ``OLD_SPELLINGS``, option -> what it is called now (see :func:`in_new_words`), and ``READS``,
+        ``WRITES``, ``REPLACES``: arguments that name files to read, files to write, and folders that are replaced
+        (:func:`ripe_lib.output.atomic.check_apart`).
     argv : list of str or None
         Arguments; ``None`` means ``sys.argv[1:]``.
     """
@@ -72,6 +75,7 @@ def run_command(program: str, description: str, commands: dict[str, tuple[str, s
     for one in notes:
         note(one, quiet=getattr(args, "quiet", False))
     try:
+        check_apart(*(_named(args, getattr(loaded, kind, ())) for kind in ("WRITES", "READS", "REPLACES")))
         code = args.run(args) or EXIT_DONE
         sys.stdout.flush()  # a full disk or a reader that left shows here, not at exit
         return code
@@ -122,6 +126,13 @@ def in_new_words(argv: list[str], spellings: dict[str, str]) -> tuple[list[str],
     return words, [
         f"note: {old} is {new} now; the old spelling goes with the next release" for old, new in used.items()
     ]
+
+
+def _named(args: argparse.Namespace, names: Iterable[str]) -> list[str]:
+    """Return the paths that arguments name; they may be repeated, or hold several with commas."""
+    values = [value for name in names if (value := getattr(args, name, None))]
+    texts = [text for value in values for text in (value if isinstance(value, list) else [value])]
+    return [part for text in texts for part in dict.fromkeys((text, *text.split(","))) if part and part != "-"]
 
 
 def _fail(program: str, command: str, message: str) -> int:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
+READS = ("file", "tasks")
+REPLACES = ("out",)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""

@@ -6,6 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
+READS = ("config",)
+WRITES = ("out",)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""

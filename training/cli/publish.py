@@ -7,6 +7,9 @@ import sys
 
 from ripe_lib.output.console import positive_int
 
+READS = ("run_directory", "data")
+REPLACES = ("out",)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""

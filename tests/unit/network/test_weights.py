@@ -102,10 +102,16 @@ def test_load_model_from_a_directory(weights_file):
         load_model(str(directory))
 
 
-@pytest.mark.parametrize("text", ["", "args:\n", "args: {weights: w.h5}\n", "args: [", "just text\n"])
+@pytest.mark.parametrize("text", ["", "args:\n", "args: {weights: w.h5}\n", "just text\n"])
 def test_model_yaml_of_something_else(tmp_path, text):
     (tmp_path / "model.yaml").write_text(text)
     with pytest.raises(InputError, match=r"expected a DeepRiPe model.yaml with args 'weights' and 'sha256'"):
+        model_arguments(tmp_path)
+
+
+def test_model_yaml_that_is_no_yaml(tmp_path):
+    (tmp_path / "model.yaml").write_text("args: [")
+    with pytest.raises(InputError, match=r"model\.yaml:1: not YAML"):
         model_arguments(tmp_path)
 
 

@@ -146,7 +146,7 @@ def test_manifest_tells_inputs_options_and_counts(tables):
     ("column", "value", "message"),
     [
         (4, "2", r"X\.train\.tsv\.gz:3: expected a 0 or 1 in column 'label', got '2'"),
-        (1, "abc", r":3: expected a number in column 'start', got 'abc'"),
+        (1, "abc", r":3: expected a whole number in column 'start', got 'abc'"),
         (3, ".", r":3: expected strand \+ or -"),
         (2, "1000", r":3: expected start < end"),
         (5, "ACGT", r":3: expected a sequence as long as its interval"),

@@ -269,7 +269,7 @@ def test_missing_layers_and_damaged_files(tmp_path, models):
         read_legacy(path, name="x")
     whole = write_legacy(tmp_path / "m.h5", model.keras_model, model.spec).read_bytes()
     (tmp_path / "cut.h5").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(WeightsError, match="damaged or was cut short"):
+    with pytest.raises(WeightsError, match=r"expected a Keras model, got something unreadable .*truncated"):
         read_legacy(tmp_path / "cut.h5", name="x")
     with pytest.raises(MissingFileError, match="no such file"):
         read_legacy(tmp_path / "none.h5", name="x")
