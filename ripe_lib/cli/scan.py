@@ -178,7 +178,10 @@ def _scan(args: argparse.Namespace, model: Model, source: Source, formats: tuple
         batch_size=args.batch_size,
         scheduler=args.dask,
     )
-    with progress(quiet=args.quiet, unit="part", desc="scan") as bar:
+    with (
+        progress(quiet=args.quiet, unit="part", desc="scan") as bar,
+        progress(quiet=args.quiet, unit="site", desc="k-mers of sites", delay=2) as site_bar,
+    ):
 
         def show(done: int, total: int) -> None:
             bar.total = total
@@ -194,6 +197,7 @@ def _scan(args: argparse.Namespace, model: Model, source: Source, formats: tuple
             call_sites=bool(args.plots or args.report),
             options=options,
             progress=show,
+            site_progress=site_bar.update,
         )
     files = [str(path) for path in result.files]
     named = ", ".join(files[:4]) + (f" and {len(files) - 4} more" if len(files) > 4 else "")

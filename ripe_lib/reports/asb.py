@@ -68,5 +68,10 @@ def write_asb_report(table: pd.DataFrame, tasks: Sequence[str], folder: str | Pa
     names = [f"{task}.model_score" for task in tasks]
     size = table[names].abs().max(axis=1)
     strongest = table[size.notna()].loc[size.dropna().sort_values(ascending=False).index[:top]]
+    place = ["chrom", "pos", "ref", "alt", "strand"]
+    kinds = ("model_score", "ig_score", "motif_score", "ref", "alt")
+    scores = [f"{task}.{kind}" for task in tasks for kind in kinds]
+    first = [name for name in (*place, "effect", *scores) if name in strongest]  # seen without scrolling
+    strongest = strongest[[*first, *(name for name in strongest if name not in first)]]
     report.add_table(strongest, caption=f"The {len(strongest)} strongest by model score")
     return report.write(folder / "index.html")

@@ -228,30 +228,39 @@ def distance_text(distance: float) -> str:
 
 
 def plot_mutation_map(
-    ax: Axes, changes: ArrayLike, seq: ArrayLike, *, first: int = 0, limit: float | None = None
+    ax: Axes,
+    changes: ArrayLike,
+    seq: ArrayLike,
+    *,
+    first: int = 0,
+    limit: float | None = None,
+    deletions: ArrayLike | None = None,
 ) -> Any:
     """Draw the change by every substitution as a heat map (rows A C G U); dots are the bases that are there.
 
-    Returns the image, for a colour bar.
+    A fifth row, if ``deletions`` (L,) are given, is the change by deleting each base; NaN is left blank. Returns the
+    image, for a colour bar.
     """
     matrix, window = _matrix(changes, "changes"), _matrix(seq, "seq")
-    limit = limit or float(np.abs(matrix).max(initial=0)) or 1.0
+    drawn = matrix if deletions is None else np.column_stack([matrix, deletions])
+    limit = limit or float(np.abs(np.nan_to_num(drawn)).max(initial=0)) or 1.0
     length = len(matrix)
+    bottom = drawn.shape[1] - 0.5
     image = ax.imshow(
-        matrix.T,
+        np.ma.masked_invalid(drawn.T),
         aspect="auto",
         interpolation="nearest",
         cmap="RdBu_r",
         vmin=-limit,
         vmax=limit,
-        extent=(first - 0.5, first + length - 0.5, 3.5, -0.5),
+        extent=(first - 0.5, first + length - 0.5, bottom, -0.5),
     )
     position, base = np.nonzero(window > 0.99)
     ax.plot(position + first, base, "o", color="#404040", markersize=1.3, markeredgewidth=0)
-    ax.set_yticks(range(4), list(RNA_BASES))
+    ax.set_yticks(range(drawn.shape[1]), [*RNA_BASES, *(["del"] if deletions is not None else [])])
     ax.tick_params(left=False)
     ax.set_xlim(first - 0.5, first + length - 0.5)
-    ax.set_ylim(3.5, -0.5)
+    ax.set_ylim(bottom, -0.5)
     for side in ax.spines.values():
         side.set_visible(False)
     return image

@@ -19,6 +19,7 @@ from ripe_lib.variants.format import OutputFormat, Selection, wide_or_long
 from ripe_lib.variants.saturation import Saturation
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from ripe_lib.genome.fasta import Genome
@@ -65,32 +66,50 @@ def write_saturation(found: Saturation, output: str | Path, genome: Genome, task
 
 
 def heat_map(found: Saturation, number: int, task: str) -> Figure:
-    """Draw the deltas of every substitution for one task, 5' to 3', in rows of 120 bases."""
+    """Draw the deltas of every substitution and deletion for one task, 5' to 3', in rows of 120 bases."""
+    from matplotlib.lines import Line2D
+
     model = found.scored.models[number]
-    changes = np.nan_to_num(found.changes(number)[:, :, model.spec.task_index(task)])
+    column = model.spec.task_index(task)
+    changes = np.nan_to_num(found.changes(number)[:, :, column])
+    deleted = found.deletions(number)
+    deletions = None if deleted is None else deleted[:, column]
     codes = reverse_complement(found.codes) if found.region.strand == "-" else found.codes
     seq = one_hot(codes)
-    limit = float(np.abs(changes).max(initial=0)) or 1.0
+    limit = max(
+        float(np.abs(changes).max(initial=0)), 0 if deletions is None else float(np.abs(np.nan_to_num(deletions)).max())
+    )
     n_rows = -(-len(codes) // _BASES_PER_ROW)
     with style():
-        figure = new_figure(height_mm=16 + 19 * n_rows)
+        figure = new_figure(height_mm=24 + (19 if deletions is None else 22) * n_rows)
         axes = figure.subplots(n_rows, 1, squeeze=False)[:, 0]
         put_title(figure, f"{task}   {found.region}")
         for row, ax in enumerate(axes):
             at = slice(row * _BASES_PER_ROW, (row + 1) * _BASES_PER_ROW)
-            image = plot_mutation_map(ax, changes[at], seq[at], first=at.start, limit=limit)
+            part = None if deletions is None else deletions[at]
+            image = plot_mutation_map(ax, changes[at], seq[at], first=at.start, limit=limit or 1.0, deletions=part)
             ax.set_xlim(at.start - 0.5, at.start + min(_BASES_PER_ROW, len(codes)) - 0.5)
+            ax.set_ylabel("changed to")
             _genomic_ticks(ax, found, at.start, min(at.stop, len(codes)))
-        figure.colorbar(image, ax=list(axes), label="alt - ref", shrink=min(1.0, 2 / n_rows), aspect=12 * 2)
+        strand = "minus" if found.region.strand == "-" else "plus"
+        axes[-1].set_xlabel(f"position on {found.region.contig}, {strand} strand, 5' to 3'")
+        figure.colorbar(
+            image, ax=list(axes), label="score of alt - score of ref", shrink=min(1.0, 2 / n_rows), aspect=24
+        )
+        dot = Line2D([], [], color="#404040", marker="o", markersize=2.5, linestyle="", label="base of the reference")
+        figure.legend(handles=[dot], loc="outside lower left", frameon=False, borderpad=0)
     return figure
 
 
-def _genomic_ticks(ax, found: Saturation, first: int, last: int) -> None:  # type: ignore[no-untyped-def]
-    every = 20
+def _genomic_ticks(ax: Axes, found: Saturation, first: int, last: int) -> None:
+    """Put ticks at positions (from 1) that are multiples of 10."""
     region = found.region
-    places = range(first, last, every)
-    genomic = [region.end - place if region.strand == "-" else region.start + place + 1 for place in places]
-    ax.set_xticks(list(places), [f"{position:,}" for position in genomic])
+    places = [region.end - place if region.strand == "-" else region.start + place + 1 for place in range(first, last)]
+    every = 10 if last - first > 15 else 5
+    ticks = [(first + i, position) for i, position in enumerate(places) if position % every == 0] or [
+        (first, places[0])
+    ]
+    ax.set_xticks([at for at, _ in ticks], [f"{position:,}" for _, position in ticks])
 
 
 def write_heat_maps(

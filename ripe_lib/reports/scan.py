@@ -48,8 +48,13 @@ class View:
 
     @property
     def title(self) -> str:
-        """``RNA:start-end``, 0-based, with the strand."""
-        return f"{self.contig}:{self.start:,}-{self.end:,} ({self.strand})"
+        """``RNA:start-end``, 0-based, with the strand; of a transcript also its gene and where that lies."""
+        title = f"{self.contig}:{self.start:,}-{self.end:,} ({self.strand})"
+        if "place" not in self.sites or not len(self.sites):
+            return title
+        best = self.sites.iloc[0]
+        contig, strand = best["place"].rpartition(":")[0], best["place"].rpartition(" ")[2]
+        return f"{best['gene']}, {title.rpartition(' ')[0]}, on {contig} {strand}"
 
 
 def views(source: Source, sites: pd.DataFrame, max_views: int) -> list[View]:
@@ -78,7 +83,9 @@ def views(source: Source, sites: pd.DataFrame, max_views: int) -> list[View]:
     return chosen
 
 
-def view_figure(model: Model, source: Source, view: View, *, step: int = 1, logos: int = MAX_LOGOS) -> Figure:
+def view_figure(
+    model: Model, source: Source, view: View, *, step: int = 1, logos: int = MAX_LOGOS, order: Sequence[str] = ()
+) -> Figure:
     """Draw one view: tracks of the tasks with the best sites, region types, and attribution logos of the best sites.
 
     Parameters
@@ -90,8 +97,12 @@ def view_figure(model: Model, source: Source, view: View, *, step: int = 1, logo
         Bin size of the scan that called the sites; the tracks themselves are drawn base by base.
     logos : int
         How many sites get a logo.
+    order : sequence of str
+        Tasks in the order of their tracks; the default is that of their best sites.
     """
-    tasks = list(dict.fromkeys(view.sites["task"]))[:MAX_TRACKS]
+    there = list(dict.fromkeys(view.sites["task"]))
+    chosen = [task for task in order if task in there] or there  # as asked for, else those with the best sites first
+    tasks = chosen[:MAX_TRACKS]
     shown = view.sites[view.sites["task"].isin(tasks)]
     best = shown.head(logos)
     scanner = Scanner(model, tasks=tasks)
@@ -202,7 +213,7 @@ def write_pictures(
     written: list[Path] = []
     for number, view in enumerate(progress(views(source, result.best_sites, max_pictures)), start=1):
         stem = folder / f"{number:02d}-{safe_name(view.contig)}-{view.start}"
-        written += save_figure(view_figure(model, source, view, step=result.step), stem, formats)
+        written += save_figure(view_figure(model, source, view, step=result.step, order=result.tasks), stem, formats)
     return written
 
 
@@ -235,6 +246,8 @@ def scan_report(
     if len(sites) < result.n_sites:
         report.add_text(f"The {len(sites):,} best of {result.n_sites:,} sites are listed.")
     first = ["chrom", "start", "end", "strand", "task", "score", "fpr", "kmer", "kmer_effect"]  # seen without scrolling
+    if "place" in sites:  # of transcripts
+        first = ["gene", "place", "task", "score", "fpr", "kmer", "kmer_effect", "chrom", "start", "end", "isoforms"]
     shown_sites = sites[[*first, *(column for column in sites.columns if column not in first)]]
     report.add_table(shown_sites, caption="Sites, best first; tasks link to pictures.", links={"task": links})
     if len(result.thresholds):
@@ -249,7 +262,7 @@ def scan_report(
             "integrated gradients of the best sites: taller letters made the prediction."
         )
     for number, view in enumerate(progress(shown), start=1):
-        figure = view_figure(model, source, view, step=result.step)
+        figure = view_figure(model, source, view, step=result.step, order=result.tasks)
         report.add_figure(figure, view.title, anchor=f"view-{number}")
     return report
 

@@ -89,17 +89,18 @@ def _table(job: VariantJob, strongest: list[dict[str, Any]], *, several: bool) -
     variant = [f"{r['chrom']}:{r['pos']} {_short(r['ref'])}>{_short(r['alt'])} ({r['strand']})" for r in strongest]
     ref, alt = (frame[name].to_numpy(np.float32) for name in ("ref_probability", "alt_probability"))
     codes = class_codes(ref, alt, job.options.delta_threshold, job.options.site_threshold)
+    # What a reader looks for comes first: it must be seen without scrolling.
     columns: dict[str, Any] = {
         "variant": variant,
-        "id": frame["id"],
-        "genes": frame["genes"],
-        "region type": frame["region_type"],
-        **({"model": frame["model"]} if several else {}),
+        "change": [_CLASS_TEXT[CLASSES[int(code)]] for code in codes],
+        "delta": frame["delta"],
         "task": frame["task"],
         "ref": ref,
         "alt": alt,
-        "delta": frame["delta"],
-        "change": [_CLASS_TEXT[CLASSES[int(code)]] for code in codes],
+        "genes": frame["genes"],
+        "region type": frame["region_type"],
+        "id": frame["id"],
+        **({"model": frame["model"]} if several else {}),
     }
     return pd.DataFrame(columns)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +35,7 @@ def best_kmers(
     landmarks: NDArray[np.float64] | None = None,
     length: int = 6,
     batch_size: int = 1024,
+    step: Callable[[int], object] = lambda n: None,
 ) -> list[BestKmer]:
     """Find the k-mer whose replacement by unknown bases lowers the score most.
 
@@ -51,6 +52,8 @@ def best_kmers(
         Of the k-mer. k-mers that hold an unknown base are not looked at.
     batch_size : int
         Windows per network call; of a window with a hidden k-mer only what the k-mer touches is computed.
+    step : callable
+        Is told how many sites were done now.
 
     Returns
     -------
@@ -89,6 +92,7 @@ def best_kmers(
                 effects = whole[index, task] - hidden[here, task]
                 best = _middle_of_best(effects)
                 found[number] = BestKmer(int(offset[here][best]), float(effects[best]))
+        step(sum(len(wanted[window]) for window in rows.tolist()))
     return found
 
 

@@ -7,7 +7,7 @@ written. A scan that was killed continues with the parts it finished; the output
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,7 +65,10 @@ class ScanResult:
     Attributes
     ----------
     step : int
+    tasks : sequence of str
+        Those asked for, in this order; none if all were scanned.
     n_bins, n_sites : int
+        Sites of the isoforms of a gene at one place count once.
     n_transcripts : int
         In the summary.
     thresholds : DataFrame
@@ -76,10 +79,12 @@ class ScanResult:
     files : list of Path
         Everything written.
     best_sites : DataFrame
-        Up to 5,000 sites with the highest scores, best first, in coordinates of the source's contigs.
+        Up to 5,000 sites with the highest scores, best first, in coordinates of the source's contigs; of transcripts
+        with ``gene``, ``isoforms`` and ``place`` in the genome.
     """
 
     step: int
+    tasks: Sequence[str] = ()
     n_bins: int = 0
     n_sites: int = 0
     n_transcripts: int = 0
@@ -110,6 +115,7 @@ def scan_to_files(
     call_sites: bool = False,
     options: ScanOptions | None = None,
     progress: Progress | None = None,
+    site_progress: Callable[[int], object] = lambda n: None,
 ) -> ScanResult:
     """Scan a source and write what the output names ask for.
 
@@ -138,6 +144,8 @@ def scan_to_files(
         :func:`ripe_lib.output.chunked.run_chunks`.
     progress : callable
         Called with (parts done, parts in all).
+    site_progress : callable
+        Is told how many sites got their best k-mer now; that comes after the parts.
 
     Raises
     ------
@@ -152,7 +160,7 @@ def scan_to_files(
     check_outputs(outputs, sites, attributions, summary)  # what is wrong there should not cost an hour of computing
     runs, step, is_long = _plan(model, source, options)
     scanner = Scanner(model, step=step, tasks=options.tasks, threads=options.threads, batch_size=options.batch_size)
-    result = ScanResult(step, n_bins=sum(run.n for run in runs))
+    result = ScanResult(step, tasks=tuple(options.tasks or ()), n_bins=sum(run.n for run in runs))
     thresholds = find_thresholds(scanner, source, runs, options.thresholds) if wants_sites else None
     if thresholds is not None:
         result.thresholds, result.threshold_note = thresholds.table(), thresholds.explanation
@@ -175,7 +183,7 @@ def scan_to_files(
             k = options.kmer_length if options.kmer_length is not None else (0 if is_long else 6)
             distance = max(1, (options.distance or bin_size(model)) // step)
             maps = None if attributions is None else SiteMapWriter(attributions, model, stack)
-            site_writer = SiteWriter(scanner, source, sites, thresholds, distance, k, stack, maps)
+            site_writer = SiteWriter(scanner, source, sites, thresholds, distance, k, stack, maps, site_progress)
         summarised = None
         if summary is not None:
             summarised = SummaryWriter(summary, source, scanner.tasks, options.long, stack)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ COLUMNS = [
     "chrom", "start", "end", "strand", "task", "score", "threshold", "fpr", "peak_start", "peak_end",
     "kmer", "kmer_start", "kmer_end", "kmer_effect",
 ]  # fmt: skip
+OF_TRANSCRIPTS = ["gene", "transcript", "transcript_start", "transcript_end", "isoforms"]
 _FLUSH_ROWS = 5_000
 KEPT_SITES = 5_000
 
@@ -33,7 +34,9 @@ KEPT_SITES = 5_000
 class SiteWriter:
     """Call sites while runs arrive and write them sorted by contig, start, end and task.
 
-    Rows of a genome contig are held back until the next one begins (both strands of it are sorted together).
+    Rows of a genome contig are held back until the next one begins (both strands of it are sorted together). Sites of
+    the isoforms of a gene whose peaks lie closer together than two sites of a transcript can are one site: that of the
+    isoform with the highest score, and ``isoforms`` names all, that one first.
     """
 
     def __init__(
@@ -46,11 +49,13 @@ class SiteWriter:
         kmer_length: int,
         stack: ExitStack,
         maps: SiteMapWriter | None = None,
+        step: Callable[[int], object] = lambda n: None,
     ) -> None:
+        self._step = step
         self._scanner, self._source = scanner, source
         self._thresholds, self._distance, self._k = thresholds, distance, kmer_length
         self._transcripts = source if isinstance(source, TranscriptSource) else None
-        self._columns = COLUMNS + (["transcript", "transcript_start", "transcript_end"] if self._transcripts else [])
+        self._columns = COLUMNS + (OF_TRANSCRIPTS if self._transcripts else [])
         self._tables, self._beds = [], []
         for path in paths:
             name = Path(path).name.lower()
@@ -62,13 +67,14 @@ class SiteWriter:
         self._caller: SiteCaller | None = None
         self._current: tuple[str, str] | None = None
         self._held: list[pd.DataFrame] = []
+        self._held_own: list[pd.DataFrame] = []  # the same sites in coordinates of their transcripts
         self._held_contig: str | None = None
         self.n_sites = 0
         self._maps = maps
         empty = self._frame([], [])
-        self._best = [empty]
         if self._transcripts is not None:
             empty = self._to_genome(empty, "")
+        self._best = [empty]
         self._write(empty)  # the header, even if there will be no site
 
     def add(self, run: Run, scores: Array) -> None:
@@ -93,7 +99,6 @@ class SiteWriter:
     def _take(self, sites: list[Site]) -> None:
         if not sites or self._current is None:
             return
-        self.n_sites += len(sites)
         held = sum(len(frame) for frame in self._held)
         contig = self._place(self._current[0])
         if contig != self._held_contig and (self._source.kind != "rna" or held >= _FLUSH_ROWS):
@@ -120,6 +125,7 @@ class SiteWriter:
                 landmarks=landmarks,
                 length=self._k,
                 batch_size=self._scanner.batch_size,
+                step=self._step,
             )
         rows = []
         for site, kmer in zip(sites, kmers, strict=True):
@@ -132,7 +138,6 @@ class SiteWriter:
                     low = int(starts[number]) + seq.shape[1] - kmer.offset - self._k
             rows.append((letters, low, kmer.effect))
         frame = self._frame(sites, rows)
-        self._remember(frame)
         if self._maps is not None:
             places = [numbers[site.peak] for site in sites]
             self._maps.add(
@@ -141,6 +146,7 @@ class SiteWriter:
                 None if region is None else region[places],
                 None if landmarks is None else landmarks[places],
             )
+        self._held_own.append(frame)
         self._held.append(frame if self._transcripts is None else self._to_genome(frame, self._current[0]))
 
     def _place(self, contig: str) -> str:
@@ -191,7 +197,8 @@ class SiteWriter:
     def _to_genome(self, frame: pd.DataFrame, transcript: str) -> pd.DataFrame:
         """Replace transcript coordinates by those of the genome, keeping them in columns of their own."""
         frame = frame.copy()  # the one with the coordinates of the transcript is kept for pictures
-        frame["transcript"] = transcript
+        frame["gene"] = "" if not transcript or self._transcripts is None else self._transcripts.gene_of(transcript)[1]
+        frame["transcript"] = frame["isoforms"] = transcript
         frame["transcript_start"], frame["transcript_end"] = frame["start"], frame["end"]
         if not len(frame) or self._transcripts is None:
             return frame[self._columns]
@@ -208,13 +215,45 @@ class SiteWriter:
         if not self._held:
             return
         frame = pd.concat(self._held, ignore_index=True)
-        self._held = []
+        own = pd.concat(self._held_own, ignore_index=True)
+        self._held, self._held_own = [], []
+        if self._transcripts is not None:
+            frame, own = self._without_isoforms(frame, own)
+        self.n_sites += len(frame)
+        self._remember(own)
         if self._source.kind == "rna":
             order = {name: number for number, name in enumerate(dict.fromkeys(frame["chrom"]))}
             frame = frame.iloc[np.lexsort((frame["task"], frame["end"], frame["start"], frame["chrom"].map(order)))]
         else:
             frame = frame.sort_values(["start", "end", "task", "strand"], kind="stable")
         self._write(frame.reset_index(drop=True))
+
+    def _without_isoforms(self, frame: pd.DataFrame, own: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Merge the sites of the isoforms of genes; ``own`` are the same rows in coordinates of the transcripts."""
+        assert self._transcripts is not None  # noqa: S101 - for the type checker
+        nearest = self._distance * self._scanner.step
+        peaks = frame["peak_start"].to_numpy()
+        transcripts = frame[["transcript", "strand", "task"]].astype(str).to_numpy().tolist()
+        kept: dict[tuple[str, str, str], list[int]] = {}
+        names: dict[int, list[str]] = {}
+        for row in np.argsort(-frame["score"].to_numpy(), kind="stable").tolist():
+            transcript, strand, task = transcripts[row]
+            group = (self._transcripts.gene_of(transcript)[0], strand, task)
+            before = kept.setdefault(group, [])
+            same = next((other for other in before if abs(peaks[other] - peaks[row]) < nearest), None)
+            if same is None:
+                before.append(row)
+                names[row] = [transcript]
+            elif transcript not in names[same]:
+                names[same].append(transcript)
+        rows = np.array(sorted(names), dtype=np.intp)
+        frame, own = frame.iloc[rows].reset_index(drop=True), own.iloc[rows].reset_index(drop=True)
+        frame["isoforms"] = [",".join(names[row]) for row in rows.tolist()]
+        starts, ends = frame["start"] + 1, frame["end"]
+        places = zip(frame["chrom"], starts, ends, frame["strand"], strict=True)
+        own["gene"], own["isoforms"] = frame["gene"], frame["isoforms"]
+        own["place"] = [f"{chrom}:{start:,}-{end:,} ({strand})" for chrom, start, end, strand in places]
+        return frame, own
 
     def _write(self, frame: pd.DataFrame) -> None:
         for table in self._tables:

@@ -294,6 +294,16 @@ class TranscriptSource:
         """Return contig (as in the FASTA) and strand."""
         return self._places[transcript][:2]
 
+    @cached_property
+    def _genes(self) -> dict[str, tuple[str, str]]:
+        table = open_annotation(self.gtf_file, self.fasta_file).transcripts.set_index("transcript_id")
+        rows = table.loc[list(self.transcript_ids), ["gene_id", "gene_name"]]
+        return {str(name): (str(gene), str(label or gene)) for name, gene, label in rows.itertuples(name=None)}
+
+    def gene_of(self, transcript: str) -> tuple[str, str]:
+        """Return the gene's id and name (its id if it has none)."""
+        return self._genes[transcript]
+
     def positions(self, transcript: str) -> NDArray[np.int64]:
         """Return the genomic position of every base of the transcript, 5' to 3'."""
         exons = open_annotation(self.gtf_file, self.fasta_file).exons(transcript)

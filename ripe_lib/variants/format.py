@@ -90,7 +90,7 @@ class OutputFormat:
 
 
 class Selection:
-    """Which tasks are written, as indices per model."""
+    """Which tasks are written, as indices per model, in the order they were asked for."""
 
     def __init__(self, models: Sequence[Model], tasks: Sequence[str] | None = None) -> None:
         from ripe_lib.errors import unknown_name
@@ -101,7 +101,7 @@ class Selection:
                 raise unknown_name("task", task, known, f"List them with: ripe tasks {models[0].name}")
         self.models = list(models)
         self.columns = [
-            np.array([i for i, task in enumerate(m.tasks) if tasks is None or task in tasks], dtype=np.intp)
+            np.array([m.tasks.index(t) for t in dict.fromkeys(tasks or m.tasks) if t in m.tasks], dtype=np.intp)
             for m in models
         ]
 

@@ -71,6 +71,26 @@ class Saturation:
         changes[position, base] = values[rows]
         return changes[::-1, ::-1] if minus else changes
 
+    def deletions(self, number: int, field: str = "delta") -> NDArray[np.float32] | None:
+        """Return (N, T) of a model: the deletion of each base, 5' to 3'; NaN where it was not scored, None if none was.
+
+        Deletions in a run of one base are the same change, scored at its left end: each base of the run has that score.
+        """
+        scored, alleles = self.scored, self.scored.alleles
+        values = scored.values[number][..., scored.fields.index(field)]
+        allele = scored.rows.allele
+        rows = np.flatnonzero((alleles.n_removed[allele] == 1) & (alleles.n_inserted[allele] == 0))
+        if not len(rows):
+            return None
+        found = np.full((len(self.codes), values.shape[1]), np.nan, dtype=np.float32)
+        for row in rows.tolist():
+            first = max(0, int(alleles.start[allele[row]]) - self.region.start)
+            last = first
+            while last + 1 < len(self.codes) and self.codes[last + 1] == self.codes[first]:
+                last += 1
+            found[first : last + 1] = values[row]
+        return found[::-1] if self.region.strand == "-" else found
+
 
 def parse_region(text: str, genome: Genome, annotation: Annotation | None = None) -> Region:
     """Read ``chr1:1,001-2,000`` with or without ``:+``/``:-`` (1-based, both ends included, as in genome browsers).

@@ -328,8 +328,10 @@ def test_veff_mutation_map(substitutions, tmp_path):
         mutants = np.repeat(window.seq, 600, axis=0)
         for index, (place, base) in enumerate(np.ndindex(150, 4)):
             mutants[index, place] = np.eye(4)[base]
-        region = np.repeat(window.region, 600, axis=0)
-        deltas = ripe_lib.predict(model, {"seq": mutants, "region": region}) - ripe_lib.predict(model, window)
+        region, landmarks = (np.repeat(array, 600, axis=0) for array in (window.region, window.landmarks))
+        deltas = ripe_lib.predict(model, {"seq": mutants, "region": region, "landmarks": landmarks}) - ripe_lib.predict(
+            model, window
+        )
         # The map is of the plus strand: channels by genomic position.
         expected = deltas.reshape(150, 4, -1)
         expected = expected[::-1, ::-1] if minus else expected

@@ -112,4 +112,4 @@ def test_spliced_transcripts_are_drawn_along_the_transcript(tmp_path, rng):
     assert pd.read_csv(tmp_path / "s.tsv", sep="\t")["chrom"].tolist() == ["chr1"]
     assert [path.name for path in write_pictures(model, source, result, tmp_path / "p")] == ["01-T1.1-0.png"]
     scan_report(model, source, result).write(tmp_path / "r.html")
-    assert "T1.1:0-600 (+)" in (tmp_path / "r.html").read_text()
+    assert "QKI, T1.1:0-600, on chr1 (+)" in (tmp_path / "r.html").read_text()

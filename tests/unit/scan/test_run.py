@@ -18,6 +18,7 @@ from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.rna_fasta import read_rna_fasta
 from ripe_lib.output.chunked import Chunk, parts_directory
 from ripe_lib.output.tracks import TableWriterOfBins, read_tracks
+from ripe_lib.reports.scan import views
 from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.memory import scan_sequence
 from ripe_lib.scan.run import ScanOptions, ScanWork, default_step, pack, scan_to_files
@@ -235,6 +236,41 @@ def test_site_of_a_spliced_transcript_spans_the_intron(tmp_path, motifs, rng):
     sizes, offsets = ([int(v) for v in fields[i].split(",")] for i in (10, 11))
     assert offsets == [0, 800 - site["start"]]
     assert sizes == [500 - site["start"], site["end"] - 800]
+
+
+def test_sites_of_isoforms_are_one(tmp_path, motifs, rng):
+    """A second isoform with another first exon, a third without the site's exon, and a gene on top of them."""
+    fasta, gtf = write_genome(tmp_path, rng)
+    letters = list(random_rna(rng, 2137, "CGT"))
+    letters[900:906] = letters[1300:1306] = "ACTAAC"
+    (tmp_path / "g.fa").write_text(">chr1\n" + "".join(letters) + "\n>chr2\nA\n")
+    (tmp_path / "g.fa.fai").unlink(missing_ok=True)
+    text = (tmp_path / "a.gtf").read_text()
+    one = [line for line in text.splitlines() if "T1.1" in line]
+    more = [line.replace("T1.1", "T3").replace("\t301\t", "\t351\t") for line in one]
+    more += [line.replace("T1.1", "T4") for line in one if "\t801\t" not in line]
+    more += [line.replace("T1.1", "T5").replace("G1.2", "G9").replace("QKI", "OTHER") for line in one]
+    (tmp_path / "a.gtf").write_text(text + "\n".join(more) + "\n")
+    source = TranscriptSource(fasta, gtf, ("T1.1", "T3", "T4", "T5"))
+    options = ScanOptions(thresholds=ThresholdChoice(threshold=0.5))
+    seen = []
+    result = scan_to_files(motifs, source, sites=[tmp_path / "s.tsv"], options=options, site_progress=seen.append)
+    sites = pd.read_csv(tmp_path / "s.tsv", sep="\t")
+    found = {(row.gene, row.kmer_start): set(row.isoforms.split(",")) for row in sites.itertuples()}
+    assert found == {
+        ("QKI", 900): {"T1.1", "T3"},
+        ("QKI", 1300): {"T1.1", "T3", "T4"},
+        ("OTHER", 900): {"T5"},
+        ("OTHER", 1300): {"T5"},
+    }
+    assert all(row.isoforms.split(",")[0] == row.transcript for row in sites.itertuples())
+    assert result.n_sites == len(sites) == len(result.best_sites)
+    assert sum(seen) == 7  # each isoform's site was looked at
+    best = result.best_sites.iloc[0]
+    assert best["chrom"] in {"T1.1", "T3", "T4", "T5"}
+    assert best["place"].startswith("chr1:")
+    (view, *_) = views(source, result.best_sites, 1)
+    assert view.title == f"{best['gene']}, {view.contig}:{view.start:,}-{view.end:,}, on chr1 (+)"
 
 
 @pytest.mark.bedtools

@@ -69,6 +69,32 @@ def test_regions_as_users_write_them(world):
         parse_region("chr7:1-5", genome)
 
 
+@pytest.mark.parametrize("strand", ["+", "-"])
+def test_deletions_are_those_of_every_base(tiny_model, world, strand):
+    """Each base's deletion, written as it lies and not shifted to the left of its run, scores as the drawn one."""
+    start, end = 2595, 2640
+    found = saturate([tiny_model], world[0], None, ("chr1", start, end, strand), deletions=True)
+    sequence = example_sequences()["chr1"].upper()
+    assert any(sequence[p] == sequence[p + 1] for p in range(start, end - 1))  # runs are among them
+    rows = [("chr1", p, sequence[p - 1 : p + 1], sequence[p - 1]) for p in range(start, end)]
+    scorer = VariantScorer([tiny_model], world[0], None, VariantOptions(strand=strand, fast=False))
+    table = scorer.score(records(*rows)).frame()
+    expected = table[[f"{task}.delta" for task in tiny_model.tasks]].to_numpy()
+    np.testing.assert_allclose(found.deletions(0), expected if strand == "+" else expected[::-1], atol=1e-5)
+    assert saturate([tiny_model], world[0], None, ("chr1", start, end, strand)).deletions(0) is None
+
+
+def test_heat_map_says_what_it_shows(tiny_model, world):
+    found = saturate([tiny_model], world[0], None, ("chr1", 2600, 2740, "-"), deletions=True)
+    figure = heat_map(found, 0, tiny_model.tasks[0])
+    rows = [ax for ax in figure.axes if ax.get_ylabel() == "changed to"]
+    assert [label.get_text() for label in rows[0].get_yticklabels()] == ["A", "C", "G", "U", "del"]
+    assert rows[-1].get_xlabel() == "position on chr1, minus strand, 5' to 3'"
+    ticks = [int(label.get_text().replace(",", "")) for ax in rows for label in ax.get_xticklabels()]
+    assert ticks == list(range(2740, 2600, -10))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["base of the reference"]
+
+
 def test_unknown_bases_have_no_changes(tiny_model, world):
     contig, sequence = next((c, s.upper()) for c, s in example_sequences().items() if "NN" in s.upper())
     at = sequence.index("NN")

@@ -618,6 +618,16 @@ def one_line(capsys):
     return lines[0]
 
 
+def test_tasks_come_in_the_order_asked_for(tmp_path, model_dir, model):
+    asked = [model.tasks[2], model.tasks[0]]
+    assert command(*usual(model_dir, tmp_path / "o.tsv"), "--task", *asked, asked[0], "--quiet") == 0
+    columns = [name.removesuffix(".delta") for name in read_tsv(tmp_path / "o.tsv") if name.endswith(".delta")]
+    assert columns == asked
+    assert command(*usual(model_dir, tmp_path / "all.tsv"), "--task", "all", "--quiet") == 0
+    every = [name.removesuffix(".delta") for name in read_tsv(tmp_path / "all.tsv") if name.endswith(".delta")]
+    assert every == model.tasks
+
+
 def test_wrong_inputs_are_one_line_and_exit_2(tmp_path, model_dir, capsys):
     broken = tmp_path / "broken.vcf"
     broken.write_text("chr1\t5\t.\tA\tG\n")
