@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-.PHONY: help install demo quick test test-slow check format bench clean
+.PHONY: help install demo quick test test-slow check format bench docs clean
 
 help:
 	@echo "make demo       set up, then run the stock 'kipoi predict DeepRiPe/parclip_mid' on the example files"
@@ -14,6 +14,7 @@ help:
 	@echo "make test       set up, then run the default tests (under 10 minutes on 2 cores)"
 	@echo "make test-slow  the slow tests"
 	@echo "make check      formatting, lint, types"
+	@echo "make docs       the documentation site, into site/"
 	@echo "make bench      the benchmarks; results go to benchmarks/results"
 
 install: $(STAMP)
@@ -50,5 +51,13 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.run_all
 
+$(VENV)/.docs: $(STAMP)
+	PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	@touch $@
+
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "site/index.html"
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
