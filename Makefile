@@ -7,7 +7,7 @@ WORKERS ?= 2
 N ?= 20000
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-.PHONY: help install demo quick test test-slow fuzz check format bench clean
+.PHONY: help install demo quick test test-slow fuzz check format bench docs clean
 
 help:
 	@echo "make demo       set up, then run the stock 'kipoi predict DeepRiPe/parclip_mid' on the example files"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-slow  the slow tests"
 	@echo "make fuzz       20,000 damaged files per format through every reader (hours)"
 	@echo "make check      formatting, lint, types"
+	@echo "make docs       the documentation site, into site/"
 	@echo "make bench      the benchmarks; results go to benchmarks/results"
 
 install: $(STAMP)
@@ -55,5 +56,13 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.run_all
 
+$(VENV)/.docs: $(STAMP)
+	PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	@touch $@
+
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "site/index.html"
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

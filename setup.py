@@ -47,6 +47,7 @@ REQUIRES = [
 ]
 EXTRAS = {
     "dask": ["dask>=2024.1", "distributed>=2024.1"],
+    "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.27"],
     # What kipoi-veff, kipoi-interpret and concise need at run time. These three themselves
     # declare requirements that no longer install: add them with requirements-kipoi-plugins.txt.
     "kipoi-plugins": [
