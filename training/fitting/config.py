@@ -52,6 +52,9 @@ class FitConfig:
     start : str
         A model's name or directory, or the weights file of a run, whose weights the network starts from: all layers of
         equal shape, and the outputs of tasks that both have. Default: from random weights.
+    fast_gpu : bool
+        Where there is a GPU, compute in bfloat16 (weights and outputs stay float32) and, unless ``deterministic``, let
+        XLA compile the step. Without one nothing changes.
     deterministic : bool
         Use TensorFlow's deterministic kernels, which resuming with equal weights needs.
     """
@@ -78,6 +81,7 @@ class FitConfig:
     views: tuple[str, ...] = ("plain",)
     strategy: str = "none"
     start: str = ""
+    fast_gpu: bool = False
     deterministic: bool = True
     tensorboard: bool = False
 
