@@ -37,6 +37,12 @@ Trained in one network with {{ left_out | length }} more experiment{{ "" if left
 outputs are left out here: {{ left_out | join(", ") }}.
 {% endif -%}
 Data set digest `{{ manifest_sha256[:16] }}`.
+{% if files %}
+| file | for | fetched | md5 | address |
+|---|---|---|---|---|
+{% for row in files -%}
+| {{ row.accession }} | {{ row.task or "all" }} | {{ row.date }} | `{{ row.md5 }}` | {{ row.address }} |
+{% endfor %}{% endif -%}
 
 ## Training
 
