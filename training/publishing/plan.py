@@ -10,8 +10,10 @@ from __future__ import annotations
 import gzip
 import resource
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +23,7 @@ from training.data.config import PrepareConfig
 from training.data.peak_table import read_peak_table
 from training.fetch.fetch import sizes
 from training.fitting.config import FitConfig
-from training.publishing.tiers import TierOptions
+from training.publishing.tiers import BACKGROUND_VARIANTS, TierOptions
 
 FETCH_BYTES = 10e6  # per second: an assumption, not a measurement
 BYTES_PER_PEAK = 20  # of gzipped narrowPeak, before the files are here
@@ -33,7 +35,6 @@ PEAK_MEMORY = 2.4e9 / 8.9e6
 BASE_MEMORY = 0.7e9
 BASES = 3.1e9
 BASES_PER_BYTE = 4  # of a gzipped genome
-SCORING = 3  # windows are scored so many times as fast as they are trained on
 TRIAL_STEPS = 3
 
 
@@ -86,7 +87,7 @@ def make_plan(options: TierOptions) -> list[Step]:
         what = f"{len(files)} files, {n_here} of them here"
         total = sum(n or 0 for _, n, _ in listed)
         steps.append(Step("fetch", what, total, 0.1e9, missing / FETCH_BYTES, n_here == len(files)))
-        peaks = sum(n or 0 for f, n, _ in listed if f.task) / BYTES_PER_PEAK
+        peaks = float(f"{sum(n or 0 for f, n, _ in listed if f.task) / BYTES_PER_PEAK:.2g}")
         n_tasks = len({f.task for f in files if f.task})
         bases = BASES_PER_BYTE * sum(n or 0 for f, n, _ in listed if f.genome)
     prepare = options.preparing()
@@ -95,24 +96,26 @@ def make_plan(options: TierOptions) -> list[Step]:
         n_tasks, peaks = len(tasks), float(sum(_n_lines(path) for task in tasks for path in task.files))
     step, sites = _prepare_step(options, prepare, peaks, n_tasks, bases)
     steps.append(step)
-    speeds: dict[str, float] = {}
-    wanted = options.wanted()
-    configs = options.networks()
-    for name, config in configs.items():
+    speeds = {}
+    for name, config in options.networks().items():
         done = (config.run / "weights.h5").is_file()
-        speeds[name], parameters = measured_speed(config, prepare, max(sites.n_tasks, 1))
-        seconds = config.epochs * sites.train / speeds[name] + config.epochs * len(config.views) * (
-            (sites.rows - sites.train) / speeds[name] / SCORING
+        speeds[name] = speed = measured_speed(config, prepare, max(sites.n_tasks, 1))
+        held_out = (sites.rows - sites.train) / speed.scoring
+        seconds = config.epochs * (sites.train / speed.training + len(config.views) / 2 * held_out)
+        what = (
+            f"{config.epochs} epochs of {_number(sites.train)} windows, {speed.training:,.0f} windows/s measured here"
         )
-        what = f"{config.epochs} epochs of {_number(sites.train)} windows, {speeds[name]:,.0f} windows/s measured here"
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + 3 * sites.rows * sites.n_tasks
-        steps.append(Step(f"fit {name}", what, 16 * parameters, memory, 0 if done else seconds, done))
-    for model, network in wanted.items():
-        # Calibration, and the test rows with and without annotation.
-        seconds = 1.5 * (sites.rows - sites.train) / speeds[network] / SCORING
+        steps.append(Step(f"fit {name}", what, 16 * speed.parameters, memory, 0 if done else seconds, done))
+    publishing = options.publishing()
+    for model, network in options.wanted().items():
+        speed = speeds[network]
+        # Calibration, and the test rows with and without annotation; two alleles of every variant.
+        windows = 1.5 * (sites.rows - sites.train) + (2 * BACKGROUND_VARIANTS if publishing.backgrounds else 0)
         here = (options.models / model / "model_card.md").is_file()
         what = "calibrated, measured, described" + (", here already" if here else "")
-        steps.append(Step(f"publish {model}", what, 4 * parameters, steps[-1].memory, seconds, False))
+        disk = 4 * speed.parameters
+        steps.append(Step(f"publish {model}", what, disk, steps[-1].memory, windows / speed.scoring, False))
     return steps
 
 
@@ -144,8 +147,17 @@ def _n_lines(path: Path) -> int:
         return sum(1 for _ in lines)
 
 
-def measured_speed(config: FitConfig, prepare: PrepareConfig, n_tasks: int) -> tuple[float, int]:
-    """Return windows per second of training this network here, and its number of parameters."""
+@dataclass(frozen=True)
+class Speed:
+    """Windows per second of training and of scoring, and the number of parameters."""
+
+    training: float
+    scoring: float
+    parameters: int
+
+
+def measured_speed(config: FitConfig, prepare: PrepareConfig, n_tasks: int) -> Speed:
+    """Return how fast a network is on this machine."""
     from training.fitting.loop import build_model, keras, training_model
 
     spec = ModelSpec(
@@ -169,11 +181,19 @@ def measured_speed(config: FitConfig, prepare: PrepareConfig, n_tasks: int) -> t
         for name, shape in shapes
     ]
     labels = np.zeros((config.batch_size, n_tasks), dtype=np.float32)
-    model.train_on_batch(arrays, labels)  # the first step compiles
+    return Speed(
+        config.batch_size / _seconds_of(lambda: model.train_on_batch(arrays, labels)),
+        config.batch_size / _seconds_of(lambda: model.predict_on_batch(arrays)),
+        network.count_params(),
+    )
+
+
+def _seconds_of(step: Callable[[], Any]) -> float:
+    step()  # the first one compiles
     began = time.perf_counter()
     for _ in range(TRIAL_STEPS):
-        model.train_on_batch(arrays, labels)
-    return TRIAL_STEPS * config.batch_size / (time.perf_counter() - began), network.count_params()
+        step()
+    return (time.perf_counter() - began) / TRIAL_STEPS
 
 
 def plan_table(steps: list[Step]) -> str:
