@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from ripe_lib.output.console import positive_int
@@ -10,28 +11,57 @@ from ripe_lib.output.console import positive_int
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser.add_argument("config", metavar="CONFIG", help="YAML with prepare, fit, publish; see training/configs/paper")
-    parser.add_argument("--work", metavar="DIR", required=True, help="folder for the data set and the runs")
+    parser.add_argument(
+        "config", metavar="CONFIG", help="YAML with prepare, fit, publish and maybe fetch; see training/configs"
+    )
+    parser.add_argument("--work", metavar="DIR", required=True, help="folder for sources, data set and runs")
     parser.add_argument("--out", metavar="DIR", help="folder that gets DeepRiPe/MODEL (default: your model folder)")
     parser.add_argument("--only", nargs="+", default=(), metavar="MODEL", help="make these models (default: all)")
+    parser.add_argument("--plan", action="store_true", help="show disk, memory and time of every step, do nothing")
+    parser.add_argument("--mirror", default="", metavar="URL|DIR", help="a server or folder with the same paths")
+    parser.add_argument("--dask", metavar="SCHEDULER", help="address of a dask scheduler, or processes:N")
     parser.add_argument("--threads", type=positive_int, default=None, metavar="N", help="CPU threads (default: all)")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar and no notes on stderr")
+    parser.add_argument("--quiet", action="store_true", help="no plan, no progress bar and no notes on stderr")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Prepare, train and publish the models of a config; goes on where it was stopped."""
+    """Fetch, prepare, train and publish the models of a config; goes on where it was stopped."""
     from ripe_lib.network.catalogue import user_models_directory
-    from ripe_lib.output.console import apply_threads, note
-    from training.publishing.tiers import make_tiers
+    from ripe_lib.network.load import quiet_tensorflow
+    from ripe_lib.output.console import apply_threads, note, progress
+    from training.publishing.tiers import TierOptions, make_tiers
 
     apply_threads(args.threads)
-    work = Path(args.work)
-    work.mkdir(parents=True, exist_ok=True)
-    make_tiers(
-        args.config,
-        work,
-        models=Path(args.out) if args.out else user_models_directory(),
-        only=args.only,
-        note=lambda line: note(line, quiet=args.quiet),
-        quiet=args.quiet,
+    quiet_tensorflow()
+    options = TierOptions(
+        config=Path(args.config).absolute(),
+        work=Path(args.work).absolute(),  # workers may run in other folders
+        models=(Path(args.out) if args.out else user_models_directory()).absolute(),
+        only=tuple(args.only),
+        mirror=args.mirror,
     )
+    seconds: dict[str, float] = {}
+    if args.plan or not args.quiet:
+        from training.publishing.plan import make_plan, plan_table
+
+        steps = make_plan(options)
+        (sys.stdout if args.plan else sys.stderr).write(plan_table(steps))
+        if args.plan:
+            return
+        seconds = {step.name: step.seconds for step in steps if step.seconds == step.seconds}
+    done = dict.fromkeys(seconds, 0.0)
+    with progress(
+        total=sum(seconds.values()),
+        quiet=args.quiet,
+        bar_format="{desc}: {percentage:3.0f}% |{bar}| {elapsed}, about {remaining} left",
+    ) as bar:
+
+        def show(step: str, share: float) -> None:
+            bar.set_description_str(step, refresh=False)
+            if step in done:
+                bar.update((share - done[step]) * seconds[step])
+                done[step] = share
+
+        made = make_tiers(options, scheduler=args.dask, note=lambda line: note(line, quiet=args.quiet), progress=show)
+    for directory in made:
+        sys.stdout.write(f"{directory}\n")

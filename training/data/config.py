@@ -91,6 +91,8 @@ class PrepareConfig:
         of the tables' letters. With peaks, ``peaks: gtf`` is it.
     fasta : Path, optional
         Genome of the tables' assembly: bases beside ready windows are read from it where it knows them.
+    sources : Path, optional
+        Where the input files came from: the ``sources.tsv`` of ``ripe-train fetch``; kept in the manifest.
     report : bool
         Write ``<stem>_report.html`` beside each data set.
     """
@@ -106,6 +108,7 @@ class PrepareConfig:
     split: SplitOptions = field(default_factory=SplitOptions)
     gtf: Path | None = None
     fasta: Path | None = None
+    sources: Path | None = None
     report: bool = False
 
 

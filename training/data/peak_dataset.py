@@ -111,7 +111,7 @@ def _write(
     # Bins where only other tiers' RBPs have sites are dropped, background stays.
     bound_elsewhere = labelled.labels.any(axis=1) & ~labelled.labels[:, columns].any(axis=1)
     rows = np.flatnonzero(~bound_elsewhere)
-    bins, labels = labelled.bins[rows], labelled.labels[rows][:, columns]
+    bins, labels = labelled.bins[rows], labelled.labels[np.ix_(rows, np.array(columns))]
     tasks = [labelled.tasks[column] for column in columns]
     names = [task.task for task in tasks]
     warn_about_splits(labels, split[rows], names, config.split, note)

@@ -13,6 +13,7 @@ from ripe_lib.evaluation.dataset import SPLITS
 from training.config import plain
 from training.data.config import Note, PrepareConfig
 from training.data.splits import SplitOptions
+from training.fetch.fetch import read_manifest
 
 
 def warn_about_splits(
@@ -37,14 +38,17 @@ def warn_about_splits(
 
 
 def manifest_of(config: PrepareConfig, inputs: dict[str, Any], info: dict[str, dict[str, str]]) -> dict[str, Any]:
-    """Return the manifest of a data set before its counts are known. It holds no dates and no absolute paths."""
+    """Return the manifest of a data set before its counts are known: no absolute paths, dates of fetched files only."""
     # Where files lie is not part of what a data set is; their digests are.
     return {
         "made_by": f"deepripe {__version__}",
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "options": {k: v for k, v in plain(config, names_only=True).items() if k not in {"output", "report"}},
+        "options": {
+            k: v for k, v in plain(config, names_only=True).items() if k not in {"output", "report", "sources"}
+        },
         "inputs_sha256": inputs,
         "task_info": info,
         "seed": config.seed,
+        **({"sources": list(read_manifest(config.sources.parent).values())} if config.sources is not None else {}),
     }

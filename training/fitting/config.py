@@ -55,6 +55,9 @@ class FitConfig:
     trainable : tuple of str
         Layers that learn; the others keep the weights of ``start``, and stay the same in all networks that start from
         it. Default: all layers.
+    fast_gpu : bool
+        Where there is a GPU, compute in bfloat16 (weights and outputs stay float32) and, unless ``deterministic``, let
+        XLA compile the step. Without one nothing changes.
     deterministic : bool
         Use TensorFlow's deterministic kernels, which resuming with equal weights needs.
     """
@@ -82,6 +85,7 @@ class FitConfig:
     strategy: str = "none"
     start: str = ""
     trainable: tuple[str, ...] = ()
+    fast_gpu: bool = False
     deterministic: bool = True
     tensorboard: bool = False
 

@@ -26,6 +26,7 @@ from ripe_lib.output.console import progress
 from training.fitting.batches import EpochBatches, mask_flanks
 from training.fitting.config import FitConfig
 from training.fitting.distill import load_teachers, teacher_probabilities, weights_file_of, with_teachers
+from training.fitting.gpu import has_gpu, lower_precision
 from training.fitting.history import best_epoch, is_over
 from training.fitting.losses import NEGATIVE, POSITIVE, make_loss, numpy_loss
 from training.fitting.rows import TrainingData
@@ -281,6 +282,9 @@ class Trainer:
         )
         with self.scope(), seeded(config.seed):
             self.network = build_model(spec)
+            on_gpu = config.fast_gpu and has_gpu()
+            if on_gpu:
+                lower_precision(self.network)
             if config.start:
                 take_over(self.network, spec, weights_file_of(config.start, "fit: start"))
             freeze(self.network, config.trainable)
@@ -294,7 +298,7 @@ class Trainer:
             extra = {"weight_decay": config.weight_decay} if config.weight_decay else {}
             optimizer = make(learning_rate=rate, epsilon=1e-8, **extra)
             # XLA compiles for half a minute on a CPU and is not faster there.
-            self.model.compile(optimizer=optimizer, loss=loss, jit_compile=False)
+            self.model.compile(optimizer=optimizer, loss=loss, jit_compile=on_gpu and not config.deterministic)
             optimizer.build(self.model.trainable_variables)
         self._distributed_step: Any = None
         # Not Keras' predict: that takes all hosts, but only one writes results.

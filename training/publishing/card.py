@@ -38,6 +38,12 @@ outputs are left out here: {{ left_out | join(", ") }}.
 {% endif -%}
 {{ missing }}\
 Data set digest `{{ manifest_sha256[:16] }}`.
+{% if files %}
+| file | for | fetched | md5 | address |
+|---|---|---|---|---|
+{% for row in files -%}
+| {{ row.accession }} | {{ row.task or "all" }} | {{ row.date }} | `{{ row.md5 }}` | {{ row.address }} |
+{% endfor %}{% endif -%}
 
 ## Training
 

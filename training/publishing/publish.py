@@ -294,6 +294,7 @@ def card_text(
         missing=missing_text(model.name, model.tasks, manifest),
         parameters=f"{model.keras_model.count_params():,}",
         counts=manifest["counts"],
+        files=[row for row in manifest.get("sources", ()) if not row["task"] or row["task"] in model.spec.tasks],
         split_text=_split_text(split),
         data_seed=manifest.get("seed"),
         manifest_sha256=dataset.manifest_sha256,

@@ -292,20 +292,26 @@ def test_only_sites_of_the_runs_own_tasks(config, tmp_path, rng):
 
 
 def test_a_models_own_network_keeps_the_layers_it_shares(config, tmp_path):
-    from training.publishing.tiers import tuned
+    from training.publishing.tiers import PublishConfig, own_network
 
-    fit(replace(config, epochs=1))
-    changes = {"trainable": ["hidden1", "output"], "learning_rate": 0.01, "sampling": {"bound_only": True}}
-    own = tuned(replace(config, epochs=1), changes, "DeepRiPe/one", ["QKI_TOY", "PUM_TOY"])
-    assert (own.run, own.tasks, own.sampling.bound_only) == (config.run.parent / "one", ("QKI_TOY", "PUM_TOY"), True)
-    before, after = (read_weights(fit(options) / "weights.h5")[1] for options in (replace(config, epochs=1), own))
+    base = replace(config, epochs=1)
+    fit(base)
+    tune = {"trainable": ["hidden1", "output"], "learning_rate": 0.01, "sampling": {"bound_only": True}}
+    options = PublishConfig({"a": {}, "b": {}, "c": {}}, {"m": []}, "a", tune=tune, alone=("b",))
+    tasks = ["QKI_TOY", "PUM_TOY"]
+    own = own_network(options, base, "a", "DeepRiPe/one", tasks)
+    assert (own.run, own.tasks, own.sampling.bound_only) == (config.run.parent / "one", tuple(tasks), True)
+    before, after = (read_weights(fit(options) / "weights.h5")[1] for options in (base, own))
     for layer, values in before.items():
         same = all(np.array_equal(a, b) for a, b in zip(values, after[layer], strict=True))
-        assert same == (layer not in changes["trainable"]), layer
+        assert same == (layer not in tune["trainable"]), layer
+    alone = own_network(options, base, "b", "DeepRiPe/one_paper", tasks)
+    assert (alone.start, alone.trainable, alone.tasks, alone.run.name) == ("", (), tuple(tasks), "one_paper")
+    assert own_network(options, base, "c", "DeepRiPe/two", tasks) is base
     with pytest.raises(InputError, match="expected 'start' with it"):
         replace(config, trainable=("output",))
     wrong = replace(own, trainable=("hiden1",), run=tmp_path / "wrong")
-    with pytest.raises(UnknownNameError, match=r"unknown layer of 'trainable' 'hiden1'\. Did you mean 'hidden1'"):
+    with pytest.raises(UnknownNameError, match=r"unknown layer of 'trainable' 'hiden1'. Did you mean 'hidden1'"):
         fit(wrong)
 
 

@@ -1,0 +1,177 @@
+"""Tiers from public files: what the recipes say, what is planned, and what is not done twice."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ripe_lib.errors import InputError, UnknownNameError
+from ripe_lib.network.load import load_model
+from tests.support.mirror import write_world
+from tests.support.toy_datasets import TINY_SIZES
+from training.cli.main import main
+from training.publishing.plan import Step, make_plan, plan_table
+from training.publishing.tiers import PublishConfig, TierOptions, _levels, make_tiers
+
+CONFIGS = Path(__file__).resolve().parents[4] / "training" / "configs"
+
+
+def config(folder, **changes):
+    sizes = {k: list(v) if isinstance(v, tuple) else v for k, v in TINY_SIZES.items()}
+    content = {
+        "fetch": {"genome": "GRCh38", "gencode": "45", "cell_line": ["K562"]},
+        "prepare": {
+            "output": "data.h5",
+            "window": {"sequence_length": 200, "margin": 10},
+            "split": {"method": "random", "valid": 0.2, "test": 0.2},
+            "peaks": {"bin": 100},
+        },
+        "fit": {"name": "DeepRiPe/t", "run": "t", "sizes": sizes, "epochs": 1},
+        "publish": {
+            "networks": {"a": {}, "b": {"seed": 5}},
+            "default": "a",
+            "paper": "b",
+            "backgrounds": False,
+            "bound_only": True,
+            "outputs": {
+                "DeepRiPe/many": {"peaks": [50, None]},
+                "DeepRiPe/few": {"peaks": [0, 49]},
+                "DeepRiPe/none": {"peaks": [500, None]},
+            },
+        },
+        **changes,
+    }
+    path = folder / "tiers.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return write_world(tmp_path_factory.mktemp("world") / "mirror", n_proteins=3, n_genes=24, sizes=(30, 70))
+
+
+def options(folder, world, **changes):
+    return TierOptions(config(folder, **changes), folder / "work", folder / "models", mirror=str(world.folder))
+
+
+@pytest.mark.parametrize("cell_line", ["K562", "HepG2"])
+def test_the_shipped_recipes(cell_line, tmp_path):
+    name = f"eclip_{cell_line.lower()}"
+    made = TierOptions(CONFIGS / "encode" / f"{name}.yaml", tmp_path, tmp_path)
+    fetching = made.fetching()
+    assert (fetching.genome, fetching.gencode, fetching.cell_line) == ("GRCh38", "45", (cell_line,))
+    prepare = made.preparing()
+    assert prepare.peaks.table == tmp_path / "sources" / f"eclip_{cell_line}_GRCh38.tsv"
+    assert prepare.sources == tmp_path / "sources" / "sources.tsv"
+    assert [c.inputs for c in made.networks().values()] == ["sequence+region+landmarks"]
+    publishing = made.publishing()
+    peaks = [
+        {"task": f"T{n}", "peaks": n} for n in (999, 1000, 1999, 2000, 3999, 4000, 6999, 7000, 10000, 10001, 10**6)
+    ]
+    found = {model: publishing.tasks(model, [row["task"] for row in peaks], peaks) for model in publishing.models()}
+    assert found == {
+        f"DeepRiPe/{name}_high1": ["T10001", "T1000000"],
+        f"DeepRiPe/{name}_high2": ["T7000", "T10000"],
+        f"DeepRiPe/{name}_mid1": ["T4000", "T6999"],
+        f"DeepRiPe/{name}_mid2": ["T2000", "T3999"],
+        f"DeepRiPe/{name}_low": ["T1000", "T1999"],
+    }
+
+
+def test_networks_come_after_those_they_build_on(tmp_path, world):
+    publish = {
+        "networks": {"a": {}, "b": {"start": "a"}, "c": {}, "d": {"distill": {"teachers": ["b", "c"]}}, "e": None},
+        "default": "d",
+        "outputs": {"DeepRiPe/m": ["RBP00_K562"]},
+    }
+    made = options(tmp_path, world, publish=publish)
+    assert list(_levels(made, {"d"})) == [["a", "c"], ["b"], ["d"]]
+    assert list(_levels(made, {"c"})) == [["c"]]
+    with pytest.raises(UnknownNameError, match="unknown network 'x'"):
+        PublishConfig(networks={"a": {}}, outputs={}, default="x")
+
+
+def test_the_plan_before_anything_is_there(tmp_path, world):
+    made = options(tmp_path, world)
+    steps = {step.name: step for step in make_plan(made)}
+    fetch = steps["fetch"]
+    sizes = [p for p in world.files.values() if "primary_assembly" in p.name or "annotation" in p.name]
+    wanted = made.fetching().wanted()
+    expected = sum(p.stat().st_size for p in sizes) + sum(f.n_bytes for f in wanted if f.n_bytes)
+    assert (fetch.disk, fetch.done, fetch.what) == (expected, False, "5 files, 0 of them here")
+    assert steps["prepare"].seconds > 0
+    assert steps["fit a"].seconds > 0
+    assert list(steps) == [
+        "fetch",
+        "prepare",
+        "fit a",
+        "fit b",
+        *(f"publish DeepRiPe/{name}{suffix}" for suffix in ("", "_paper") for name in ("many", "few", "none")),
+    ]
+    assert not made.work.exists()
+
+
+def test_the_plan_as_text():
+    steps = [
+        Step("prepare", "ready tables", float("nan"), 2e9, float("nan"), False),
+        Step("fit a", "2 epochs", 3.2e6, 1e9, 7200.0, False),
+        Step("fit b", "2 epochs", 3.2e6, 1e9, 0.0, True),
+    ]
+    assert plan_table(steps).splitlines() == [
+        "step     what                                                  disk  memory   time",
+        "prepare  ready tables                                             ?  2.0 GB      ?",
+        "fit a    2 epochs                                            3.2 MB  1.0 GB  2.0 h",
+        "fit b    2 epochs                                            3.2 MB  1.0 GB   done",
+        "all      as far as it is known before the data set is there  6.4 MB  2.0 GB  2.0 h",
+    ]
+
+
+@pytest.mark.slow
+def test_side_by_side_and_nothing_twice(tmp_path, world, capsys):
+    """Two networks, then four models, in two processes; the second time everything is there."""
+    made = options(tmp_path, world)
+    seen, lines = {}, []
+    directories = make_tiers(
+        made, scheduler="processes:2", note=lines.append, progress=lambda step, share: seen.update({step: share})
+    )
+    names = ["many", "few", "many_paper", "few_paper"]
+    assert directories == [made.models / "DeepRiPe" / name for name in names]
+    assert "DeepRiPe/none: no task has so many peaks, left out" in lines
+    assert set(seen.values()) == {1.0}
+    assert set(seen) == {"fetch", "prepare", "fit a", "fit b", *(f"publish DeepRiPe/{name}" for name in names)}
+    tasks = {path.name: load_model(path).tasks for path in directories}
+    assert tasks["many"] == tasks["many_paper"] == [t for t, n in world.peaks.items() if n >= 50 and t.endswith("K562")]
+    assert not list(made.work.glob(".*.parts"))
+    weights = {path: path.stat().st_mtime_ns for path in made.models.rglob("weights.h5")}
+    lines.clear()
+    assert make_tiers(made, note=lines.append) == directories
+    assert sum("published already" in line for line in lines) == 4
+    assert {path: path.stat().st_mtime_ns for path in made.models.rglob("weights.h5")} == weights
+    directories[1].joinpath("weights.h5").write_bytes(b"another")
+    lines.clear()
+    make_tiers(made, note=lines.append)
+    assert sum("published already" in line for line in lines) == 3
+    load_model(directories[1])
+    words = ["tiers", str(made.config), "--work", str(made.work), "--out", str(made.models), "--mirror", made.mirror]
+    assert main([*words, "--plan"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.rpartition(" ")[2] for line in shown[1:5]] == ["done"] * 4
+    content = yaml.safe_load(made.config.read_text())
+    made.config.write_text(yaml.safe_dump({**content, "fetch": {**content["fetch"], "rbp": ["RBP00"]}}))
+    with pytest.raises(InputError, match=r"data\.h5: was prepared from other files than are in .*sources now"):
+        make_tiers(made)
+
+
+def test_wrong_words(tmp_path, world, capsys):
+    made = options(tmp_path, world)
+    words = ["tiers", str(made.config), "--work", str(made.work), "--mirror", made.mirror, "--quiet"]
+    assert main([*words, "--only", "DeepRiPe/manny"]) == 2
+    assert "unknown model 'DeepRiPe/manny'. Did you mean 'DeepRiPe/many'" in capsys.readouterr().err
+    path = config(tmp_path, fetch={"genome": "GRCh38", "gencode": "45", "cell_lines": ["K562"]})
+    assert main([*words]) == 2
+    assert f"{path}:4: unknown key 'cell_lines'. Did you mean 'cell_line'?" in capsys.readouterr().err
+    config(tmp_path, fetch={"genome": "GRCh38", "gencode": "19", "cell_line": ["K562"]})
+    assert main([*words]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not list((tmp_path / "work").rglob("*.h5"))
