@@ -11,6 +11,8 @@ marker                       table, and the files it comes from
 ``models``                   shipped models with their means: ``kipoi_models/DeepRiPe/*/metrics.tsv``
 ``tasks MODEL``              every task of one of them: ``kipoi_models/DeepRiPe/MODEL/metrics.tsv``
 ``checks MODEL``             ``docs/results/checks_MODEL.csv``: what each input is worth, and the k-mer baseline
+``published MODEL``          ``docs/results/published_accuracy.csv``: what others reported for the same tasks, beside
+                             what is measured here
 ``study NAME TABLE``         ``docs/results/study_NAME/tables/TABLE.csv``: ``arms``, ``tests``, ``protocols``,
                              ``borders`` or ``time``
 ===========================  ===================================================================================
@@ -36,7 +38,7 @@ from training.publishing.checks import checks_file
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKER = re.compile(r"(<!-- table: (?P<what>[^>]*?) -->\n).*?(<!-- end table -->)", re.DOTALL)
-KINDS = ("models", "tasks", "checks", "study")
+KINDS = ("models", "tasks", "checks", "published", "study")
 STUDY_TABLES = ("arms", "tests", "protocols", "borders", "time")
 
 
@@ -134,6 +136,30 @@ def checks_table(model: str, root: Path = ROOT) -> pd.DataFrame:
     return pd.read_csv(path).rename(columns={"auroc": "AUROC", "ap": "AP"})
 
 
+def published_table(model: str, root: Path = ROOT) -> pd.DataFrame:
+    """Return the tasks of a tier that others reported figures for, beside those measured here; the means come last."""
+    reported = pd.read_csv(root / "docs" / "results" / "published_accuracy.csv")
+    reported = reported[reported["model"] == model].set_index("task")
+    metrics = metrics_of(model, root).set_index("task")
+    rows = []
+    for task, row in reported.iterrows():
+        ours = metrics.loc[task] if task in metrics.index else metrics[["auroc", "ap"]].mean()
+        rows.append(
+            {
+                "task": task,
+                "DeepRiPe AUROC": row["deepripe_auroc"],
+                "DeepRiPe AP": row["deepripe_ap"],
+                "read from": row["how"],
+                "Multi-resBind AUROC": row["multiresbind_auroc"],
+                "Multi-resBind AP": row["multiresbind_ap"],
+                "here: sites": f"{ours['n_pos']:.0f} of {ours['n']:.0f}" if task in metrics.index else None,
+                "here: AUROC": with_interval(pd.DataFrame([ours]), "auroc").iloc[0],
+                "here: AP": with_interval(pd.DataFrame([ours]), "ap").iloc[0],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def study_table(name: str, table: str, root: Path = ROOT) -> pd.DataFrame:
     """Return one table of a study, with the columns a reader wants."""
     if table not in STUDY_TABLES:
@@ -180,13 +206,13 @@ def table_for(what: str, root: Path = ROOT) -> str:
     kind, *names = what.split()
     if kind not in KINDS:
         raise unknown_name("table", kind, KINDS)
-    wanted = {"models": 0, "tasks": 1, "checks": 1, "study": 2}[kind]
+    wanted = {"models": 0, "tasks": 1, "checks": 1, "published": 1, "study": 2}[kind]
     if len(names) != wanted:
         raise InputError(f"table marker {what!r}: expected {wanted} words after {kind!r}, got {len(names)}.")
     if kind == "models":
         return markdown(models_table(root))
-    if kind == "checks":
-        return markdown(checks_table(names[0], root))
+    if kind in ("checks", "published"):
+        return markdown((checks_table if kind == "checks" else published_table)(names[0], root))
     return markdown(tasks_table(names[0], root) if kind == "tasks" else study_table(names[0], names[1], root))
 
 

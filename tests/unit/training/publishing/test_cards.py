@@ -68,6 +68,25 @@ def test_tables_show_the_files_numbers(results):
     assert text.count("region types") == 2  # against its own negatives, and against other sites
 
 
+def test_published_figures_beside_those_of_the_metrics(results):
+    columns = "model,task,n_train,deepripe_auroc,deepripe_ap,how,multiresbind_auroc,multiresbind_ap\n"
+    rows = (
+        "parclip_low,A,5,0.9,0.5,printed,0.95,0.6\nparclip_low,mean of all,,0.8,0.4,digitised,,\nother,A,1,1,1,x,1,1\n"
+    )
+    (results / "docs" / "results" / "published_accuracy.csv").write_text(columns + rows)
+    lines = cards.table_for("published parclip_low", results).splitlines()
+    assert lines[2:] == [
+        "| A | 0.900 | 0.500 | printed | 0.950 | 0.600 | 4 of 10 | 0.912 (0.800 to 0.950) | 0.700 (0.600 to 0.800) |",
+        "| mean of all | 0.800 | 0.400 | digitised | – | – | – | 0.912 | 0.700 |",
+    ]
+
+
+def test_every_published_figure_is_of_a_task_here():
+    reported = pd.read_csv(cards.ROOT / "docs" / "results" / "published_accuracy.csv")
+    for model, rows in reported.groupby("model"):
+        assert set(rows["task"]) - {"mean of all"} <= {task.task for task in catalogue().tasks[f"DeepRiPe/{model}"]}
+
+
 def test_documents_are_filled_in_place_and_twice_changes_nothing(results):
     document = "# Title\n\n<!-- table: models -->\nold numbers 0.5\n<!-- end table -->\n\nText 0.5 stays.\n"
     filled = cards.fill(document, results)
