@@ -14,13 +14,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError, unknown_name
 from ripe_lib.evaluation.metrics import auroc, average_precision
 from ripe_lib.genome.encoding import UNKNOWN, Codes, one_hot
 from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.network.load import Model, quiet_tensorflow
 from ripe_lib.network.spec import ModelSpec
-from ripe_lib.network.weights import arrays_of, read_weights, set_arrays, write_weights
+from ripe_lib.network.weights import arrays_of, set_arrays, write_weights
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.console import progress
 from training.fitting.batches import EpochBatches, mask_flanks
@@ -32,6 +31,7 @@ from training.fitting.losses import NEGATIVE, POSITIVE, make_loss, numpy_loss
 from training.fitting.rows import TrainingData
 from training.fitting.runs import TrainingFailedError, is_chief, read_checkpoint, write_checkpoint
 from training.fitting.sampling import row_shares
+from training.fitting.start import freeze, take_over
 
 quiet_tensorflow()
 import keras  # noqa: E402
@@ -124,36 +124,6 @@ def training_model(network: keras.Model, spec: ModelSpec, teachers: Sequence[Mod
     if teachers:
         output = keras.layers.Concatenate()([output, Teachers(teachers, spec)(arrays)])
     return keras.Model(inputs, output)
-
-
-def take_over(network: keras.Model, spec: ModelSpec, weights: Path) -> None:
-    """Give a network the weights of another one: layers of equal shape, and the outputs of tasks both have."""
-    theirs, arrays = read_weights(weights)
-    own = arrays_of(network)
-    taken = {
-        name: arrays[name]
-        for name, values in own.items()
-        if name in arrays and [v.shape for v in values] == [v.shape for v in arrays[name]] and name != "output"
-    }
-    if not taken:
-        raise InputError(f"{weights}: expected layers like those of architecture {spec.architecture!r}, got none.")
-    output = [values.copy() for values in own["output"]]
-    if len(arrays["output"][0]) == len(output[0]):
-        for column, task in enumerate(spec.tasks):
-            if task in theirs.tasks:
-                for values, others in zip(output, arrays["output"], strict=True):
-                    values[..., column] = others[..., theirs.tasks.index(task)]
-    set_arrays(network, {**own, **taken, "output": output}, str(weights))
-
-
-def freeze(network: keras.Model, trainable: Sequence[str]) -> None:
-    """Let only the named layers learn; all do if none is named."""
-    learning = [layer for layer in network.layers if layer.weights]
-    for name in trainable:
-        if name not in {layer.name for layer in learning}:
-            raise unknown_name("layer of 'trainable'", name, [layer.name for layer in learning])
-    for layer in learning:
-        layer.trainable = not trainable or layer.name in trainable
 
 
 def learning_rate(config: FitConfig, steps_per_epoch: int) -> Any:
