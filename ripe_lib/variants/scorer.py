@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.genome.encoding import Codes, complement
-from ripe_lib.network.fast import substitution_scorer
 from ripe_lib.network.load import Model
 from ripe_lib.network.predict import full_logits
 from ripe_lib.variants.windows import (
@@ -69,7 +68,7 @@ class AlleleScorer:
         self.batch_size = batch_size
         self.reading = threading.Lock()  # the genome's file is read by one thread at a time
         for model in self.models if fast else ():
-            substitution_scorer(model)  # made before threads ask for it
+            _ = model.network.fast  # made before threads ask for it
 
     def logits(
         self,
@@ -139,17 +138,16 @@ class AlleleScorer:
     ) -> tuple[Logits, Logits]:
         """Compute the same, substitutions from what they change."""
         spec = model.spec
-        scorer = substitution_scorer(model)
         context = windows.context(spec, annotated)
         if windows.near:
-            state = scorer.tiled_reference(*windows.stretch(spec.sequence_length), *context)
+            state = model.network.neighbours(*windows.stretch(spec.sequence_length), *context)
         else:
-            state = scorer.reference(windows.reference(spec.sequence_length), *context)
+            state = model.network.reference(windows.reference(spec.sequence_length), *context)
         alt = state.logits[inverse]
         rows = np.flatnonzero(substituted)
         if rows.size:
             position, base = windows.substitutions(rows, spec.sequence_length)
-            alt[rows] = scorer.alternatives(state, inverse[rows], position, base)
+            alt[rows] = model.network.substitutions(state, inverse[rows], position, base)
         self._pass(model, windows, annotated, inverse, np.flatnonzero(~identical & ~substituted), alt)
         return state.logits, alt
 
