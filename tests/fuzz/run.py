@@ -176,14 +176,15 @@ def main():
                 counts, faults = fuzz(FORMATS[name], args.n, args.seed, Path(folder), keep, args.seconds)
                 os.chdir(ROOT)
             told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("accepted", "refused", "fault"))
-            sys.stdout.write(f"{name}: {sum(counts.values())} inputs, {told}, {time.monotonic() - started:.0f} s" + "\n")
+            seconds = time.monotonic() - started
+            sys.stdout.write(f"{name}: {sum(counts.values())} inputs, {told}, {seconds:.0f} s\n")
             for fault in faults.values():
-                sys.stdout.write(f"  {fault}" + "\n")
+                sys.stdout.write(f"  {fault}\n")
             failed |= bool(faults)
             continue
         code = run_apart(name, args.n, seed=args.seed, keep=args.keep, seconds=args.seconds, capture=False).returncode
         if code not in (0, 1):
-            sys.stdout.write(f"{name}: the process died ({code})" + "\n")
+            sys.stdout.write(f"{name}: the process died ({code})\n")
         failed |= bool(code)
     return int(failed)
 
