@@ -106,8 +106,8 @@ def place():
     return f"{Path(last.filename).relative_to(ROOT)}:{last.lineno}"
 
 
-def fuzz(one, n, seed, folder, keep=None):
-    """Read ``n`` mutated files of a format.
+def fuzz(one, n, seed, folder, keep=None, seconds=None):
+    """Read ``n`` mutated files of a format, fewer if that takes more than ``seconds``.
 
     Returns
     -------
@@ -119,7 +119,10 @@ def fuzz(one, n, seed, folder, keep=None):
     path = folder / f"x{one.suffix}"
     os.chdir(folder)
     seeds = one.seeds()
+    until = None if seconds is None else time.monotonic() + seconds
     for number in range(n):
+        if until is not None and time.monotonic() > until:
+            break
         data = one.mutate(seeds[int(rng.integers(len(seeds)))], rng)
         path.write_bytes(data)
         with tempfile.TemporaryFile() as log:
@@ -144,10 +147,11 @@ def fuzz(one, n, seed, folder, keep=None):
     return counts, faults
 
 
-def run_apart(name, n, *, seed=0, keep=None, capture=True):
+def run_apart(name, n, *, seed=0, keep=None, seconds=None, capture=True):
     """Run one format in a process of its own; its standard output says what was found."""
     words = [sys.executable, "-m", "tests.fuzz.run", "--here", "--n", str(n), "--seed", str(seed), "--only", name]
     words += ["--keep", str(keep)] if keep else []
+    words += ["--seconds", str(seconds)] if seconds else []
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     return subprocess.run(words, cwd=ROOT, env=environment, capture_output=capture, text=True)
 
@@ -158,6 +162,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=20_000, help="inputs per format (20000)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, help="at most so long per format")
     parser.add_argument("--only", nargs="+", metavar="FORMAT")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="put one input per fault there")
     parser.add_argument("--here", action="store_true", help="in this process (else one process per format)")
@@ -168,17 +173,18 @@ def main():
             started = time.monotonic()
             with tempfile.TemporaryDirectory(prefix="ripe-fuzz-") as folder:
                 keep = args.keep.absolute() if args.keep else None
-                counts, faults = fuzz(FORMATS[name], args.n, args.seed, Path(folder), keep)
+                counts, faults = fuzz(FORMATS[name], args.n, args.seed, Path(folder), keep, args.seconds)
                 os.chdir(ROOT)
             told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("accepted", "refused", "fault"))
-            sys.stdout.write(f"{name}: {args.n} inputs, {told}, {time.monotonic() - started:.0f} s" + "\n")
+            seconds = time.monotonic() - started
+            sys.stdout.write(f"{name}: {sum(counts.values())} inputs, {told}, {seconds:.0f} s\n")
             for fault in faults.values():
-                sys.stdout.write(f"  {fault}" + "\n")
+                sys.stdout.write(f"  {fault}\n")
             failed |= bool(faults)
             continue
-        code = run_apart(name, args.n, seed=args.seed, keep=args.keep, capture=False).returncode
+        code = run_apart(name, args.n, seed=args.seed, keep=args.keep, seconds=args.seconds, capture=False).returncode
         if code not in (0, 1):
-            sys.stdout.write(f"{name}: the process died ({code})" + "\n")
+            sys.stdout.write(f"{name}: the process died ({code})\n")
         failed |= bool(code)
     return int(failed)
 

@@ -26,7 +26,7 @@ def test_nearest_names_ignore_case():
 def test_unknown_name_lists_what_there_is_if_nothing_is_near():
     error = unknown_name("task", "zzzz", [f"t{i}" for i in range(20)], "Hint.")
     assert isinstance(error, UnknownNameError)
-    assert str(error) == "unknown task 'zzzz'. Known: t0, t1, t2, t3, t4, t5, t6, t7, .... Hint."
+    assert str(error) == "unknown task 'zzzz'. Known: t0, t1, t2, t3, t4, t5, t6, t7 and 12 more. Hint."
     assert str(unknown_name("task", "x", [])) == "unknown task 'x'. There are none."
 
 
