@@ -19,7 +19,7 @@ from ripe_lib.cli.common import (
     chosen_tasks,
     model_spec,
 )
-from ripe_lib.output.console import apply_threads, note, positive_int, progress, warnings_as_notes
+from ripe_lib.output.console import apply_threads, bars, note, positive_int, progress, warnings_as_notes
 
 METHODS = ("ig", "saliency", "gradxinput", "deeplift", "ism")
 EXAMPLES = """
@@ -216,7 +216,7 @@ def _gallery(args: argparse.Namespace, model: Any, source: Any, tasks: list[str]
         is_genomic=source.is_genomic,
         where=source.where,
         overwrite=args.force,
-        progress=lambda names: progress(names, quiet=args.quiet, desc="drawing", unit="task"),
+        bar=bars(quiet=args.quiet),
     )
     note(f"{gallery.counts.n_sites} sites searched: {gallery.folder / 'index.html'}", quiet=args.quiet)
     if without := [task for task, n in gallery.n_drawn.items() if not n]:

@@ -8,7 +8,9 @@ from ripe_lib.cli.common import (
     add_genome_arguments,
     add_model_argument,
     add_run_arguments,
+    check_files,
     model_names,
+    model_spec,
     write_table,
 )
 from ripe_lib.output.console import apply_threads, note, positive_int, progress, warnings_as_notes
@@ -67,7 +69,11 @@ def _run(args: argparse.Namespace) -> None:
         checked_formats(Path(args.plot).suffix)
     for path in filter(None, (args.output, args.plot, args.background)):
         check_output_file(path)
-    models = [load_model(name) for name in model_names(args.models)]
+    check_files(args.intervals, args.fasta, args.gtf)
+    names = model_names(args.models)
+    for name in names:
+        model_spec(name)
+    models = [load_model(name) for name in names]
     with progress(quiet=args.quiet, unit="window", desc="enrich") as bar:
 
         def show(done: int, total: int) -> None:

@@ -20,7 +20,7 @@ from ripe_lib.cli.common import (
     chosen_tasks,
     model_spec,
 )
-from ripe_lib.output.console import apply_threads, note, positive_int, progress, warnings_as_notes
+from ripe_lib.output.console import apply_threads, bars, note, positive_int, progress, warnings_as_notes
 
 _FILTER_SITES = 2000
 EXAMPLES = """
@@ -136,6 +136,7 @@ def run(args: argparse.Namespace) -> None:
             f"{args.min_score:g}, grouped by {args.method}, seed {args.seed}."
         ],
         overwrite=args.force,
+        bar=bars(quiet=args.quiet),
     )
     table = motif_table(searches)
     if not len(table):
@@ -248,7 +249,8 @@ def _filters(args: argparse.Namespace, model: Any, tasks: list[str], database: A
     from ripe_lib.motifs.filters import filter_motifs
 
     parts = []
-    for _, windows, *_ in _sites(args, model, tasks):
+    sites = _sites(args, model, tasks)
+    for _, windows, *_ in progress(sites, quiet=args.quiet, desc="filters", unit="task", total=len(tasks)):
         # The same number of sites of every task, spread over all of them.
         n = max(1, _FILTER_SITES // len(tasks))
         parts.append(

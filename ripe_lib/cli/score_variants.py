@@ -15,7 +15,7 @@ from ripe_lib.cli.common import (
     model_spec,
     wanted_tasks,
 )
-from ripe_lib.output.console import apply_threads, note, positive_int, progress, warnings_as_notes
+from ripe_lib.output.console import apply_threads, bars, note, positive_int, progress, warnings_as_notes
 
 STRANDS = ("auto", "+", "-", "both")
 EXAMPLES = """
@@ -184,5 +184,5 @@ def _run(args: argparse.Namespace) -> None:
     if args.report:
         from ripe_lib.reports.variants import write_report
 
-        path = write_report(job, summary, args.report)
+        path = write_report(job, summary, args.report, bar=bars(quiet=args.quiet))
         note(f"report: {path}", quiet=args.quiet)

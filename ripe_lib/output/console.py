@@ -8,7 +8,7 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
@@ -166,6 +166,19 @@ def progress(iterable: Iterable[T] | None = None, *, quiet: bool, **options: Any
     from tqdm import tqdm
 
     return tqdm(iterable, disable=quiet or not sys.stderr.isatty(), dynamic_ncols=True, **options)
+
+
+Bar = Callable[[Iterable[T], str], Iterable[T]]  # items, and what is done with them
+
+
+def no_bar(items: Iterable[T], what: str) -> Iterable[T]:
+    """Return the items as they are."""
+    return items
+
+
+def bars(*, quiet: bool) -> Bar[Any]:
+    """Return a function that wraps items in a bar with a name, which shows when it takes longer than a second."""
+    return lambda items, what: progress(items, quiet=quiet, desc=what, delay=1)
 
 
 def note(message: str, *, quiet: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ripe_lib.motifs.find import Motif, MotifSearch
 from ripe_lib.motifs.match import match_motifs
 from ripe_lib.motifs.meme import MotifMatrix, write_meme
 from ripe_lib.output.atomic import atomic_directory
+from ripe_lib.output.console import Bar, no_bar
 from ripe_lib.reports.figures import save_figure
 from ripe_lib.reports.motif_figures import filters_figure, logo_figure, match_figure, overview_figure
 from ripe_lib.reports.page import Report
@@ -87,6 +88,7 @@ def write_motifs(
     subtitle: str = "",
     remarks: Sequence[str] = (),
     overwrite: bool = False,
+    bar: Bar[Any] = no_bar,
 ) -> Path:
     """Write all motifs of a search; the folder appears complete or not at all.
 
@@ -94,7 +96,7 @@ def write_motifs(
     ``kmers.tsv``, ``logos/<motif>.png`` and ``.svg``, ``overview.*``, ``motifs.html``; with ``filters`` also
     ``filters.meme``, ``filters.tsv``, ``filters.*``; with ``enriched`` (task -> table of
     :func:`ripe_lib.genome.kmers.enriched_kmers`) also ``enriched_kmers.tsv``. Without any motif tables and MEME file
-    are valid and empty.
+    are valid and empty. ``bar`` wraps the items of each slow step (:func:`ripe_lib.output.console.bars`).
 
     Raises
     ------
@@ -116,7 +118,7 @@ def write_motifs(
         for remark in remarks:
             report.add_text(remark)
         (folder / "logos").mkdir()
-        for motif in motifs:
+        for motif in bar(motifs, "drawing"):
             save_figure(
                 logo_figure(motif, f"{motif.name}  {motif.consensus}"), folder / "logos" / _file(motif), formats
             )
@@ -124,7 +126,7 @@ def write_motifs(
             first = [(search.task, search.motifs[0]) for search in searches if search.motifs]
             overview = overview_figure(first)
             save_figure(overview, folder / "overview", formats)
-        _add_sections(report, searches, table, database, enriched or {})
+        _add_sections(report, bar(searches, "making the page"), searches, table, database, enriched or {})
         if filters:
             write_meme(folder / "filters.meme", [f.matrix() for f in filters if f.pfm.sum()])
             _write_tsv(filter_table(filters), folder / "filters.tsv")
@@ -137,6 +139,7 @@ def write_motifs(
 
 def _add_sections(
     report: Report,
+    shown: Iterable[MotifSearch],
     searches: Sequence[MotifSearch],
     table: pd.DataFrame,
     database: MotifDatabase | None,
@@ -157,7 +160,7 @@ def _add_sections(
         "and Hochberg over all known motifs."
     )
     report.add_table(table, links={"motif": anchors})
-    for search in searches:
+    for search in shown:
         report.add_heading(search.task)
         own = ", ".join(database.of_protein(search.rbp)) if database else ""
         report.add_text(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import UNKNOWN, one_hot, reverse_complement
+from ripe_lib.output.console import Bar, no_bar
 from ripe_lib.output.tables import open_table
 from ripe_lib.output.tracks import TRACK_SUFFIXES, BedGraphWriter, BigWigWriter, safe_name, track_files
 from ripe_lib.reports.drawing import plot_mutation_map
@@ -113,7 +114,12 @@ def _genomic_ticks(ax: Axes, found: Saturation, first: int, last: int) -> None:
 
 
 def write_heat_maps(
-    found: Saturation, folder: str | Path, tasks: Sequence[str] | None, formats: Sequence[str] = ("png",)
+    found: Saturation,
+    folder: str | Path,
+    tasks: Sequence[str] | None,
+    formats: Sequence[str] = ("png",),
+    *,
+    bar: Bar[Any] = no_bar,
 ) -> list[Path]:
     """Write one picture per model and task into a folder."""
     folder = Path(folder)
@@ -122,6 +128,6 @@ def write_heat_maps(
     written: list[Path] = []
     for number, model in enumerate(found.scored.models):
         prefix = "" if len(found.scored.models) == 1 else f"{safe_name(model.name)}."
-        for task in selection.names(number):
+        for task in bar(selection.names(number), "drawing"):
             written += save_figure(heat_map(found, number, task), folder / f"{prefix}{safe_name(task)}", formats)
     return written

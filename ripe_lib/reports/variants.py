@@ -17,6 +17,7 @@ from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.genome.vcf import VcfRecords
 from ripe_lib.network.load import Model, load_model
+from ripe_lib.output.console import Bar, no_bar
 from ripe_lib.reports.drawing import mark_positions, plot_logo, position_axis, value_limits
 from ripe_lib.reports.figures import new_figure, put_title, style
 from ripe_lib.reports.page import Report
@@ -39,7 +40,7 @@ _SHOWN = 36  # nt on each side of the change
 _CLASS_TEXT = dict(zip(CLASSES, ("no change", "site lost", "site gained", "weakened", "strengthened"), strict=True))
 
 
-def write_report(job: VariantJob, summary: Summary, folder: str | Path) -> Path:
+def write_report(job: VariantJob, summary: Summary, folder: str | Path, *, bar: Bar[Any] = no_bar) -> Path:
     """Write ``index.html`` with the strongest changes of a run (``job.n_strongest`` of them); returns its path."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,7 +70,7 @@ def write_report(job: VariantJob, summary: Summary, folder: str | Path) -> Path:
         "the RNA, on one scale. Shaded: the changed bases. Letters above the line raise the prediction. "
         "Gap: by how much the attributions of a window miss the change of the prediction at most."
     )
-    for anchor, row, name in zip(anchors, strongest, table["variant"], strict=True):
+    for anchor, row, name in bar(list(zip(anchors, strongest, table["variant"], strict=True)), "drawing"):
         model = models[row["model"]]
         figure = allele_figure(model, genome, annotation if job.options.region != "none" else None, row, name)
         report.add_figure(figure, f"{name}, {row['task']}: delta {row['delta']:+.3f}", format="svg", anchor=anchor)

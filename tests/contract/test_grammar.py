@@ -123,6 +123,8 @@ MISTAKES = [
     "asb clip31 no.vcf --fasta FA --task QKI_PARCLIP -o o.tsv",
     "compare-strand clip31 VCF --fasta FA --gtf no.gtf -o o.tsv",
     "compare-strand clip31 VCF --fasta FA --gtf GTF --task QKIX -o o.tsv",
+    "enrich clip31 no.bed --fasta FA --gtf GTF",
+    "enrich clip31,clip32 BED --fasta FA --gtf GTF",
     "evaluate clip31 no.h5 -o evaluation",
     "evaluate clip31 -o evaluation",
     "evaluate clip31 --positives no.bed --negatives BED --fasta FA -o evaluation",
