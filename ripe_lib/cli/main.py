@@ -17,6 +17,7 @@ COMMANDS = {
     "attribute": ("ripe_lib.cli.attribute", "show which bases and region types made a prediction"),
     "motifs": ("ripe_lib.cli.motifs", "collect attributions into motifs and match them to known ones"),
     "score-variants": ("ripe_lib.cli.score_variants", "score the variants of a VCF"),
+    "precompute": ("ripe_lib.cli.precompute", "score every substitution of regions into an indexed table"),
     "mutate": ("ripe_lib.cli.mutate", "score every substitution of a region"),
     "asb": ("ripe_lib.cli.asb", "compare alleles at sites of allele-specific binding"),
     "compare-strand": ("ripe_lib.cli.compare_strand", "show what scoring variants on the right strand changes"),

@@ -12,6 +12,7 @@ module          what it does
 ``format``      scored variants as VCF, TSV, Parquet, biobank CSV
 ``output``      file to file, resumable, on one machine or many
 ``saturation``  every substitution and deletion of a region
+``precompute``  every substitution of many regions, as an indexed file
 ==============  =====================================================================
 """
 

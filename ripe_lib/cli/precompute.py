@@ -1,0 +1,68 @@
+"""``ripe precompute``: every substitution of regions, as a file that other tools look alleles up in."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ripe_lib.cli.common import add_genome_arguments, add_run_arguments
+from ripe_lib.cli.score_variants import add_scoring_arguments, scoring_options
+from ripe_lib.output.console import apply_threads, note, progress, warnings_as_notes
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument("model", metavar="MODEL", help="name or directory of a model")
+    parser.add_argument("regions", metavar="REGIONS", help="BED file, or one region such as chr1:1,001-2,000")
+    add_genome_arguments(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUT",
+        help="table (.tsv.gz) or VCF without samples (.vcf.gz), one line per allele, with a tabix index",
+    )
+    parser.add_argument(
+        "--task", nargs="+", action="extend", default=[], metavar="T", help="a further column with the delta of each"
+    )
+    add_scoring_arguments(parser)
+    add_run_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Score and write."""
+    apply_threads(args.threads)
+    with warnings_as_notes(quiet=args.quiet):
+        _run(args)
+
+
+def _run(args: argparse.Namespace) -> None:
+    from ripe_lib.genome.fasta import Genome
+    from ripe_lib.variants.precompute import precompute
+    from ripe_lib.variants.saturation import parse_region
+
+    if args.gtf is None and args.strand == "auto":
+        note("note: no --gtf, so every variant is scored on the plus strand; choose with --strand", quiet=args.quiet)
+    is_region = ":" in args.regions and not Path(args.regions).exists()
+    regions = [parse_region(args.regions, Genome(args.fasta))[:3]] if is_region else args.regions
+    with progress(quiet=args.quiet, desc="scoring", unit="chunk", total=None) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        found = precompute(
+            args.model,
+            regions,
+            args.output,
+            fasta_file=args.fasta,
+            gtf_file=args.gtf,
+            tasks=args.task,
+            options=scoring_options(args),
+            progress=show,
+        )
+    megabytes = Path(args.output).stat().st_size / 1e6
+    note(
+        f"{found.n_bases:,} bases of {found.n_stretches:,} regions: {args.output} ({megabytes:.1f} MB)",
+        quiet=args.quiet,
+    )

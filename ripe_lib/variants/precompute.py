@@ -1,0 +1,268 @@
+"""Every substitution of given regions, scored once: a sorted, indexed file that other tools look alleles up in.
+
+A line per allele. Where transcripts of both strands overlap it is that of the strand with the largest |delta|.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ripe_lib._version import __version__
+from ripe_lib.errors import InputError
+from ripe_lib.genome.alleles import OK
+from ripe_lib.genome.encoding import BASES, decode_sequence
+from ripe_lib.genome.intervals import read_intervals, where
+from ripe_lib.genome.vcf import BGZF_END, COLUMNS, InfoField, VcfRecords, escape, info_key
+from ripe_lib.network.catalogue import find_model_directory
+from ripe_lib.network.load import load_model, model_arguments
+from ripe_lib.output.atomic import atomic_file, check_output_file
+from ripe_lib.output.bgzf import bgzf
+from ripe_lib.output.chunked import Chunk, Progress, fingerprint_of, parts_directory, remove_parts, run_chunks
+from ripe_lib.variants.output import index_vcf
+from ripe_lib.variants.score import VariantOptions, VariantScorer
+from ripe_lib.variants.summary import CLASSES, class_codes, class_names
+
+if TYPE_CHECKING:
+    from ripe_lib.genome.fasta import Genome
+    from ripe_lib.network.load import Model
+
+SUFFIXES = (".tsv.gz", ".vcf.gz")
+CHUNK_BASES = 2048
+TABLE_COLUMNS = ("#chrom", "pos", "ref", "alt", "strand", "genes", "region_type", "task", "delta", "class")
+Stretch = tuple[str, int, int]  # contig, start, end: 0-based, half-open
+
+
+@dataclass(frozen=True)
+class Precomputed:
+    """What was written: stretches and bases after merging, and the index beside the file."""
+
+    n_stretches: int
+    n_bases: int
+    index: Path | None
+
+
+def precompute(
+    model: str | Path,
+    regions: Any,
+    output: str | Path,
+    *,
+    fasta_file: str | Path,
+    gtf_file: str | Path | None = None,
+    tasks: Sequence[str] = (),
+    options: VariantOptions | None = None,
+    chunk_bases: int = CHUNK_BASES,
+    progress: Progress | None = None,
+) -> Precomputed:
+    """Score every substitution of regions into a bgzip file with a tabix index.
+
+    Parameters
+    ----------
+    model : str or path
+        Name or directory of a model.
+    regions : path, DataFrame or list of tuples
+        Intervals as for :func:`ripe_lib.make_windows` (0-based, half-open); what overlaps is merged, strands are those
+        of ``options``.
+    output : path
+        ``.tsv.gz``: columns :data:`TABLE_COLUMNS`; ``.vcf.gz``: a VCF without samples. Both in the order of the FASTA,
+        ``pos`` 1-based, alleles of the plus strand; positions that are no A, C, G or T are left out, as are alleles
+        that ``options`` do not score. Deltas are alt - ref of the probability, four decimals.
+    fasta_file, gtf_file : path
+        Genome and annotation, as for :func:`ripe_lib.score_variants`.
+    tasks : list of str
+        A further column with the delta of each; of two strands the larger |delta|.
+    options : VariantOptions, optional
+        How alleles are scored.
+    chunk_bases : int
+        Bases per part of a resumable run.
+    progress : callable, optional
+        Called with (parts done, parts in all).
+
+    Returns
+    -------
+    Precomputed
+
+    Raises
+    ------
+    InputError
+        If an interval is off its contig, or no allele of the regions could be scored.
+    UnknownNameError
+        For an unknown model, task or contig.
+    """
+    from ripe_lib.genome.annotation import Annotation
+    from ripe_lib.genome.fasta import Genome
+
+    output, options = Path(output), options or VariantOptions()
+    check_output_file(output)
+    if not output.name.endswith(SUFFIXES):
+        raise InputError(f"{output}: expected a file name that ends in {' or '.join(SUFFIXES)}.")
+    directory = find_model_directory(model)
+    genome = Genome(fasta_file)
+    stretches = merged(regions, genome)
+    loaded = load_model(directory)
+    for task in tasks:
+        loaded.spec.task_index(task)
+    annotation = None if gtf_file is None else Annotation.load(gtf_file).for_genome(genome)
+    writer = _Writer(loaded, tuple(tasks), VariantScorer([loaded], genome, annotation, options), output.name)
+    described = {**asdict(options), "tasks": list(tasks), "regions": stretches, "vcf": writer.vcf, "chunk": chunk_bases}
+    files = [fasta_file, gtf_file, directory / "model.yaml", directory / model_arguments(directory)["weights"]]
+    parts = run_chunks(
+        [Chunk(number, pieces) for number, pieces in enumerate(_chunks(stretches, chunk_bases))],
+        partial(_write_part, writer),
+        parts_dir=parts_directory(output),
+        fingerprint=fingerprint_of(described, files),
+        progress=progress,
+    )
+    if not any(part.stat().st_size for part in parts):
+        remove_parts(parts_directory(output))
+        raise InputError(
+            f"{output}: expected an allele that can be scored, got none: no transcript overlaps the regions, "
+            "or they hold no A, C, G, T. Choose another GTF, or score everything with --intergenic both."
+        )
+    with atomic_file(output) as temporary, temporary.open("wb") as out:
+        out.write(bgzf(writer.header(stretches).encode()))
+        for part in parts:
+            out.write(part.read_bytes())
+        out.write(BGZF_END)
+    remove_parts(parts_directory(output))
+    n_bases = sum(end - start for _, start, end in stretches)
+    return Precomputed(len(stretches), n_bases, index_vcf(output) if writer.vcf else _index_table(output))
+
+
+def merged(regions: Any, genome: Genome) -> list[Stretch]:
+    """Return the regions in the order of the FASTA, joined where they overlap or touch."""
+    table = read_intervals(regions)
+    order = {name: number for number, name in enumerate(genome.contigs)}
+    names = {chrom: genome.resolve(chrom) for chrom in table["chrom"].unique()}
+    found: list[Stretch] = []
+    for row, (chrom, start, end) in enumerate(zip(table["chrom"], table["start"], table["end"], strict=True)):
+        length = genome.contigs[names[chrom]]
+        if start < 0 or end > length:
+            raise InputError(
+                f"{where(table, row)}: expected an interval within {chrom} (0-{length}), got {start}-{end}."
+            )
+        found.append((names[chrom], int(start), int(end)))
+    joined: list[Stretch] = []
+    for contig, start, end in sorted(found, key=lambda stretch: (order[stretch[0]], *stretch[1:])):
+        if joined and joined[-1][0] == contig and start <= joined[-1][2]:
+            joined[-1] = (contig, joined[-1][1], max(joined[-1][2], end))
+        else:
+            joined.append((contig, start, end))
+    return joined
+
+
+def _chunks(stretches: Iterable[Stretch], n_bases: int) -> Iterator[list[Stretch]]:
+    """Yield lists of pieces that hold ``n_bases`` bases together, the last fewer."""
+    pieces: list[Stretch] = []
+    room = n_bases
+    for contig, start, end in stretches:
+        while start < end:
+            stop = min(end, start + room)
+            pieces.append((contig, start, stop))
+            room -= stop - start
+            start = stop
+            if not room:
+                yield pieces
+                pieces, room = [], n_bases
+    if pieces:
+        yield pieces
+
+
+def substitutions(genome: Genome, stretches: Iterable[Stretch]) -> VcfRecords:
+    """Return every substitution of known bases as records, one per position."""
+    places = [
+        (contig, start + offset + 1, base)
+        for contig, start, end in stretches
+        for offset, base in enumerate(decode_sequence(genome.fetch(contig, [start], end - start)[0]))
+        if base in BASES
+    ]
+    refs = [base for _, _, base in places]
+    alts = [",".join(base for base in BASES if base != ref) for ref in refs]
+    positions = np.array([pos for _, pos, _ in places], dtype=np.int64)
+    blank = [""] * len(places)
+    return VcfRecords([contig for contig, _, _ in places], positions, blank, refs, alts, blank)
+
+
+class _Writer:
+    """Scores pieces and puts them into lines."""
+
+    def __init__(self, model: Model, tasks: tuple[str, ...], scorer: VariantScorer, name: str) -> None:
+        self.model, self.tasks, self.scorer = model, tasks, scorer
+        self.vcf = name.endswith(".vcf.gz")
+        key = f"DRP_{info_key('x' + model.name.rsplit('/', 1)[-1])[1:]}"
+        said = f"{model.name}: {{}} of the task with the largest |alt - ref| of the allele, over strands"
+        self.fields = [
+            InfoField(f"{key}_TASK", "A", "String", said.format("name")),
+            InfoField(f"{key}_MAXDELTA", "A", "Float", said.format("alt - ref")),
+            InfoField(f"{key}_CLASS", "A", "String", said.format("change (" + " ".join(CLASSES) + ")")),
+            *(InfoField(f"{key}_{info_key(t)}", "A", "Float", f"{model.name}: alt - ref of {t}") for t in tasks),
+        ]
+
+    def header(self, stretches: Sequence[Stretch]) -> str:
+        """Return the header: INFO lines too in the table, for ``bcftools annotate --header-lines``."""
+        lines = [f"##deepripeVersion={__version__}", *map(str, self.fields)]
+        if self.vcf:
+            sizes = self.scorer.genome.contigs
+            contigs = dict.fromkeys(contig for contig, _, _ in stretches)
+            lines = ["##fileformat=VCFv4.2", *(f"##contig=<ID={c},length={sizes[c]}>" for c in contigs), *lines]
+        return "\n".join([*lines, "\t".join(COLUMNS if self.vcf else (*TABLE_COLUMNS, *self.tasks))]) + "\n"
+
+    def lines(self, pieces: Sequence[Stretch]) -> Iterator[str]:
+        """Score pieces; a line per allele."""
+        scored = self.scorer.score(substitutions(self.scorer.genome, pieces))
+        usable = np.flatnonzero(scored.rows.status == OK)
+        values = scored.values[0][usable]
+        ref, alt, delta = (values[..., scored.fields.index(name)] for name in ("ref", "alt", "delta"))
+        best = np.abs(delta).argmax(axis=1)
+        here = np.arange(len(usable)), best
+        first = _strongest_rows(scored.rows.allele[usable], np.abs(delta[here]))
+        changes = class_names(class_codes(ref[here], alt[here], *scored.thresholds))
+        more = [_largest(scored.rows.allele[usable], delta[:, self.model.spec.task_index(t)]) for t in self.tasks]
+        meta = {name: np.asarray(column, dtype=object)[usable] for name, column in scored.meta().items()}
+        for number, row in enumerate(first.tolist()):
+            place = [str(meta[name][row]) for name in ("chrom", "pos", "ref", "alt")]
+            numbers = [_decimal(value) for value in (delta[row, best[row]], *(column[number] for column in more))]
+            strongest = [self.model.tasks[best[row]], numbers[0], changes[row], *numbers[1:]]
+            if self.vcf:
+                place.insert(2, ".")
+                values_of = zip(self.fields, strongest, strict=True)
+                place += [".", ".", ";".join(f"{field.key}={escape(value)}" for field, value in values_of)]
+                yield "\t".join(place)
+            else:
+                yield "\t".join(
+                    [*place, *(str(meta[n][row]) or "." for n in ("strand", "genes", "region_type")), *strongest]
+                )
+
+
+def _decimal(value: float) -> str:
+    text = f"{value:.4f}"
+    return "0.0000" if text == "-0.0000" else text
+
+
+def _strongest_rows(allele: NDArray[np.int64], size: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Return, in the order of the alleles, the row of each with the largest size."""
+    order = np.lexsort((-size, allele))
+    return order[np.flatnonzero(np.diff(allele[order], prepend=-1))]
+
+
+def _largest(allele: NDArray[np.int64], delta: NDArray[np.float32]) -> NDArray[np.float32]:
+    return delta[_strongest_rows(allele, np.abs(delta))]
+
+
+def _write_part(writer: _Writer, chunk: Chunk, path: Path) -> None:
+    path.write_bytes(bgzf("".join(f"{line}\n" for line in writer.lines(chunk.payload)).encode()))
+
+
+def _index_table(path: Path) -> Path:
+    import pysam
+
+    for suffix in (".tbi", ".csi"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    pysam.tabix_index(str(path), seq_col=0, start_col=1, end_col=1, meta_char="#", force=True, keep_original=True)
+    return path.with_name(path.name + ".tbi")
