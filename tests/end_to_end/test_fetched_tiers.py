@@ -25,12 +25,16 @@ BORDERS = {"high1": [500, None], "high2": [330, 499], "mid1": [225, 329], "mid2"
 SMALL = {
     "prepare": {"split": {"block": 10_000, "distance": 200, "valid": 0.15, "test": 0.15}, "peaks": {"min_bins": 50}},
     "fit": {
-        "epochs": 12,
+        "epochs": 9,
         "batch_size": 64,
         "learning_rate": 0.003,
         "sizes": {"filters": 48, "left_filters2": 48, "right_filters": 16, "hidden": 64},
     },
-    "publish": {"backgrounds": False, "networks": {"towers": {"sizes": {"hidden_dropout": 0.1}}}},
+    "publish": {
+        "backgrounds": False,
+        "tune": {"epochs": 2},
+        "networks": {"towers": {"sizes": {"hidden_dropout": 0.1}}},
+    },
 }
 
 
