@@ -197,6 +197,9 @@ def test_tables_that_are_something_else(world, tmp_path):
             DownloadError, match=r"expected the portal's table of files, got one without column 'md5sum'"
         ):
             wanted(str(world.folder))
+        table.write_text(before.replace("ENCFF002AAA\t", "../../mine\t"))
+        with pytest.raises(DownloadError, match="expected accession, target and md5sum of every file, got"):
+            wanted(str(world.folder))
         table.write_text(before.replace("released", "archived"))
         with pytest.raises(InputError, match=r"expected released peaks of both replicates on GRCh38, got none"):
             wanted(str(world.folder))
