@@ -17,7 +17,7 @@ from ripe_lib.output.foreign import load_yaml
 
 T = TypeVar("T")
 
-SECTIONS = ("fetch", "prepare", "fit", "publish", "study")
+SECTIONS = ("fetch", "prepare", "fit", "publish", "study", "warm_start")
 
 
 class Mapping(dict[str, Any]):

@@ -6,33 +6,42 @@ import argparse
 import sys
 from pathlib import Path
 
+SOURCES = {
+    "genome": "an assembly, e.g. GRCh38",
+    "gencode": "a release, e.g. 45",
+    "encode-eclip": "--cell-line alone",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    kinds = parser.add_subparsers(dest="source", metavar="SOURCE", required=True)
-    genome = kinds.add_parser("genome", help="a human genome, bgzipped and indexed")
-    genome.add_argument("name", metavar="ASSEMBLY", help="GRCh38 or GRCh37")
-    gencode = kinds.add_parser("gencode", help="an annotation")
-    gencode.add_argument("name", metavar="RELEASE", help="e.g. 45, or 45lift37 for GRCh37")
-    eclip = kinds.add_parser("encode-eclip", help="peaks of ENCODE's eCLIP experiments, and a table for prepare")
-    eclip.add_argument("--cell-line", nargs="+", required=True, metavar="NAME", help="K562, HepG2")
-    eclip.add_argument("--assembly", default="GRCh38", metavar="NAME", help="GRCh38 (default) or GRCh37")
-    eclip.add_argument("--rbp", nargs="+", metavar="NAME", help="these proteins (default: all)")
-    for kind in (genome, gencode, eclip):
-        kind.add_argument("-o", "--out", required=True, metavar="DIR", help="folder for the files and sources.tsv")
-        kind.add_argument("--mirror", default="", metavar="URL|DIR", help="a server or folder with the same paths")
-        kind.add_argument("--dry-run", action="store_true", help="list the files and their sizes, fetch nothing")
-        kind.add_argument("--quiet", action="store_true", help="no progress bar and no notes on stderr")
+    parser.add_argument("source", metavar="SOURCE", help="genome, gencode or encode-eclip")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="GRCh38 or GRCh37; a release: 45, or 45lift37")
+    parser.add_argument("-o", "--out", required=True, metavar="DIR", help="folder for the files and sources.tsv")
+    parser.add_argument("--cell-line", nargs="+", metavar="NAME", help="of encode-eclip: K562, HepG2")
+    parser.add_argument(
+        "--assembly", default="GRCh38", metavar="NAME", help="of encode-eclip: GRCh38 (default), GRCh37"
+    )
+    parser.add_argument("--rbp", nargs="+", metavar="NAME", help="of encode-eclip: these proteins (default: all)")
+    parser.add_argument("--mirror", default="", metavar="URL|DIR", help="a server or folder with the same paths")
+    parser.add_argument("--dry-run", action="store_true", help="list the files and their sizes, fetch nothing")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no notes on stderr")
 
 
 def run(args: argparse.Namespace) -> None:
     """Fetch files; those that are there already are kept."""
+    from ripe_lib.errors import InputError, unknown_name
     from ripe_lib.output.atomic import atomic_file
     from ripe_lib.output.console import note, progress
     from training.fetch import sources
     from training.fetch.fetch import fetch_files, sizes
 
     folder = Path(args.out)
+    if args.source not in SOURCES:
+        raise unknown_name("source", args.source, SOURCES)
+    given = args.cell_line if args.source == "encode-eclip" else args.name
+    if not given or (args.source == "encode-eclip") != (args.name is None):
+        raise InputError(f"fetch {args.source}: expected {SOURCES[args.source]}. See: ripe-train fetch --help")
     if args.source == "genome":
         files = sources.genome(args.name, mirror=args.mirror)
     elif args.source == "gencode":

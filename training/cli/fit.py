@@ -14,6 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", metavar="CONFIG", help="YAML file with a section 'fit'; see training/configs")
     parser.add_argument("--data", metavar="H5", help="data set (default: 'data' of the config, or prepare's output)")
     parser.add_argument("--run", metavar="DIR", dest="run_directory", help="run directory (default: the config's)")
+    parser.add_argument(
+        "--from", dest="start", metavar="MODEL", help="start from this model's or run's weights ('start' of the config)"
+    )
     parser.add_argument("--members", type=positive_int, default=1, metavar="N", help="train N networks, seeds apart")
     parser.add_argument("--seed", type=int, help="seed (default: that of the config)")
     parser.add_argument("--epochs", type=positive_int, metavar="N", help="epochs (default: those of the config)")
@@ -33,9 +36,8 @@ def run(args: argparse.Namespace) -> None:
     from training.fitting.fit import fit_members
 
     config = read_config(args.config)
-    changes = {
-        name: getattr(args, name) for name in ("seed", "epochs", "batch_size") if getattr(args, name) is not None
-    }
+    given = {name: getattr(args, name) for name in ("seed", "epochs", "batch_size", "start")}
+    changes = {name: value for name, value in given.items() if value is not None}
     if args.data is not None:
         changes["data"] = Path(args.data)
     if args.run_directory is not None:

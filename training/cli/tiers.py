@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def run(args: argparse.Namespace) -> None:
     """Fetch, prepare, train and publish the models of a config; goes on where it was stopped."""
     from ripe_lib.network.catalogue import user_models_directory
     from ripe_lib.network.load import quiet_tensorflow
-    from ripe_lib.output.console import apply_threads, note, progress
+    from ripe_lib.output.console import apply_threads, progress
     from training.publishing.tiers import TierOptions, make_tiers
 
     apply_threads(args.threads)
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
         (sys.stdout if args.plan else sys.stderr).write(plan_table(steps))
         if args.plan:
             return
-        seconds = {step.name: step.seconds for step in steps if step.seconds == step.seconds}
+        seconds = {step.name: step.seconds for step in steps if not math.isnan(step.seconds)}
     done = dict.fromkeys(seconds, 0.0)
     with progress(
         total=sum(seconds.values()),
@@ -62,6 +63,10 @@ def run(args: argparse.Namespace) -> None:
                 bar.update((share - done[step]) * seconds[step])
                 done[step] = share
 
-        made = make_tiers(options, scheduler=args.dask, note=lambda line: note(line, quiet=args.quiet), progress=show)
+        def say(line: str) -> None:
+            if not args.quiet:
+                bar.write(line, file=sys.stderr)
+
+        made = make_tiers(options, scheduler=args.dask, note=say, progress=show)
     for directory in made:
         sys.stdout.write(f"{directory}\n")

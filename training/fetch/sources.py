@@ -192,7 +192,7 @@ def encode_eclip(
                     note(f"{entry['Experiment accession']}: several released files of peaks; the last one is taken")
                 if before is None or before["File accession"] < entry["File accession"]:
                     chosen[entry["Experiment accession"]] = entry
-    wanted = sorted((_peaks(entry) for entry in chosen.values()), key=lambda file: (file.task, file.experiment))
+    wanted = sorted((_peaks(entry, place) for entry in chosen.values()), key=lambda file: (file.task, file.experiment))
     if rbps is not None:
         known = sorted({file.rbp for file in wanted})
         for name in rbps:
@@ -211,8 +211,12 @@ def write_peak_table(files: Sequence[Wanted], path: Path) -> None:
     path.write_text("".join(lines), encoding="utf-8")
 
 
-def _peaks(entry: dict[str, str]) -> Wanted:
+def _peaks(entry: dict[str, str], place: str | Path) -> Wanted:
     rbp = entry["Experiment target"].removesuffix("-human")
+    if not (entry["File accession"].isalnum() and entry["md5sum"].isalnum() and rbp):  # they become names of files
+        raise DownloadError(
+            f"{place}: expected accession, target and md5sum of every file, got {list(entry.values())}."
+        )
     size = entry.get("Size") or ""
     return Wanted(
         accession=entry["File accession"],

@@ -63,6 +63,7 @@ def kmer_scores(
     split: str = "test",
     bound_only: bool = False,
     sources: Sequence[str] | None = None,
+    train_on: Sequence[str] = ("train",),
 ) -> pd.DataFrame:
     """Fit one regression per task on the training rows and score another split.
 
@@ -76,6 +77,8 @@ def kmer_scores(
         Rows that one of the tasks has as a site, in training as in scoring (the paper's tiers).
     sources : sequence of str, optional
         Rows of these sources, in training as in scoring.
+    train_on : sequence of str
+        Splits whose rows are the training rows.
 
     Returns
     -------
@@ -87,7 +90,8 @@ def kmer_scores(
     kept = (labels == POSITIVE).any(axis=1) if bound_only else np.ones(len(labels), dtype=bool)
     if sources is not None:
         kept &= np.isin(dataset.source, list(sources))
-    rows, asked = (found[kept[found]] for found in (dataset.indices("train"), dataset.indices(split)))
+    fitted = np.concatenate([dataset.indices(name) for name in train_on])
+    rows, asked = (found[kept[found]] for found in (fitted, dataset.indices(split)))
     train, held_out = (kmer_features(*dataset.centred_codes(found)) for found in (rows, asked))
     centre, scale = train.mean(axis=0), train.std(axis=0)
     scale[scale == 0] = 1

@@ -252,8 +252,7 @@ class Trainer:
         )
         with self.scope(), seeded(config.seed):
             self.network = build_model(spec)
-            on_gpu = config.fast_gpu and has_gpu()
-            if on_gpu:
+            if on_gpu := config.fast_gpu and has_gpu():
                 lower_precision(self.network)
             if config.start:
                 take_over(self.network, spec, weights_file_of(config.start, "fit: start"))

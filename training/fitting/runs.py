@@ -112,9 +112,7 @@ def open_run(run: Path, config: dict[str, Any], dataset: Dataset, teachers: Sequ
         # An option that came after the run was started had its default value then.
         before = plain(build(FitConfig, yaml.safe_load(path.read_text(encoding="utf-8")), str(path)))
         for key in sorted(set(before) | set(config)):
-            # Runs of before do not know this key; it was off.
-            known = before.get(key, False if key == "fast_gpu" else None)
-            if key not in {"data", "run", "start"} and known != config.get(key):
+            if key not in {"data", "run", "start"} and before.get(key) != config.get(key):
                 raise InputError(
                     f"{run}: holds a run with another config ({key}: {before.get(key)!r}, now {config.get(key)!r}). "
                     "Choose another run directory or remove this one."

@@ -23,7 +23,7 @@ from training.data.config import PrepareConfig
 from training.data.peak_table import read_peak_table
 from training.fetch.fetch import sizes
 from training.fitting.config import FitConfig
-from training.publishing.tiers import BACKGROUND_VARIANTS, TierOptions
+from training.publishing.tiers import BACKGROUND_VARIANTS, TierOptions, own_network, training_order
 
 FETCH_BYTES = 10e6  # per second: an assumption, not a measurement
 BYTES_PER_PEAK = 20  # of gzipped narrowPeak, before the files are here
@@ -97,7 +97,9 @@ def make_plan(options: TierOptions) -> list[Step]:
     step, sites = _prepare_step(options, prepare, peaks, n_tasks, bases)
     steps.append(step)
     speeds = {}
-    for name, config in options.networks().items():
+    configs, publishing = options.networks(), options.publishing()
+    shared = set().union(*training_order(options, set(options.wanted().values()) - set(publishing.alone)))
+    for name, config in configs.items():
         done = (config.run / "weights.h5").is_file()
         speeds[name] = speed = measured_speed(config, prepare, max(sites.n_tasks, 1))
         held_out = (sites.rows - sites.train) / speed.scoring
@@ -106,16 +108,19 @@ def make_plan(options: TierOptions) -> list[Step]:
             f"{config.epochs} epochs of {_number(sites.train)} windows, {speed.training:,.0f} windows/s measured here"
         )
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + 3 * sites.rows * sites.n_tasks
-        steps.append(Step(f"fit {name}", what, 16 * speed.parameters, memory, 0 if done else seconds, done))
-    publishing = options.publishing()
+        if name in shared:
+            steps.append(Step(f"fit {name}", what, 16 * speed.parameters, memory, 0 if done else seconds, done))
     for model, network in options.wanted().items():
         speed = speeds[network]
-        # Calibration, and the test rows with and without annotation; two alleles of every variant.
+        # Calibration, and the test rows with and without annotation; two alleles of every variant. A network of the
+        # model's own sees at most all windows.
         windows = 1.5 * (sites.rows - sites.train) + (2 * BACKGROUND_VARIANTS if publishing.backgrounds else 0)
+        own = own_network(publishing, configs[network], network, model, ())
+        learning = 0 if own is configs[network] else own.epochs * sites.train / speed.training
         here = (options.models / model / "model_card.md").is_file()
         what = "calibrated, measured, described" + (", here already" if here else "")
         disk = 4 * speed.parameters
-        steps.append(Step(f"publish {model}", what, disk, steps[-1].memory, windows / speed.scoring, False))
+        steps.append(Step(f"publish {model}", what, disk, steps[-1].memory, learning + windows / speed.scoring, False))
     return steps
 
 

@@ -130,7 +130,7 @@ def networks_of(config: str | Path, work: Path, data: Path) -> dict[str, FitConf
     """Return the options of every network by name, those it builds on before it."""
     made: dict[str, FitConfig] = {}
     for name, changes in build(PublishConfig, section(config, "publish"), str(config)).networks.items():
-        options = merged(section(config, "fit"), changes)
+        options = merged(section(config, "fit"), changes or {})
         if (start := options.get("start")) in made:
             options = merged(options, {"start": str(made[start].run / "weights.h5")})
         if teachers := options.get("distill", {}).get("teachers"):
@@ -275,7 +275,7 @@ def make_tiers(
     for model in [model for model, names in tasks.items() if not names]:
         note(f"{model}: no task has so many peaks, left out")
         del tasks[model]
-    for level in _levels(options, {wanted[model] for model in tasks} - set(publishing.alone)):
+    for level in training_order(options, {wanted[model] for model in tasks} - set(publishing.alone)):
         _each(_Fit(options), level, "fit", options, scheduler, note, progress)
     work = _Publish(options, {model: (wanted[model], tuple(names)) for model, names in tasks.items()})
     _each(work, list(tasks), "publish", options, scheduler, note, progress)
@@ -313,7 +313,7 @@ def _check_sources(options: TierOptions, dataset: Dataset) -> None:
         )
 
 
-def _levels(options: TierOptions, needed: Collection[str]) -> Iterator[list[str]]:
+def training_order(options: TierOptions, needed: Collection[str]) -> Iterator[list[str]]:
     """Yield the needed networks and those they build on; each needs only networks of the lists before."""
     networks = options.publishing().networks
     builds_on = {

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ripe_lib.evaluation.dataset import SPLITS, Dataset
 from training.data.store import SiteColumns, write_dataset
@@ -42,8 +44,34 @@ def write_slice(dataset: Dataset, path: Path, tasks: list[str], n_rows: int, see
         See :func:`chosen_rows`.
     seed : int
     """
+    about = {"rows_per_task": n_rows, "seed": seed}
+    return write_rows(dataset, path, tasks, chosen_rows(dataset, tasks, n_rows, seed), about)
+
+
+def write_rows(
+    dataset: Dataset,
+    path: Path,
+    tasks: list[str],
+    rows: NDArray[np.int64],
+    about: dict[str, Any],
+    split: NDArray[np.uint8] | None = None,
+) -> Path:
+    """Write some rows of a data set.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    path : Path
+        Output file.
+    tasks : list of str
+        Label columns to keep, in this order.
+    rows : int64 (N,)
+    about : dict
+        Goes into the manifest.
+    split : uint8 (N,), optional
+        Other splits than the rows have.
+    """
     columns = [dataset.task_index(task) for task in tasks]
-    rows = chosen_rows(dataset, tasks, n_rows, seed)
     sites = dataset.intervals.iloc[rows]
     write_dataset(
         path,
@@ -53,7 +81,7 @@ def write_slice(dataset: Dataset, path: Path, tasks: list[str], n_rows: int, see
             end=sites["end"].to_numpy(),
             strand=sites["strand"].to_numpy(dtype=str),
             labels=dataset.labels[rows][:, columns],
-            split=dataset.split[rows],
+            split=dataset.split[rows] if split is None else split,
             source=dataset.source_index[rows],
             cluster=dataset.cluster[rows],
             landmarks=dataset.landmarks(rows) if dataset.has_landmarks else None,
@@ -65,6 +93,6 @@ def write_slice(dataset: Dataset, path: Path, tasks: list[str], n_rows: int, see
         sequence_length=dataset.sequence_length,
         region_length=dataset.region_length,
         margin=dataset.margin,
-        manifest={"slice_of": dataset.manifest_sha256, "rows_per_task": n_rows, "seed": seed},
+        manifest={"slice_of": dataset.manifest_sha256, **about},
     )
     return path

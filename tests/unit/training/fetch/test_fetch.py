@@ -197,6 +197,9 @@ def test_tables_that_are_something_else(world, tmp_path):
             DownloadError, match=r"expected the portal's table of files, got one without column 'md5sum'"
         ):
             wanted(str(world.folder))
+        table.write_text(before.replace("ENCFF002AAA\t", "../../mine\t"))
+        with pytest.raises(DownloadError, match="expected accession, target and md5sum of every file, got"):
+            wanted(str(world.folder))
         table.write_text(before.replace("released", "archived"))
         with pytest.raises(InputError, match=r"expected released peaks of both replicates on GRCh38, got none"):
             wanted(str(world.folder))
@@ -289,6 +292,17 @@ def test_wrong_words(tmp_path, world, capsys):
         place_of("https://a.b/c", str(tmp_path / "none"))
     assert main(["fetch", "genome", "GRCh39", "-o", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+    for words, message in (
+        (["genom", "GRCh38"], "unknown source 'genom'. Did you mean 'genome'"),
+        (["genome"], "fetch genome: expected an assembly, e.g. GRCh38. See: ripe-train fetch --help"),
+        (["encode-eclip", "K562", "--cell-line", "K562"], "fetch encode-eclip: expected --cell-line alone."),
+        (["encode-eclip"], "fetch encode-eclip: expected --cell-line alone."),
+    ):
+        assert main(["fetch", *words, "-o", str(tmp_path / "out")]) == 2
+        shown = capsys.readouterr().err
+        assert message in shown
+        assert shown.count("\n") == 1
+    assert not (tmp_path / "out").exists()
     (tmp_path / "sources.tsv").write_text("mine\n")
     with pytest.raises(InputError, match=r"sources.tsv: expected columns accession .* Remove it"):
         read_manifest(tmp_path)

@@ -9,7 +9,6 @@ from training.fitting import loop
 from training.fitting.config import FitConfig, spec_of
 from training.fitting.gpu import has_gpu, lower_precision
 from training.fitting.rows import training_data
-from training.fitting.runs import open_run
 
 
 @pytest.fixture
@@ -68,14 +67,3 @@ def test_without_a_gpu_nothing_changes(data, tmp_path):
     asked = trainer(data, tmp_path / "run", fast_gpu=True)
     assert not asked.model.jit_compile
     assert {layer.compute_dtype for layer in asked.network.layers} == {"float32"}
-
-
-def test_runs_of_before_go_on(data, tmp_path):
-    """The key is new: a run directory without it belongs to the same config."""
-    from ripe_lib.evaluation.dataset import Dataset
-
-    dataset = Dataset(data)
-    assert open_run(tmp_path / "run", {"seed": 1}, dataset) is False
-    assert open_run(tmp_path / "run", {"seed": 1, "fast_gpu": False}, dataset) is True
-    with pytest.raises(ValueError, match=r"another config \(fast_gpu"):
-        open_run(tmp_path / "run", {"seed": 1, "fast_gpu": True}, dataset)

@@ -11,7 +11,7 @@ from tests.support.mirror import write_world
 from tests.support.toy_datasets import TINY_SIZES
 from training.cli.main import main
 from training.publishing.plan import Step, make_plan, plan_table
-from training.publishing.tiers import PublishConfig, TierOptions, _levels, make_tiers
+from training.publishing.tiers import PublishConfig, TierOptions, make_tiers, training_order
 
 CONFIGS = Path(__file__).resolve().parents[4] / "training" / "configs"
 
@@ -86,8 +86,8 @@ def test_networks_come_after_those_they_build_on(tmp_path, world):
         "outputs": {"DeepRiPe/m": ["RBP00_K562"]},
     }
     made = options(tmp_path, world, publish=publish)
-    assert list(_levels(made, {"d"})) == [["a", "c"], ["b"], ["d"]]
-    assert list(_levels(made, {"c"})) == [["c"]]
+    assert list(training_order(made, {"d"})) == [["a", "c"], ["b"], ["d"]]
+    assert list(training_order(made, {"c"})) == [["c"]]
     with pytest.raises(UnknownNameError, match="unknown network 'x'"):
         PublishConfig(networks={"a": {}}, outputs={}, default="x")
 

@@ -1,0 +1,205 @@
+"""What a network of other proteins is worth to a lab with a few hundred sites of a new one.
+
+``python -m training.study.warm_start CONFIG`` leaves proteins out, group by group: one network learns everything but
+their experiments; then, for each of them and for several numbers of sites, a network starts from its weights, another
+one from nothing, and the k-mer regression sees the same rows. All are measured on the whole test split. The config has
+sections ``prepare`` (or a data set), ``fit`` and ``warm_start``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ripe_lib.errors import RipeError
+from ripe_lib.evaluation.dataset import NEGATIVE, POSITIVE, SPLITS, Dataset
+from ripe_lib.evaluation.evaluate import Options, score_dataset
+from ripe_lib.network.load import model_from_weights
+from ripe_lib.output.atomic import atomic_file
+from ripe_lib.output.console import note as say
+from training.config import build, merged, section
+from training.data.config import read_config as read_prepare_config
+from training.data.prepare import prepare
+from training.fitting.baseline import kmer_baseline
+from training.fitting.config import FitConfig
+from training.fitting.fit import fit
+from training.study.slices import write_rows
+
+METHODS = ("warm", "nothing", "kmers")
+TRAIN, VALID, TEST = range(3)
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class WarmStartConfig:
+    """The section ``warm_start``.
+
+    Attributes
+    ----------
+    directory : Path
+        Gets data sets, runs and ``warm_start.csv``.
+    groups : tuple of dict
+        Proteins that are left out together: the experiment that is measured -> further ones (of the same protein or its
+        relatives) that the network must not have seen.
+    data : Path, optional
+        Data set; default: the output of the section ``prepare``.
+    sites : tuple of int
+        Numbers of sites a lab has. One in five is kept to choose the epoch.
+    negatives : float
+        Negatives per site.
+    warm_fit, nothing_fit : dict
+        What the networks of a few sites change in the section ``fit``.
+    seed : int
+    """
+
+    directory: Path
+    groups: tuple[dict[str, Any], ...]
+    data: Path | None = None
+    sites: tuple[int, ...] = (100, 300, 1000)
+    negatives: float = 4.0
+    warm_fit: dict[str, Any] = field(default_factory=dict)
+    nothing_fit: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+
+
+def few_sites(dataset: Dataset, task: str, n: int, negatives: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows a lab with ``n`` sites has, with their splits, and the test rows of the task.
+
+    Sites and negatives are drawn from all rows but the test ones, or are all there are; loci stay together when a fifth
+    becomes validation.
+    """
+    label = dataset.labels[:, dataset.task_index(task)]
+    known = dataset.split != TEST
+    rng = np.random.default_rng([seed, n, dataset.task_index(task)])
+    positive, negative = (np.flatnonzero(known & (label == value)) for value in (POSITIVE, NEGATIVE))
+    chosen = [rng.permutation(positive)[:n], rng.permutation(negative)[: round(n * negatives)]]
+    clusters = rng.permutation(np.unique(dataset.cluster[np.concatenate(chosen)]))
+    held = set(clusters[: len(clusters) // 5].tolist())
+    test = np.flatnonzero((dataset.split == TEST) & (label >= NEGATIVE))
+    rows = np.concatenate([*chosen, test])
+    split = np.where(np.isin(dataset.cluster[rows], list(held)), VALID, TRAIN)
+    split[len(rows) - len(test) :] = TEST
+    order = np.argsort(rows, kind="stable")
+    return rows[order], split[order].astype(np.uint8)
+
+
+def warm_start(path: str | Path, *, note: Note = lambda _: None, only: Sequence[str] = ()) -> pd.DataFrame:
+    """Run the study; networks that are trained already are kept.
+
+    Parameters
+    ----------
+    path : path
+        Config file.
+    note : callable
+        Is given what is done next, one line each.
+    only : sequence of str
+        These experiments; default all.
+
+    Returns
+    -------
+    DataFrame
+        ``task sites n_sites method n_pos n_neg auroc ap`` (sites asked for, and there); also in ``warm_start.csv`` of
+        the directory.
+    """
+    config = build(WarmStartConfig, section(path, "warm_start"), str(path))
+    if config.data is None:
+        prepared = read_prepare_config(path)
+        if not prepared.output.is_file():
+            prepare(prepared, note=note)
+        config = build(WarmStartConfig, {**vars(config), "data": prepared.output}, str(path))
+    dataset = Dataset(str(config.data))
+    records: list[dict[str, Any]] = []
+    for number, group in enumerate(config.groups):
+        measured = [task for task in group if not only or task in only]
+        if not measured:
+            continue
+        left_out = {name for task, others in group.items() for name in (task, *(others or ()))}
+        for name in left_out:
+            dataset.task_index(name)
+        others = [task for task in dataset.tasks if task not in left_out]
+        note(f"group {number + 1}: {len(others)} experiments, without {', '.join(sorted(left_out))}")
+        run = config.directory / "runs" / f"without_{number + 1}"
+        options = section(path, "fit")
+        base = fit(_fit_config(options, path, dataset.path, run, others), note=note)
+        for task in measured:
+            for n in config.sites:
+                records += _one(config, options, path, dataset, task, n, base / "weights.h5", note)
+    table = pd.DataFrame(records, columns=["task", "sites", "n_sites", "method", "n_pos", "n_neg", "auroc", "ap"])
+    with atomic_file(config.directory / "warm_start.csv") as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6f")
+    return table
+
+
+def _fit_config(
+    options: dict[str, Any], path: str | Path, data: Path, run: Path, tasks: list[str], **changes: Any
+) -> FitConfig:
+    return build(FitConfig, merged(options, {**changes, "data": data, "run": run, "tasks": tasks}), str(path))
+
+
+def _one(
+    config: WarmStartConfig,
+    options: dict[str, Any],
+    path: str | Path,
+    dataset: Dataset,
+    task: str,
+    n: int,
+    weights: Path,
+    note: Note,
+) -> list[dict[str, Any]]:
+    """Measure the three methods on one number of sites of one experiment."""
+    data = config.directory / "data" / f"{task}_{n}.h5"
+    data.parent.mkdir(parents=True, exist_ok=True)
+    if not data.is_file():
+        rows, split = few_sites(dataset, task, n, config.negatives, config.seed)
+        write_rows(dataset, data, [task], rows, {"sites": n, "seed": config.seed}, split)
+    small = Dataset(data)
+    records = []
+    for method, changes in (("warm", {"start": str(weights), **config.warm_fit}), ("nothing", config.nothing_fit)):
+        note(f"{task}, {n} sites: {method}")
+        run = config.directory / "runs" / f"{task}_{n}_{method}"
+        fit(_fit_config(options, path, data, run, [task], **changes), note=note)
+        found = score_dataset(
+            model_from_weights(run / "weights.h5"), small, split=SPLITS[TEST], options=Options(n_bootstrap=1)
+        ).table()
+        records.append({"method": method, **_measured(found)})
+    baseline = kmer_baseline(small, [task], split=SPLITS[TEST], train_on=(SPLITS[TRAIN], SPLITS[VALID]))
+    records.append({"method": "kmers", **_measured(baseline)})
+    n_sites = int((small.labels[small.split != TEST, 0] == POSITIVE).sum())
+    return [{"task": task, "sites": n, "n_sites": n_sites, **record} for record in records]
+
+
+def _measured(table: pd.DataFrame) -> dict[str, Any]:
+    row = table.to_dict("records")[0]
+    return {name: row[name] for name in ("n_pos", "n_neg", "auroc", "ap")}
+
+
+def means(table: pd.DataFrame) -> pd.DataFrame:
+    """Return mean AUROC and average precision per number of sites and method."""
+    found = table.pivot_table(index="sites", columns="method", values=["auroc", "ap"], aggfunc="mean")
+    return found[[(measure, method) for measure in ("auroc", "ap") for method in METHODS]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m training.study.warm_start", description=__doc__.split("\n")[0])
+    parser.add_argument("config", help="YAML with fit, warm_start and prepare; see training/configs/study")
+    parser.add_argument("--only", nargs="+", default=(), metavar="TASK", help="these experiments (default: all)")
+    args = parser.parse_args(argv)
+    try:
+        table = warm_start(args.config, only=args.only, note=lambda line: say(line, quiet=False))
+    except RipeError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    sys.stdout.write(means(table).to_string(float_format="%.3f") + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
