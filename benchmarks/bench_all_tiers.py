@@ -1,6 +1,6 @@
 """All shipped models in one pass over a VCF, against the sum of runs of one model each, in one process.
 
-Usage: python benchmarks/bench_all_tiers.py [--variants 6000] [--repeats 3]
+Usage: python benchmarks/bench_all_tiers.py [--variants 3000] [--repeats 2]
 
 The genome, genes and SNVs of ``bench_variants.py``. Every way reads the VCF and the GTF and writes a file, with models
 that were loaded and compiled before. One pass and single runs alternate within a repeat, after one run of each that
@@ -56,8 +56,8 @@ def runner(models, files, folder, suffix, layout, rows, number):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--variants", type=int, default=6_000)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--variants", type=int, default=3_000)
+    parser.add_argument("--repeats", type=int, default=2)
     args = parser.parse_args()
     models = [ripe_lib.load_model(name) for name in model_names(["all"])]
     networks = joint_models(models)

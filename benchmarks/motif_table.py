@@ -1,10 +1,10 @@
-"""The motifs of a model's tasks on sites it was not trained on, and where their own protein's known motif stands.
+"""The motifs of models' tasks on sites they were not trained on, and where their own protein's known motif stands.
 
-    python -m benchmarks.motif_table DATASET [--model DeepRiPe/clip31] [--task T ...] [--database attract ...]
+    python -m benchmarks.motif_table parclip_low=DATASET 'eclip_k562_*=DATASET' [--protein QKI ...] [--max-sites 300]
 
 DATASET comes from ``ripe-train prepare`` with the configuration the model was trained with, so that its valid and
-test splits were not trained on. Prints the table (first motif of each task), writes
-``benchmarks/results/motif_table.json`` and from it the table of ``docs/motifs.md``.
+test splits were not trained on. Replaces what ``benchmarks/results/motif_table.json`` says of these models and writes
+the tables of ``docs/motifs.md`` from it.
 """
 
 from __future__ import annotations
@@ -17,36 +17,53 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.common import RESULTS, machine, write_results
+from ripe_lib.cli.common import model_names
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.motifs import search_motifs
-from ripe_lib.motifs.databases import join_databases, load_database
+from ripe_lib.motifs.databases import MotifDatabase, join_databases, load_database
 from ripe_lib.network.catalogue import tasks_of
-from ripe_lib.network.load import load_model, model_from_weights
+from ripe_lib.network.load import Model, load_model
 from ripe_lib.reports.motifs import motif_table
 
 DOCS = Path(__file__).parents[1] / "docs" / "motifs.md"
-PROTEINS = ("QKI", "TARDBP", "HNRNPC", "TIA1", "U2AF2", "ELAVL1", "SRSF1", "PUM2", "TIAL1", "HNRNPL")
+NAME = "motif_table"
+# Proteins with a well-known motif; as the tasks of the shipped models call them.
+PROTEINS = (
+    *("QKI", "PUM2", "MBNL1", "TARDBP", "ELAVL1", "ELAVL2", "ELAVL3", "ELAVL4", "ORF1", "RBFOX2", "HNRNPC", "PTBP1"),
+    *("TIA1", "TIAL1", "U2AF2", "HNRNPL", "SRSF1"),
+)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("dataset")
-    parser.add_argument("--model", default="DeepRiPe/clip31", help="name, directory, or weights file")
-    parser.add_argument("--task", nargs="+", help="default: those of the proteins with well-known motifs")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", nargs="+", metavar="MODEL=DATASET")
+    parser.add_argument("--protein", nargs="+", default=PROTEINS)
     parser.add_argument("--database", nargs="+", default=["attract"])
     parser.add_argument("--max-sites", type=int, default=1000)
-    parser.add_argument("--name", default="motif_table", help="of the result file")
     args = parser.parse_args()
-    model = model_from_weights(args.model) if args.model.endswith(".h5") else load_model(args.model)
-    dataset, database = Dataset(args.dataset), join_databases([load_database(name) for name in args.database])
+    database = join_databases([load_database(name) for name in args.database])
+    path = RESULTS / f"{NAME}.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    models = known.get("models", {})
+    for pair in args.models:
+        pattern, _, file = pair.partition("=")
+        dataset = Dataset(file)
+        for name in model_names([pattern]):
+            rows = motifs_of(load_model(name), dataset, database, args.protein, args.max_sites)
+            if rows:
+                models[name] = {"max_sites": args.max_sites, **machine(), "motifs": rows}
+                about = {"sites": "valid and test splits", "database": f"{database.name} ({len(database)} motifs)"}
+                write_results(NAME, {**about, "models": models})
+                write_docs()
+
+
+def motifs_of(model: Model, dataset: Dataset, database: MotifDatabase, wanted: list[str], max_sites: int) -> list[dict]:
+    """Return one row per motif of the tasks of some proteins."""
     rbps = dict(zip(model.tasks, tasks_of(model)["rbp"], strict=True))
     proteins = {task: str(rbps[task] or task.split("_")[0]) for task in model.tasks}
-    tasks = args.task or sorted(
-        (task for task in model.tasks if proteins[task] in PROTEINS), key=lambda task: PROTEINS.index(proteins[task])
-    )
-    rows = []
+    tasks = [task for protein in wanted for task in model.tasks if protein in (proteins[task], task)]
     held_out = np.flatnonzero(dataset.split > 0)
-    print(f"{'task':28s} {'consensus':12s} {'sites':>11s}  own rank  best known matches")
+    rows: list[dict] = []
     for task in tasks:
         sites = held_out[dataset.labels[held_out, dataset.task_index(task)] == 1]
         search = search_motifs(
@@ -55,59 +72,51 @@ def main() -> None:
             task=task,
             rbp=proteins[task],
             database=database,
-            max_sites=args.max_sites,
+            max_sites=max_sites,
         )
-        table = motif_table([search])
-        known = database.of_protein(proteins[task])
-        for row, motif in zip(table.to_dict("records"), search.motifs, strict=True):
+        about = {"own_known": database.of_protein(proteins[task]), "n_true": search.n_true}
+        for row, motif in zip(motif_table([search]).to_dict("records"), search.motifs, strict=True):
             best = motif.matches.head(3)[["match", "protein", "consensus", "q_value"]].to_dict("records")
-            rows.append({**row, "own_known": known, "best_three": best})
+            rows.append({key: plain(value) for key, value in {**row, **about, "best_three": best}.items()})
         if not search.motifs:
-            print(f"{task:28s} {'-':12s} {0:4d} of {search.n_true:4d}")
-            continue
-        first = rows[-len(search.motifs)]
-        own = f"{first['own_rank']} ({first['own_match']}, q {first['own_q']:.1e})" if first["own_match"] else "none"
-        shown = ", ".join(
-            f"{m['protein']} {m['match']} {m['consensus']} q {m['q_value']:.1e}" for m in first["best_three"]
+            rows.append({"task": task, "motif": None, **about})
+        print(f"{model.name} {task}: {', '.join(m.consensus for m in search.motifs[:3]) or '-'}", flush=True)
+    return rows
+
+
+def write_docs() -> None:
+    """Write the tables of the documentation from the result file."""
+    lines = []
+    for name, result in json.loads((RESULTS / f"{NAME}.json").read_text(encoding="utf-8"))["models"].items():
+        lines += [f"### {name.removeprefix('DeepRiPe/')}", ""]
+        lines.append(
+            "| task | consensus | sites | best known match | q | own protein's best | own rank | q | any motif |"
         )
-        print(f"{task:28s} {first['consensus']:12s} {first['n_sites']:4d} of {search.n_true:4d}  {own}  | {shown}")
-    write_results(
-        args.name,
-        {
-            **machine(),
-            "model": model.name,
-            "dataset_sites": "valid and test splits",
-            "database": f"{database.name} ({len(database)} motifs)",
-            "motifs": [{key: plain(value) for key, value in row.items()} for row in rows],
-        },
-    )
-    if args.name == "motif_table":
-        write_docs(args.name)
-
-
-def write_docs(name: str) -> None:
-    """Write the table of the documentation from the result file."""
-    motifs = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["motifs"]
-    lines = [
-        "| task | consensus | sites (share) | best known match | q | own protein's best | own rank | q | any motif |"
-    ]
-    lines.append("|---|---|---|---|---|---|---|---|---|")
-    for row in motifs:
-        if not row["motif"].endswith(".1"):
-            continue
-        own = ["-"] * 3
-        if row["own_match"] is not None:
-            own = [row["own_match"], str(row["own_rank"]), f"{row['own_q']:.1e}"]
-        best = f"{row['best_protein']} {row['best_match']}"
-        sites = f"{row['n_sites']} ({row['fraction']:.0%})"
-        anywhere = best_own([other for other in motifs if other["task"] == row["task"]])
-        cells = [row["task"], row["consensus"], sites, best, f"{row['best_q']:.1e}", *own, anywhere]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append("|---|---|---|---|---|---|---|---|---|")
+        lines += [f"| {' | '.join(cells(row, result['motifs']))} |" for row in result["motifs"] if is_first(row)]
+        lines.append("")
     text = DOCS.read_text(encoding="utf-8")
     before, rest = text.split("<!-- begin: motifs -->")
     after = rest.split("<!-- end: motifs -->")[1]
     table = "\n".join(lines)
-    DOCS.write_text(f"{before}<!-- begin: motifs -->\n{table}\n<!-- end: motifs -->{after}", encoding="utf-8")
+    DOCS.write_text(f"{before}<!-- begin: motifs -->\n{table}<!-- end: motifs -->{after}", encoding="utf-8")
+
+
+def is_first(row: dict) -> bool:
+    return row["motif"] is None or row["motif"].endswith(".1")
+
+
+def cells(row: dict, rows: list[dict]) -> list[str]:
+    """Return the cells of a task's line; ``row`` is its first motif."""
+    if row["motif"] is None:
+        return [row["task"], "none", f"0 of {row['n_true']}", *["-"] * 6]
+    own = ["-"] * 3
+    if row["own_match"] is not None:
+        own = [row["own_match"], str(row["own_rank"]), f"{row['own_q']:.1e}"]
+    best = f"{row['best_protein']} {row['best_match']}"
+    sites = f"{row['n_sites']} ({row['fraction']:.0%})"
+    anywhere = best_own([other for other in rows if other["task"] == row["task"]])
+    return [row["task"], row["consensus"], sites, best, f"{row['best_q']:.1e}", *own, anywhere]
 
 
 def best_own(rows: list[dict]) -> str:

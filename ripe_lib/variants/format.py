@@ -123,7 +123,7 @@ def payload(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_
         Rows to write; a VCF keeps its records and leaves out the other entries.
     """
     if out.kind == "parquet":
-        return _parquet(wide_or_long(scored, selection, keep, out))
+        return arrow_bytes(wide_or_long(scored, selection, keep, out))
     if out.kind == "vcf":
         lines = _vcf_lines(scored, selection, keep, out.top)
     elif out.layout == "biobank":
@@ -406,12 +406,20 @@ def long_frame(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
     return frame
 
 
-def _parquet(table: pd.DataFrame) -> bytes:
+def arrow_bytes(table: pd.DataFrame) -> bytes:
+    """Return a table as an Arrow stream: parts of a Parquet file, which is encoded once, at the end."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
+
+    return stream_of(pa.Table.from_pandas(table, schema=_schema(table), preserve_index=False))
+
+
+def stream_of(table: pa.Table) -> bytes:
+    """Return an Arrow table as a compressed stream."""
+    from pyarrow import ipc
 
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pandas(table, schema=_schema(table), preserve_index=False), sink, compression="zstd")
+    with ipc.new_stream(sink, table.schema, options=ipc.IpcWriteOptions(compression="lz4")) as stream:
+        stream.write_table(table)
     return sink.getvalue()
 
 

@@ -6,7 +6,6 @@ what is in it. An interrupted run continues where it was; the joined file is the
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import struct
@@ -28,7 +27,7 @@ from ripe_lib.network.load import Model
 from ripe_lib.output.atomic import atomic_file, check_output_file
 from ripe_lib.output.chunked import Chunk, Progress, load_once, parts_directory, remove_parts, run_chunks
 from ripe_lib.variants.assembly import nothing_scored
-from ripe_lib.variants.format import OutputFormat, header, info_fields, payload
+from ripe_lib.variants.format import OutputFormat, header, info_fields, payload, stream_of
 from ripe_lib.variants.score import DEFAULT_CHUNK_SIZE
 from ripe_lib.variants.worker import VariantJob, Worker
 
@@ -261,13 +260,14 @@ def _convert_to_bcf(vcf: Path, bcf: Path, name: Path) -> None:
 
 
 def join_parquet(parts: Iterable[bytes], path: Path) -> None:
-    """Write one Parquet file from chunks, one at a time; the first gives the columns, empty ones add nothing."""
+    """Write one Parquet file from Arrow streams, one at a time; the first gives the columns."""
     import pyarrow.parquet as pq
+    from pyarrow import ipc
 
     writer = None
     try:
         for content in filter(None, parts):
-            table = pq.read_table(io.BytesIO(content))
+            table = ipc.open_stream(content).read_all().combine_chunks()  # a row group per part
             writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
             if len(table):
                 writer.write_table(table)
@@ -281,12 +281,9 @@ def joined(contents: Sequence[bytes], out: OutputFormat) -> bytes:
     if out.kind != "parquet" or len(contents) < 2:
         return b"".join(contents)
     import pyarrow as pa
-    import pyarrow.parquet as pq
+    from pyarrow import ipc
 
-    sink = io.BytesIO()
-    tables = [pq.read_table(io.BytesIO(content)) for content in contents]
-    pq.write_table(pa.concat_tables(tables), sink, compression="zstd")
-    return sink.getvalue()
+    return stream_of(pa.concat_tables([ipc.open_stream(content).read_all() for content in contents]))
 
 
 def vcf_header(worker: Worker, fields: Sequence[str]) -> list[str]:
