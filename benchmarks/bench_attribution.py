@@ -21,7 +21,7 @@ import numpy as np
 import ripe_lib
 from ripe_lib.attribution import CompletenessWarning, integrated_gradients, is_gap_large, ism
 from ripe_lib.genome.encoding import one_hot
-from ripe_lib.network.predict import logit_model, predict
+from ripe_lib.network.predict import predict
 
 RESULTS = Path(__file__).parent / "results"
 DOCS = Path(__file__).parents[1] / "docs" / "explain.md"
@@ -41,7 +41,7 @@ def bare_gradient(model):
     """Return the compiled gradient with respect to both inputs: what any implementation has to pay."""
     import tensorflow as tf
 
-    network = logit_model(model)
+    network = model.network.logit_model
 
     @tf.function(input_signature=[tf.TensorSpec((None, *t.shape[1:])) for t in network.inputs])
     def gradient(*arrays):

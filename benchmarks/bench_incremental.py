@@ -16,13 +16,14 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+from scipy.special import expit
 
 from benchmarks.common import machine, write_results
 from ripe_lib.genome.encoding import one_hot
-from ripe_lib.network.fast import SubstitutionScorer, in_silico_mutagenesis, sigmoid
 from ripe_lib.network.load import Model, load_model
-from ripe_lib.network.predict import compiled_call, predict_codes
+from ripe_lib.network.predict import predict_codes
 from ripe_lib.network.spec import ModelSpec
+from ripe_lib.network.substitutions import in_silico_mutagenesis
 
 CENTRE = 74
 
@@ -52,7 +53,7 @@ def one_region_track(rng, length):
 
 
 def full_passes(model, seq, region, batch=1024):
-    call = compiled_call(model)
+    call = model.network.probabilities
     for start in range(0, len(seq), batch):
         part = slice(start, start + batch)
         call(seq[part], None if region is None else region[part])
@@ -86,7 +87,7 @@ def scattered(model, scorer, rng, n, *, with_region, batch=1024):
             part = slice(start, min(start + batch, n))
             state = scorer.reference(seq[part], None if region is None else region[part])
             size = len(state)
-            scorer.alternatives(state, np.arange(size), np.full(size, CENTRE), alt_base[part])
+            scorer.substitutions(state, np.arange(size), np.full(size, CENTRE), alt_base[part])
 
     return lambda: full_passes(model, *ready), incremental, 2 * n
 
@@ -123,8 +124,8 @@ def one_stretch(model, scorer, rng, *, with_region, n=1000):
     regions = one_hot(np.tile(np.repeat(blank if tracks is None else tracks, 3, axis=0), (2, 1)))
 
     def incremental():
-        state = scorer.tiled_reference(stretch, np.arange(n), tracks)
-        scorer.alternatives(state, np.repeat(np.arange(n), 3), np.full(3 * n, CENTRE), alts.ravel())
+        state = scorer.neighbours(stretch, np.arange(n), tracks)
+        scorer.substitutions(state, np.repeat(np.arange(n), 3), np.full(3 * n, CENTRE), alts.ravel())
 
     return lambda: full_passes(model, windows, regions), incremental, 6 * n
 
@@ -137,7 +138,7 @@ def equality(model, scorer, rng, n=200):
     changed = seq.copy()
     changed[np.arange(n), position] = alt
     state = scorer.reference(seq, region)
-    got = sigmoid(scorer.alternatives(state, np.arange(n), position, alt))
+    got = expit(scorer.substitutions(state, np.arange(n), position, alt))
     return float(np.abs(got - predict_codes(model, changed, region)).max())
 
 
@@ -150,7 +151,7 @@ def main():
     args = parser.parse_args()
     rng = np.random.default_rng(0)
     model = load_model(args.model) if args.model else untrained_model(args.architecture)
-    scorer = SubstitutionScorer(model)
+    scorer = model.network
     cases = {
         "scattered SNVs, no region types": scattered(model, scorer, rng, args.sites, with_region=False),
         "scattered SNVs, distinct region tracks": scattered(model, scorer, rng, args.sites, with_region=True),

@@ -27,7 +27,6 @@ from common import machine, write_results
 
 import ripe_lib
 from ripe_lib.genome.encoding import one_hot
-from ripe_lib.network.predict import compiled_call
 from ripe_lib.scan.engine import Scanner, Stretch
 
 THREADS = 2
@@ -58,7 +57,7 @@ def compare(model, n, step, kind, repeats, rng):
     region = region_track(kind, spec.region_length + (n - 1) * step, rng)
     scanner = Scanner(model, step=step, threads=THREADS)
     stretch = Stretch(seq, region, 0, 0, n)
-    call = compiled_call(model)
+    call = model.network.probabilities
 
     def windows(codes, length):
         return one_hot(np.lib.stride_tricks.sliding_window_view(codes, length)[::step][:n])

@@ -30,7 +30,6 @@ from common import machine, write_results
 
 import ripe_lib
 from ripe_lib.genome.encoding import encode_sequence, one_hot
-from ripe_lib.network.predict import compiled_call
 from ripe_lib.variants import VariantOptions
 from ripe_lib.variants.format import OutputFormat
 from ripe_lib.variants.output import write_scores
@@ -96,7 +95,7 @@ def ready_arrays(model, job):
 
 
 def two_passes(model, arrays, batch=1024):
-    call = compiled_call(model)
+    call = model.network.probabilities
     seq, alt, region = arrays
     for start in range(0, len(seq), batch):
         part = slice(start, start + batch)

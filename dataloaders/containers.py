@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.network.predict import INPUT_NAMES
+from ripe_lib.network.inputs import INPUT_NAMES
 
 
 def like_input(x: Any, arrays: list[NDArray[np.float32]]) -> Any:

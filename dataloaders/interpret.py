@@ -131,9 +131,9 @@ def _task_name(model: Any, method: str, task: str | int | None, options: dict[st
 
 
 def _windows(model: Any, batch: Any) -> dict[str, Any]:
-    from ripe_lib.network.predict import INPUT_NAMES, checked_windows
+    from ripe_lib.network.inputs import INPUT_NAMES, checked_windows
 
-    arrays = checked_windows(model.ripe_model, batch)
+    arrays = checked_windows(model.ripe_model.spec, batch)
     return {name: array for name, array in zip(INPUT_NAMES, arrays, strict=True) if array is not None}
 
 

@@ -16,8 +16,8 @@ from dataloaders import interpret, veff
 from dataloaders.containers import like_input
 from ripe_lib.attribution.inputs import network_inputs
 from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.network.inputs import checked_windows
 from ripe_lib.network.load import Model, model_from_weights
-from ripe_lib.network.predict import checked_windows, predict
 
 NAMED_OUTPUTS_VARIABLE = "RIPE_NAMED_OUTPUTS"
 
@@ -86,8 +86,8 @@ class DeepRipeModel(BaseModel, GradientMixin, LayerActivationMixin):
 
     def predict_on_batch(self, x: Any) -> NDArray[np.float32] | dict[str, NDArray[np.float32]]:
         """Predict binding probabilities; the whole batch is one network call."""
-        parts = checked_windows(self.ripe_model, x)
-        predictions = predict(self.ripe_model, parts, batch_size=max(1, len(parts[0])))
+        parts = checked_windows(self.ripe_model.spec, x)
+        predictions = self.ripe_model.network.probabilities(*parts, batch_size=max(1, len(parts[0])))
         if not self.named_outputs:
             return predictions
         return {task: np.ascontiguousarray(predictions[:, index]) for index, task in enumerate(self.tasks)}

@@ -10,7 +10,7 @@ complete, but :func:`letter_scores` - and with it logos, motif windows and sums 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import codes_from_one_hot, one_hot
 from ripe_lib.genome.landmarks import decode_landmarks
 from ripe_lib.network.load import Model
-from ripe_lib.network.predict import compiled_call, logit_model, run_batches
+from ripe_lib.network.substitutions import in_silico_mutagenesis
 
 DEFAULT_RULE = "midpoint"
 
@@ -188,17 +188,16 @@ def deeplift(
 def ism(model: Model, windows: Any, *, task: str | Sequence[str], output: str = "probability") -> Attributions:
     """Return in-silico mutagenesis: what every substitution of every position changes.
 
-    Exact, by :mod:`ripe_lib.network.fast`. ``seq`` holds output(mutant) - output(window), 0 at the base that is there;
-    at an unknown base all four count. For one value per letter see :func:`ism_letters`. Region types are not mutated:
-    ``region`` is None; ``gap`` is NaN. Parameters, shapes and errors as :func:`integrated_gradients`.
+    Exact, by :meth:`ripe_lib.network.network.Network.substitutions`. ``seq`` holds output(mutant) - output(window), 0
+    at the base that is there; at an unknown base all four count. For one value per letter see :func:`ism_letters`.
+    Region types are not mutated: ``region`` is None; ``gap`` is NaN. Parameters, shapes and errors as
+    :func:`integrated_gradients`.
 
     Raises
     ------
     InputError
         If a window is not one-hot (or 0.25 in each channel): there is no base to replace.
     """
-    from ripe_lib.network.fast import in_silico_mutagenesis
-
     tasks, several = task_list(model, task)
     inputs = network_inputs(model, windows)
     codes = []
@@ -225,23 +224,8 @@ def ism(model: Model, windows: Any, *, task: str | Sequence[str], output: str = 
 
 def _outputs(model: Model, inputs: Inputs, indices: Sequence[int], output: str) -> NDArray[np.float64]:
     """Return (B, K) float64 values of the explained output."""
-    call = compiled_call(model) if output == "probability" else _compiled_logits(model)
-    return run_batches(model, call, *inputs)[:, list(indices)].astype(np.float64)
-
-
-def _compiled_logits(model: Model) -> Callable[..., Any]:
-    if "logits" not in model.cache:
-        import tensorflow as tf
-
-        network = logit_model(model)
-        signature = [tf.TensorSpec((None, *tensor.shape[1:]), tf.float32) for tensor in network.inputs]
-        compiled = tf.function(lambda *arrays: network(list(arrays), training=False), input_signature=signature)
-
-        def call(*arrays: NDArray[Any] | None) -> NDArray[np.float32]:
-            return compiled(*(tf.constant(a) for a in arrays if a is not None)).numpy()
-
-        model.cache["logits"] = call
-    return model.cache["logits"]
+    run = model.network.probabilities if output == "probability" else model.network.logits
+    return run(*inputs)[:, list(indices)].astype(np.float64)
 
 
 def _with_gap(maps: Inputs, change: NDArray[np.float64]) -> Attributions:

@@ -19,6 +19,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from ripe_lib.attribution.gradients import Inputs
 from ripe_lib.attribution.inputs import baseline_inputs, network_inputs
 from ripe_lib.errors import InputError, MissingPackageError
 from ripe_lib.network.load import Model
+from ripe_lib.network.network import Network
 
 DEFAULT_BATCH_SIZE = 64
 _LOCK = threading.RLock()  # the package keeps its active target in the layers
@@ -73,14 +75,14 @@ def deeplift_contributions(
 ) -> Inputs:
     """As :func:`deeplift_scores`, for ready arrays and an output column."""
     with _LOCK:
-        converted = _converted(model)
+        network = converted(model)
         arrays = inputs.present()
         references = [np.broadcast_to(b, a.shape) for a, b in zip(arrays, baseline.present(), strict=True)]
         results: list[list[np.ndarray]] = [[] for _ in arrays]
-        with _inside(converted.package, converted.graph, converted.session):
+        with _inside(network.package, network.graph, network.session):
             for first in range(0, len(arrays[0]), batch_size):
                 part = slice(first, first + batch_size)
-                found = converted.contributions(
+                found = network.contributions(
                     task_idx=task_index,
                     input_data_list=[a[part] for a in arrays],
                     input_references_list=[r[part] for r in references],
@@ -118,8 +120,12 @@ def _inside(package: ModuleType, graph: Any, session: Any) -> Iterator[None]:
         package.util.get_session = before
 
 
-def _converted(model: Model) -> Converted:
-    if "deeplift" not in model.cache:
+_CONVERTED: WeakKeyDictionary[Network, Converted] = WeakKeyDictionary()
+
+
+def converted(model: Model) -> Converted:
+    """Return the network as the package has it, converted when this is first asked for a model."""
+    if model.network not in _CONVERTED:
         config = functional_config(model)
         package = _package()
         import tensorflow as tf
@@ -138,8 +144,8 @@ def _converted(model: Model) -> Converted:
                 pre_activation_target_layer_name=f"preact_{config['output_layers'][0][0]}_0",
             )
             session.run(tf.compat.v1.global_variables_initializer())
-        model.cache["deeplift"] = Converted(graph, session, package, network, contributions)
-    return model.cache["deeplift"]
+        _CONVERTED[model.network] = Converted(graph, session, package, network, contributions)
+    return _CONVERTED[model.network]
 
 
 def functional_config(model: Model) -> dict[str, Any]:

@@ -8,15 +8,14 @@ Axes: B sites, P path points, K tasks asked for, and those of each input: L or R
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError, unknown_name
 from ripe_lib.network.load import Model
-from ripe_lib.network.predict import logit_model
 
 RULES = ("midpoint", "left", "trapezoid")
 OUTPUTS = ("probability", "logit")
@@ -118,70 +117,17 @@ def path_gradients(
     sites_per_call = max(1, batch_size // len(points))
     for start in range(0, n_sites, sites_per_call):
         sites = slice(start, start + sites_per_call)
-        arrays = [_rows(array, sites) for pair in zip(inputs, baseline, strict=True) for array in pair]
+        ends, starts = ([_rows(array, sites) for array in one.present()] for one in (inputs, baseline))
         for first in range(0, n_tasks, _TASKS_PER_CALL):
             tasks = slice(first, first + _TASKS_PER_CALL)
             chosen = np.asarray(task_indices[tasks], dtype=np.int32)
-            call = _compiled(model, len(chosen), output)
             for part in range(0, len(points), batch_size):
                 some = slice(part, part + batch_size)
-                for whole, found in zip(maps.present(), call(arrays, points[some], weights[some], chosen), strict=True):
+                parts = model.network.gradients(ends, starts, points[some], weights[some], chosen, output=output)
+                for whole, found in zip(maps.present(), parts, strict=True):
                     whole[sites, tasks] += found
     return maps
 
 
-def _rows(array: Floats | None, sites: slice) -> Floats | None:
-    if array is None or len(array) == 1:
-        return array
-    return array[sites]
-
-
-def _compiled(model: Model, n_tasks: int, output: str) -> Callable[..., list[Floats]]:
-    key = f"path_gradients:{output}:{n_tasks}"
-    if key not in model.cache:
-        model.cache[key] = _compile(model, n_tasks, output)
-    return model.cache[key]
-
-
-def _compile(model: Model, n_tasks: int, output: str) -> Callable[..., list[Floats]]:
-    import tensorflow as tf
-
-    network = logit_model(model)
-    shapes = list(model.spec.input_shapes.values())
-    windows = [tf.TensorSpec((None, *shape), tf.float32) for shape in shapes for _ in range(2)]
-    vectors = [tf.TensorSpec((None,), tf.float32)] * 2
-    tasks = tf.TensorSpec((n_tasks,), tf.int32)
-
-    def averaged(*arguments: Any) -> list[Any]:
-        *arrays, points, weights, task_indices = arguments
-        n_points = tf.shape(points)[0]
-        along = tf.reshape(points, (1, -1, 1, 1))
-        on_path = []
-        for end, start, shape in zip(arrays[::2], arrays[1::2], shapes, strict=True):
-            here = start[:, tf.newaxis] + along * (end - start)[:, tf.newaxis]
-            on_path.append(tf.reshape(here, (-1, *shape)))
-        # Only the inputs are watched: no gradient of the weights is computed.
-        with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
-            tape.watch(on_path)
-            value = tf.gather(network(on_path, training=False), task_indices, axis=1)
-            if output == "probability":
-                value = tf.sigmoid(value)
-            columns = tf.unstack(value, num=n_tasks, axis=1)
-        maps = []
-        for column in columns:
-            gradients = tape.gradient(column, on_path, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-            maps.append(
-                [
-                    tf.einsum("bpld,p->bld", tf.reshape(gradient, (-1, n_points, *shape)), weights)
-                    for gradient, shape in zip(gradients, shapes, strict=True)
-                ]
-            )
-        return [tf.stack(per_input, axis=1) for per_input in zip(*maps, strict=True)]
-
-    compiled = tf.function(averaged, input_signature=[*windows, *vectors, tasks])
-
-    def call(arrays: list[Any], points: Floats, weights: Floats, task_indices: NDArray[np.int32]) -> list[Floats]:
-        tensors = [tf.constant(array) for array in arrays if array is not None]
-        return [t.numpy() for t in compiled(*tensors, tf.constant(points), tf.constant(weights), task_indices)]
-
-    return call
+def _rows(array: Floats, sites: slice) -> Floats:
+    return array if len(array) == 1 else array[sites]

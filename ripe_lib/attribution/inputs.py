@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ripe_lib.attribution.gradients import Inputs
 from ripe_lib.errors import InputError, ShapeMismatchError, unknown_name
 from ripe_lib.genome.landmarks import unknown_landmarks
+from ripe_lib.network.inputs import checked_windows
 from ripe_lib.network.load import Model
-from ripe_lib.network.predict import checked_windows
 
 UNKNOWN_REGION = 0.25
 
@@ -30,7 +30,7 @@ def task_list(model: Model, task: str | Sequence[str]) -> tuple[list[str], bool]
 
 def network_inputs(model: Model, windows: Any) -> Inputs:
     """Return float32 arrays that fit the model; region types and landmarks that are not given are unknown."""
-    seq, region, landmarks = checked_windows(model, windows)
+    seq, region, landmarks = checked_windows(model.spec, windows)
     if region is None and model.spec.has_region:
         region = np.full((len(seq), model.spec.region_length, 4), UNKNOWN_REGION, dtype=np.float32)
     if landmarks is None and model.spec.has_landmarks:

@@ -8,13 +8,15 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ripe_lib.errors import InputError, WeightsError
 from ripe_lib.network.catalogue import find_model_directory
 from ripe_lib.network.catalogue.locate import model_arguments
+from ripe_lib.network.network import Network
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import read_weights, set_arrays
 
@@ -39,7 +41,11 @@ class Model:
     spec: ModelSpec
     keras_model: keras.Model
     directory: Path | None = None
-    cache: dict[str, Any] = field(default_factory=dict, repr=False)  # compiled functions, by purpose
+
+    @cached_property
+    def network(self) -> Network:
+        """What runs it; compiled on first use."""
+        return Network(self.spec, self.keras_model)
 
     @property
     def name(self) -> str:

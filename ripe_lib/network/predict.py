@@ -1,42 +1,35 @@
-"""Windows in, probabilities out: the batched call of a network.
+"""Windows or intervals in, probabilities out.
 
-The compiled function of a model is made once and kept in ``model.cache``. Whatever the batch size, results agree to
-1e-6 (floating-point sums are ordered differently for different shapes, nothing else differs).
+Whatever the batch size, results agree to 1e-6 (floating-point sums are ordered differently for different shapes,
+nothing else differs).
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError, ShapeMismatchError, unknown_name
-from ripe_lib.genome.encoding import ONE_HOT_ROWS, UNKNOWN, Codes, OneHot
-from ripe_lib.genome.landmarks import encode_landmarks, unknown_landmarks
+from ripe_lib.genome.encoding import Codes
+from ripe_lib.network.inputs import Distances, checked_codes, checked_windows
 from ripe_lib.network.load import Model
-from ripe_lib.network.spec import N_LANDMARKS
+from ripe_lib.network.network import DEFAULT_BATCH_SIZE, Floats
 
 if TYPE_CHECKING:
-    import keras
     import pandas as pd
 
     from ripe_lib.genome.peaks import PeakWindows
 
 T = TypeVar("T")
 
-DEFAULT_BATCH_SIZE = 1024
 INTERVALS_PER_CHUNK = 8192
-INPUT_NAMES = ("seq", "region", "landmarks")
-
-Probabilities = NDArray[np.float32]
-Distances = NDArray[np.floating]
 
 
-def predict(model: Model, windows: Any, *, batch_size: int = DEFAULT_BATCH_SIZE) -> Probabilities:
+def predict(model: Model, windows: Any, *, batch_size: int = DEFAULT_BATCH_SIZE) -> Floats:
     """Predict binding probabilities for one-hot windows.
 
     Parameters
@@ -53,7 +46,7 @@ def predict(model: Model, windows: Any, *, batch_size: int = DEFAULT_BATCH_SIZE)
     Returns
     -------
     float32 array (B, T)
-        Probabilities, columns in ``model.tasks`` order.
+        Floats, columns in ``model.tasks`` order.
 
     Raises
     ------
@@ -62,7 +55,7 @@ def predict(model: Model, windows: Any, *, batch_size: int = DEFAULT_BATCH_SIZE)
     InputError
         If an array holds NaN or infinite values, or is not numeric.
     """
-    return run_batches(model, compiled_call(model), *checked_windows(model, windows), batch_size=batch_size)
+    return model.network.probabilities(*checked_windows(model.spec, windows), batch_size=batch_size)
 
 
 def predict_codes(
@@ -72,7 +65,7 @@ def predict_codes(
     landmarks: Distances | None = None,
     *,
     batch_size: int = DEFAULT_BATCH_SIZE,
-) -> Probabilities:
+) -> Floats:
     """Predict binding probabilities for windows given as codes, one byte per position.
 
     Parameters
@@ -94,8 +87,21 @@ def predict_codes(
     ShapeMismatchError, InputError
         As :func:`predict`; codes must be 0 to 4.
     """
-    codes = checked_codes(model, seq_codes, region_codes, landmarks)
-    return run_batches(model, compiled_codes_call(model), *codes, batch_size=batch_size)
+    codes = checked_codes(model.spec, seq_codes, region_codes, landmarks)
+    return model.network.probabilities(*codes, batch_size=batch_size)
+
+
+def full_logits(
+    model: Model,
+    seq_codes: Codes,
+    region_codes: Codes | None = None,
+    landmarks: Distances | None = None,
+    *,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+) -> Floats:
+    """Return logits (B, T), by full passes; parameters and errors as :func:`predict_codes`."""
+    codes = checked_codes(model.spec, seq_codes, region_codes, landmarks)
+    return model.network.logits(*codes, batch_size=batch_size)
 
 
 def predict_intervals(
@@ -165,7 +171,7 @@ def _summits_of(piece: pd.DataFrame) -> NDArray[np.int64] | None:
     return piece["summit"].to_numpy() if "summit" in piece else None
 
 
-def labelled(frame: pd.DataFrame, tasks: list[str], probabilities: Probabilities) -> pd.DataFrame:
+def labelled(frame: pd.DataFrame, tasks: list[str], probabilities: Floats) -> pd.DataFrame:
     """Return a table with one column per task after the columns of ``frame``."""
     import pandas as pd
 
@@ -210,232 +216,3 @@ def in_background(items: Iterable[T], *, depth: int = 2) -> Iterator[T]:
     finally:
         abandoned.set()
         thread.join()
-
-
-def logit_model(model: Model) -> keras.Model:
-    """Return the network without the final sigmoid: same inputs, output (B, T) logits.
-
-    The probabilities are the sigmoid of these. The weights are copied when this is first called for a model.
-
-    Raises
-    ------
-    InputError
-        If the network does not end in a dense layer with sigmoid activation.
-    """
-    if "logit_model" not in model.cache:
-        import keras
-
-        network = model.keras_model
-        output = network.layers[-1]
-        if not isinstance(output, keras.layers.Dense) or output.activation is not keras.activations.sigmoid:
-            raise InputError(
-                f"model {model.name}: expected a network that ends in a dense layer with sigmoid activation, "
-                f"got {type(output).__name__} {output.name!r}. Its logits are not defined."
-            )
-        linear = keras.layers.Dense(output.units, name=output.name)
-        logits = linear(output.input)
-        linear.set_weights(output.get_weights())
-        model.cache["logit_model"] = keras.Model(network.inputs, logits, name=f"{network.name}_logits")
-    return model.cache["logit_model"]
-
-
-def full_logits(
-    model: Model,
-    seq_codes: Codes,
-    region_codes: Codes | None = None,
-    landmarks: Distances | None = None,
-    *,
-    batch_size: int = DEFAULT_BATCH_SIZE,
-) -> NDArray[np.float32]:
-    """Return logits (B, T) of windows given as codes, by full passes of the compiled network.
-
-    Parameters and errors as :func:`predict_codes`.
-    """
-    codes = checked_codes(model, seq_codes, region_codes, landmarks)
-    if "logit_codes" not in model.cache:
-        model.cache["logit_codes"] = _compile(model, logit_model(model), from_codes=True)
-    return run_batches(model, model.cache["logit_codes"], *codes, batch_size=batch_size)
-
-
-def run_batches(
-    model: Model,
-    call: Callable[..., Any],
-    seq: NDArray[Any],
-    region: NDArray[Any] | None,
-    landmarks: NDArray[Any] | None = None,
-    *,
-    batch_size: int = DEFAULT_BATCH_SIZE,
-) -> Probabilities:
-    """Apply a compiled call to slices of ready arrays; what is None is left to the call.
-
-    Parameters
-    ----------
-    model : Model
-    call : callable
-        From :func:`compiled_call` or :func:`compiled_codes_call`, or one of their kind.
-    seq, region, landmarks : arrays (B, ...)
-        As the call takes them.
-    batch_size : int
-        Windows per call.
-
-    Raises
-    ------
-    InputError
-        For a batch size below 1.
-    """
-    if batch_size < 1:
-        raise InputError(f"batch size: expected at least 1, got {batch_size}.")
-    output = np.empty((len(seq), len(model.tasks)), dtype=np.float32)
-    for part in _slices(len(seq), batch_size):
-        output[part] = call(*(None if array is None else array[part] for array in (seq, region, landmarks)))
-    return output
-
-
-def _slices(length: int, batch_size: int) -> Iterator[slice]:
-    for start in range(0, length, batch_size):
-        yield slice(start, min(start + batch_size, length))
-
-
-# --- compiled calls ------------------------------------------------------------------------------------------------
-
-
-def compiled_call(model: Model) -> Callable[..., NDArray[np.float32]]:
-    """Return ``f(seq (B, L, 4), region (B, R, 4) or None, landmarks (B, 8, K) or None) -> (B, T)``."""
-    if "predict" not in model.cache:
-        model.cache["predict"] = _compile(model, model.keras_model, from_codes=False)
-    return model.cache["predict"]
-
-
-def compiled_codes_call(model: Model) -> Callable[..., NDArray[np.float32]]:
-    """Return ``f(seq_codes (B, L), region_codes (B, R) or None, distances (B, 8) or None) -> (B, T)``."""
-    if "predict_codes" not in model.cache:
-        model.cache["predict_codes"] = _compile(model, model.keras_model, from_codes=True)
-    return model.cache["predict_codes"]
-
-
-def _compile(model: Model, network: keras.Model, *, from_codes: bool) -> Callable[..., Any]:
-    import tensorflow as tf
-
-    table = tf.constant(ONE_HOT_ROWS)
-    spec = model.spec
-    signature = [
-        tf.TensorSpec((None, shape[0]), tf.uint8)
-        if from_codes and name != "landmarks"
-        else tf.TensorSpec((None, *shape), tf.float32)
-        for name, shape in spec.input_shapes.items()
-    ]
-
-    def forward(*arrays: Any) -> Any:
-        tensors = [tf.gather(table, tf.cast(a, tf.int32)) if a.dtype == tf.uint8 else a for a in arrays]
-        return network(tensors, training=False)
-
-    compiled = tf.function(forward, input_signature=signature)
-
-    def call(
-        seq: NDArray[Any], region: NDArray[Any] | None, landmarks: NDArray[Any] | None = None
-    ) -> NDArray[np.float32]:
-        arrays = [seq]
-        if spec.has_region:
-            if region is None:
-                shape = (len(seq), spec.region_length)
-                region = np.full(shape, UNKNOWN, np.uint8) if from_codes else np.full((*shape, 4), 0.25, np.float32)
-            arrays.append(region)
-        if spec.has_landmarks:
-            if landmarks is None:
-                landmarks = unknown_landmarks(len(seq), spec.landmark_bases)
-            elif from_codes:
-                landmarks = encode_landmarks(landmarks, spec.landmark_bases)
-            arrays.append(landmarks)
-        return compiled(*(tf.constant(a) for a in arrays)).numpy()
-
-    return call
-
-
-# --- checks at the door --------------------------------------------------------------------------------------------
-
-
-def checked_windows(model: Model, windows: Any) -> tuple[OneHot, OneHot | None, OneHot | None]:
-    """Return ``(seq, region or None, landmarks or None)`` as float32 arrays that fit the model."""
-    given = _unpack(windows)
-    shapes = model.spec.input_shapes
-    checked = {
-        name: _checked_array(model, name, given[name], shapes[name])
-        for name in shapes
-        if name == "seq" or given.get(name) is not None
-    }
-    _check_same_number(model, checked)
-    return checked["seq"], checked.get("region"), checked.get("landmarks")
-
-
-def checked_codes(
-    model: Model, seq_codes: Any, region_codes: Any, landmarks: Any = None
-) -> tuple[Codes, Codes | None, Distances | None]:
-    """Return ``(seq_codes, region_codes or None, landmark distances or None)`` as arrays that fit the model."""
-    spec = model.spec
-    checked: dict[str, NDArray[Any]] = {"seq": _checked_code_array(model, "seq codes", seq_codes, spec.sequence_length)}
-    if region_codes is not None and spec.has_region:
-        checked["region"] = _checked_code_array(model, "region codes", region_codes, spec.region_length)
-    if landmarks is not None and spec.has_landmarks:
-        distances = np.asarray(landmarks, dtype=np.float64)
-        if distances.ndim != 2 or distances.shape[1] != N_LANDMARKS:
-            raise ShapeMismatchError(
-                f"model {model.name}: landmark distances: expected shape (B, {N_LANDMARKS}), got {distances.shape}."
-            )
-        checked["landmarks"] = distances
-    _check_same_number(model, checked)
-    return checked["seq"], checked.get("region"), checked.get("landmarks")
-
-
-def _unpack(windows: Any) -> dict[str, Any]:
-    if isinstance(windows, Mapping):
-        for key in windows:
-            if key not in INPUT_NAMES:
-                raise unknown_name("model input", str(key), INPUT_NAMES)
-        if "seq" not in windows:
-            raise InputError("model inputs: expected an array 'seq', got none.")
-        return dict(windows)
-    if hasattr(windows, "seq"):
-        return {name: getattr(windows, name, None) for name in INPUT_NAMES}
-    if isinstance(windows, list | tuple) and 1 <= len(windows) <= len(INPUT_NAMES):
-        return dict(zip(INPUT_NAMES, windows, strict=False))
-    return {"seq": windows}
-
-
-def _checked_array(model: Model, name: str, array: Any, shape: tuple[int, int]) -> OneHot:
-    try:
-        converted = np.asarray(array, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"model {model.name}: input {name!r}: expected an array of numbers ({error}).") from error
-    if converted.shape[1:] != shape:
-        raise ShapeMismatchError(
-            f"model {model.name}: input {name!r}: expected shape (B, {shape[0]}, {shape[1]}), got {converted.shape}. "
-            "Make windows with: ripe_lib.make_windows(..., spec=model.spec)"
-        )
-    # One pass without a temporary array; only a bad input pays for finding out where.
-    with np.errstate(all="ignore"):
-        total = converted.sum(dtype=np.float64)
-    if not np.isfinite(total):
-        rows = np.flatnonzero(~np.isfinite(converted).all(axis=(1, 2)))
-        if rows.size:
-            raise InputError(
-                f"model {model.name}: input {name!r}: expected finite numbers, got NaN or infinite values in "
-                f"{rows.size} of {len(converted)} windows (first: row {rows[0]}). Unknown bases are 0.25 each."
-            )
-    return converted
-
-
-def _checked_code_array(model: Model, name: str, array: Any, length: int) -> Codes:
-    converted = np.asarray(array)
-    if converted.dtype != np.uint8:
-        raise InputError(f"model {model.name}: {name}: expected uint8 codes, got {converted.dtype}.")
-    if converted.ndim != 2 or converted.shape[1] != length:
-        raise ShapeMismatchError(f"model {model.name}: {name}: expected shape (B, {length}), got {converted.shape}.")
-    if converted.size and converted.max() > 4:
-        raise InputError(f"model {model.name}: {name}: expected codes 0 to 4, got {converted.max()}.")
-    return converted
-
-
-def _check_same_number(model: Model, arrays: dict[str, NDArray[Any]]) -> None:
-    if len({len(array) for array in arrays.values()}) > 1:
-        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-        raise ShapeMismatchError(f"model {model.name}: expected as many windows of every input, got {shapes}.")

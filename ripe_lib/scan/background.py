@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import UNKNOWN, Codes
-from ripe_lib.network.fast.dense import Array
+from ripe_lib.network.network import Floats
 from ripe_lib.scan.engine import Scanner, Stretch
 from ripe_lib.scan.memory import SequenceSource
 from ripe_lib.scan.shuffle import human_like, shuffle_dinucleotides
@@ -68,13 +68,13 @@ class Background:
         Probabilities of single bins, or the highest one of each random RNA; ascending in each column.
     """
 
-    scores: Array
+    scores: Floats
 
     def thresholds(self, rate: float) -> NDArray[np.float64]:
         """Return the lowest probability per task that at most ``rate`` of the background reaches, (T,)."""
         return thresholds_from_null(self.scores, rate)
 
-    def rates(self, column: int, scores: Array) -> NDArray[np.float64]:
+    def rates(self, column: int, scores: Floats) -> NDArray[np.float64]:
         """Return the share of the background that reaches each of ``scores``, (n,); never 0, as what is seen is finite.
 
         ``(1 + k) / (1 + n)`` for ``k`` of ``n``, which is what a test by random draws allows to state.
@@ -152,7 +152,7 @@ def background_of(
 
 def best_of_rnas(
     scanner: Scanner, source: Source, runs: Sequence[Run], n: int, replace: Replace, rng: np.random.Generator
-) -> Array:
+) -> Floats:
     """Return the highest score per task of ``n`` RNAs of the input whose bases are replaced, (n, T)."""
     found: list[Stretch] = []
     firsts = []  # of each RNA in ``found``: one stretch, two if the last bin is shorter
@@ -168,7 +168,7 @@ def best_of_rnas(
 
 def scores_of_bins(
     scanner: Scanner, source: Source, runs: Sequence[Run], n: int, replace: Replace, rng: np.random.Generator
-) -> Array:
+) -> Floats:
     """Return at least ``n`` scores of the input's bins with other bases, about half a window apart, (n, T).
 
     Every bin has the same chance. Pieces of up to :data:`NULL_RUN` letters have their bases replaced together with the

@@ -13,20 +13,17 @@ the reverse complement (the mirror is the border between two bases).
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import Codes
-from ripe_lib.network.fast.dense import Array, Workspace, dense_scanner
 from ripe_lib.network.load import Model
-from ripe_lib.network.predict import predict_codes
+from ripe_lib.network.network import Floats
 
 # A block has at most so many letters and windows: its arrays stay in the cache.
 BLOCK_LETTERS = 8192
@@ -94,16 +91,14 @@ class Scanner:
         self.model, self.step, self.batch_size, self._n_threads = model, step, batch_size, threads
         self.tasks = list(dict.fromkeys(model.tasks if tasks is None else tasks))
         self.columns = np.array([model.spec.task_index(task) for task in self.tasks], dtype=np.intp)
-        self._dense = dense_scanner(model, self.columns)
-        self._threads = threads or _available_cores()
-        self._local = threading.local()
+        self._threads = (threads or _available_cores()) if self.is_shared else 1
         spec = model.spec
         self.lengths = (spec.sequence_length, spec.region_length)
 
     @property
     def is_shared(self) -> bool:
         """Whether neighbouring windows share their work."""
-        return self._dense is not None
+        return self.model.network.fast is not None
 
     def at_step(self, step: int) -> Scanner:
         """Return a scanner of the same model and tasks with another distance of windows."""
@@ -111,10 +106,8 @@ class Scanner:
             return self
         return Scanner(self.model, step=step, tasks=self.tasks, threads=self._n_threads, batch_size=self.batch_size)
 
-    def scores(self, stretches: Sequence[Stretch]) -> list[Array]:
+    def scores(self, stretches: Sequence[Stretch]) -> list[Floats]:
         """Return probabilities, one array (n, T) per stretch."""
-        if self._dense is None:
-            return [self._whole_windows(stretch) for stretch in stretches]
         output = [np.empty((stretch.n, len(self.tasks)), np.float32) for stretch in stretches]
         per_block = max(1, min(BLOCK_WINDOWS, BLOCK_LETTERS // self.step))
         jobs = [
@@ -138,7 +131,7 @@ class Scanner:
     def _segments(self, stretch: Stretch) -> list[tuple[int, int]]:
         """Cut a stretch so that many windows in a row with one region type all along are blocks of their own.
 
-        Their region branch is a constant (:mod:`ripe_lib.network.fast.dense`).
+        Their region branch is a constant (:mod:`ripe_lib.network.fast.passes`).
         """
         if stretch.region is None or not self.lengths[1]:
             return [(0, stretch.n)]
@@ -158,36 +151,17 @@ class Scanner:
             done = end
         return [*segments, (done, stretch.n)] if done < stretch.n else segments
 
-    def _block(self, stretch: Stretch, first: int, n: int) -> Array:
-        if not hasattr(self._local, "space"):
-            self._local.space = Workspace()
+    def _block(self, stretch: Stretch, first: int, n: int) -> Floats:
         region = None
         if stretch.region is not None and self.lengths[1]:
             region = self._cut(stretch.region, stretch.region_first + first * self.step, self.lengths[1], n)
         seq = self._cut(stretch.seq, stretch.seq_first + first * self.step, self.lengths[0], n)
         landmarks = None if stretch.landmarks is None else stretch.landmarks[first : first + n]
-        return self._dense.probabilities(  # type: ignore[union-attr]
-            seq, region, n, self.step, self._local.space, landmarks
-        )
+        options = {"n": n, "step": self.step, "batch_size": self.batch_size}
+        return self.model.network.along(seq, region, landmarks, **options)[:, self.columns]
 
     def _cut(self, codes: Codes, first: int, length: int, n: int) -> Codes:
         return codes[first : first + length + (n - 1) * self.step]
-
-    def _views(self, codes: Codes, first: int, length: int, n: int) -> Codes:
-        return np.ascontiguousarray(sliding_window_view(self._cut(codes, first, length, n), length)[:: self.step])
-
-    def _whole_windows(self, stretch: Stretch) -> Array:
-        output = np.empty((stretch.n, len(self.tasks)), np.float32)
-        for first in range(0, stretch.n, self.batch_size):
-            n = min(self.batch_size, stretch.n - first)
-            seq = self._views(stretch.seq, stretch.seq_first + first * self.step, self.lengths[0], n)
-            region = None
-            if stretch.region is not None and self.lengths[1]:
-                region = self._views(stretch.region, stretch.region_first + first * self.step, self.lengths[1], n)
-            landmarks = None if stretch.landmarks is None else stretch.landmarks[first : first + n]
-            scores = predict_codes(self.model, seq, region, landmarks, batch_size=self.batch_size)
-            output[first : first + n] = scores[:, self.columns]
-        return output
 
 
 def _available_cores() -> int:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from ripe_lib.genome.encoding import UNKNOWN, Codes
-from ripe_lib.network.fast import substitution_scores
 from ripe_lib.network.load import Model
+from ripe_lib.network.substitutions import substitution_scores
 
 # Of logits: probabilities closer to 0 or 1 than 1e-6 are not told apart in float32.
 _LARGEST = float(logit(1 - 1e-6))

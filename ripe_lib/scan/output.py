@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ripe_lib.errors import InputError
-from ripe_lib.network.fast.dense import Array
+from ripe_lib.network.network import Floats
 from ripe_lib.output.atomic import check_output_file
 from ripe_lib.output.tables import open_table, table_format
 from ripe_lib.output.tracks import (
@@ -120,7 +120,7 @@ class Outputs:
         else:
             self._runs += tracks
 
-    def add(self, run: Run, starts: Positions, ends: Positions, scores: Array) -> None:
+    def add(self, run: Run, starts: Positions, ends: Positions, scores: Floats) -> None:
         """Append the bins of a run."""
         for writer in self._runs:
             writer.add(run.contig, run.strand, starts, ends, scores)
@@ -156,9 +156,9 @@ class TranscriptMerger:
         self._where: tuple[str, str] | None = None
         self._end = -1
         self._positions: list[Positions] = []
-        self._scores: list[Array] = []
+        self._scores: list[Floats] = []
 
-    def add(self, transcript: str, positions: Positions, starts: Positions, ends: Positions, scores: Array) -> None:
+    def add(self, transcript: str, positions: Positions, starts: Positions, ends: Positions, scores: Floats) -> None:
         """Take bins of a transcript; ``positions`` are the genomic positions of all its bases."""
         where = self._source.place_of(transcript)
         if where != self._where or positions.min() >= self._end:

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from ripe_lib.errors import InputError, OutputError
-from ripe_lib.network.fast.dense import Array
 from ripe_lib.network.load import Model, load_model
+from ripe_lib.network.network import Floats
 from ripe_lib.output.atomic import remove_leftovers
 from ripe_lib.output.chunked import (
     Chunk,
@@ -303,7 +303,7 @@ class ScanWork:
         _write_part(path, scores_of_runs(scanner, self._source, chunk.payload))
 
 
-def _write_part(path: Path, scores: Array) -> None:
+def _write_part(path: Path, scores: Floats) -> None:
     header = np.lib.format.header_data_from_array_1_0(scores)
     try:
         with path.open("wb") as handle:  # not np.save: of a full disk it says no more than how many bytes are missing
@@ -316,7 +316,7 @@ def _write_part(path: Path, scores: Array) -> None:
         ) from error
 
 
-def scores_of_runs(scanner: Scanner, source: Source, runs: Sequence[Run]) -> Array:
+def scores_of_runs(scanner: Scanner, source: Source, runs: Sequence[Run]) -> Floats:
     """Return the scores of runs, one after the other, bins ascending, (n, T)."""
     per_run = [stretches(source, run, scanner) for run in runs]
     scores = iter(scanner.scores([stretch for group in per_run for stretch in group]))
@@ -327,7 +327,7 @@ def scores_of_runs(scanner: Scanner, source: Source, runs: Sequence[Run]) -> Arr
     return np.concatenate(found)
 
 
-def _split(runs: Sequence[Run], scores: Array) -> Iterator[tuple[Run, Array]]:
+def _split(runs: Sequence[Run], scores: Floats) -> Iterator[tuple[Run, Floats]]:
     first = 0
     for run in runs:
         yield run, scores[first : first + run.n]

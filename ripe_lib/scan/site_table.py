@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ripe_lib.genome.encoding import Codes, decode_sequence
-from ripe_lib.network.fast.dense import Array
+from ripe_lib.network.network import Floats
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.tables import open_table
 from ripe_lib.scan.engine import Scanner
@@ -77,7 +77,7 @@ class SiteWriter:
         self._best = [empty]
         self._write(empty)  # the header, even if there will be no site
 
-    def add(self, run: Run, scores: Array) -> None:
+    def add(self, run: Run, scores: Floats) -> None:
         """Take the next run with its scores (n, T)."""
         if (run.contig, run.strand) != self._current:
             self._end_strand()

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
-from ripe_lib.network.fast.dense import Array
+from ripe_lib.network.network import Floats
 
 
 class Site(NamedTuple):
@@ -40,9 +40,9 @@ class _Run:
 
     def __init__(self, first: int) -> None:
         self.first = self.end = first
-        self.pieces: list[Array] = []
+        self.pieces: list[Floats] = []
 
-    def scores(self) -> Array:
+    def scores(self) -> Floats:
         return np.concatenate(self.pieces)[: self.end - self.first]
 
 
@@ -63,7 +63,7 @@ class SiteCaller:
         self._open: dict[int, _Run] = {}  # by task
         self._next: int | None = None
 
-    def push(self, first: int, scores: Array) -> Iterator[Site]:
+    def push(self, first: int, scores: Floats) -> Iterator[Site]:
         """Take the bins ``first ...`` with their scores (n, T); yield the sites that are finished.
 
         Bins must come in ascending order; a gap in the bins ends all runs.
@@ -85,7 +85,7 @@ class SiteCaller:
             yield from self._sites_of_run(task, self._open.pop(task))
         self._next = None
 
-    def _push_task(self, task: int, first: int, scores: Array, above: NDArray[np.bool_]) -> Iterator[Site]:
+    def _push_task(self, task: int, first: int, scores: Floats, above: NDArray[np.bool_]) -> Iterator[Site]:
         run, copied = self._open.pop(task, None), 0  # scores[:copied] are in the run
         for start, end in np.flatnonzero(np.diff(above, prepend=False, append=False)).reshape(-1, 2).tolist():
             if run is not None and first + start - run.end >= self._distance:
@@ -118,7 +118,7 @@ class SiteCaller:
             start = end
 
 
-def _peaks(scores: Array, distance: int) -> list[int]:
+def _peaks(scores: Floats, distance: int) -> list[int]:
     # Equal neighbours form one plateau; it is a maximum if both sides are lower, and its middle bin stands for it.
     firsts = np.flatnonzero(np.append(True, scores[1:] != scores[:-1]))
     lasts = np.append(firsts[1:], len(scores)) - 1
@@ -135,7 +135,7 @@ def _peaks(scores: Array, distance: int) -> list[int]:
     return peaks
 
 
-def thresholds_from_null(scores: Array, rate: float) -> NDArray[np.float64]:
+def thresholds_from_null(scores: Floats, rate: float) -> NDArray[np.float64]:
     """Return the lowest score per task that at most ``rate`` of the null scores reach.
 
     Parameters

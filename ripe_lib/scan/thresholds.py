@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
 from ripe_lib.evaluation.metrics import shift_prevalence
-from ripe_lib.network.fast.dense import Array
 from ripe_lib.network.load import Model
+from ripe_lib.network.network import Floats
 from ripe_lib.scan.background import BIN_RATE, RNA_RATE, Background, Group, background_of, groups_of
 from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.sources import Run, Source
@@ -103,7 +103,7 @@ class Thresholds:
         """Return the thresholds (T,) of a contig of the source."""
         return self.values[self._group_of[contig]]
 
-    def rates(self, contig: str, columns: Sequence[int], scores: Array) -> NDArray[np.float64]:
+    def rates(self, contig: str, columns: Sequence[int], scores: Floats) -> NDArray[np.float64]:
         """Return the share of the background that reaches each score, NaN if there is no background."""
         if not self.backgrounds:
             return np.full(len(scores), np.nan)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from ripe_lib.attribution import CompletenessWarning, GapCount, integrated_gradients, letter_scores
 from ripe_lib.errors import InputError
@@ -28,7 +29,6 @@ from ripe_lib.genome.alleles import OK, SNV
 from ripe_lib.genome.encoding import UNKNOWN, Codes, one_hot
 from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.genome.vcf import VcfFile, VcfRecords
-from ripe_lib.network.fast import sigmoid
 from ripe_lib.network.predict import full_logits
 from ripe_lib.variants.score import ScoredVariants, VariantOptions, VariantScorer
 from ripe_lib.variants.windows import alternative_sequence, reference_codes, site_landmarks, substituted_position
@@ -163,7 +163,7 @@ class AsbScorer:
             if spec.has_landmarks:
                 landmarks = np.tile(site_landmarks(self._annotation, sites), (2, 1))
                 windows["landmarks"] = encode_landmarks(landmarks, spec.landmark_bases)
-        probability = sigmoid(full_logits(self.model, seq, region, landmarks))
+        probability = expit(full_logits(self.model, seq, region, landmarks))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CompletenessWarning)  # counted over the whole file instead
             maps = integrated_gradients(self.model, windows, task=self.tasks, n_steps=self.n_steps)

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.genome.encoding import Codes, complement
-from ripe_lib.network.fast import substitution_scorer
 from ripe_lib.network.joint import JointModel, joint_models
 from ripe_lib.network.load import Model
 from ripe_lib.network.predict import full_logits
@@ -74,7 +73,7 @@ class AlleleScorer:
         alone = [JointModel(model, [(n, slice(None))]) for n, model in enumerate(self.models)]
         self.networks = joint_models(self.models) if fast else alone
         for network in self.networks if fast else ():
-            substitution_scorer(network.model)  # made before threads ask for it
+            _ = network.model.network.fast  # made before threads ask for it
 
     def logits(
         self,
@@ -147,17 +146,16 @@ class AlleleScorer:
     ) -> tuple[Logits, Logits]:
         """Compute the same, substitutions from what they change."""
         spec = model.spec
-        scorer = substitution_scorer(model)
         context = windows.context(spec, annotated)
         if windows.near:
-            state = scorer.tiled_reference(*windows.stretch(spec.sequence_length), *context)
+            state = model.network.neighbours(*windows.stretch(spec.sequence_length), *context)
         else:
-            state = scorer.reference(windows.reference(spec.sequence_length), *context)
+            state = model.network.reference(windows.reference(spec.sequence_length), *context)
         alt = state.logits[inverse]
         rows = np.flatnonzero(substituted)
         if rows.size:
             position, base = windows.substitutions(rows, spec.sequence_length)
-            alt[rows] = scorer.alternatives(state, inverse[rows], position, base)
+            alt[rows] = model.network.substitutions(state, inverse[rows], position, base)
         self._pass(model, windows, annotated, inverse, np.flatnonzero(~identical & ~substituted), alt)
         return state.logits, alt
 

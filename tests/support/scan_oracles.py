@@ -17,8 +17,8 @@ def naive_network(wiring, seq_codes, region_codes=None):
         x = one_hot(codes).astype(np.float64)
         conv = naive_conv(x, branch.kernel, branch.bias)
         columns.append(naive_pool(conv, branch.size, branch.stride))
-    towers = [] if wiring.seam else columns[1:]
-    joined = np.concatenate(columns) if wiring.seam else columns[0]
+    towers = [] if wiring.at_border else columns[1:]
+    joined = np.concatenate(columns) if wiring.at_border else columns[0]
     merged = naive_conv(joined, wiring.merged.kernel, wiring.merged.bias)
     pooled = naive_pool(merged, wiring.merged.size, wiring.merged.stride)
     hidden = np.concatenate([pooled.ravel(), *(tower.ravel() for tower in towers)])

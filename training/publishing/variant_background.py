@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from ripe_lib.errors import InputError, RipeError, ShapeMismatchError
 from ripe_lib.evaluation.dataset import POSITIVE, Dataset
 from ripe_lib.genome.encoding import UNKNOWN
-from ripe_lib.network.fast import substitution_scores
 from ripe_lib.network.load import Model, load_model, model_arguments
+from ripe_lib.network.substitutions import substitution_scores
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.variants.summary import BACKGROUND_FILE, BACKGROUND_FORMAT
 

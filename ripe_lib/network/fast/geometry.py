@@ -88,15 +88,3 @@ def touched(sizes: Sizes, position_class: int, span: int) -> Touched:
         conv2_offset=conv2 - sizes.stride2 * pool2,
         n_pool2=n_pool2,
     )
-
-
-def last_conv2_needed(sizes: Sizes, position: np.ndarray, span: int) -> np.ndarray:
-    """Return the last merged column that is read to redo the pools a stretch at ``position`` touches."""
-    counts = np.array([touched(sizes, c, span).conv2_length for c in range(sizes.period)])
-    return sizes.stride2 * first_pool2(sizes, position) + counts[position % sizes.period] - 1
-
-
-def pool1_exists(sizes: Sizes, position: np.ndarray, n_pool1: int) -> np.ndarray:
-    """Return 1.0 for touched columns after the first pooling that exist, else 0.0: float32 (n, n_pool1)."""
-    columns = first_pool1(sizes, position)[:, None] + np.arange(n_pool1)
-    return ((columns >= 0) & (columns < sizes.n_pooled1)).astype(np.float32)

@@ -17,7 +17,6 @@ Axes: N rows of the pooled track, K columns of a window, C filters, H hidden uni
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +25,6 @@ from numpy.typing import NDArray
 from ripe_lib.genome.encoding import Codes
 
 Array = NDArray[np.float32]
-Product = Callable[[Array], Array]
 COST_OF_EVENT = 3  # an event costs about as much as multiplying out so many windows (measured)
 
 
@@ -63,21 +61,16 @@ class RegionSteps:
         Pooled row of each region type.
     n_letters : int
         Letters that one row sees.
-    make_product : callable
-        Makes a function that multiplies by a matrix.
     """
 
-    def __init__(
-        self, weights: Array, constants: Array, n_letters: int, make_product: Callable[[Array], Product]
-    ) -> None:
+    def __init__(self, weights: Array, constants: Array, n_letters: int) -> None:
         n_filters, n_hidden = constants.shape[1], weights.shape[1]
         by_column = weights.reshape(-1, n_filters, n_hidden)
         self.n_columns = len(by_column)
         self._constants, self._n_letters, self._shape = constants, n_letters, (self.n_columns, n_hidden)
         # Columns from the last to the first: windows that see a row at a later column start earlier.
-        self._backwards = make_product(
-            np.ascontiguousarray(by_column[::-1].transpose(1, 0, 2).reshape(n_filters, self.n_columns * n_hidden))
-        )
+        backwards = by_column[::-1].transpose(1, 0, 2).reshape(n_filters, self.n_columns * n_hidden)
+        self._backwards = np.ascontiguousarray(backwards)
         parts = np.einsum("tc,kch->tkh", constants.astype(np.float64), by_column.astype(np.float64))
         from_column = parts[:, ::-1].cumsum(axis=1)  # [t, K - 1 - k]: columns k and later
         self._whole = from_column[:, -1].astype(np.float32)
@@ -93,23 +86,22 @@ class RegionSteps:
         steps = np.flatnonzero(types[dilation:] != types[:-dilation]) + dilation
         return Events(types, mixed, steps)
 
-    def hidden(self, events: Events, pooled: Array, bias: Array, n: int, dilation: int) -> Array:
-        """Return bias plus the tower's part of ``n`` windows, one row apart, (n, H).
+    def hidden(self, events: Events, mixed: Array, n: int, dilation: int) -> Array:
+        """Return the tower's part of ``n`` windows, one row apart, (n, H).
 
         Parameters
         ----------
         events : Events
-        pooled : float32 array (N, C)
-            The rows themselves.
-        bias : float32 array (H,)
+        mixed : float32 array (M, C)
+            The rows ``events.mixed`` themselves.
         n : int
         dilation : int
             Rows between the columns of one window.
         """
-        hidden = (self._whole + bias)[events.types[:n]]
+        hidden = self._whole[events.types[:n]]
         if len(events.mixed):
-            deviations = pooled[events.mixed] - self._constants[events.types[events.mixed]]
-            for row, parts in zip(events.mixed.tolist(), self._backwards(deviations), strict=True):
+            deviations = mixed - self._constants[events.types[events.mixed]]
+            for row, parts in zip(events.mixed.tolist(), deviations @ self._backwards, strict=True):
                 _add(hidden, parts.reshape(self._shape), row, self.n_columns - 1, dilation)
         for row in events.steps.tolist():
             pair = int(events.types[row - dilation]), int(events.types[row])

@@ -7,39 +7,34 @@ Two ways to join the branches are understood:
 - *hidden*: ``conv -> pool -> conv -> pool -> flatten`` for the sequence, ``conv -> pool -> flatten`` for region types,
   concatenation of features, dense layers, sigmoid; distances to landmarks may join there through a layer of their own.
 
-Sizes, kernels, pools and activations are read from the network; dropout does nothing at prediction time. Any other
-network gives ``None`` and is scored by full passes.
+Every activation before the last is ReLU, the first convolutions are at most 12 wide and the merged one 8. Sizes,
+kernels and pools are read from the network; dropout does nothing at prediction time. Any other network gives ``None``
+and is run by full passes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ripe_lib.network.fast.landmarks import LandmarkTower
-from ripe_lib.network.load import Model
 
 if TYPE_CHECKING:
     import keras
 
-# max(f(x)) == f(max(x)) for these: pooling may come before the activation, on fewer numbers of equal value.
-MONOTONE = frozenset(
-    {"linear", "relu", "relu6", "leaky_relu", "elu", "selu", "sigmoid", "tanh", "softplus", "softsign"}
-)
-ELEMENTWISE = MONOTONE | {"gelu", "silu", "mish"}
+WIDEST_FIRST, WIDEST_MERGED = 12, 8  # what the tables and the tiles of the loops hold
 
 
 class ConvPool(NamedTuple):
-    """A valid, stride-1 convolution and the max pooling after it.
+    """A valid, stride-1 convolution with ReLU and the max pooling after it.
 
-    ``kernel`` (K, C, F), ``bias`` (F,), ``activation`` callable, pooling ``size`` and ``stride``, ``n_in`` positions.
+    ``kernel`` (K, C, F), ``bias`` (F,), pooling ``size`` and ``stride``, ``n_in`` positions.
     """
 
-    kernel: np.ndarray
-    bias: np.ndarray
-    activation: Callable[[Any], Any]
+    kernel: NDArray[np.float32]
+    bias: NDArray[np.float32]
     size: int
     stride: int
     n_in: int
@@ -61,18 +56,18 @@ class ConvPool(NamedTuple):
 
 
 class DenseLayer(NamedTuple):
-    """``kernel`` (C, F), ``bias`` (F,), ``activation`` callable (of the last one: sigmoid, not applied)."""
+    """``kernel`` (C, F) and ``bias`` (F,)."""
 
-    kernel: np.ndarray
-    bias: np.ndarray
-    activation: Callable[[Any], Any]
+    kernel: NDArray[np.float32]
+    bias: NDArray[np.float32]
 
 
 class Wiring(NamedTuple):
     """The network as numbers. ``region`` is None for sequence-only models.
 
-    ``merged`` is the second convolution; with ``seam`` it runs over sequence columns and then region columns, without
-    over sequence columns only, and the region branch meets the sequence in the first dense layer. ``landmarks`` holds
+    ``merged`` is the second convolution. With ``at_border`` it runs over sequence columns and, past the border of the
+    concatenation, region columns; without, over sequence columns only, and the region branch meets the sequence in the
+    first dense layer. ``landmarks`` holds
     the rows of that layer which belong to landmarks; ``dense`` has the others.
     """
 
@@ -80,7 +75,7 @@ class Wiring(NamedTuple):
     region: ConvPool | None
     merged: ConvPool
     dense: tuple[DenseLayer, ...]
-    seam: bool
+    at_border: bool
     landmarks: LandmarkTower | None = None
 
 
@@ -88,10 +83,10 @@ class _OtherWiringError(Exception):
     """The network is not of the wiring above."""
 
 
-def read_wiring(model: Model) -> Wiring | None:
-    """Return the wiring of a model's network, or None if it is another one."""
+def read_wiring(network: keras.Model) -> Wiring | None:
+    """Return the wiring of a network, or None if it is another one."""
     try:
-        return _Reader(model.keras_model).read()
+        return _Reader(network).read()
     except _OtherWiringError:
         return None
 
@@ -116,8 +111,8 @@ class _Reader:
             landmarks, dense[0] = self._landmark_tower(features.pop(), inputs.pop(), dense[0])
         merged, tensor = self._conv_pool(features[0])
         layer = self._before_dropout(tensor)
-        seam = isinstance(layer, self._layers.Concatenate)
-        if seam:
+        at_border = isinstance(layer, self._layers.Concatenate)
+        if at_border:
             _need(len(features) == 1 and layer.axis in (1, -2))
             branches = _listed(layer.input)
         else:
@@ -129,9 +124,12 @@ class _Reader:
             _need(tensor is source and part.kernel.shape[1] == 4)
             parts.append(part)
         region = parts[1] if len(parts) == 2 else None
+        _need(merged.width <= WIDEST_MERGED and all(part.width <= WIDEST_FIRST for part in parts))
         # The merged kernel must fit into each branch it runs over, so that no column sees past both ends of one.
-        _need(all(part.n_pooled >= merged.width for part in (parts if seam else parts[:1])))
-        return Wiring(seq=parts[0], region=region, merged=merged, dense=tuple(dense), seam=seam, landmarks=landmarks)
+        _need(all(part.n_pooled >= merged.width for part in (parts if at_border else parts[:1])))
+        return Wiring(
+            seq=parts[0], region=region, merged=merged, dense=tuple(dense), at_border=at_border, landmarks=landmarks
+        )
 
     def _landmark_tower(self, tensor: Any, source: Any, first: DenseLayer) -> tuple[LandmarkTower, DenseLayer]:
         """Return the tower of landmarks, and the first dense layer without its rows (the last ones)."""
@@ -157,8 +155,8 @@ class _Reader:
         layer = self._before_dropout(tensor)
         while isinstance(layer, self._layers.Dense):
             name = _activation_name(layer)
-            _need(name in ELEMENTWISE if chain else name == "sigmoid")
-            chain.append(DenseLayer(_kernel(layer), _bias(layer), layer.activation))
+            _need(name == ("relu" if chain else "sigmoid"))
+            chain.append(DenseLayer(_kernel(layer), _bias(layer)))
             tensor = _single(layer.input)
             layer = self._before_dropout(tensor)
         _need(len(chain) >= 1)
@@ -180,13 +178,12 @@ class _Reader:
         pool = self._before_dropout(tensor)
         _need(isinstance(pool, self._layers.MaxPooling1D) and pool.padding == "valid")
         conv = self._before_dropout(_single(pool.input))
-        _need(isinstance(conv, self._layers.Conv1D) and _activation_name(conv) in MONOTONE)
+        _need(isinstance(conv, self._layers.Conv1D) and _activation_name(conv) == "relu")
         _need(conv.padding == "valid" and conv.strides == (1,) and conv.dilation_rate == (1,) and conv.groups == 1)
         source = _single(conv.input)
         part = ConvPool(
             kernel=_kernel(conv),
             bias=_bias(conv),
-            activation=conv.activation,
             size=int(_single(pool.pool_size)),
             stride=int(_single(pool.strides)),
             n_in=int(source.shape[1]),
@@ -219,10 +216,10 @@ def _activation_name(layer: Any) -> str:
     return getattr(layer.activation, "__name__", "")
 
 
-def _kernel(layer: Any) -> np.ndarray:
+def _kernel(layer: Any) -> NDArray[np.float32]:
     return np.asarray(layer.get_weights()[0], dtype=np.float32)
 
 
-def _bias(layer: Any) -> np.ndarray:
+def _bias(layer: Any) -> NDArray[np.float32]:
     weights = layer.get_weights()
     return np.asarray(weights[1] if len(weights) > 1 else np.zeros(weights[0].shape[-1]), dtype=np.float32)

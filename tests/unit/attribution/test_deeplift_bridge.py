@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("deeplift")
 
 from ripe_lib.attribution import deeplift, deeplift_bridge, integrated_gradients, network_inputs
-from ripe_lib.attribution.deeplift_bridge import deeplift_scores, functional_config
+from ripe_lib.attribution.deeplift_bridge import converted, deeplift_scores, functional_config
 from ripe_lib.errors import InputError, MissingPackageError, UnknownNameError
 from tests.support.explaining import random_sites
 from tests.support.numpy_network import numpy_logits
@@ -30,16 +30,16 @@ def sites(rng):
 
 def test_names_and_weights_of_the_converted_network(model):
     deeplift_scores(model, {"seq": np.full((1, 150, 4), 0.25)}, "QKI_PARCLIP")
-    layers = model.cache["deeplift"].network.get_name_to_layer()
+    layers = converted(model).network.get_name_to_layer()
     for layer in model.keras_model.layers:
         assert f"{layer.name}_0" in layers
         if not layer.weights:
             continue
         kernel, bias = layer.get_weights()
-        converted = layers[f"preact_{layer.name}_0"]
-        found = np.asarray(converted.kernel)
+        layer_there = layers[f"preact_{layer.name}_0"]
+        found = np.asarray(layer_there.kernel)
         np.testing.assert_array_equal(found.reshape(kernel.shape) if found.shape != kernel.shape else found, kernel)
-        np.testing.assert_array_equal(np.asarray(converted.bias), bias)
+        np.testing.assert_array_equal(np.asarray(layer_there.bias), bias)
 
 
 def test_config_is_in_the_words_of_keras_2(model):

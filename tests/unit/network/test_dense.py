@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy.special import expit
 
-from ripe_lib.network.fast.dense import DenseScanner, Workspace, dense_scanner
+from ripe_lib.network.fast.passes import FastNetwork
 from ripe_lib.network.fast.wiring import ConvPool, DenseLayer, Wiring, read_wiring
 from ripe_lib.network.load import Model
 from tests.support.scan_oracles import all_windows, naive_network
@@ -20,9 +19,8 @@ def codes_along(rng, length, *, runs=False):
 
 
 def block(rng, wiring, n, step):
-    lengths = DenseScanner(wiring).block_lengths(n, step)
-    seq = codes_along(rng, lengths[0])
-    return seq, (codes_along(rng, lengths[1], runs=True) if len(lengths) == 2 else None)
+    seq = codes_along(rng, wiring.seq.n_in + (n - 1) * step)
+    return seq, wiring.region and codes_along(rng, wiring.region.n_in + (n - 1) * step, runs=True)
 
 
 def windows_of(wiring, seq, region, n, step):
@@ -34,7 +32,7 @@ def windows_of(wiring, seq, region, n, step):
 
 @pytest.fixture(scope="module")
 def paper_wiring(tiny_model):
-    return read_wiring(tiny_model)
+    return read_wiring(tiny_model.keras_model)
 
 
 def test_paper_sizes_are_read(paper_wiring, tiny_model):
@@ -73,11 +71,11 @@ def test_equals_keras_on_every_window(options, step, rng):
     from ripe_lib.network.predict import predict_codes
 
     model = random_model(**options)
-    wiring = read_wiring(model)
+    wiring = read_wiring(model.keras_model)
     n = 40
     seq, region = block(rng, wiring, n, step)
     expected = predict_codes(model, *windows_of(wiring, seq, region, n, step))
-    got = DenseScanner(wiring).probabilities(seq, region, n, step)
+    got = model.network.along(seq, region, n=n, step=step)
     np.testing.assert_allclose(got, expected, rtol=0, atol=5e-6)
     assert expected.std() > 0.01  # the comparison says something
 
@@ -86,46 +84,46 @@ def test_equals_keras_on_every_window(options, step, rng):
 @pytest.mark.parametrize("architecture", ["cnn", "towers"])
 def test_constant_region_track_is_a_constant(architecture, rng, code):
     """The shortcut for a region track of one letter gives what the general path gives."""
-    paper_wiring = read_wiring(random_model(architecture=architecture))
+    paper_wiring = read_wiring(random_model(architecture=architecture).keras_model)
     n, step = 12, 20
     seq, region = block(rng, paper_wiring, n, step)
     region[:] = code
-    shortcut = DenseScanner(paper_wiring)
-    got = shortcut.logits(seq, region, n, step)
+    shortcut = FastNetwork(paper_wiring)
+    got = shortcut.along(seq, region, None, n, step)
     assert shortcut._constants
     expected = [
         naive_network(paper_wiring, *w) for w in zip(*windows_of(paper_wiring, seq, region, n, step), strict=True)
     ]
     np.testing.assert_allclose(got, expected, atol=3e-5)
     if code == 4:
-        np.testing.assert_array_equal(got, shortcut.logits(seq, None, n, step))
+        np.testing.assert_array_equal(got, shortcut.along(seq, None, None, n, step))
     region[-100:] = (code + 1) % 5  # the last windows see a change: general path
-    general = shortcut.logits(seq, region, n, step)
+    general = shortcut.along(seq, region, None, n, step)
     np.testing.assert_allclose(general[0], got[0], atol=3e-5)
     assert np.abs(general[-1] - got[-1]).max() > 1e-3
 
 
-def small_wiring(rng, lengths, width, pools, merged, hidden, n_tasks, *, seam):
+def small_wiring(rng, lengths, width, pools, merged, hidden, n_tasks, *, at_border):
     def normal(*shape):
         return rng.normal(0, 1 / np.sqrt(np.prod(shape[:-1])), shape).astype(np.float32)
 
     filters, merged_filters = 3, 4
     branches = [
-        ConvPool(normal(w, 4, filters), normal(filters), None, *pool, length)
+        ConvPool(normal(w, 4, filters), normal(filters), *pool, length)
         for length, w, pool in zip(lengths, width, pools, strict=True)
     ]
-    joined = branches if seam else branches[:1]
+    joined = branches if at_border else branches[:1]
     n_columns = sum(branch.n_pooled for branch in joined)
     kernel, bias = normal(merged[0], filters, merged_filters), normal(merged_filters)
-    merge = ConvPool(kernel, bias, None, *merged[1], n_columns)
+    merge = ConvPool(kernel, bias, *merged[1], n_columns)
     if merge.n_pooled < 1 or any(branch.n_pooled < merge.width for branch in joined):
         return None
     if branches[-1].n_pooled < 1:
         return None
-    tower = 0 if seam else sum(branch.n_pooled * filters for branch in branches[1:])
+    tower = 0 if at_border else sum(branch.n_pooled * filters for branch in branches[1:])
     sizes = [merge.n_pooled * merged_filters + tower, *hidden, n_tasks]
-    dense = tuple(DenseLayer(normal(a, b), normal(b), None) for a, b in pairwise(sizes))
-    return Wiring(branches[0], branches[1] if len(branches) == 2 else None, merge, dense, seam)
+    dense = tuple(DenseLayer(normal(a, b), normal(b)) for a, b in pairwise(sizes))
+    return Wiring(branches[0], branches[1] if len(branches) == 2 else None, merge, dense, at_border)
 
 
 pool_sizes = st.tuples(st.integers(1, 5), st.integers(1, 4))
@@ -146,28 +144,16 @@ pool_sizes = st.tuples(st.integers(1, 5), st.integers(1, 4))
 def test_any_sizes_equal_the_slow_network(lengths, widths, pools, merged, hidden, step, n, towers, seed):
     rng = np.random.default_rng(seed)
     k = len(lengths)
-    wiring = small_wiring(rng, lengths, widths[:k], pools[:k], merged, hidden, 3, seam=k == 2 and not towers)
+    wiring = small_wiring(rng, lengths, widths[:k], pools[:k], merged, hidden, 3, at_border=k == 2 and not towers)
     assume(wiring is not None)
     seq, region = block(rng, wiring, n, step)
     seqs, regions = windows_of(wiring, seq, region, n, step)
     expected = [naive_network(wiring, seqs[i], None if regions is None else regions[i]) for i in range(n)]
-    space = Workspace()
-    scanner = DenseScanner(wiring)
-    got = scanner.logits(seq, region, n, step, space)
-    np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6)
-    np.testing.assert_array_equal(scanner.logits(seq, region, n, step, space), got)  # memory is reused cleanly
+    got = FastNetwork(wiring).along(seq, region, None, n, step)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=5e-6)
 
 
-def test_chosen_columns_only(paper_wiring, rng):
-    seq, region = block(rng, paper_wiring, 9, 1)
-    everything = DenseScanner(paper_wiring).probabilities(seq, region, 9, 1)
-    chosen = DenseScanner(paper_wiring, columns=np.array([2, 0])).probabilities(seq, region, 9, 1)
-    np.testing.assert_allclose(chosen, everything[:, [2, 0]], atol=1e-6)
-    logits = DenseScanner(paper_wiring).logits(seq, region, 9, 1)
-    np.testing.assert_allclose(everything, expit(logits), atol=1e-7)
-
-
-def test_other_networks_have_no_dense_scanner(tiny_model):
+def test_other_networks_are_not_shared(tiny_model):
     from keras import Input, layers
     from keras import Model as Network
 
@@ -180,7 +166,7 @@ def test_other_networks_have_no_dense_scanner(tiny_model):
         x = layers.Dense(4, activation=hidden)(layers.Flatten()(x))
         return Model(tiny_model.spec, Network(inputs, layers.Dense(2, activation=last)(x)))
 
-    assert dense_scanner(network()) is not None
+    assert network().network.fast is not None
     for options in (
         {"first": "tanh"},
         {"merged": "tanh"},
@@ -188,4 +174,4 @@ def test_other_networks_have_no_dense_scanner(tiny_model):
         {"last": "softmax"},
         {"extra": layers.BatchNormalization()},
     ):
-        assert dense_scanner(network(**options)) is None, options
+        assert network(**options).network.fast is None, options

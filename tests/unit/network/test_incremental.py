@@ -1,35 +1,19 @@
 """The exact scorer against full passes, for several wirings and sizes."""
 
-import sys
-
-import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 
 from ripe_lib.errors import InputError, ShapeMismatchError, UnknownNameError
 from ripe_lib.genome.encoding import UNKNOWN
-from ripe_lib.network.fast import (
-    SubstitutionScorer,
-    in_silico_mutagenesis,
-    sigmoid,
-    substitution_scorer,
-    substitution_scores,
-)
-from ripe_lib.network.fast.geometry import (
-    Sizes,
-    first_pool1,
-    first_pool2,
-    last_conv2_needed,
-    pool1_exists,
-    touched,
-)
-from ripe_lib.network.fast.native import native_network, toom_cook
-from ripe_lib.network.fast.products import product
+from ripe_lib.network.fast.geometry import Sizes, first_pool1, first_pool2, touched
+from ripe_lib.network.fast.kernels import toom_cook
 from ripe_lib.network.fast.wiring import read_wiring
 from ripe_lib.network.load import load_model
 from ripe_lib.network.predict import full_logits, predict_codes
+from ripe_lib.network.substitutions import in_silico_mutagenesis, substitution_scores
 from tests.support.toy_models import random_model
 
 # Logits of these toy networks are of the order of 5; float32 sums in another order differ by a few 1e-7 of that
@@ -88,15 +72,6 @@ def model_of(name):
     return _MODELS[name]
 
 
-def scorer_of(model, engine):
-    """The compiled loops, or their twin in TensorFlow."""
-    if engine == "loops":
-        return substitution_scorer(model)
-    if "tensorflow_scorer" not in model.cache:
-        model.cache["tensorflow_scorer"] = SubstitutionScorer(model, native=False)
-    return model.cache["tensorflow_scorer"]
-
-
 def random_windows(model, rng, n, unknown=0.1):
     spec = model.spec
     seq = rng.integers(0, 4, (n, spec.sequence_length)).astype(np.uint8)
@@ -143,73 +118,64 @@ def test_touched_columns_are_those_that_see_the_stretch(
     assert t.n_conv2 == len(conv2)
     assert t.conv1_offset == min(conv1) - stride1 * pool1[0]
     assert t.conv2_offset == conv2[0] - stride2 * pool2[0]
-    assert int(last_conv2_needed(sizes, where, span)[0]) == stride2 * pool2[-1] + sizes.size2 - 1
-    assert pool1_exists(sizes, where, t.n_pool1)[0].tolist() == [float(0 <= p < 20) for p in pool1]
 
 
 # --- scores against full passes ------------------------------------------------------------------------------------
 
 
-ENGINES = pytest.mark.parametrize("engine", ["loops", "tensorflow"])
-
-
-@ENGINES
 @pytest.mark.parametrize("with_region", [True, False], ids=["region", "no_region"])
 @pytest.mark.parametrize("wiring", WIRINGS)
-def test_every_position_equals_full_passes(wiring, with_region, engine, rng):
+def test_every_position_equals_full_passes(wiring, with_region, rng):
     model = model_of(wiring)
     seq, region = random_windows(model, rng, 4)
     region = region if with_region else None
-    scorer = scorer_of(model, engine)
-    assert scorer.is_incremental
-    assert (scorer._native is not None) == (engine == "loops")
-    state = scorer.reference(seq, region)
+    network = model.network
+    assert network.fast is not None
+    state = network.reference(seq, region)
     np.testing.assert_allclose(state.logits, full_logits(model, seq, region), atol=LOGIT_TOLERANCE)
     np.testing.assert_allclose(state.probabilities, predict_codes(model, seq, region), atol=PROBABILITY_TOLERANCE)
 
     position = np.tile(np.arange(model.spec.sequence_length), 2)
     site = rng.integers(0, len(seq), len(position))
     alt = rng.integers(0, 5, len(position)).astype(np.uint8)
-    got = scorer.alternatives(state, site, position, alt)
+    got = network.substitutions(state, site, position, alt)
     regions = None if region is None else region[site]
     windows = mutated(seq, site, position, alt)
     np.testing.assert_allclose(got, full_logits(model, windows, regions), atol=LOGIT_TOLERANCE)
-    np.testing.assert_allclose(sigmoid(got), predict_codes(model, windows, regions), atol=PROBABILITY_TOLERANCE)
+    np.testing.assert_allclose(expit(got), predict_codes(model, windows, regions), atol=PROBABILITY_TOLERANCE)
 
 
-@ENGINES
 @pytest.mark.parametrize(
     ("wiring", "span"), [("small", 2), ("small", 6), ("small", 8), ("towers", 2), ("sequence_only", 3)]
 )
-def test_changed_stretches_equal_full_passes(wiring, span, engine, rng):
+def test_changed_stretches_equal_full_passes(wiring, span, rng):
     model = model_of(wiring)
     seq, region = random_windows(model, rng, 3)
-    scorer = scorer_of(model, engine)
-    state = scorer.reference(seq, region)
+    network = model.network
+    state = network.reference(seq, region)
     position = np.arange(0, model.spec.sequence_length - span + 1, 3)
     position = np.append(position, model.spec.sequence_length - span)
     site = rng.integers(0, len(seq), len(position))
     alt = rng.integers(0, 5, (len(position), span)).astype(np.uint8)
-    got = scorer.alternatives(state, site, position, alt)
+    got = network.substitutions(state, site, position, alt)
     regions = None if region is None else region[site]
     want = full_logits(model, mutated(seq, site, position, alt), regions)
     np.testing.assert_allclose(got, want, atol=LOGIT_TOLERANCE)
 
 
-@ENGINES
 @pytest.mark.parametrize("wiring", [*WIRINGS, "gru"])
-def test_an_equal_alternative_differs_by_exactly_nothing(wiring, engine, rng):
+def test_an_equal_alternative_differs_by_exactly_nothing(wiring, rng):
     if wiring == "gru":
         model = random_model(architecture="gru", sequence_length=40, region_length=40, sizes={"hidden": 8})
-        assert not SubstitutionScorer(model).is_incremental
+        assert model.network.fast is None
     else:
         model = model_of(wiring)
     seq, region = random_windows(model, rng, 3)
-    scorer = scorer_of(model, engine)
-    state = scorer.reference(seq, region)
+    network = model.network
+    state = network.reference(seq, region)
     position = np.arange(model.spec.sequence_length)
     site = position % 3
-    same = scorer.alternatives(state, site, position, seq[site, position])
+    same = network.substitutions(state, site, position, seq[site, position])
     assert (same == state.logits[site]).all()
 
 
@@ -218,8 +184,8 @@ def test_shipped_models_equal_full_passes(name, rng):
     model = load_model(name)
     seq, region = random_windows(model, rng, 40, unknown=0.02)
     position, alt = rng.integers(0, 150, 40), rng.integers(0, 4, 40).astype(np.uint8)
-    state = substitution_scorer(model).reference(seq, region)
-    got = sigmoid(substitution_scorer(model).alternatives(state, np.arange(40), position, alt))
+    state = model.network.reference(seq, region)
+    got = expit(model.network.substitutions(state, np.arange(40), position, alt))
     want = predict_codes(model, mutated(seq, np.arange(40), position, alt), region)
     np.testing.assert_allclose(state.probabilities, predict_codes(model, seq, region), rtol=0, atol=1e-6)
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-6)
@@ -228,60 +194,26 @@ def test_shipped_models_equal_full_passes(name, rng):
 def test_many_windows_are_spread_over_threads_and_stay_the_same(rng):
     model = model_of("towers")
     seq, region = random_windows(model, rng, 200)
-    scorer = substitution_scorer(model)
+    network = model.network
     site, position = np.arange(200), rng.integers(0, 60, 200)
     alt = rng.integers(0, 4, 200).astype(np.uint8)
-    state = scorer.reference(seq, region)
-    whole = scorer.alternatives(state, site, position, alt)
+    state = network.reference(seq, region)
+    whole = network.substitutions(state, site, position, alt)
     for row in range(0, 200, 17):
-        alone = scorer.reference(seq[row : row + 1], region[row : row + 1])
-        assert (alone.logits[0] == state.logits[row]).all()
-        one = scorer.alternatives(alone, np.zeros(1, dtype=int), position[row : row + 1], alt[row : row + 1])
-        assert (one[0] == whole[row]).all()
-
-
-def test_without_numba_tensorflow_does_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ripe_lib.network.fast.native", None)
-    scorer = SubstitutionScorer(model_of("small"))
-    assert scorer.is_incremental
-    assert scorer._native is None
+        alone = network.reference(seq[row : row + 1], region[row : row + 1])
+        np.testing.assert_allclose(alone.logits[0], state.logits[row], atol=LOGIT_TOLERANCE)
+        one = network.substitutions(alone, np.zeros(1, dtype=int), position[row : row + 1], alt[row : row + 1])
+        np.testing.assert_allclose(one[0], whole[row], atol=LOGIT_TOLERANCE)
 
 
 def test_loops_know_relu_and_narrow_kernels_only():
-    wiring = read_wiring(model_of("small"))
-    assert native_network(wiring) is not None
-    elu = wiring.seq._replace(activation=keras.activations.elu)
-    assert native_network(wiring._replace(seq=elu)) is None
-    wide = wiring.seq._replace(kernel=np.zeros((13, 4, 6), dtype=np.float32))
-    assert native_network(wiring._replace(seq=wide)) is None
+    for sizes in ({"kernel": 13}, {"merged_kernel": 9}):
+        assert random_model(sequence_length=80, region_length=90, sizes={**SMALL, **sizes}).network.fast is None
 
 
-@given(
-    n_rows=st.integers(1, 20),
-    k=st.integers(1, 300),
-    n_columns=st.integers(1, 6).map(lambda n: 16 * n),
-    step=st.integers(1, 40),
-    seed=st.integers(0, 2**16),
-)
-@settings(max_examples=40, deadline=None)
-def test_products_of_overlapping_rows(n_rows, k, n_columns, step, seed):
-    random = np.random.default_rng(seed)
-    a = random.standard_normal(3 + step * (n_rows - 1) + k).astype(np.float32)
-    b = random.standard_normal((k, n_columns)).astype(np.float32)
-    bias = random.standard_normal(n_columns).astype(np.float32)
-    c = np.full(5 + n_rows * (n_columns + 7), np.nan, dtype=np.float32)
-    product(a, 3, step, b.ravel(), 0, n_columns, n_columns, bias, c, 5, n_columns + 7, n_rows, k)
-    rows = a[3 + step * np.arange(n_rows)[:, None] + np.arange(k)].astype(np.float64)
-    got = c[5:].reshape(n_rows, -1)
-    np.testing.assert_allclose(got[:, :n_columns], rows @ b + bias, atol=1e-6 * k + 1e-5)
-    assert np.isnan(got[:, n_columns:]).all()
-    assert np.isnan(c[:5]).all()
-
-
-@pytest.mark.parametrize("width", range(3, 7))
-def test_toom_cook_is_a_convolution(width, rng):
-    n_outputs = 9 - width
-    kernel, inputs = rng.standard_normal(width), rng.standard_normal(8)
+@pytest.mark.parametrize(("width", "n_outputs"), [(1, 4), (2, 4), (3, 4), (4, 4), (5, 4), (6, 3), (6, 1), (8, 1)])
+def test_toom_cook_is_a_convolution(width, n_outputs, rng):
+    kernel, inputs = rng.standard_normal(width), rng.standard_normal(n_outputs + width - 1)
     to_points, of_kernel, from_points = toom_cook(n_outputs, width)
     got = from_points @ ((of_kernel @ kernel) * (to_points @ inputs))
     np.testing.assert_allclose(got, np.correlate(inputs, kernel, "valid"), atol=1e-12)
@@ -289,7 +221,7 @@ def test_toom_cook_is_a_convolution(width, rng):
 
 def test_another_wiring_is_scored_by_full_passes(rng):
     model = random_model(architecture="gru", sequence_length=40, region_length=40, sizes={"hidden": 8})
-    assert read_wiring(model) is None
+    assert read_wiring(model.keras_model) is None
     seq, region = random_windows(model, rng, 3)
     site, position = np.array([0, 1, 2, 2]), np.array([0, 20, 39, 5])
     alt = np.array([1, 2, 3, 0], dtype=np.uint8)
@@ -330,9 +262,8 @@ def test_mutagenesis_of_some_tasks_as_logits(rng):
         in_silico_mutagenesis(model, seq, region, tasks=["QKI"])
 
 
-@ENGINES
 @pytest.mark.parametrize("wiring", ["paper", "sequence_only", "small", "wide_merged", "towers"])
-def test_neighbouring_windows_equal_separate_ones(wiring, engine, rng):
+def test_neighbouring_windows_equal_separate_ones(wiring, rng):
     model = model_of(wiring)
     length = model.spec.sequence_length
     stretch = rng.integers(0, 5, length + 25).astype(np.uint8)
@@ -341,14 +272,14 @@ def test_neighbouring_windows_equal_separate_ones(wiring, engine, rng):
     region = None
     if model.spec.has_region:
         region = rng.integers(0, 5, (len(starts), model.spec.region_length)).astype(np.uint8)
-    scorer = scorer_of(model, engine)
-    state = scorer.tiled_reference(stretch, starts, region)
+    network = model.network
+    state = network.neighbours(stretch, starts, region)
     assert (state.seq_codes == windows).all()
     np.testing.assert_allclose(state.logits, full_logits(model, windows, region), atol=LOGIT_TOLERANCE)
 
     position = rng.integers(0, length, len(starts))
     site, alt = np.arange(len(starts)), rng.integers(0, 5, len(starts)).astype(np.uint8)
-    got = scorer.alternatives(state, site, position, alt)
+    got = network.substitutions(state, site, position, alt)
     want = full_logits(model, mutated(windows, site, position, alt), region)
     np.testing.assert_allclose(got, want, atol=LOGIT_TOLERANCE)
 
@@ -383,7 +314,7 @@ def test_no_windows_and_no_alternatives(rng):
     nothing = np.zeros(0, dtype=np.int64)
     scores = substitution_scores(model, seq, region, nothing, nothing, nothing)
     assert scores.alternative_logits.shape == (0, len(model.tasks))
-    assert len(substitution_scorer(model).reference(seq[:0], region[:0])) == 0
+    assert len(model.network.reference(seq[:0], region[:0])) == 0
 
 
 @pytest.mark.parametrize(
@@ -399,13 +330,13 @@ def test_no_windows_and_no_alternatives(rng):
 )
 def test_wrong_alternatives(site, position, alt, error, message, rng):
     model = model_of("small")
-    state = substitution_scorer(model).reference(*random_windows(model, rng, 2))
+    state = model.network.reference(*random_windows(model, rng, 2))
     with pytest.raises(error, match=message):
-        substitution_scorer(model).alternatives(state, site, position, alt)
+        model.network.substitutions(state, site, position, alt)
 
 
 def test_stretch_outside(rng):
     model = model_of("small")
     stretch = rng.integers(0, 4, 50).astype(np.uint8)
     with pytest.raises(InputError, match=r"expected starts within 0\.\.6"):
-        substitution_scorer(model).tiled_reference(stretch, np.array([0, 7]))
+        model.network.neighbours(stretch, np.array([0, 7]))

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 import ripe_lib
 from ripe_lib.errors import InputError, ShapeMismatchError, UnknownNameError
 from ripe_lib.genome.encoding import one_hot
-from ripe_lib.network.fast import sigmoid
 from ripe_lib.network.load import Model
-from ripe_lib.network.predict import full_logits, in_background, logit_model, predict, predict_codes, predict_intervals
+from ripe_lib.network.predict import full_logits, in_background, predict, predict_codes, predict_intervals
 from tests.support.toy_models import random_model
 
 TOLERANCE = 1e-6  # contract: whatever the batch size and the door
@@ -123,12 +123,12 @@ def test_wrong_codes(tiny_model, codes):
 
 def test_logits_are_what_the_sigmoid_is_of(tiny_model, codes):
     seq, region = map(one_hot, codes)
-    network = logit_model(tiny_model)
-    assert logit_model(tiny_model) is network
+    network = tiny_model.network.logit_model
+    assert tiny_model.network.logit_model is network
     logits = network.predict_on_batch([seq, region])
     assert np.abs(logits).max() > 1.5  # not probabilities
     np.testing.assert_allclose(
-        sigmoid(logits), predict(tiny_model, {"seq": seq, "region": region}), rtol=0, atol=TOLERANCE
+        expit(logits), predict(tiny_model, {"seq": seq, "region": region}), rtol=0, atol=TOLERANCE
     )
     np.testing.assert_allclose(full_logits(tiny_model, *codes), logits, rtol=0, atol=1e-5)
 
@@ -140,7 +140,7 @@ def test_logits_of_a_network_without_sigmoid_are_refused(tiny_model):
     output = keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(inputs))
     other = Model(spec=tiny_model.spec, keras_model=keras.Model(inputs, output))
     with pytest.raises(InputError, match="expected a network that ends in a dense layer with sigmoid"):
-        logit_model(other)
+        _ = other.network.logit_model
 
 
 def test_public_name_is_the_function_after_its_module_was_imported():

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ripe_lib.network.fast import region_steps as module
-from ripe_lib.network.fast.dense import DenseScanner
+from ripe_lib.network.fast.passes import FastNetwork
 from ripe_lib.network.fast.region_steps import RegionSteps
 from ripe_lib.network.fast.wiring import read_wiring
 from tests.support.scan_oracles import all_windows, naive_network
@@ -35,20 +35,19 @@ def test_equals_multiplying_out(runs, phase_and_dilation, seed):
     codes = np.concatenate([codes, np.full(max(0, shortest - len(codes)), 2, np.uint8)])
     tables = rng.normal(size=(LETTERS, 5, FILTERS)).astype(np.float32)
     weights = rng.normal(size=(COLUMNS * FILTERS, HIDDEN)).astype(np.float32)
-    bias = rng.normal(size=HIDDEN).astype(np.float32)
     constants = np.stack([slow_rows(np.full(LETTERS, code, np.uint8), tables, 1)[0] for code in range(5)])
-    steps = RegionSteps(weights, constants, LETTERS, lambda matrix: lambda array: array @ matrix)
+    steps = RegionSteps(weights, constants, LETTERS)
     pooled = slow_rows(codes, tables, phase)
     n = len(pooled) - (COLUMNS - 1) * dilation
     windows = np.stack([pooled[i : i + (COLUMNS - 1) * dilation + 1 : dilation].ravel() for i in range(n)])
     events = steps.events(codes, len(pooled), phase, dilation)
-    got = steps.hidden(events, pooled, bias, n, dilation)
-    np.testing.assert_allclose(got, windows.astype(np.float64) @ weights + bias, rtol=0, atol=2e-5)
+    got = steps.hidden(events, pooled[events.mixed], n, dilation)
+    np.testing.assert_allclose(got, windows.astype(np.float64) @ weights, rtol=0, atol=2e-5)
 
 
 def test_events_are_where_types_change():
     codes = np.repeat([0, 1, 1, 3], 20).astype(np.uint8)  # changes at 20 and 60
-    steps = RegionSteps(np.ones((COLUMNS * FILTERS, HIDDEN), np.float32), np.ones((5, FILTERS), np.float32), 6, list)
+    steps = RegionSteps(np.ones((COLUMNS * FILTERS, HIDDEN), np.float32), np.ones((5, FILTERS), np.float32), 6)
     events = steps.events(codes, len(codes) - 5, 1, 5)
     np.testing.assert_array_equal(events.mixed, [*range(15, 20), *range(55, 60)])
     np.testing.assert_array_equal(events.steps, [*range(20, 25), *range(60, 65)])
@@ -58,7 +57,7 @@ def test_events_are_where_types_change():
 
 @pytest.fixture
 def tower_wiring():
-    return read_wiring(random_model(architecture="towers"))
+    return read_wiring(random_model(architecture="towers").keras_model)
 
 
 @pytest.mark.parametrize("step", [1, 5])
@@ -66,8 +65,8 @@ def tower_wiring():
 def test_network_takes_either_way_and_both_are_right(tower_wiring, monkeypatch, step, every):
     rng = np.random.default_rng(every)
     n = 300
-    scanner = DenseScanner(tower_wiring)
-    n_seq, n_region = scanner.block_lengths(n, step)
+    network = FastNetwork(tower_wiring)
+    n_seq, n_region = (branch.n_in + (n - 1) * step for branch in (tower_wiring.seq, tower_wiring.region))
     seq = rng.integers(0, 4, n_seq).astype(np.uint8)
     region = np.repeat(rng.choice(5, n_region // every + 1), every)[:n_region].astype(np.uint8)
     assert len(set(region.tolist())) > 1
@@ -77,7 +76,7 @@ def test_network_takes_either_way_and_both_are_right(tower_wiring, monkeypatch, 
     found = []
     for cost in (0, 1e9):
         monkeypatch.setattr(module, "COST_OF_EVENT", cost)
-        found.append(scanner.logits(seq, region, n, step))
+        found.append(network.along(seq, region, None, n, step))
     assert len(used) == 1
     seqs = all_windows(seq, tower_wiring.seq.n_in, step, n)
     regions = all_windows(region, tower_wiring.region.n_in, step, n)
@@ -92,10 +91,10 @@ def test_rare_changes_take_the_short_way(tower_wiring, monkeypatch):
     used = []
     original = RegionSteps.hidden
     monkeypatch.setattr(RegionSteps, "hidden", lambda self, *a: used.append(1) or original(self, *a))
-    scanner = DenseScanner(tower_wiring)
-    n_seq, n_region = scanner.block_lengths(2000, 1)
+    network = FastNetwork(tower_wiring)
+    n_seq, n_region = (branch.n_in + 1999 for branch in (tower_wiring.seq, tower_wiring.region))
     seq = np.zeros(n_seq, np.uint8)
     for every, expected in ((200, 1), (3, 0)):
         used.clear()
-        scanner.logits(seq, np.resize(np.repeat([0, 1], every), n_region).astype(np.uint8), 2000, 1)
+        network.along(seq, np.resize(np.repeat([0, 1], every), n_region).astype(np.uint8), None, 2000, 1)
         assert len(used) == expected

@@ -8,8 +8,6 @@ from ripe_lib.attribution import integrated_gradients, ism
 from ripe_lib.errors import InputError, ShapeMismatchError
 from ripe_lib.genome.encoding import one_hot
 from ripe_lib.genome.landmarks import encode_landmarks, unknown_landmarks
-from ripe_lib.network.fast.dense import dense_scanner
-from ripe_lib.network.fast.scorer import SubstitutionScorer
 from ripe_lib.network.fast.wiring import read_wiring
 from ripe_lib.network.predict import full_logits, predict, predict_codes
 from ripe_lib.network.spec import ModelSpec
@@ -61,28 +59,26 @@ def test_wrong_landmarks_are_one_line(model, codes):
     assert ModelSpec(name="a", tasks=("t",)).landmark_bases == 0
 
 
-@pytest.mark.parametrize("native", [True, False])
-def test_substitutions_equal_full_passes(model, codes, rng, native):
+def test_substitutions_equal_full_passes(model, codes, rng):
     seq, region, distances = codes
-    scorer = SubstitutionScorer(model, native=native)
-    assert scorer.is_incremental
-    assert read_wiring(model).landmarks is not None
+    network = model.network
+    assert network.fast is not None
+    assert read_wiring(model.keras_model).landmarks is not None
     site, position = rng.integers(0, 9, 200), rng.integers(0, 150, 200)
     alt = rng.integers(0, 4, 200).astype(np.uint8)
-    state = scorer.reference(*codes)
+    state = network.reference(*codes)
     np.testing.assert_allclose(state.logits, full_logits(model, *codes), atol=2e-5)
     mutated = seq[site].copy()
     mutated[np.arange(200), position] = alt
     expected = full_logits(model, mutated, region[site], distances[site])
-    np.testing.assert_allclose(scorer.alternatives(state, site, position, alt), expected, atol=2e-5)
+    np.testing.assert_allclose(network.substitutions(state, site, position, alt), expected, atol=2e-5)
 
 
-@pytest.mark.parametrize("native", [True, False])
-def test_neighbouring_windows_equal_full_passes(model, rng, native):
+def test_neighbouring_windows_equal_full_passes(model, rng):
     stretch = rng.integers(0, 4, 220).astype(np.uint8)
     starts = np.arange(0, 70, 3)
     distances = np.round(rng.normal(0, 500, (len(starts), 8)))
-    state = SubstitutionScorer(model, native=native).tiled_reference(stretch, starts, None, distances)
+    state = model.network.neighbours(stretch, starts, None, distances)
     windows = stretch[starts[:, None] + np.arange(150)]
     np.testing.assert_allclose(state.logits, full_logits(model, windows, None, distances), atol=2e-5)
 
@@ -98,7 +94,7 @@ def test_scanning_equals_predicting_every_window(model, rng, step):
         array[(np.arange(n) * step)[:, None] + np.arange(length)] for array, length in ((seq, 150), (region, 250))
     ]
     for landmarks in (distances, None):
-        got = dense_scanner(model, np.arange(3)).probabilities(seq, region, n, step, None, landmarks)
+        got = model.network.along(seq, region, landmarks, n=n, step=step)
         np.testing.assert_allclose(got, predict_codes(model, *windows, landmarks), atol=1e-6)
 
 

@@ -12,6 +12,7 @@ from ripe_lib.genome.encoding import encode_region, encode_sequence, place, reve
 from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.rna_fasta import read_rna_fasta
 from ripe_lib.genome.windows import WindowMaker
+from ripe_lib.network.load import Model
 from ripe_lib.network.predict import predict_codes
 from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.sources import GenomeSource, RnaSource, Run, bin_bounds, stretches
@@ -143,12 +144,13 @@ def test_overlapping_spans_are_scanned_once(genome):
     assert source.runs(1)[0] == Run("chr1", "+", 10, 91)
 
 
-def test_other_networks_are_scanned_by_whole_windows(genome, tiny_model, monkeypatch):
+def test_other_networks_are_scanned_by_whole_windows(genome, tiny_model):
     fasta, gtf = genome
     source = GenomeSource(fasta, gtf, ())
     shared = Scanner(tiny_model, step=3, tasks=["PUM2_PARCLIP"])
-    monkeypatch.setattr("ripe_lib.scan.engine.dense_scanner", lambda model, columns: None)
-    whole = Scanner(tiny_model, step=3, tasks=["PUM2_PARCLIP"], batch_size=17)
+    other = Model(tiny_model.spec, tiny_model.keras_model)
+    other.network.fast = None
+    whole = Scanner(other, step=3, tasks=["PUM2_PARCLIP"], batch_size=17)
     assert (shared.is_shared, whole.is_shared) == (True, False)
     for run in (Run("chr1", "+", 4, 60), Run("chr1", "-", 680, 33)):
         a, b = scan(shared, source, run), scan(whole, source, run)

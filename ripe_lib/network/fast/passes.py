@@ -1,0 +1,346 @@
+"""One network as compiled loops: windows, alone or along a stretch, and alternatives that differ in a few bases.
+
+Three things are exact and save most of the work:
+
+- a window's merged columns are computed by Toom-Cook, four at a time with 8 products instead of 20;
+- windows that lie along one stretch share their columns: each is computed once per phase of the first pooling, and a
+  window picks those that begin at its own row (step 1 or 50, with or without region types: one path);
+- an alternative is *reference plus difference*: only the columns it changes are computed, and one that equals its
+  reference differs by exactly 0.
+
+Region types are a branch of their own whose part is added at the border of the concatenation, or in the hidden layer;
+equal region windows are computed once. Results are those of full passes up to the order of floating-point sums.
+
+Shapes: B windows, U distinct region windows, M alternatives, F1/F2 filters, H hidden units, T tasks.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ripe_lib.genome.encoding import UNKNOWN, Codes
+from ripe_lib.network.fast.geometry import MAX_SPAN, Sizes, first_pool2, touched
+from ripe_lib.network.fast.kernels import First, first_kernels, second_kernels
+from ripe_lib.network.fast.loops import change_pools, hidden_of_pools, merged_sequences, pooled_sequences
+from ripe_lib.network.fast.region_steps import RegionSteps
+from ripe_lib.network.fast.wiring import Wiring
+from ripe_lib.output.threads import in_threads
+
+Array = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+_ALTERNATIVES_AT_A_TIME = 2048
+
+
+class RegionPart(NamedTuple):
+    """What distinct region windows contribute.
+
+    ``straddle`` (U, K2 - 1, F2) to the merged columns over the border; ``head`` (U, n, F2) first region columns, which
+    pools over the border see as well; ``hidden`` (U, H) to the first dense layer.
+    """
+
+    straddle: Array
+    head: Array
+    hidden: Array
+
+
+class Passed(NamedTuple):
+    """Intermediates of reference windows.
+
+    Window ``w`` has column ``q`` of the merged convolution in row ``base[w] + q`` of ``columns`` (rows, F2);
+    ``dense`` holds the values of each dense layer before activation, the last being the logits (B, T).
+    """
+
+    columns: Array
+    base: Ints
+    dense: list[Array]
+
+
+class FastNetwork:
+    """One network of the wiring of :mod:`ripe_lib.network.fast.wiring`; all methods take checked arrays.
+
+    Attributes
+    ----------
+    n_pure, n_seq_columns, n_readable : int
+        Merged columns of a window: those that see the sequence alone, those to which it contributes, those that pools
+        with at least one of them read.
+    n_pool2, n_pools : int
+        Columns after the second pooling: all, and those that see a sequence column.
+    """
+
+    def __init__(self, wiring: Wiring) -> None:
+        self.wiring = wiring
+        seq, region, merged = wiring.seq, wiring.region, wiring.merged
+        self.sizes = Sizes(seq.width, seq.size, seq.stride, merged.width, merged.size, merged.stride, seq.n_pooled)
+        self._overlap = merged.width - 1 if wiring.at_border else 0
+        self.n_pure = seq.n_pooled - merged.width + 1
+        self.n_seq_columns = self.n_pure + self._overlap
+        self.n_pool2 = merged.n_pooled
+        self.n_pools = min(self.n_pool2, -(-self.n_seq_columns // merged.stride))
+        self.n_readable = max(self.n_seq_columns, (self.n_pools - 1) * merged.stride + merged.size)
+        self._first, self._second = first_kernels(seq), second_kernels(merged)
+        self._region_first = None if region is None else first_kernels(region)
+        self._dense = [(layer.kernel, layer.bias) for layer in wiring.dense]
+        kernel, filters = self._dense[0][0], merged.kernel.shape[2]
+        self._seq_kernel, self._region_kernel = np.split(kernel, [self.n_pools * filters])
+        # Alternatives near an end of the window touch columns that do not exist: rows of 0.
+        self._rows_before = int(max(0, -first_pool2(self.sizes, np.arange(self.sizes.period)).min()))
+        after = max(touched(self.sizes, c, MAX_SPAN).n_pool2 for c in range(self.sizes.period))
+        self._change_kernel = np.pad(self._seq_kernel, ((self._rows_before * filters, after * filters), (0, 0)))
+        self._constants: dict[int, RegionPart] = {}
+        self._steps = self._region_steps()
+
+    # --- first and merged stage ------------------------------------------------------------------------------------
+
+    def _columns(
+        self,
+        first: First,
+        codes: Codes,
+        starts: Ints,
+        n_pooled: int,
+        *,
+        before: int = 0,
+        after: int = 0,
+        bias: bool = True,
+        into: tuple[Array, Ints] | None = None,
+    ) -> tuple[Array, Ints]:
+        """Return merged columns and where those of each window begin.
+
+        Parameters
+        ----------
+        first : First
+        codes : uint8 array (N,)
+        starts : int64 array (B,)
+            First base of each window's part in ``codes``.
+        n_pooled : int
+            Pooled columns of a window.
+        before, after : int
+            Columns of 0 around them; then windows share nothing.
+        bias : bool
+        into : (float32 array (rows, F2), int64 array (B,)), optional
+            Where to write each window's columns; then windows share nothing.
+        """
+        lost = self._second.width - 1
+        alone = into is not None or bool(before or after)
+        begins, counts, (sequence, offset) = _sequences(starts, first.stride, n_pooled, share=not alone)
+        rows = np.concatenate([[0], np.cumsum(counts + (before + after - lost))])
+        if into is None:
+            out = np.empty((rows[-1], self._second.at_points.shape[2]), dtype=np.float32)
+            base = offset + rows[sequence]
+        else:
+            out, base = into
+            rows = base
+        added = self.wiring.merged.bias if bias else np.zeros_like(self.wiring.merged.bias)
+
+        def part(p: slice) -> None:
+            merged_sequences(first, self._second, codes, begins[p], counts[p], before, after, added, rows[p], out)
+
+        in_threads(part, len(begins), int(counts.sum()) // max(1, n_pooled))
+        return out, base
+
+    def _pooled(self, first: First, codes: Codes, starts: Ints, n_pooled: int) -> tuple[Array, Ints]:
+        """Return columns of the first stage alone, and where those of each window begin."""
+        begins, counts, (sequence, offset) = _sequences(starts, first.stride, n_pooled, share=True)
+        rows = np.concatenate([[0], np.cumsum(counts)])
+        out = np.empty((rows[-1], first.tables.shape[1]), dtype=np.float32)
+
+        def part(p: slice) -> None:
+            pooled_sequences(first, codes, begins[p], counts[p], rows[p], out)
+
+        in_threads(part, len(begins), len(starts))
+        return out, offset + rows[sequence]
+
+    def _window_columns(self, codes: Codes, starts: Ints, region: RegionPart, row: Ints) -> tuple[Array, Ints]:
+        """Return all merged columns that scoring windows and their alternatives reads."""
+        seq, n = self.wiring.seq, len(starts)
+        if not self.wiring.at_border:
+            return self._columns(self._first, codes, starts, seq.n_pooled)
+        pure, at = self._columns(self._first, codes, starts, seq.n_pooled)
+        columns = np.empty((n, self.n_readable, pure.shape[1]), dtype=np.float32)
+        columns[:, : self.n_pure] = pure[at[:, None] + np.arange(self.n_pure)]
+        flat, base = columns.reshape(-1, pure.shape[1]), np.arange(n) * self.n_readable
+        if self._overlap:
+            last = starts + (seq.n_pooled - self._overlap) * seq.stride
+            into = flat, base + self.n_pure
+            self._columns(self._first, codes, last, self._overlap, after=self._overlap, into=into)
+            columns[:, self.n_pure : self.n_seq_columns] += region.straddle[row]
+        columns[:, self.n_seq_columns :] = region.head[row]
+        return flat, base
+
+    # --- region branch ---------------------------------------------------------------------------------------------
+
+    def _region_part(self, codes: Codes, starts: Ints) -> RegionPart:
+        """Return what the region windows that begin at ``starts`` of ``codes`` contribute."""
+        region, first, merged = self.wiring.region, self._region_first, self.wiring.merged
+        n, filters = len(starts), merged.kernel.shape[2]
+        nothing = np.zeros((n, 0, filters), dtype=np.float32)
+        hidden = np.zeros((n, self._seq_kernel.shape[1]), dtype=np.float32)
+        if region is None or first is None:
+            return RegionPart(nothing, nothing, hidden)
+        if not self.wiring.at_border:
+            rows, base = self._pooled(first, codes, starts, region.n_pooled)
+            self._hidden(rows, base, region.n_pooled, 1, 1, self._region_kernel, hidden)
+            return RegionPart(nothing, nothing, hidden)
+        columns, base = self._columns(first, codes, starts, region.n_pooled)
+        straddle = nothing
+        if self._overlap:
+            wide, _ = self._columns(first, codes, starts, self._overlap, before=self._overlap, bias=False)
+            straddle = wide.reshape(n, self._overlap, filters)
+        head = columns[base[:, None] + np.arange(self.n_readable - self.n_seq_columns)]
+        if self.n_pools < self.n_pool2:
+            # The first pool of region columns alone need not start at the first region column.
+            offset = self.n_pools * merged.stride - self.n_seq_columns
+            n_pools = self.n_pool2 - self.n_pools
+            self._hidden(columns, base + offset, n_pools, merged.size, merged.stride, self._region_kernel, hidden)
+        return RegionPart(straddle, head, hidden)
+
+    def _constant(self, code: int) -> RegionPart:
+        """Return the part of a region window that is ``code`` everywhere."""
+        if code not in self._constants:
+            length = self.wiring.region.n_in if self.wiring.region else 1
+            self._constants[code] = self._region_part(np.full(length, code, np.uint8), np.zeros(1, np.int64))
+        return self._constants[code]
+
+    def _region(self, codes: Codes | None, n: int) -> tuple[RegionPart, Ints]:
+        """Return the parts of the distinct ones of region windows (B, R), and each window's row in them."""
+        if codes is None or self.wiring.region is None:
+            return self._constant(UNKNOWN), np.zeros(n, dtype=np.int64)
+        distinct: dict[bytes, int] = {}
+        row = np.array([distinct.setdefault(window.tobytes(), len(distinct)) for window in codes], dtype=np.int64)
+        chosen = codes[np.unique(row, return_index=True)[1]]
+        return self._region_part(chosen.ravel(), np.arange(len(chosen)) * chosen.shape[1]), row
+
+    def _region_steps(self) -> RegionSteps | None:
+        region, first = self.wiring.region, self._region_first
+        if region is None or first is None or self.wiring.at_border:
+            return None
+        n_letters = first.width + first.size - 1
+        letters = np.repeat(np.arange(5, dtype=np.uint8), n_letters)
+        rows, base = self._pooled(first, letters, np.arange(5) * n_letters, 1)
+        return RegionSteps(self._region_kernel, rows[base], n_letters)
+
+    def _region_along(self, codes: Codes | None, n: int, step: int) -> tuple[RegionPart, Ints]:
+        """Return the same of ``n`` windows along a region track (R + (n - 1) step,)."""
+        first, zeros = self._region_first, np.zeros(n, dtype=np.int64)
+        if codes is None or first is None:
+            return self._constant(UNKNOWN), zeros
+        if (codes == codes[0]).all():
+            return self._constant(int(codes[0])), zeros
+        if self._steps is not None and first.stride % step == 0:  # windows further apart share few rows
+            dilation = first.stride // step
+            n_rows = n + (self._steps.n_columns - 1) * dilation
+            events = self._steps.events(codes, n_rows, step, dilation)
+            if events.pays(n):
+                rows, base = self._pooled(first, codes, events.mixed * step, 1)
+                hidden = self._steps.hidden(events, rows[base], n, dilation)
+                return self._constant(UNKNOWN)._replace(hidden=hidden), np.arange(n)
+        return self._region_part(codes, np.arange(n) * step), np.arange(n)
+
+    # --- windows ---------------------------------------------------------------------------------------------------
+
+    def reference(self, codes: Codes, region_codes: Codes | None, landmarks: NDArray[np.float64] | None) -> Passed:
+        """Pass windows (B, L), region windows (B, R) and distances (B, 8) through the network."""
+        starts = np.arange(len(codes)) * codes.shape[1]
+        return self._pass(codes.ravel(), starts, *self._region(region_codes, len(codes)), landmarks)
+
+    def neighbours(
+        self, codes: Codes, starts: Ints, region_codes: Codes | None, landmarks: NDArray[np.float64] | None
+    ) -> Passed:
+        """Pass the windows that begin at ``starts`` (B,) of a stretch ``codes`` (N,); the rest as :meth:`reference`."""
+        return self._pass(codes, starts, *self._region(region_codes, len(starts)), landmarks)
+
+    def along(
+        self, codes: Codes, region_track: Codes | None, landmarks: NDArray[np.float64] | None, n: int, step: int
+    ) -> Array:
+        """Return logits (n, T) of windows ``step`` apart along ``codes`` and ``region_track``."""
+        region, row = self._region_along(region_track, n, step)
+        return self._pass(codes, np.arange(n) * step, region, row, landmarks).dense[-1]
+
+    def _pass(
+        self, codes: Codes, starts: Ints, region: RegionPart, row: Ints, landmarks: NDArray[np.float64] | None
+    ) -> Passed:
+        columns, base = self._window_columns(codes, starts, region, row)
+        values = np.empty((len(starts), self._seq_kernel.shape[1]), dtype=np.float32)
+        size, stride = self._second.size, self._second.stride
+        self._hidden(columns, base, self.n_pools, size, stride, self._seq_kernel, values)
+        values += self._dense[0][1]
+        values += region.hidden[row]
+        if self.wiring.landmarks is not None:
+            values += self.wiring.landmarks.hidden(landmarks, len(starts))
+        dense = [values]
+        for kernel, bias in self._dense[1:]:
+            dense.append(np.maximum(dense[-1], np.float32(0)) @ kernel + bias)
+        return Passed(columns, base, dense)
+
+    def _hidden(
+        self, columns: Array, base: Ints, n_pools: int, size: int, stride: int, kernel: Array, out: Array
+    ) -> None:
+        """Write pooled columns times rows of the first dense kernel; see :func:`hidden_of_pools`."""
+        in_threads(
+            lambda p: hidden_of_pools(columns, base[p], n_pools, size, stride, kernel, out[p]), len(base), len(base)
+        )
+
+    # --- alternatives ----------------------------------------------------------------------------------------------
+
+    def alternatives(self, passed: Passed, codes: Codes, site: Ints, position: Ints, alt: Codes) -> Array:
+        """Return the logits (M, T) of alternatives ``alt`` (M, S) at ``position`` of windows ``site`` of ``codes``."""
+        output = np.empty((len(site), len(self._dense[-1][1])), dtype=np.float32)
+        # Alternatives that change the same pooled columns follow each other: they use the same part of the kernel.
+        order = np.lexsort((position % self.sizes.period, first_pool2(self.sizes, position)))
+
+        def part_of(part: slice) -> None:
+            for start in range(part.start, part.stop, _ALTERNATIVES_AT_A_TIME):
+                rows = order[start : min(start + _ALTERNATIVES_AT_A_TIME, part.stop)]
+                output[rows] = self._changed(passed, codes, site[rows], position[rows], alt[rows])
+
+        in_threads(part_of, len(site), len(site))
+        return output
+
+    def _changed(self, passed: Passed, codes: Codes, site: Ints, position: Ints, alt: Codes) -> Array:
+        second, filters = self._second, self._second.at_points.shape[2]
+        classes = position % self.sizes.period
+        shapes = {int(c): touched(self.sizes, int(c), alt.shape[1]) for c in np.unique(classes)}
+        n_pool2 = max(shape.n_pool2 for shape in shapes.values())
+        pooled = np.empty((len(site), n_pool2 * filters), dtype=np.float32)
+        for c, shape in shapes.items():
+            rows = np.flatnonzero(classes == c)
+            counts = shape.n_pool1, shape.n_conv2, self.wiring.seq.n_pooled, self.n_pools
+            columns, base = passed.columns, passed.base
+            change_pools(self._first, second, counts, codes, columns, base, site, position, alt, rows, pooled)
+        first = first_pool2(self.sizes, position) + self._rows_before
+        delta = np.empty((len(site), self._change_kernel.shape[1]), dtype=np.float32)
+        borders = [0, *(np.flatnonzero(np.diff(first)) + 1).tolist(), len(site)]
+        for low, high in itertools.pairwise(borders):
+            begin = int(first[low]) * filters
+            np.matmul(pooled[low:high], self._change_kernel[begin : begin + n_pool2 * filters], out=delta[low:high])
+        for before, (kernel, _) in zip(passed.dense, self._dense[1:], strict=False):
+            reference = before[site]
+            delta += reference
+            np.maximum(delta, np.float32(0), out=delta)
+            delta -= np.maximum(reference, np.float32(0), out=reference)
+            delta = delta @ kernel
+        return passed.dense[-1][site] + delta
+
+
+def _sequences(
+    starts: Ints, stride: int, n_pooled: int, *, share: bool
+) -> tuple[Ints, Ints, tuple[NDArray[np.intp], Ints]]:
+    """Return begin and number of pooled columns of sequences that hold all windows, and each window's place in them.
+
+    With ``share``, windows of one phase of the pooling are parts of one sequence where that is less work.
+    """
+    if share and len(starts) > 1:
+        phases, sequence = np.unique(starts % stride, return_inverse=True)
+        first = np.full(len(phases), np.iinfo(np.int64).max)
+        last = np.zeros(len(phases), dtype=np.int64)
+        np.minimum.at(first, sequence, starts)
+        np.maximum.at(last, sequence, starts)
+        counts = (last - first) // stride + n_pooled
+        if counts.sum() < len(starts) * n_pooled:
+            return first, counts, (sequence, (starts - first[sequence]) // stride)
+    counts = np.full(len(starts), n_pooled, dtype=np.int64)
+    return starts, counts, (np.arange(len(starts)), np.zeros(len(starts), dtype=np.int64))
