@@ -184,6 +184,8 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary folder that becomes ``path`` on success and vanishes on failure.
 
+    What was at ``path`` is removed only when the new folder is in its place.
+
     Raises
     ------
     OutputError
@@ -198,11 +200,19 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[P
     temporary.chmod(0o755)
     try:
         yield temporary
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.exists():
-            path.unlink()
-        temporary.rename(path)
+        old = temporary.with_suffix(".old")
+        if path.exists():
+            path.rename(old)
+        try:
+            temporary.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+        if old.is_dir():
+            shutil.rmtree(old)
+        else:
+            old.unlink(missing_ok=True)
     except OSError as error:
         if isinstance(error, OutputError):
             # A file inside failed: name the folder that was asked for, not the temporary one.

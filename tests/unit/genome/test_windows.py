@@ -192,8 +192,6 @@ def test_shifting_everything_changes_nothing(contigs, fasta, gtf, rng, tmp_path)
         gtf_file=tmp_path / "moved.gtf",
         spec=SPEC,
     )
-    inside = (intervals["end"] < 1850).to_numpy() & (intervals["chrom"] == "chr1").to_numpy()
-    assert inside.sum() > 50
     np.testing.assert_array_equal(a.seq, b.seq)
     np.testing.assert_array_equal(a.region, b.region)
 

@@ -120,6 +120,24 @@ def test_full_folder_is_kept_unless_told(tmp_path):
     assert os.listdir(path) == ["new"]
 
 
+def test_the_old_folder_comes_back_if_the_new_one_cannot_be_put_there(tmp_path, monkeypatch):
+    path = tmp_path / "out"
+    path.mkdir()
+    write_into(path, "old")
+    rename = Path.rename
+
+    def full(self, target):
+        if self.suffix == ".part":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(OutputError, match="could not be written"), atomic_directory(path, overwrite=True) as temporary:
+        write_into(temporary, "new")
+    assert os.listdir(path) == ["old"]
+    assert os.listdir(tmp_path) == ["out"]
+
+
 def test_failure_in_a_folder_leaves_the_old_one(tmp_path):
     path = tmp_path / "out"
     path.mkdir()

@@ -43,13 +43,11 @@ def config(toy, tmp_path):
     return FitConfig(name="toy/toy", data=toy, run=tmp_path / "run", sizes=TINY_SIZES, epochs=3, batch_size=64, seed=4)
 
 
-def test_two_planted_motifs_are_learnt_in_under_a_minute(config):
+def test_two_planted_motifs_are_learnt(config):
     config = replace(
         config, epochs=12, learning_rate=5e-3, augment=AugmentOptions(jitter=5), views=("plain", "no_region")
     )
-    began = time.monotonic()
     run = fit(config)
-    assert time.monotonic() - began < 60
     metrics = pd.read_csv(run / "metrics.tsv", sep="\t")
     assert (metrics["auroc"] > 0.99).all()
     # The written weights are those of the best epoch, and predict what the table says.
