@@ -173,7 +173,6 @@ def _sites(args: argparse.Namespace, model: Any, tasks: list[str]) -> Iterator[t
     import numpy as np
 
     from ripe_lib.attribution.methods import IntervalSites, SiteCounts
-    from ripe_lib.errors import InputError
     from ripe_lib.genome.encoding import codes_from_one_hot
     from ripe_lib.genome.kmers import Extremes
     from ripe_lib.genome.windows import Windows
@@ -202,8 +201,6 @@ def _sites(args: argparse.Namespace, model: Any, tasks: list[str]) -> Iterator[t
         kept.append(windows[rows])
         scores.append(values[rows])
     counts.check(source.where)
-    if not kept:
-        raise InputError(f"{args.sites}: expected at least one interval, got none.")
     if remark := counts.remark():
         note(f"note: {remark}", quiet=args.quiet)
     joined = Windows.joined(kept)

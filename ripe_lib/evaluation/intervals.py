@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ripe_lib.errors import InputError
 from ripe_lib.evaluation.evaluate import Evaluation, Options
 from ripe_lib.genome.intervals import read_intervals
 
@@ -59,6 +60,9 @@ def score_intervals(
 
     maker = WindowMaker(model.spec, fasta_file, gtf_file)
     parts = [maker.prepare(read_intervals(source)) for source in (positives, negatives)]
+    for source, kind, part in zip((positives, negatives), ("positives", "negatives"), parts, strict=True):
+        if not len(part):
+            raise InputError(f"{_name(source, kind)}: expected at least one interval to measure on, got none.")
     frame = pd.concat(parts, ignore_index=True)
     names = list(model.tasks) if tasks is None else list(tasks)
     columns = [model.spec.task_index(task) for task in names]

@@ -78,7 +78,7 @@ def read_intervals(
     MissingFileError
         If the file does not exist.
     InputError
-        If it holds no interval, or one that is malformed (file and line are named).
+        If it holds an interval that is malformed (file and line are named). One without any gives one empty table.
     """
     if isinstance(source, Mapping):
         source = pd.DataFrame(source)
@@ -93,8 +93,14 @@ def read_intervals(
     chunks = _rechunk(blocks, chunk_size, name)
     first = next(chunks, None)
     if first is None:
-        raise InputError(f"{name or 'intervals'}: expected at least one interval, got none.")
+        first = _labelled(_no_intervals(summits and name is not None), name)
     return first if chunk_size is None else chain([first], chunks)
+
+
+def _no_intervals(summits: bool) -> pd.DataFrame:
+    columns: dict[str, Any] = dict.fromkeys(COLUMNS, np.array([], dtype=object))
+    columns |= dict.fromkeys(("start", "end", "summit") if summits else ("start", "end"), np.array([], dtype=np.int64))
+    return pd.DataFrame(columns)
 
 
 def where(intervals: pd.DataFrame, row: int) -> str:

@@ -142,8 +142,6 @@ def read_rna_fasta(
                 out.write(region.data)
                 written += len(region)
                 digest.update(region.data)
-    if not names:
-        raise InputError(f"{where}: expected at least one FASTA record, got none.")
     if extra := sorted(set(regions) - set(names)):
         raise InputError(f"{region_file}: expected only names of {where}, got {extra[0]!r}.")
     arrays = [np.array(values, dtype=np.int64) for values in (lengths, offsets, region_offsets)]

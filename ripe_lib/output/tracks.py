@@ -126,6 +126,9 @@ class BigWigWriter:
     ) -> None:
         import pyBigWig
 
+        if not contigs:
+            name = files[0].path if files else "output"
+            raise InputError(f"{name}: expected at least one contig, which a bigWig needs, got none. Write .bedgraph.")
         self._columns = {file: tasks.index(file.task) for file in files}
         self._handles: dict[TrackFile, Any] = {}
         for file in files:
@@ -277,6 +280,7 @@ class TableWriterOfBins:
         self, write: Callable[[pd.DataFrame], None], tasks: Sequence[str], *, long: bool, min_score: float
     ) -> None:
         self._write, self._tasks, self._long, self._min_score = write, list(tasks), long, min_score
+        self.has_header = False
 
     def add(
         self,
@@ -301,5 +305,6 @@ class TableWriterOfBins:
             keep = scores.max(axis=1) >= self._min_score
             values = pd.DataFrame(scores[keep], columns=self._tasks)
             frame = pd.concat([frame[keep].reset_index(drop=True), values], axis=1)
-        if len(frame) or self._min_score <= 0:
+        if len(frame) or not self.has_header:
             self._write(frame)
+            self.has_header = True

@@ -90,6 +90,7 @@ class Outputs:
         stack: ExitStack,
     ) -> None:
         self._tables: list[TableWriterOfBins] = []
+        self._n_tasks = len(tasks)
         tracks: list[TrackWriter] = []
         self._runs: list[TrackWriter] = []
         self.files: list[Path] = []
@@ -139,9 +140,15 @@ class Outputs:
                 table.add(chrom, strand, np.minimum(first, last), np.maximum(first, last) + 1, scores, extra)
 
     def finish(self) -> None:
-        """Write what is still held back."""
+        """Write what is still held back; a table of no bins has its columns."""
         if self._merger is not None:
             self._merger.finish()
+        none, extra = np.zeros(0, dtype=np.int64), {}
+        if self._transcripts is not None:
+            extra = {"transcript": "", "transcript_start": none, "transcript_end": none}
+        for table in self._tables:
+            if not table.has_header:
+                table.add("", "+", none, none, np.zeros((0, self._n_tasks), dtype=np.float32), extra)
 
 
 class TranscriptMerger:

@@ -164,7 +164,7 @@ def scan_to_files(
     thresholds = find_thresholds(scanner, source, runs, options.thresholds) if wants_sites else None
     if thresholds is not None:
         result.thresholds, result.threshold_note = thresholds.table(), thresholds.explanation
-    strands = sorted({run.strand for run in runs})
+    strands = sorted({run.strand for run in runs}) or ["+"]  # of nothing: tracks of nothing
     chunks = [Chunk(number, piece) for number, piece in enumerate(pack(runs, step))]
     identity, files = source.fingerprint()
     fingerprint = fingerprint_of(

@@ -152,7 +152,9 @@ def find_thresholds(scanner: Scanner, source: Source, runs: Sequence[Run], choic
     if fixed is not None:
         group = Group(tuple(runs), None)
         return Thresholds([group], tasks, np.full((1, n_tasks), fixed), explanation=explanation)
-    groups = groups_of(source, runs, scanner.lengths[0])
+    groups = groups_of(source, runs, scanner.lengths[0]) if runs else []
+    if not groups:
+        return Thresholds([], tasks, np.zeros((0, n_tasks)), explanation="nothing to scan, so no thresholds")
     backgrounds, values = [], []
     for group in groups:
         rate = choice.false_positive_rate or (RNA_RATE if group.is_short else BIN_RATE)

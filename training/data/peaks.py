@@ -198,6 +198,8 @@ def read_peaks(path: Path, axis: Axis, genome: Genome, annotation: Annotation) -
         With file and line: malformed lines, unknown contigs, peaks beyond their contig.
     """
     frame = read_intervals(path, summits=True)
+    if not len(frame):
+        raise InputError(f"{path}: expected at least one peak to learn from, got none.")
     which, levels = pd.factorize(frame["chrom"].to_numpy())
     names = []
     for code, level in enumerate(levels):

@@ -58,6 +58,13 @@ def test_overlapping_intervals_are_one_locus():
     assert len(set(loci(nested))) == 1
 
 
+def test_lists_of_nothing_are_refused(beds, tmp_path, capsys):
+    (tmp_path / "empty.bed").write_text("")
+    words = ["--positives", beds[0], "--negatives", tmp_path / "empty.bed", "--fasta", GENOME["fasta_file"]]
+    assert main(["evaluate", "clip31", *map(str, words), "-o", str(tmp_path / "evaluation")]) == 2
+    assert "empty.bed: expected at least one interval to measure on, got none" in capsys.readouterr().err
+
+
 def test_command(beds, tmp_path, capsys):
     out = tmp_path / "evaluation"
     words = ["--positives", beds[0], "--negatives", beds[1], "--fasta", GENOME["fasta_file"], "--task", "QKI_PARCLIP"]

@@ -77,8 +77,6 @@ def test_order_is_kept(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"x.bed: expected at least one interval, got none"),
-        ("# only\ntrack\n", r"x.bed: expected at least one interval"),
         ("chr1\t5\t9\nchr1\tfive\t9\n", r"x.bed:2: expected a whole number as start, got 'five'"),
         ("chr1\t5\t9\n\n# c\nchr1\t5\t9.5\n", r"x.bed:4: expected a whole number as end, got '9.5'"),
         ("chrom\tstart\tend\nchr1\t5\t9\n", r"x.bed:1: .* got 'start'. If this is a header line, put # before it"),
@@ -138,8 +136,7 @@ def test_chunks_are_the_whole_in_pieces(tmp_path, monkeypatch, size):
 def test_chunks_complain_at_once(tmp_path):
     with pytest.raises(MissingFileError, match="no such file"):
         read_intervals(tmp_path / "none.bed", chunk_size=10)
-    with pytest.raises(InputError, match="at least one interval"):
-        read_intervals(bed(tmp_path, ""), chunk_size=10)
+    assert [len(part) for part in read_intervals(bed(tmp_path, ""), chunk_size=10)] == [0]
     with pytest.raises(InputError, match="chunk_size: expected at least 1, got 0"):
         read_intervals(bed(tmp_path, "chr1\t1\t2\n"), chunk_size=0)
 
@@ -168,7 +165,6 @@ def test_a_frame_is_not_changed():
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ([], "expected at least one interval"),
         ([("chr1", 5)], r"interval 1: expected \(chrom, start, end"),
         ([("chr1", 5, 9), ("chr1", "a", 9)], "interval 2: expected a whole number as start, got 'a'"),
         ([("chr1", 5, 9.5)], "interval 1: expected a whole number as end, got 9.5"),
@@ -299,3 +295,13 @@ def test_what_is_no_line_of_text(tmp_path, content, message):
 def test_carriage_returns_at_the_end_are_part_of_it(tmp_path, end):
     frame = read_intervals(bed(tmp_path, b"c1\t1\t9" + end if end == b"\r" else b"c1\t1\t9" + end + b"c1\t2\t9" + end))
     assert frame["end"].tolist() == [9] * len(frame)
+
+
+@pytest.mark.parametrize("content", ["", "# only\ntrack\n", "\n\n"])
+@pytest.mark.parametrize("summits", [False, True])
+def test_files_without_an_interval_are_one_empty_table(tmp_path, content, summits):
+    frame = read_intervals(bed(tmp_path, content), summits=summits)
+    full = read_intervals(bed(tmp_path, "c\t1\t2\n", "y.bed"), summits=summits)
+    assert len(frame) == 0
+    assert frame.dtypes.to_dict() == full.dtypes.to_dict()
+    assert len(read_intervals([])) == len(read_intervals(pd.DataFrame(columns=["chrom", "start", "end"]))) == 0

@@ -62,8 +62,6 @@ def test_digest_sees_names_bases_and_regions(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "at least one FASTA record, got none"),
-        ("\n\n", "at least one FASTA record, got none"),
         ("chr1\t10\t20\n", r":1: expected a FASTA header .* got 'chr1\\t10\\t20'.*--fasta GENOME"),
         (">a\nAC\n>\nAC\n", ":3: expected a name after '>'"),
         (">a\n>b\nAC\n", ":1: record 'a': expected at least one letter, got none"),

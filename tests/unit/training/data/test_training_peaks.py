@@ -356,6 +356,8 @@ def test_wrong_input(tmp_path):
         if not any(c == "chr1" and s < p + 50 and p < e for c, s, e, _ in project["transcripts"])
     )
     (tmp_path / "outside.bed").write_text(f"chr1\t{free}\t{free + 20}\tx\t0\t+\n")
+    (tmp_path / "none.bed").write_text("# nothing\n")
+    attempt("rbp\tfile\nA\tnone.bed\n", r"none\.bed: expected at least one peak to learn from, got none")
     attempt("rbp\tfile\nA\toutside.bed\n", r"outside\.bed: expected peaks of A on transcripts")
     attempt("rbp\tfile\treplicate\nA\tRBP0.bed\t1\nA\tRBP1.bed\t1\n", r"peaks\.tsv:3: A has a peak file already")
     with pytest.raises(UnknownNameError, match=r"unknown label rule 'majorty'. Did you mean 'majority'"):
