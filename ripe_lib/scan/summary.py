@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ripe_lib.genome.encoding import REGION_TYPES, UNKNOWN, Codes
-from ripe_lib.network.fast.dense import Array
+from ripe_lib.network.network import Floats
 from ripe_lib.output.tables import open_table
 from ripe_lib.scan.sources import GenomeSource, Run, Source, TranscriptSource, genes_of, open_annotation
 
@@ -62,7 +62,7 @@ class SummaryWriter:
         if isinstance(source, GenomeSource) and self._annotation is not None:
             self._wanted = genes_of(self._annotation, ["all"])
 
-    def add(self, run: Run, starts: Bounds, ends: Bounds, scores: Array) -> None:
+    def add(self, run: Run, starts: Bounds, ends: Bounds, scores: Floats) -> None:
         """Take the bins of a run, ascending."""
         before = np.zeros((len(scores) + 1, scores.shape[1]))
         np.cumsum(scores * (ends - starts)[:, None], axis=0, out=before[1:], dtype=np.float64)
@@ -156,10 +156,10 @@ class SummaryWriter:
 class _Bins:
     """Bins that follow each other, and sums over all bases before each of them (n + 1, T)."""
 
-    def __init__(self, starts: Bounds, ends: Bounds, scores: Array, before: NDArray[np.float64]) -> None:
+    def __init__(self, starts: Bounds, ends: Bounds, scores: Floats, before: NDArray[np.float64]) -> None:
         self._starts, self._ends, self._scores, self._before = starts, ends, scores, before
 
-    def of(self, bounds: Bounds) -> tuple[NDArray[np.float64], Array]:
+    def of(self, bounds: Bounds) -> tuple[NDArray[np.float64], Floats]:
         """Return sums over bases and maxima (n, T) of stretches (n, 2), none of them empty."""
         first = np.searchsorted(self._ends, bounds[:, 0], side="right")
         last = np.searchsorted(self._starts, bounds[:, 1], side="left")
