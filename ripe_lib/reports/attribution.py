@@ -16,7 +16,7 @@ from ripe_lib.genome.landmarks import decode_landmarks
 from ripe_lib.output.atomic import atomic_files
 from ripe_lib.reports.figures import checked_formats, save_figure
 from ripe_lib.reports.page import Report
-from ripe_lib.reports.site_figures import SiteMap, peak_span, site_figure
+from ripe_lib.reports.site_figures import SiteMap, middle_of, peak_span, site_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,16 +102,19 @@ def site_maps(file: AttributionFile, row: int, tasks: Sequence[str] | None = Non
 def draw_site(file: AttributionFile, row: int, *, motif: str | None = None, peak: str | None = None) -> Figure:
     """Draw one site; ``peak`` is the label of the marked interval, None for no mark."""
     site = file.intervals([row]).iloc[0]
-    span = None
+    span = place = None
     length = file.windows([row]).seq.shape[1]
-    if peak and file.is_genomic:
-        span = peak_span(int(site["start"]), int(site["end"]), str(site["strand"]), length)
+    if file.is_genomic:
+        start, end, strand = int(site["start"]), int(site["end"]), str(site["strand"])
+        place = middle_of(str(site["chrom"]), start, end, strand)
+        span = peak_span(start, end, strand, length) if peak else None
     return site_figure(
         site_maps(file, row),
         title=site_label(site, is_genomic=file.is_genomic),
         peak=span,
         peak_label=peak or "",
         motif=motif,
+        place=place,
         unit=UNITS[file.method],
     )
 

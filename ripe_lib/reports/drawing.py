@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -388,11 +388,29 @@ def _matrix(array: ArrayLike, name: str) -> NDArray[Any]:
     return matrix
 
 
-def position_axis(ax: Axes, label: str | None = "position from the middle of the window (nt)") -> None:
-    """Put ticks at round positions, and the label if given."""
-    from matplotlib.ticker import MaxNLocator
+class Place(NamedTuple):
+    """Where position 0 of a picture lies: contig, position from 1, strand."""
+
+    contig: str
+    position: int
+    strand: str
+
+    def at(self, x: float) -> int:
+        """Return the genomic position of a position of the picture."""
+        return self.position + (-int(x) if self.strand == "-" else int(x))
+
+
+def position_axis(
+    ax: Axes, label: str | None = "position from the middle of the window (nt)", *, place: Place | None = None
+) -> None:
+    """Put ticks at round positions, and the label if given; with a place, the genomic positions below them."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(nbins=13, integer=True, steps=[1, 2, 2.5, 5, 10]))
+    if label and place is not None:
+        strand = {"+": "plus", "-": "minus"}[place.strand]
+        label += f", and on {place.contig}, {strand} strand"
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}\n{place.at(x):,}"))
     if label:
         ax.set_xlabel(label)
 
@@ -400,6 +418,7 @@ def position_axis(ax: Axes, label: str | None = "position from the middle of the
 __all__: Sequence[str] = (
     "LETTER_COLORS",
     "REGION_COLORS",
+    "Place",
     "distance_text",
     "find_motif",
     "known_span",

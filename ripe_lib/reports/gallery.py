@@ -32,6 +32,7 @@ from ripe_lib.reports.landmark_figures import landmark_profile_figure
 from ripe_lib.reports.page import Report
 from ripe_lib.reports.site_figures import (
     SiteMap,
+    middle_of,
     peak_span,
     present_types,
     region_profile_figure,
@@ -264,9 +265,10 @@ def _draw(
 ) -> tuple[Any, str]:
     seq_codes, region_codes, site, landmarks = entry
     label = site_label(site, is_genomic=is_genomic)
-    span = None
+    span = place = None
     if is_genomic:
-        span = peak_span(int(site["start"]), int(site["end"]), str(site["strand"]), len(seq_codes))
+        start, end, strand = int(site["start"]), int(site["end"]), str(site["strand"])
+        span, place = peak_span(start, end, strand, len(seq_codes)), middle_of(str(site["chrom"]), start, end, strand)
     region_map = None if maps.region is None else maps.region[row]
     region = None if region_codes is None or region_map is None else one_hot(region_codes)
     one = SiteMap(
@@ -275,7 +277,13 @@ def _draw(
         None if landmarks is None else decode_landmarks(landmarks[None])[0],
     )  # fmt: skip
     figure = site_figure(
-        [one], title=label, peak=span, peak_label="site", motif=options.motifs.get(task), unit=UNITS[method.name]
+        [one],
+        title=label,
+        peak=span,
+        peak_label="site",
+        motif=options.motifs.get(task),
+        place=place,
+        unit=UNITS[method.name],
     )
     return figure, label
 

@@ -124,7 +124,8 @@ def view_figure(
         if codes is not None:
             bottom = axes[len(tasks)]
             _draw_regions(bottom, codes, view)
-        bottom.set_xlabel("position (nt)")
+        on = "in the transcript" if source.kind == "transcript" else f"on {view.contig}"
+        bottom.set_xlabel(f"position {on} (nt)" + ("" if source.kind != "genome" else f", {view.strand} strand"))
         for ax, (_, site) in zip(axes[len(heights) - len(best) :], best.iterrows(), strict=True):
             _draw_logo(ax, model, source, site, step)
     return figure
@@ -192,7 +193,7 @@ def _draw_logo(ax: Axes, model: Model, source: Source, site: pd.Series, step: in
     plot_logo(ax, maps.seq[0, part], inputs["seq"][0, part], first=first - length // 2 + 1)
     kmer = f", {site['kmer']}" if site["kmer"] else ""
     ax.set_title(
-        f"{site['task']} {int(site['start']):,}-{int(site['end']):,}, probability {site['score']:.2f}{kmer}", loc="left"
+        f"{site['task']} {int(site['start']):,}-{int(site['end']):,}, score {site['score']:.2f}{kmer}", loc="left"
     )
     ax.set_ylabel("attribution")
     ax.set_xlabel("nt from the peak, 5' to 3'")

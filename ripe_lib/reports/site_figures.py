@@ -19,6 +19,7 @@ from ripe_lib.genome.encoding import REGION_TYPES
 from ripe_lib.reports.drawing import (
     REGION_COLORS,
     REGION_LABELS,
+    Place,
     known_span,
     mark_motif,
     mark_positions,
@@ -106,8 +107,9 @@ def site_figure(
     motif: str | None = None,
     unit: str = "attribution",
     zoom: tuple[int, int] | None = None,
+    place: Place | None = None,
     same_scale: bool = True,
-    width_mm: float = DOUBLE,
+    width_mm: float | None = None,
 ) -> Figure:
     """Draw the maps of one site for one or several tasks, one below the other on a common position axis.
 
@@ -125,10 +127,15 @@ def site_figure(
     unit : str
         Label of the value axes.
     zoom : (start, stop), optional
-        Indices of the sequence window to show. Default: the known bases and two more on each side.
+        Indices of the sequence window to show. Default: the known bases and two more on each side, and with region
+        types what is known of theirs.
+    place : Place, optional
+        Of position 0 in the genome; its coordinates are shown too.
     same_scale : bool
         One value scale for the sequences of all tasks, and one for the region types.
-    width_mm : float
+    width_mm : float, optional
+        Default: two columns of print; up to a third more where region types are known beyond the bases, because all
+        panels have one position axis and letters are to stay legible.
 
     Raises
     ------
@@ -139,7 +146,10 @@ def site_figure(
         raise InputError("site picture: expected at least one map, got none.")
     first_map = maps[0]
     length = len(first_map.seq)
-    start, stop = zoom or known_span(first_map.seq, margin=2)
+    low, high = _shown(maps) if zoom is None else (zoom[0] - length // 2, zoom[1] - length // 2)
+    if width_mm is None:
+        bases = np.diff(known_span(first_map.seq, margin=2))[0]
+        width_mm = DOUBLE * float(np.clip((high - low) / bases, 1, 4 / 3))
     heights = [m.letters for m in maps]
     regions = [m.region_map for m in maps if m.region_map is not None and m.has_regions]
     region_limits = value_limits([m.sum(axis=1) for m in regions]) if regions and same_scale else None
@@ -168,7 +178,10 @@ def site_figure(
             if kind == "logo":
                 first = -(length // 2)
                 plot_logo(ax, heights[number], first=first, ylabel=unit, ylim=limits[number])
-                ax.set_xlim(first + start - 0.5, first + stop - 0.5)
+                ax.set_xlim(low - 0.5, high - 0.5)
+                for side in ((low, first), (first + length, high)):
+                    if side[1] > side[0]:  # the network sees no sequence here
+                        ax.axvspan(side[0] - 0.5, side[1] - 0.5, color="#f5f5f5", lw=0, zorder=-2)
                 if peak is not None:
                     mark_span(ax, first + peak[0], first + peak[1], peak_label)
                 if motif:
@@ -176,31 +189,55 @@ def site_figure(
                 ax.set_title(one.title, loc="left", fontweight="bold")
                 position_axis(ax, None)
             elif kind == "heat":
-                _heat_row(figure, ax, one, (start, stop))
+                _heat_row(figure, ax, one, (low, high))
             elif kind == "region":
-                _region_row(ax, one, region_limits, peak)
+                _region_row(ax, one, region_limits, peak, (low, high))
             elif one.landmark_map is not None and one.distances is not None:
                 plot_landmarks(ax, one.landmark_map, one.distances, xlabel=f"{unit} of the distance to a landmark")
-        position_axis(next(ax for ax, row in zip(axes[::-1], rows[::-1], strict=True) if row[0] != "landmarks"))
+        lowest = next(ax for ax, row in zip(axes[::-1], rows[::-1], strict=True) if row[0] != "landmarks")
+        position_axis(lowest, place=place)
+        for ax, row in zip(axes, rows, strict=True):
+            if row[0] != "landmarks" and ax is not lowest:
+                ax.tick_params(labelbottom=False)
         figure.align_ylabels()
     return figure
+
+
+def _shown(maps: Sequence[SiteMap]) -> tuple[int, int]:
+    """Return the positions that all panels of a picture show, half-open: what is known of bases and region types."""
+    spans = []
+    for one in maps:
+        first, stop = known_span(one.seq, margin=2)
+        spans.append((first - len(one.seq) // 2, stop - len(one.seq) // 2))
+        if one.has_regions and one.region is not None:
+            first, stop = known_span(one.region)
+            spans.append((first - len(one.region) // 2, stop - len(one.region) // 2))
+    return min(low for low, _ in spans), max(high for _, high in spans)
 
 
 def _heat_row(figure: Figure, ax: Axes, one: SiteMap, zoom: tuple[int, int]) -> None:
     first = -(len(one.seq) // 2)
     image = plot_mutation_map(ax, one.seq_map, one.seq, first=first)
-    ax.set_xlim(first + zoom[0] - 0.5, first + zoom[1] - 0.5)
-    bar = figure.colorbar(image, ax=ax, fraction=0.03, pad=0.01, aspect=8)
+    ax.set_xlim(zoom[0] - 0.5, zoom[1] - 0.5)
+    # Inside, so that the bases stay below their letters.
+    bar = figure.colorbar(image, cax=ax.inset_axes((1.01, 0.0, 0.012, 1.0)))
     bar.ax.tick_params(labelsize=5)
     bar.set_label("change", fontsize=6)
     bar.ax.spines["outline"].set_linewidth(0.4)
     position_axis(ax, None)
 
 
-def _region_row(ax: Axes, one: SiteMap, limits: tuple[float, float] | None, peak: tuple[int, int] | None) -> None:
+def _region_row(
+    ax: Axes,
+    one: SiteMap,
+    limits: tuple[float, float] | None,
+    peak: tuple[int, int] | None,
+    shown: tuple[int, int],
+) -> None:
     region, region_map = np.asarray(one.region), np.asarray(one.region_map)
     first = -(len(region) // 2)
     plot_region_map(ax, region_map, region, first=first, ylabel="region\ntypes", ylim=limits)
+    ax.set_xlim(shown[0] - 0.5, shown[1] - 0.5)
     if peak is not None:
         shift = -(len(one.seq) // 2)
         mark_span(ax, shift + peak[0], shift + peak[1])
@@ -226,6 +263,23 @@ def peak_span(start: int, end: int, strand: str, length: int) -> tuple[int, int]
     if strand == "-":
         offset, stop = length - stop, length - offset
     return offset, stop
+
+
+def middle_of(contig: str, start: int, end: int, strand: str) -> Place:
+    """Return where the middle of an interval's window lies: index L // 2 in RNA sense, for every even length L.
+
+    Parameters
+    ----------
+    contig : str
+    start, end : int
+        The interval, 0-based, half-open.
+    strand : str
+        ``"+"`` or ``"-"``.
+    """
+    from ripe_lib.genome.windows import window_start
+
+    first_of_two = int(window_start(start, end, 2))
+    return Place(contig, first_of_two + (1 if strand == "-" else 2), strand)
 
 
 def mutant_figure(

@@ -18,7 +18,7 @@ from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.genome.vcf import VcfRecords
 from ripe_lib.network.load import Model, load_model
 from ripe_lib.output.console import Bar, no_bar
-from ripe_lib.reports.drawing import mark_positions, plot_logo, position_axis, value_limits
+from ripe_lib.reports.drawing import Place, mark_positions, plot_logo, position_axis, value_limits
 from ripe_lib.reports.figures import new_figure, put_title, style
 from ripe_lib.reports.page import Report
 from ripe_lib.variants.output import Summary
@@ -166,5 +166,8 @@ def allele_figure(
                 mark_positions(ax, [first + i for i in places if 0 <= i < length], color="#b9a2e8")
             ax.set_title(f"{name}   score {row[key]:.3f}", loc="left", fontweight="bold")
             ax.set_xlim(first + shown.start - 0.5, first + shown.stop - 0.5)
-        position_axis(axes[-1])
+        # Position 0 is index L // 2; the change is at ``middle``.
+        away = length // 2 - middle
+        origin = int(sites.start[0]) + 1 + (-away if minus else away)
+        position_axis(axes[-1], place=Place(str(sites.contig[0]), origin, "-" if minus else "+"))
     return figure

@@ -27,6 +27,7 @@ from ripe_lib.reports.drawing import (
 from ripe_lib.reports.figures import figure_bytes, new_figure, put_title
 from ripe_lib.reports.site_figures import (
     SiteMap,
+    middle_of,
     mutant_figure,
     peak_span,
     present_types,
@@ -192,6 +193,27 @@ def test_the_peak_of_the_region_panel_is_not_cut_to_the_sequence_window():
     assert np.ptp(bar.get_xdata()) == 120
 
 
+@pytest.mark.parametrize("strand", ["+", "-"])
+@pytest.mark.parametrize(("start", "end"), [(1000, 1050), (1000, 1051), (1000, 1001)])
+def test_genomic_coordinates_below_the_axis(start, end, strand):
+    """A base told from its surroundings in the genome is drawn above its own coordinate."""
+    place = middle_of("chr7", start, end, strand)
+    for length in (60, 150):
+        index = np.arange(length) - length // 2
+        genome = window_start(start, end, length) + np.arange(length) + 1  # positions from 1
+        expected = genome[::-1] if strand == "-" else genome
+        np.testing.assert_array_equal([place.at(x) for x in index], expected)
+    seq, region = np.eye(4)[np.arange(60) % 4], np.tile([0.0, 1, 0, 0], (100, 1))
+    maps = [SiteMap(task, seq, seq * 0.1, region, region * 0.01) for task in ("A", "B")]
+    figure = site_figure(maps, place=place, peak=peak_span(start, end, strand, 60))
+    figure.draw_without_rendering()
+    assert {ax.get_xlim() for ax in figure.axes} == {(-50.5, 49.5)}  # all panels, the region window's positions
+    lowest = figure.axes[-1]
+    assert lowest.get_xlabel().endswith(f"on chr7, {'plus' if strand == '+' else 'minus'} strand")
+    shown = dict(zip(lowest.get_xticks(), (t.get_text().split("\n")[1] for t in lowest.get_xticklabels()), strict=True))
+    assert shown[20] == f"{place.at(20):,}"
+
+
 def test_small_helpers():
     assert runs(np.array([0, 0, 4, 1, 1], np.uint8)) == [(0, 2, 0), (2, 3, 4), (3, 5, 1)]
     assert runs(np.array([], np.uint8)) == []
@@ -227,9 +249,8 @@ def test_site_picture(rng):
     logo, region, other, heat = figure.axes[:4]
     assert logo.get_title(loc="left") == "QKI   score 0.900"
     assert logo.get_ylim() == other.get_ylim()
-    assert logo.get_xlim() == (-8.5, 5.5)  # indices 4 to 13 and two more on each side, from the middle 10
-    assert region.get_xlim() == (-10.5, 9.5)
-    assert heat.get_xlim() == logo.get_xlim()
+    # Bases: indices 4 to 13 and two more on each side, from the middle 10; region types: 0 to 14. One axis for all.
+    assert {ax.get_xlim() for ax in (logo, region, other, heat)} == {(-10.5, 5.5)}
     heights = letter_scores(maps[0].seq_map, maps[0].seq)
     assert letters_on(logo)[-6, "A"] == pytest.approx(sorted((0, heights[4])), abs=0.02)
     apart = site_figure(maps, same_scale=False)
