@@ -75,6 +75,8 @@ EXTRAS["dev"] = [
     "types-tqdm",
     "pandas-stubs",
     "psutil",
+    "nbclient>=0.10",  # runs the notebooks of examples
+    "ipykernel>=6",
     "pyfaidx>=0.8",  # judges the reader of FASTA files
     "logomaker>=0.8.7",  # what benchmarks/bench_pictures.py compares with
 ]
