@@ -114,8 +114,8 @@ def measured(scored: Evaluation) -> dict:
 
 
 def kmers(scored: Evaluation) -> dict:
-    """Return the 6-mers that the better half of the eCLIP sites holds more often than the worse half."""
-    table = scored.top_and_bottom_kmers(scored.tasks[0], fraction=0.5, span=None)
+    """Return the 6-mers that the better half of the eCLIP bins holds more often than the worse half."""
+    table = scored.top_and_bottom_kmers(scored.tasks[0], fraction=0.5, span=100)
     table = table[table["log2_ratio"] > 0].sort_values(["p_value", "kmer"]).head(10)
     return {
         "sites": int(table["n_top"].iloc[0]) if len(table) else 0,

@@ -222,13 +222,20 @@ class _Windows:
         return self._made.get(key), self._landmarks if spec.has_landmarks else None
 
     def alternative(self, rows: NDArray[np.intp], length: int, region_length: int) -> tuple[Codes, Codes | None]:
-        """Return sequence and region windows of the alternative allele; no region for length 0."""
+        """Return sequence and region windows of the alternative allele; no region for length 0.
+
+        The rows are the same for every model: what has no shorter way.
+        """
         sites = self._sites.take(rows)
-        with self._reading:
-            seq = alternative_sequence(self._genome, sites, length, self._shift)
+        keys = ("alternative seq", length), ("alternative region", region_length)
+        if keys[0] not in self._made:
+            with self._reading:
+                self._made[keys[0]] = alternative_sequence(self._genome, sites, length, self._shift)
         if not region_length or self._annotation is None:
-            return seq, None
-        return seq, alternative_region(self._annotation, sites, region_length, self._shift)
+            return self._made[keys[0]], None
+        if keys[1] not in self._made:
+            self._made[keys[1]] = alternative_region(self._annotation, sites, region_length, self._shift)
+        return self._made[keys[0]], self._made[keys[1]]
 
     def substitutions(self, rows: NDArray[np.intp], length: int) -> tuple[NDArray[np.int64], Codes]:
         """Return position (in RNA sense) and new base of substitutions."""

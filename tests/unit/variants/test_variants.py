@@ -288,6 +288,32 @@ def test_models_with_one_trunk_score_as_alone(tiny_model, world):
             np.testing.assert_allclose(together[f"{model.name}:{name}"], alone[name], atol=1e-5)
 
 
+@FAST
+def test_models_share_windows_of_one_length(tiny_model, world, fast, monkeypatch):
+    models = [tiny_model, random_model(tasks=("A",), seed=3), random_model(tasks=("B",), seed=4)]
+    for name, model in zip("yz", models[1:], strict=True):
+        object.__setattr__(model.spec, "name", f"DeepRiPe/{name}")
+    sequence = world[0].sequences["c"]
+    rows = [snv(world, 200), ("c", 300, sequence[299:302], "T"), ("c", 310, sequence[309], "GATTACA")]
+    fetched = []
+
+    def counted(method):
+        def fetch(self, chroms, starts, length, minus):
+            fetched.append(length)
+            return method(self, chroms, starts, length, minus)
+
+        return fetch
+
+    monkeypatch.setattr(ToyGenome, "fetch", counted(ToyGenome.fetch))
+    monkeypatch.setattr(ToyAnnotation, "region_codes", counted(ToyAnnotation.region_codes))
+    score(tiny_model, world, rows, fast=fast)
+    alone = sorted(fetched)
+    fetched.clear()
+    score(models, world, rows, fast=fast)
+    assert sorted(fetched) == alone
+    assert {150, 250} <= set(alone)
+
+
 def test_options_are_checked():
     with pytest.raises(UnknownNameError, match=r"unknown region option 'gft'\. Did you mean 'gtf'"):
         VariantOptions(region="gft")
