@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,9 +18,27 @@ INPUT_NAMES = ("seq", "region", "landmarks")
 Distances = NDArray[np.floating]
 
 
+class LandmarkWarning(UserWarning):
+    """A model with landmarks was given arrays without them."""
+
+
 def checked_windows(spec: ModelSpec, windows: Any) -> tuple[OneHot, OneHot | None, OneHot | None]:
-    """Return ``(seq, region or None, landmarks or None)`` as float32 arrays that fit the model."""
+    """Return ``(seq, region or None, landmarks or None)`` as float32 arrays that fit the model.
+
+    Warns
+    -----
+    LandmarkWarning
+        If bare arrays have region types, but no landmarks where the model takes them.
+    """
     given = _unpack(windows)
+    is_bare = not hasattr(windows, "seq")  # `make_windows` leaves out what no annotation was given for
+    if is_bare and spec.has_landmarks and given.get("region") is not None and given.get("landmarks") is None:
+        warnings.warn(
+            f"model {spec.name}: expected distances to landmarks beside the region types, got none; they count as "
+            "unknown. Make windows with: ripe_lib.make_windows(..., gtf_file=...)",
+            LandmarkWarning,
+            stacklevel=3,
+        )
     shapes = spec.input_shapes
     checked = {
         name: _checked_array(spec, name, given[name], shapes[name])

@@ -1,5 +1,7 @@
 """Networks with landmarks: every way of running them gives the numbers of a plain pass."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,9 @@ from ripe_lib.attribution import integrated_gradients, ism
 from ripe_lib.errors import InputError, ShapeMismatchError
 from ripe_lib.genome.encoding import one_hot
 from ripe_lib.genome.landmarks import encode_landmarks, unknown_landmarks
+from ripe_lib.genome.windows import Windows
 from ripe_lib.network.fast.wiring import read_wiring
+from ripe_lib.network.inputs import LandmarkWarning
 from ripe_lib.network.predict import full_logits, predict, predict_codes
 from ripe_lib.network.spec import ModelSpec
 from tests.support.toy_models import random_model
@@ -44,7 +48,9 @@ def test_codes_and_arrays_give_one_answer(model, codes):
 def test_what_is_missing_is_unknown(model, codes):
     seq, region, _ = codes
     unknown = predict(model, {"seq": one_hot(seq), "region": one_hot(region), "landmarks": unknown_landmarks(9)})
-    np.testing.assert_allclose(predict(model, [one_hot(seq), one_hot(region)]), unknown, atol=1e-7)
+    with pytest.warns(LandmarkWarning, match="they count as unknown"):
+        bare = predict(model, [one_hot(seq), one_hot(region)])
+    np.testing.assert_allclose(bare, unknown, atol=1e-7)
     np.testing.assert_allclose(predict_codes(model, seq, region, np.full((9, 8), np.nan)), unknown, atol=1e-7)
 
 
@@ -145,3 +151,15 @@ def test_ready_sequences_sit_where_training_puts_them(model):
         ripe_lib.make_windows([("chr1", 0, 4)], spec=model.spec)
     with pytest.raises(InputError, match="expected a sequence as long as its interval, 4 nt, got 3"):
         ripe_lib.make_windows([("chr1", 0, 4, "s", 0, "+")], sequences=["ACG"], spec=model.spec)
+
+
+def test_bare_arrays_without_landmarks_are_taken_as_unknown_and_that_is_said(model, codes):
+    seq, region = (one_hot(array) for array in codes[:2])
+    with pytest.warns(LandmarkWarning, match="expected distances to landmarks beside the region types, got none"):
+        bare = predict(model, [seq, region])
+    unknown = unknown_landmarks(9, model.spec.landmark_bases)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(bare, predict(model, {"seq": seq, "region": region, "landmarks": unknown}))
+        predict(model, seq)
+        predict(model, Windows(seq=seq, region=region, landmarks=None, intervals=None))
