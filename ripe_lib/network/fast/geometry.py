@@ -4,8 +4,7 @@ Names: ``first`` stage = the sequence branch's convolution (width K1) and poolin
 stage = the merged convolution (K2) and pooling (P2, S2). Counts and offsets depend on the position only through
 ``position % (S1 * S2)``, its *class*; a step of one period moves every touched column by a whole pooled column.
 
-A position near an end of the window touches columns that do not exist; they keep their places here, are read from
-the nearest existing column, and are masked out.
+A position near an end of the window touches columns that do not exist; they keep their places here and change nothing.
 """
 
 from __future__ import annotations
@@ -36,24 +35,13 @@ class Sizes(NamedTuple):
 
 
 class Touched(NamedTuple):
-    """What a changed stretch of ``span`` bases touches, for one class of positions.
+    """How many columns a changed stretch of bases touches, for one class of positions.
 
-    Attributes
-    ----------
-    n_pool1, n_conv2, n_pool2 : int
-        Numbers of touched columns after the first pooling, the merged convolution and the second pooling.
-    conv1_length, conv2_length : int
-        Columns that must be known to redo the touched pools.
-    conv1_offset, conv2_offset : int
-        Index of the first touched column within these.
+    After the first pooling, after the merged convolution, and after the second pooling.
     """
 
     n_pool1: int
-    conv1_length: int
-    conv1_offset: int
     n_conv2: int
-    conv2_length: int
-    conv2_offset: int
     n_pool2: int
 
 
@@ -70,21 +58,10 @@ def first_pool2(sizes: Sizes, position: np.ndarray) -> np.ndarray:
 
 @functools.lru_cache(maxsize=256)
 def touched(sizes: Sizes, position_class: int, span: int) -> Touched:
-    """Return counts and offsets for positions of a class, a stretch of ``span`` changed bases starting there."""
+    """Return what a stretch of ``span`` changed bases touches that starts at positions of a class."""
     position = np.array(position_class)
     pool1 = int(first_pool1(sizes, position))
-    last_pool1 = (position_class + span - 1) // sizes.stride1
-    n_pool1 = last_pool1 - pool1 + 1
-    conv2 = pool1 - (sizes.width2 - 1)
+    n_pool1 = (position_class + span - 1) // sizes.stride1 - pool1 + 1
     n_conv2 = n_pool1 + sizes.width2 - 1
-    pool2 = int(first_pool2(sizes, position))
-    n_pool2 = (conv2 + n_conv2 - 1) // sizes.stride2 - pool2 + 1
-    return Touched(
-        n_pool1=n_pool1,
-        conv1_length=sizes.stride1 * (n_pool1 - 1) + sizes.size1,
-        conv1_offset=position_class - (sizes.width1 - 1) - sizes.stride1 * pool1,
-        n_conv2=n_conv2,
-        conv2_length=sizes.stride2 * (n_pool2 - 1) + sizes.size2,
-        conv2_offset=conv2 - sizes.stride2 * pool2,
-        n_pool2=n_pool2,
-    )
+    last_conv2 = pool1 - (sizes.width2 - 1) + n_conv2 - 1
+    return Touched(n_pool1, n_conv2, last_conv2 // sizes.stride2 - int(first_pool2(sizes, position)) + 1)

@@ -32,6 +32,7 @@ from ripe_lib.output.threads import in_threads
 
 Array = NDArray[np.float32]
 Ints = NDArray[np.int64]
+Distances = NDArray[np.floating]
 
 _ALTERNATIVES_AT_A_TIME = 2048
 
@@ -154,21 +155,27 @@ class FastNetwork:
         in_threads(part, len(begins), len(starts))
         return out, offset + rows[sequence]
 
-    def _window_columns(self, codes: Codes, starts: Ints, region: RegionPart, row: Ints) -> tuple[Array, Ints]:
-        """Return all merged columns that scoring windows and their alternatives reads."""
-        seq, n = self.wiring.seq, len(starts)
-        if not self.wiring.at_border:
-            return self._columns(self._first, codes, starts, seq.n_pooled)
-        pure, at = self._columns(self._first, codes, starts, seq.n_pooled)
-        columns = np.empty((n, self.n_readable, pure.shape[1]), dtype=np.float32)
-        columns[:, : self.n_pure] = pure[at[:, None] + np.arange(self.n_pure)]
-        flat, base = columns.reshape(-1, pure.shape[1]), np.arange(n) * self.n_readable
+    def _own_columns(
+        self, codes: Codes, starts: Ints, region: RegionPart, row: Ints, shared: tuple[Array, Ints] | None, skip: int
+    ) -> tuple[Array, Ints]:
+        """Return merged columns of each window from column ``skip`` on, with those over the border and behind it.
+
+        ``shared`` holds the windows' columns before the border, or None to compute them here.
+        """
+        seq, filters = self.wiring.seq, self._second.at_points.shape[2]
+        n_own = self.n_readable - skip
+        columns = np.empty((len(starts), n_own, filters), dtype=np.float32)
+        flat, base = columns.reshape(-1, filters), np.arange(len(starts)) * n_own
+        if shared is None:
+            self._columns(self._first, codes, starts, seq.n_pooled, into=(flat, base))
+        else:
+            columns[:, : self.n_pure - skip] = shared[0][shared[1][:, None] + np.arange(skip, self.n_pure)]
         if self._overlap:
             last = starts + (seq.n_pooled - self._overlap) * seq.stride
-            into = flat, base + self.n_pure
+            into = flat, base + self.n_pure - skip
             self._columns(self._first, codes, last, self._overlap, after=self._overlap, into=into)
-            columns[:, self.n_pure : self.n_seq_columns] += region.straddle[row]
-        columns[:, self.n_seq_columns :] = region.head[row]
+            columns[:, self.n_pure - skip : self.n_seq_columns - skip] += region.straddle[row]
+        columns[:, self.n_seq_columns - skip :] = region.head[row]
         return flat, base
 
     # --- region branch ---------------------------------------------------------------------------------------------
@@ -242,39 +249,63 @@ class FastNetwork:
 
     # --- windows ---------------------------------------------------------------------------------------------------
 
-    def reference(self, codes: Codes, region_codes: Codes | None, landmarks: NDArray[np.float64] | None) -> Passed:
+    def reference(self, codes: Codes, region_codes: Codes | None, landmarks: Distances | None) -> Passed:
         """Pass windows (B, L), region windows (B, R) and distances (B, 8) through the network."""
-        starts = np.arange(len(codes)) * codes.shape[1]
-        return self._pass(codes.ravel(), starts, *self._region(region_codes, len(codes)), landmarks)
+        flat, starts = codes.ravel(), np.arange(len(codes)) * codes.shape[1]
+        region, row = self._region(region_codes, len(codes))
+        if self.wiring.at_border:
+            columns = self._own_columns(flat, starts, region, row, None, 0)
+        else:
+            columns = self._columns(self._first, flat, starts, self.wiring.seq.n_pooled)
+        return Passed(*columns, self._values([(*columns, 0)], region.hidden[row], landmarks))
 
-    def neighbours(
-        self, codes: Codes, starts: Ints, region_codes: Codes | None, landmarks: NDArray[np.float64] | None
-    ) -> Passed:
+    def neighbours(self, codes: Codes, starts: Ints, region_codes: Codes | None, landmarks: Distances | None) -> Passed:
         """Pass the windows that begin at ``starts`` (B,) of a stretch ``codes`` (N,); the rest as :meth:`reference`."""
-        return self._pass(codes, starts, *self._region(region_codes, len(starts)), landmarks)
+        region, row = self._region(region_codes, len(starts))
+        columns = self._columns(self._first, codes, starts, self.wiring.seq.n_pooled)
+        if self.wiring.at_border:
+            columns = self._own_columns(codes, starts, region, row, columns, 0)
+        return Passed(*columns, self._values([(*columns, 0)], region.hidden[row], landmarks))
 
-    def along(
-        self, codes: Codes, region_track: Codes | None, landmarks: NDArray[np.float64] | None, n: int, step: int
-    ) -> Array:
+    def along(self, codes: Codes, region_track: Codes | None, landmarks: Distances | None, n: int, step: int) -> Array:
         """Return logits (n, T) of windows ``step`` apart along ``codes`` and ``region_track``."""
         region, row = self._region_along(region_track, n, step)
-        return self._pass(codes, np.arange(n) * step, region, row, landmarks).dense[-1]
+        starts = np.arange(n) * step
+        columns = self._columns(self._first, codes, starts, self.wiring.seq.n_pooled)
+        parts = [(*columns, 0)]
+        if self.wiring.at_border:  # only the last pools of a window are its own
+            size, stride = self._second.size, self._second.stride
+            n_shared = max(0, min(self.n_pools, (self.n_pure - size) // stride + 1, self.n_pure // stride))
+            own = self._own_columns(codes, starts, region, row, columns, n_shared * stride)
+            parts.append((*own, n_shared))
+        return self._values(parts, region.hidden[row], landmarks)[-1]
 
-    def _pass(
-        self, codes: Codes, starts: Ints, region: RegionPart, row: Ints, landmarks: NDArray[np.float64] | None
-    ) -> Passed:
-        columns, base = self._window_columns(codes, starts, region, row)
-        values = np.empty((len(starts), self._seq_kernel.shape[1]), dtype=np.float32)
-        size, stride = self._second.size, self._second.stride
-        self._hidden(columns, base, self.n_pools, size, stride, self._seq_kernel, values)
-        values += self._dense[0][1]
-        values += region.hidden[row]
+    def _values(self, parts: list[tuple[Array, Ints, int]], region: Array, landmarks: Distances | None) -> list[Array]:
+        """Return the values of every dense layer.
+
+        Parameters
+        ----------
+        parts : list of (float32 array (rows, F2), int64 array (B,), int)
+            Merged columns, where those of each window begin, and the first pool that is taken from them.
+        region : float32 array (B, H)
+            What region types add to the first layer.
+        landmarks : float array (B, 8) or None
+        """
+        size, stride, filters = self._second.size, self._second.stride, self._second.at_points.shape[2]
+        values = region + self._dense[0][1]
+        ends = [first for _, _, first in parts[1:]] + [self.n_pools]
+        for (columns, base, first), end in zip(parts, ends, strict=True):
+            if end > first:
+                here = np.empty_like(values)
+                kernel = self._seq_kernel[first * filters : end * filters]
+                self._hidden(columns, base, end - first, size, stride, kernel, here)
+                values += here
         if self.wiring.landmarks is not None:
-            values += self.wiring.landmarks.hidden(landmarks, len(starts))
+            values += self.wiring.landmarks.hidden(landmarks, len(values))
         dense = [values]
         for kernel, bias in self._dense[1:]:
             dense.append(np.maximum(dense[-1], np.float32(0)) @ kernel + bias)
-        return Passed(columns, base, dense)
+        return dense
 
     def _hidden(
         self, columns: Array, base: Ints, n_pools: int, size: int, stride: int, kernel: Array, out: Array
