@@ -25,7 +25,7 @@ def check_min_score(value: float) -> None:
         raise InputError(f"--min-score: expected a probability from 0 to below 1, got {value:g}.")
 
 
-def check_files(*paths: str | None, hint: str = "Check the path.") -> None:
+def check_files(*paths: str | None, kind: str = "file", hint: str = "Check the path.") -> None:
     """Refuse input files that are not there, before anything slow is loaded; ``-`` and None are left alone.
 
     Raises
@@ -38,7 +38,7 @@ def check_files(*paths: str | None, hint: str = "Check the path.") -> None:
         if Path(path).is_dir():
             raise MissingFileError(f"{path}: expected a file, got a folder.")
         if not Path(path).exists():
-            raise MissingFileError(f"{path}: no such file. {hint}")
+            raise MissingFileError(f"{path}: no such {kind}. {hint}")
 
 
 def model_spec(name: str) -> ModelSpec:

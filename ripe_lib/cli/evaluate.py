@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> None:
     if args.positives is not None and args.fasta is None:
         raise InputError("expected --fasta F with --positives and --negatives, got none.")
     check_new_folder(args.output, overwrite=args.force, hint=FORCE_HINT)
-    check_files(args.dataset, hint="Make a data set with: ripe-train prepare CONFIG")
+    check_files(args.dataset, kind="data set", hint="Make one with: ripe-train prepare CONFIG")
     check_files(args.positives, args.negatives, args.fasta, args.gtf)
     pairs = {output: name or output for output, _, name in (text.partition("=") for text in args.task or ["all"])}
     outputs = chosen_tasks(list(pairs), model_spec(args.model))

@@ -12,17 +12,33 @@ believed to agree, that is unless
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from ripe_lib.errors import UnknownNameError, unknown_name
 
 OLD_MITOCHONDRION = 16_571
+_LETTERS = ("X", "Y", "M", "MT")
 GRCH37_CHROMOSOME_1 = 249_250_621
 
 
 def without_prefix(name: str) -> str:
     """Drop a leading ``chr`` (any case): ``chr1`` -> ``1``."""
     return name[3:] if name[:3].lower() == "chr" and len(name) > 3 else name
+
+
+def natural_key(name: str) -> tuple[int, list[tuple[str, int]]]:
+    """Return what to sort contigs by: 1, 2, ..., 22, then X, Y and M, then all others, numbers in them as numbers."""
+    bare = without_prefix(name)
+    group = 0 if bare.isdecimal() else 1 if bare in _LETTERS else 2
+    if group == 1:
+        return group, [("", _LETTERS.index(bare))]
+    return group, [(text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", bare)]
+
+
+def in_natural_order(lengths: Mapping[str, int]) -> dict[str, int]:
+    """Return contigs (name -> length) as people expect them, whatever the order of the FASTA."""
+    return {name: lengths[name] for name in sorted(lengths, key=natural_key)}
 
 
 def mitochondria_agree(lengths: Mapping[str, int]) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ripe_lib.errors import InputError
+from ripe_lib.genome.contigs import in_natural_order
 from ripe_lib.network.network import Floats
 from ripe_lib.output.atomic import check_output_file
 from ripe_lib.output.tables import open_table, table_format
@@ -97,7 +98,7 @@ class Outputs:
         self._transcripts = source if isinstance(source, TranscriptSource) else None
         contigs = source.contigs
         if self._transcripts is not None:
-            contigs = open_genome(self._transcripts.fasta_file).contigs
+            contigs = in_natural_order(open_genome(self._transcripts.fasta_file).contigs)
             strands = sorted({self._transcripts.place_of(name)[1] for name in source.contigs})
         for path in paths:
             kind = output_kind(path)

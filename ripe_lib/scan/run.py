@@ -33,7 +33,7 @@ from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.output import Outputs, check_outputs
 from ripe_lib.scan.site_maps import SiteMapWriter
 from ripe_lib.scan.site_table import SiteWriter
-from ripe_lib.scan.sources import Run, Source, bin_bounds, stretches
+from ripe_lib.scan.sources import Run, Source, bin_bounds, in_fasta_order, stretches
 from ripe_lib.scan.summary import SummaryWriter
 from ripe_lib.scan.thresholds import ThresholdChoice, find_thresholds
 
@@ -161,7 +161,9 @@ def scan_to_files(
     runs, step, is_long = _plan(model, source, options)
     scanner = Scanner(model, step=step, tasks=options.tasks, threads=options.threads, batch_size=options.batch_size)
     result = ScanResult(step, tasks=tuple(options.tasks or ()), n_bins=sum(run.n for run in runs))
-    thresholds = find_thresholds(scanner, source, runs, options.thresholds) if wants_sites else None
+    thresholds = (
+        find_thresholds(scanner, source, in_fasta_order(source, runs), options.thresholds) if wants_sites else None
+    )
     if thresholds is not None:
         result.thresholds, result.threshold_note = thresholds.table(), thresholds.explanation
     strands = sorted({run.strand for run in runs}) or ["+"]  # of nothing: tracks of nothing

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError, UnknownNameError, unknown_name
 from ripe_lib.genome.annotation import Annotation
+from ripe_lib.genome.contigs import in_natural_order
 from ripe_lib.genome.encoding import Codes, place
 from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.rna_fasta import RnaRecords
@@ -217,10 +218,10 @@ class GenomeSource:
     spans: tuple[tuple[str, str, int, int], ...]
     kind: str = "genome"
 
-    @property
+    @cached_property
     def contigs(self) -> dict[str, int]:
-        """Lengths of all contigs, in FASTA order."""
-        return open_genome(self.fasta_file).contigs
+        """Lengths of all contigs, in natural order (1, 2, ..., 10, ..., X)."""
+        return in_natural_order(open_genome(self.fasta_file).contigs)
 
     def runs(self, step: int) -> list[Run]:
         """Return the bins that touch a span, merged."""
@@ -252,7 +253,7 @@ class GenomeSource:
     def fingerprint(self) -> tuple[Any, list[Path]]:
         """Return spans and files."""
         files = [Path(file) for file in (self.fasta_file, self.gtf_file) if file is not None]
-        return ["genome", self.spans], files
+        return ["genome, natural order", self.spans], files
 
 
 @dataclass(frozen=True)
@@ -268,7 +269,7 @@ class TranscriptSource:
     def contigs(self) -> dict[str, int]:
         """Spliced lengths by transcript, sorted by place in the genome."""
         annotation = open_annotation(self.gtf_file, self.fasta_file)
-        order = {name: number for number, name in enumerate(open_genome(self.fasta_file).contigs)}
+        order = {name: number for number, name in enumerate(in_natural_order(open_genome(self.fasta_file).contigs))}
 
         def key(name: str) -> tuple[int, bool, int, str]:
             chrom, strand, start = self._places[name]
@@ -331,7 +332,7 @@ class TranscriptSource:
 
     def fingerprint(self) -> tuple[Any, list[Path]]:
         """Return transcripts and files."""
-        return ["transcript", self.transcript_ids], [Path(self.fasta_file), Path(self.gtf_file)]
+        return ["transcript, natural order", self.transcript_ids], [Path(self.fasta_file), Path(self.gtf_file)]
 
 
 # ------------------------------------------------------------------ from what the user names
@@ -409,3 +410,12 @@ def _strands(choice: str, own: str) -> tuple[str, ...]:
 def _check_strand(choice: str) -> None:
     if choice not in STRAND_CHOICES:
         raise InputError(f"strand: expected one of {', '.join(STRAND_CHOICES)}, got {choice!r}.")
+
+
+def in_fasta_order(source: Source, runs: Sequence[Run]) -> list[Run]:
+    """Return runs in the order of the FASTA: what is drawn from them by a seed depends on their order."""
+    if not isinstance(source, GenomeSource | TranscriptSource):
+        return list(runs)
+    order = {name: number for number, name in enumerate(open_genome(source.fasta_file).contigs)}
+    contig = source.place_of if isinstance(source, TranscriptSource) else lambda name: (name,)
+    return sorted(runs, key=lambda run: order[contig(run.contig)[0]])

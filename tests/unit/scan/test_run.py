@@ -22,8 +22,8 @@ from ripe_lib.reports.scan import views
 from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.memory import scan_sequence
 from ripe_lib.scan.run import ScanOptions, ScanWork, default_step, pack, scan_to_files
-from ripe_lib.scan.sources import GenomeSource, RnaSource, Run, TranscriptSource
-from ripe_lib.scan.thresholds import ThresholdChoice
+from ripe_lib.scan.sources import GenomeSource, RnaSource, Run, TranscriptSource, in_fasta_order
+from ripe_lib.scan.thresholds import ThresholdChoice, find_thresholds
 from tests.support.motif_model import motif_model
 from tests.support.scan_genome import random_rna, region_letters, write_fasta, write_genome
 
@@ -271,6 +271,27 @@ def test_sites_of_isoforms_are_one(tmp_path, motifs, rng):
     assert best["place"].startswith("chr1:")
     (view, *_) = views(source, result.best_sites, 1)
     assert view.title == f"{best['gene']}, {view.contig}:{view.start:,}-{view.end:,}, on chr1 (+)"
+
+
+def test_contigs_come_in_natural_order_and_thresholds_do_not_change(tmp_path, motifs, rng):
+    names = ["chr10", "chr2", "chrX", "scaffold_12", "chrM", "chr1", "scaffold_3"]
+    natural = ["chr1", "chr2", "chr10", "chrX", "chrM", "scaffold_3", "scaffold_12"]
+    letters = {name: random_rna(rng, 400, "ACGT") for name in names}
+    (tmp_path / "g.fa").write_text("".join(f">{name}\n{letters[name]}\n" for name in names))
+    source = GenomeSource(str(tmp_path / "g.fa"), None, tuple((name, "+", 0, 400) for name in sorted(names)))
+    outputs = [tmp_path / "o.tsv", tmp_path / "o.bw", tmp_path / "o.bedgraph", tmp_path / "o.h5"]
+    options = ScanOptions(step=50, tasks=["MOTIF"], thresholds=ThresholdChoice(background="input"), kmer_length=0)
+    result = scan_to_files(motifs, source, outputs, sites=[tmp_path / "s.tsv"], options=options)
+    assert list(dict.fromkeys(pd.read_csv(outputs[0], sep="\t")["chrom"])) == natural
+    assert list(dict.fromkeys(line.split("\t")[0] for line in outputs[2].read_text().splitlines())) == natural
+    with pyBigWig.open(str(outputs[1])) as track:
+        assert list(track.chroms()) == natural
+        assert all(np.isfinite(track.values(name, 0, 400)).all() for name in natural)
+    runs = in_fasta_order(source, source.runs(50))
+    assert [run.contig for run in runs] == names
+    scanner = Scanner(motifs, step=50, tasks=["MOTIF"])
+    expected = find_thresholds(scanner, source, runs, ThresholdChoice(background="input")).table()
+    pd.testing.assert_frame_equal(result.thresholds, expected)
 
 
 @pytest.mark.bedtools
