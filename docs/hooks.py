@@ -23,8 +23,14 @@ def command_page(program: str) -> str:
     parts = [f"# `{program}`\n\n| command | what it does |\n|---|---|"]
     parts += [f"| [`{name}`](#{program}-{name}) | {text} |" for name, (_, text) in commands.items()]
     for name, (module, text) in commands.items():
-        parser = argparse.ArgumentParser(f"{program} {name}", description=text[0].upper() + text[1:] + ".")
-        importlib.import_module(module).add_arguments(parser)
+        loaded = importlib.import_module(module)
+        parser = argparse.ArgumentParser(
+            f"{program} {name}",
+            description=text[0].upper() + text[1:] + ".",
+            epilog=getattr(loaded, "EXAMPLES", None),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        loaded.add_arguments(parser)
         parts.append(f"\n## `{program} {name}` {{#{program}-{name}}}\n\n```text\n{parser.format_help()}```")
     return "\n".join(parts) + "\n"
 

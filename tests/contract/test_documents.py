@@ -16,6 +16,7 @@ import pytest
 
 import ripe_lib
 from ripe_lib.cli.main import COMMANDS, main
+from ripe_lib.output.console import in_new_words
 from tests.support.documents import PAGES, ROOT, blocks, commands
 from tests.support.kipoi_home import BIN
 from training.cli.main import COMMANDS as TRAIN_COMMANDS
@@ -75,10 +76,12 @@ class Parser(argparse.ArgumentParser):
 
 @pytest.mark.parametrize(("page", "line"), LINES, ids=[" ".join((page, *line)) for page, line in LINES])
 def test_every_command_line_of_the_documents_is_one(page, line):
-    program, command, *words = line
+    program, command, *_ = line
     parser = Parser(allow_abbrev=False)
-    importlib.import_module(PROGRAMS[program][command][0]).add_arguments(parser)
-    parser.parse_args(words)
+    module = importlib.import_module(PROGRAMS[program][command][0])
+    module.add_arguments(parser)
+    words, _ = in_new_words(line[1:], getattr(module, "OLD_SPELLINGS", {}))
+    parser.parse_args(words[1:])
 
 
 def test_a_wrong_command_line_would_be_found():
