@@ -171,7 +171,7 @@ def auroc(higher, lower):
 
 
 def test_motifs_and_preferences_are_the_planted_ones(zoo):
-    """Every task's words in shuffled windows: against their shuffled letters, other regions, other places in introns."""
+    """Every task's words in shuffled windows: against shuffled letters, other regions, other places in introns."""
     world, folder, _ = zoo
     rng = np.random.default_rng(5)
     motif, region, near = {}, {}, {}
