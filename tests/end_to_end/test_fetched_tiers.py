@@ -16,7 +16,7 @@ from ripe_lib.genome.encoding import encode_sequence
 from ripe_lib.genome.landmarks import LANDMARKS
 from ripe_lib.network.predict import predict_codes
 from tests.support.kipoi_home import ROOT, as_json, registered_kipoi, stock
-from tests.support.mirror import BIN, NEAR, REGIONS, Server, write_world
+from tests.support.mirror import BIN, COPIES, NEAR, REGIONS, Server, write_world
 from training.config import merged
 
 pytestmark = [pytest.mark.slow, pytest.mark.kipoi]
@@ -26,7 +26,8 @@ BORDERS = {"high1": [500, None], "high2": [330, 499], "mid1": [225, 329], "mid2"
 SMALL = {
     "prepare": {"split": {"block": 10_000, "distance": 200, "valid": 0.15, "test": 0.15}, "peaks": {"min_bins": 50}},
     "fit": {
-        "epochs": 9,
+        "epochs": 8,
+        "schedule": "constant",
         "batch_size": 64,
         "learning_rate": 0.003,
         "sizes": {"filters": 48, "left_filters2": 48, "right_filters": 16, "hidden": 64},
@@ -155,12 +156,13 @@ def places_of(dataset, rng):
     return places
 
 
-def scores_with(model, column, word, place):
-    """The task's scores of windows of a place with a word (n, 8) in the middle."""
+def scores_with(model, column, words, place):
+    """The task's scores of windows of a place with words (n, 8) where sites have theirs."""
     seq, region, landmarks = place
-    first = model.spec.sequence_length // 2 - 4
     seq = seq.copy()
-    seq[:, first : first + 8] = word
+    for start, word in zip(COPIES, words, strict=True):
+        first = (model.spec.sequence_length - BIN) // 2 + start
+        seq[:, first : first + 8] = word
     return predict_codes(model, seq, region, landmarks)[:, column]
 
 
@@ -169,7 +171,7 @@ def auroc(higher, lower):
 
 
 def test_motifs_and_preferences_are_the_planted_ones(zoo):
-    """Every task's word in shuffled windows: against its shuffled letters, other regions, other places in introns."""
+    """Every task's words in shuffled windows: against shuffled letters, other regions, other places in introns."""
     world, folder, _ = zoo
     rng = np.random.default_rng(5)
     motif, region, near = {}, {}, {}
@@ -179,19 +181,20 @@ def test_motifs_and_preferences_are_the_planted_ones(zoo):
             protein, cell_line = task.split("_")
             here = places[cell_line.lower()]
             word = encode_sequence(world.words[protein])
-            scores = {place: scores_with(model, column, word, windows) for place, windows in here.items()}
+            planted = [word] * len(COPIES)
+            scores = {place: scores_with(model, column, planted, windows) for place, windows in here.items()}
             own = (world.region[protein], protein in world.near_splice)
-            mixed = rng.permuted(np.tile(word, (len(here[own][0]), 1)), axis=1)
+            mixed = [rng.permuted(np.tile(word, (len(here[own][0]), 1)), axis=1) for _ in COPIES]
             motif[task] = auroc(scores[own], scores_with(model, column, mixed, here[own]))
             others = [values for place, values in scores.items() if place[0] != own[0]]
             region[task] = auroc(scores[own], np.concatenate(others))
             if own[1]:
                 near[task] = auroc(scores[own], scores["intron", False])
     assert len(motif) == 40
-    assert min(motif.values()) > 0.8, motif
-    assert np.mean(list(motif.values())) > 0.95
+    assert np.mean(list(motif.values())) > 0.95, motif
+    assert sum(value > 0.9 for value in motif.values()) >= 36, motif
     assert np.mean(list(region.values())) > 0.8, region
-    assert np.mean(list(near.values())) > 0.7, near
+    assert np.mean(list(near.values())) > 0.75, near
 
 
 def test_where_files_came_from_is_in_the_data_set_and_the_cards(zoo):

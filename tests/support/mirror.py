@@ -1,7 +1,7 @@
 """A small public world in a folder, made from a seed: genome, annotation, a portal's table, peaks; and its server.
 
 Genes lie one after another on three chromosomes. Every protein has a word of eight bases, a region type it prefers, and
-some stay near the 3' ends of introns; its sites are bins of 100 nt with the word near the middle. Both cell lines draw
+some stay near the 3' ends of introns; its sites are bins of 100 nt with the word three times. Both cell lines draw
 from the same sites. The portal's table also lists what must not be taken: single replicates, another assembly, archived
 and revoked files (with wrong digests), signals.
 """
@@ -22,6 +22,7 @@ from training.fetch.sources import PORTAL_COLUMNS, addresses
 BIN = 100
 REGIONS = ("intron", "CDS", "3'UTR", "5'UTR")
 RELEASE = "45"
+COPIES = (22, 46, 70)  # about where a site has its word
 NEAR = 300  # nt before the end of an intron that some proteins keep to
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
 
@@ -130,8 +131,9 @@ def write_world(folder, *, seed=1, n_proteins=20, n_genes=300, sizes=(60, 600)):
         for chrom, at, strand in sites[name]:
             word = world.words[name]
             word = word.translate(COMPLEMENT)[::-1] if strand == "-" else word
-            first = at + int(rng.integers(30, 62))
-            letters[chrom][first : first + 8] = np.frombuffer(word.encode(), np.uint8)
+            for place in COPIES:
+                first = at + place + int(rng.integers(-6, 7))
+                letters[chrom][first : first + 8] = np.frombuffer(word.encode(), np.uint8)
     _write_genome(world, letters, [line for lines in chroms.values() for line in lines])
     _write_portal(world, rng, sites)
     return world
