@@ -17,15 +17,16 @@ import numpy as np
 from ripe_lib.network.fast.kernels import POINTS
 from ripe_lib.output.compiled import compiled
 
-TILES = 128  # tiles multiplied at a time
-WINDOWS = 128  # windows multiplied with the first dense kernel at a time
-ALTERNATIVES = 64  # alternatives at a time: their intermediates stay in the second-level cache
+ROWS = 24  # a multiple of the rows that BLAS kernels take at once (4, 6, 8, 12)
+TILES = 120  # tiles multiplied at a time
+WINDOWS = 120  # windows multiplied with the first dense kernel at a time
+ALTERNATIVES = 72  # alternatives at a time: their intermediates stay in the second-level cache
 
 
 @compiled
 def whole(n):
     """Return ``n`` rounded up to whole tiles of rows."""
-    return (n + 7) // 8 * 8
+    return (n + ROWS - 1) // ROWS * ROWS
 
 
 @compiled
