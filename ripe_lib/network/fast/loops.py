@@ -1,7 +1,8 @@
 """Compiled loops over sequences, windows and alternatives: what :mod:`ripe_lib.network.fast.passes` puts together.
 
 Plain loops over rows of filters, which the compiler turns into vector instructions, and BLAS for every product: a
-block of rows is made, multiplied while it is in the cache, and used up. Nothing here holds the GIL.
+block of rows is made, multiplied while it is in the cache, and used up. BLAS is given whole tiles of rows only: so a
+row's product is the same whatever rows are beside it, and scores do not depend on batches. Nothing here holds the GIL.
 
 A *sequence* is a run of pooled columns of the first stage: one window, or every column of a phase along a stretch.
 Axes: F1, F2 filters of the first and the merged convolution, H hidden units.
@@ -16,9 +17,25 @@ import numpy as np
 from ripe_lib.network.fast.kernels import POINTS
 from ripe_lib.output.compiled import compiled
 
-TILES = 128  # tiles multiplied at a time
-WINDOWS = 128  # windows multiplied with the first dense kernel at a time
-ALTERNATIVES = 64  # alternatives at a time: their intermediates stay in the second-level cache
+ROWS = 24  # a multiple of the rows that BLAS kernels take at once (4, 6, 8, 12)
+TILES = 120  # tiles multiplied at a time
+WINDOWS = 120  # windows multiplied with the first dense kernel at a time
+ALTERNATIVES = 72  # alternatives at a time: their intermediates stay in the second-level cache
+
+
+@compiled
+def whole(n):
+    """Return ``n`` rounded up to whole tiles of rows."""
+    return (n + ROWS - 1) // ROWS * ROWS
+
+
+@compiled
+def product(a, kernel):
+    """Return ``a`` (n, K) times ``kernel`` (K, m), contiguous float32 arrays."""
+    n = len(a)
+    rows = np.zeros((whole(n), a.shape[1]), dtype=np.float32)
+    rows[:n] = a
+    return np.dot(rows, kernel)[:n]
 
 
 @compiled
@@ -84,7 +101,7 @@ def sum_of_eight(factors, x0, x1, x2, x3, x4, x5, x6, x7, out):
 def finish_tiles(second, inputs, products, place, n, bias, out):
     """Multiply ``n`` tiles at every point and write their output columns."""
     for point in range(POINTS):
-        np.dot(inputs[point, :n], second.at_points[point], products[point, :n])
+        np.dot(inputs[point, : whole(n)], second.at_points[point], products[point, : whole(n)])
     for tile in range(n):
         a, b, c, d = products[0, tile], products[1, tile], products[2, tile], products[3, tile]
         e, f, g, h = products[4, tile], products[5, tile], products[6, tile], products[7, tile]
@@ -112,7 +129,7 @@ def merged_sequences(first, second, codes, begins, counts, before, after, bias, 
     most = counts.max()
     work = np.empty(((most - 1) * first.stride + first.size, n_filters1), dtype=np.float32)
     pooled = np.zeros((before + most + after + POINTS, n_filters1), dtype=np.float32)
-    inputs = np.empty((POINTS, TILES, n_filters1), dtype=np.float32)
+    inputs = np.zeros((POINTS, TILES, n_filters1), dtype=np.float32)
     products = np.empty((POINTS, TILES, n_filters2), dtype=np.float32)
     place = np.empty((TILES, 2), dtype=np.int64)
     n_outputs, filled = len(second.from_points), 0
@@ -137,13 +154,13 @@ def merged_sequences(first, second, codes, begins, counts, before, after, bias, 
 def hidden_of_pools(columns, base, n_pools, size, stride, kernel, out):
     """Write pooled columns times a dense kernel (n_pools F, H), for windows whose columns begin at rows ``base``."""
     n_filters = columns.shape[1]
-    flat = np.empty((min(WINDOWS, len(base)), n_pools * n_filters), dtype=np.float32)
+    flat = np.zeros((min(WINDOWS, whole(len(base))), n_pools * n_filters), dtype=np.float32)
     for start in range(0, len(base), WINDOWS):
         n = min(WINDOWS, len(base) - start)
         for i in range(n):
             for p in range(n_pools):
                 pool(columns, base[start + i] + p * stride, size, flat[i, p * n_filters : (p + 1) * n_filters])
-        np.dot(flat[:n], kernel, out[start : start + n])
+        out[start : start + n] = np.dot(flat[: whole(n)], kernel)[:n]
 
 
 @compiled
@@ -218,7 +235,7 @@ def change_pools(first, second, shape, codes, columns, base, site, position, alt
     work = np.empty((n_columns, n_filters1), dtype=np.float32)
     before = np.empty((n_pool1, n_filters1), dtype=np.float32)
     room = np.empty((second.size + 2, n_filters2), dtype=np.float32)
-    delta1 = np.empty((ALTERNATIVES * n_pool1, n_filters1), dtype=np.float32)
+    delta1 = np.zeros((ALTERNATIVES * n_pool1, n_filters1), dtype=np.float32)
     parts = np.empty((ALTERNATIVES * n_pool1, second.width * n_filters2), dtype=np.float32)
     delta2 = np.empty((n_conv2, n_filters2), dtype=np.float32)
     for start in range(0, len(rows), ALTERNATIVES):
@@ -228,7 +245,7 @@ def change_pools(first, second, shape, codes, columns, base, site, position, alt
             at = -((first.size + first.width - 2 - position[row]) // first.stride)
             change = delta1[i * n_pool1 : (i + 1) * n_pool1]
             change_first(first, codes[site[row]], position[row], alt[row], at, n_pooled, local, work, before, change)
-        np.dot(delta1[: n * n_pool1], second.taps, parts[: n * n_pool1])
+        np.dot(delta1[: whole(n * n_pool1)], second.taps, parts[: whole(n * n_pool1)])
         for i in range(n):
             row = rows[start + i]
             delta2[:] = 0

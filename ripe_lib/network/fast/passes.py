@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ripe_lib.genome.encoding import UNKNOWN, Codes
 from ripe_lib.network.fast.geometry import MAX_SPAN, Sizes, first_pool2, touched
 from ripe_lib.network.fast.kernels import First, first_kernels, second_kernels
-from ripe_lib.network.fast.loops import change_pools, hidden_of_pools, merged_sequences, pooled_sequences
+from ripe_lib.network.fast.loops import change_pools, hidden_of_pools, merged_sequences, pooled_sequences, product
 from ripe_lib.network.fast.region_steps import RegionSteps
 from ripe_lib.network.fast.wiring import Wiring
 from ripe_lib.output.threads import in_threads
@@ -304,7 +304,7 @@ class FastNetwork:
             values += self.wiring.landmarks.hidden(landmarks, len(values))
         dense = [values]
         for kernel, bias in self._dense[1:]:
-            dense.append(np.maximum(dense[-1], np.float32(0)) @ kernel + bias)
+            dense.append(product(np.maximum(dense[-1], np.float32(0)), kernel) + bias)
         return dense
 
     def _hidden(
@@ -347,13 +347,13 @@ class FastNetwork:
         borders = [0, *(np.flatnonzero(np.diff(first)) + 1).tolist(), len(site)]
         for low, high in itertools.pairwise(borders):
             begin = int(first[low]) * filters
-            np.matmul(pooled[low:high], self._change_kernel[begin : begin + n_pool2 * filters], out=delta[low:high])
+            delta[low:high] = product(pooled[low:high], self._change_kernel[begin : begin + n_pool2 * filters])
         for before, (kernel, _) in zip(passed.dense, self._dense[1:], strict=False):
             reference = before[site]
             delta += reference
             np.maximum(delta, np.float32(0), out=delta)
             delta -= np.maximum(reference, np.float32(0), out=reference)
-            delta = delta @ kernel
+            delta = product(delta, kernel)
         return passed.dense[-1][site] + delta
 
 
