@@ -20,6 +20,7 @@ from ripe_lib.genome.alleles import OK
 from ripe_lib.genome.vcf import InfoField, annotated_line, escape, info_key
 from ripe_lib.output.bgzf import bgzf
 from ripe_lib.output.decimals import decimal_rows
+from ripe_lib.output.tables import only_utf8
 from ripe_lib.variants.score import META_COLUMNS, ScoredVariants, prefixes
 from ripe_lib.variants.summary import CLASSES, class_codes, class_names
 
@@ -411,7 +412,9 @@ def _parquet(table: pd.DataFrame) -> bytes:
     import pyarrow.parquet as pq
 
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pandas(table, schema=_schema(table), preserve_index=False), sink, compression="zstd")
+    with only_utf8("Parquet"):
+        columns = pa.Table.from_pandas(table, schema=_schema(table), preserve_index=False)
+    pq.write_table(columns, sink, compression="zstd")
     return sink.getvalue()
 
 
