@@ -88,7 +88,9 @@ class AttributionWriter:
             self._append("landmark_distances", decode_landmarks(windows.landmarks))
         for column in _SITE_COLUMNS:
             values = windows.intervals[column].to_numpy()
-            self._append(column, values.astype(object) if values.dtype.kind == "O" else values)
+            if values.dtype.kind == "O":  # as bytes: those that are no UTF-8 stay as they came
+                values = np.array([str(text).encode("utf-8", "surrogateescape") for text in values], dtype=object)
+            self._append(column, values)
         self.n_sites += len(windows)
 
     def _append(self, name: str, values: NDArray[Any]) -> None:

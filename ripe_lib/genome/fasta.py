@@ -31,6 +31,8 @@ from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.cache import place_to_write, places
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_SMALLEST_BLOCK = 26  # header and end of a bgzip block of nothing
+_PRINTED = bytes(range(33, 127))
 _MAPPED_BYTES = 1 << 28  # resident file pages are handed back to the system after about this much
 _PAGE_BYTES = 1 << 16  # what the kernel may map in around one access
 _CACHED_BLOCKS = 4096  # decompressed bgzip blocks, 64 KiB each
@@ -255,7 +257,7 @@ def _build_index(path: Path, compressed: bool) -> str:
                 elif not name:
                     if line[:1] != b";" and line.strip():
                         raise InputError(f"{path}:{number}: expected a line that starts with '>', got {line[:12]!r}.")
-                elif not text.isascii() or b" " in text or b"\t" in text or b"\r" in text:
+                elif text.translate(None, _PRINTED):
                     raise InputError(
                         f"{path}:{number}: expected letters of bases, got {line[:12]!r}. Download it again."
                     )
@@ -357,6 +359,8 @@ class _BgzipBytes:
             if len(header) < 18 or header[:4] != b"\x1f\x8b\x08\x04" or header[12:14] != b"BC":
                 raise self._damaged(here)
             size = struct.unpack_from("<H", header, 16)[0] + 1
+            if size < _SMALLEST_BLOCK:
+                raise self._damaged(here)
             tail = os.pread(self._file, 4, here + size - 4)
             if here + size > n_bytes or len(tail) < 4:
                 raise self._damaged(here)

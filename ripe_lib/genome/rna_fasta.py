@@ -221,6 +221,8 @@ def _records(source: str | Path, where: str) -> Iterator[RawRecord]:
                     yield _finished(header, lines, where)
                 text = line[1:].decode("utf-8", "replace").strip()
                 name, _, description = text.partition(" ") if "\t" not in text else text.partition("\t")
+                if "\ufffd" in name:
+                    raise InputError(f"{where}:{number}: expected a name in UTF-8, got {line[1:21]!r}. Rename it.")
                 if not name:
                     raise InputError(f"{where}:{number}: expected a name after '>', got none.")
                 header, lines = (number, name, description), []

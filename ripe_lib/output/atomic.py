@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ripe_lib.errors import OutputError
+from ripe_lib.errors import OutputError, RipeError
 
 _OF_A_MODEL = ("model.yaml", "weights.h5", "variant_background.tsv", "metrics.tsv", "model_card.md", "test_expect.h5")
 _TRACKS = (".bedgraph", ".bg", ".bedgraph.gz", ".bg.gz", ".bw", ".bigwig")
@@ -172,8 +173,8 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
-    except OSError as error:
-        if isinstance(error, OutputError) or not _is_write_failure(error):
+    except (OSError, RuntimeError) as error:  # HDF5 raises the second where a file cannot be closed
+        if isinstance(error, RipeError) or not _is_write_failure(error):
             raise
         raise _not_written(path, error) from error
     finally:
@@ -261,9 +262,15 @@ def atomic_files(folder: str | Path) -> Iterator[Path]:
                     parent.rmdir()
 
 
-def _not_written(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path}: could not be written ({error.strerror or error}). Nothing was left behind.")
+def _not_written(path: Path, error: OSError | RuntimeError) -> OutputError:
+    reason = getattr(error, "strerror", None) or os.strerror(_number(error) or errno.EIO)
+    return OutputError(f"{path}: could not be written ({reason}). Nothing was left behind.")
 
 
-def _is_write_failure(error: OSError) -> bool:
-    return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG, errno.EIO}
+def _number(error: OSError | RuntimeError) -> int | None:
+    told = re.search(r"errno = (\d+)", str(error))  # by HDF5
+    return getattr(error, "errno", None) or (int(told[1]) if told else None)
+
+
+def _is_write_failure(error: OSError | RuntimeError) -> bool:
+    return _number(error) in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG, errno.EIO}

@@ -113,6 +113,23 @@ def _arrow_table(table: pd.DataFrame, schema: pa.Schema | None) -> pa.Table:
     return pa.Table.from_pandas(table, schema=schema, preserve_index=False, safe=False)
 
 
+@contextmanager
+def only_utf8(name: str) -> Iterator[None]:
+    """Make of text that Parquet cannot hold one line.
+
+    Raises
+    ------
+    InputError
+    """
+    try:
+        yield
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{name}: expected text in UTF-8, which Parquet holds, got {error.object[:40]!r}. Write .tsv, or convert "
+            "the input with: iconv -f latin1 -t utf-8"
+        ) from error
+
+
 class _Columns:
     """Remembers the first piece's columns and refuses others."""
 
@@ -179,13 +196,8 @@ class _ParquetWriter:
 
     def write(self, table: pd.DataFrame) -> None:
         self._columns.check(table)
-        try:
+        with only_utf8(self._path.name.partition(".part.")[2]):
             piece = _arrow_table(table, self._schema)
-        except UnicodeEncodeError as error:
-            raise InputError(
-                f"{self._path.name.partition('.part.')[2]}: expected text in UTF-8, which Parquet holds, got "
-                f"{error.object[:40]!r}. Write .tsv, or convert the input with: iconv -f latin1 -t utf-8"
-            ) from error
         self._schema = piece.schema
         self._open(piece.schema)
         self._writer.write_table(piece.cast(self._writer.schema))

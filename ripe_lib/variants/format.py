@@ -20,6 +20,7 @@ from ripe_lib.genome.alleles import OK
 from ripe_lib.genome.vcf import InfoField, annotated_line, escape, info_key
 from ripe_lib.output.bgzf import bgzf
 from ripe_lib.output.decimals import decimal_rows
+from ripe_lib.output.tables import only_utf8
 from ripe_lib.variants.score import META_COLUMNS, ScoredVariants, prefixes
 from ripe_lib.variants.summary import CLASSES, class_codes, class_names
 
@@ -410,7 +411,9 @@ def arrow_bytes(table: pd.DataFrame) -> bytes:
     """Return a table as an Arrow stream: parts of a Parquet file, which is encoded once, at the end."""
     import pyarrow as pa
 
-    return stream_of(pa.Table.from_pandas(table, schema=_schema(table), preserve_index=False))
+    with only_utf8("Parquet"):
+        columns = pa.Table.from_pandas(table, schema=_schema(table), preserve_index=False)
+    return stream_of(columns)
 
 
 def stream_of(table: pa.Table) -> bytes:

@@ -335,7 +335,7 @@ def test_blanks_at_the_end_of_lines_are_no_bases(tmp_path):
     assert decode_sequence(genome.fetch("c2", 0, 6)[0]) == "ACGTAC"
 
 
-@pytest.mark.parametrize("blank", [b" ", b"\t", b"\r"])
+@pytest.mark.parametrize("blank", [b" ", b"\t", b"\r", b"\x00", b"\x7f", b"\xe9"])
 def test_blanks_within_lines_are_refused_by_number(tmp_path, blank):
     path = tmp_path / "x.fa"
     path.write_bytes(b">c1\nACGT\nA" + blank + b"GT\n")
@@ -350,3 +350,10 @@ def test_a_contig_of_no_bases_is_unknown_everywhere(tmp_path):
     assert genome.contigs == {"c1": 4, "c2": 0, "c3": 2, "c4": 0}
     for name in ("c2", "c4"):
         assert decode_sequence(genome.fetch(name, -2, 5)[0]) == "NNNNN"
+
+
+def test_a_bgzip_block_that_claims_to_be_shorter_than_its_header(tmp_path):
+    path = tmp_path / "x.fa.bgz"
+    path.write_bytes(b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\0\0\0\0" + bytes(60))
+    with pytest.raises(InputError, match="expected a complete bgzip file, got a truncated or damaged one"):
+        Genome(path)
