@@ -5,14 +5,28 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ripe_lib.cli.common import add_genome_arguments, add_run_arguments
+from ripe_lib.cli.common import (
+    add_genome_arguments,
+    add_model_argument,
+    add_run_arguments,
+    add_task_argument,
+    check_files,
+    chosen_tasks,
+    model_spec,
+)
 from ripe_lib.cli.score_variants import add_scoring_arguments, scoring_options
 from ripe_lib.output.console import apply_threads, note, progress, warnings_as_notes
+
+EXAMPLES = """
+examples:
+  ripe precompute clip31 utrs.bed --fasta hg38.fa --gtf gencode.gtf.gz -o clip31.vcf.gz
+  ripe precompute clip31 chr9:5,126,000-5,127,000 --fasta hg38.fa --gtf gencode.gtf.gz --task QKI_PARCLIP -o qki.tsv.gz
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("model", metavar="MODEL", help="name or directory of a model")
+    add_model_argument(parser)
     parser.add_argument("regions", metavar="REGIONS", help="BED file, or one region such as chr1:1,001-2,000")
     add_genome_arguments(parser)
     parser.add_argument(
@@ -22,9 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help="table (.tsv.gz) or VCF without samples (.vcf.gz), one line per allele, with a tabix index",
     )
-    parser.add_argument(
-        "--task", nargs="+", action="extend", default=[], metavar="T", help="a further column with the delta of each"
-    )
+    add_task_argument(parser, "a further column with the delta of each (default none)")
     add_scoring_arguments(parser)
     add_run_arguments(parser)
 
@@ -37,13 +49,15 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
+    is_region = ":" in args.regions and not Path(args.regions).exists()
+    check_files(None if is_region else args.regions, args.fasta, args.gtf)
+    tasks = chosen_tasks(args.task or [], model_spec(args.model))
     from ripe_lib.genome.fasta import Genome
     from ripe_lib.variants.precompute import precompute
     from ripe_lib.variants.saturation import parse_region
 
     if args.gtf is None and args.strand == "auto":
         note("note: no --gtf, so every variant is scored on the plus strand; choose with --strand", quiet=args.quiet)
-    is_region = ":" in args.regions and not Path(args.regions).exists()
     regions = [parse_region(args.regions, Genome(args.fasta))[:3]] if is_region else args.regions
     with progress(quiet=args.quiet, desc="scoring", unit="chunk", total=None) as bar:
 
@@ -57,7 +71,7 @@ def _run(args: argparse.Namespace) -> None:
             args.output,
             fasta_file=args.fasta,
             gtf_file=args.gtf,
-            tasks=args.task,
+            tasks=tasks,
             options=scoring_options(args),
             progress=show,
         )
