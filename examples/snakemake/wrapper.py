@@ -12,8 +12,7 @@ from pathlib import Path
 job = snakemake  # noqa: F821 - Snakemake defines it
 main_input = {"predict": "intervals", "score-variants": "vcf", "precompute": "regions"}[job.params.command]
 subject, model = str(job.input[main_input]), str(job.params.model)
-words = ["ripe", job.params.command]
-words += [subject, "--model", model] if job.params.command == "score-variants" else [model, subject]
+words = ["ripe", job.params.command, model, subject]
 words += ["--fasta", str(job.input.fasta), "-o", str(job.output[0]), "--threads", str(job.threads)]
 if gtf := job.input.get("gtf"):
     words += ["--gtf", str(gtf)]

@@ -24,8 +24,7 @@ process DEEPRIPE_SCOREVARIANTS {
     def prefix     = task.ext.prefix ?: "${meta.id}"
     def annotation = gtf ? "--gtf ${gtf}" : ''
     """
-    ripe score-variants ${vcf} \\
-        --model ${model} \\
+    ripe score-variants ${model} ${vcf} \\
         --fasta ${fasta} \\
         ${annotation} \\
         --threads ${task.cpus} \\
