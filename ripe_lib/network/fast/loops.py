@@ -1,8 +1,9 @@
 """Compiled loops over sequences, windows and alternatives: what :mod:`ripe_lib.network.fast.passes` puts together.
 
 Plain loops over rows of filters, which the compiler turns into vector instructions, and BLAS for every product: a
-block of rows is made, multiplied while it is in the cache, and used up. BLAS is given whole tiles of rows only: so a
-row's product is the same whatever rows are beside it, and scores do not depend on batches. Nothing here holds the GIL.
+block of rows is made, multiplied while it is in the cache, and used up. BLAS is given whole tiles of rows only: a row's
+product then depends on its place in a tile (in the seventh digit), but not on how many rows follow it. Nothing here
+holds the GIL.
 
 A *sequence* is a run of pooled columns of the first stage: one window, or every column of a phase along a stretch.
 Axes: F1, F2 filters of the first and the merged convolution, H hidden units.
@@ -31,7 +32,7 @@ def whole(n):
 
 @compiled
 def product(a, kernel):
-    """Return ``a`` (n, K) times ``kernel`` (K, m), contiguous float32 arrays."""
+    """Return ``a`` (n, K) times ``kernel`` (K, m), contiguous float32 arrays, by whole tiles of rows."""
     n = len(a)
     rows = np.zeros((whole(n), a.shape[1]), dtype=np.float32)
     rows[:n] = a

@@ -355,7 +355,8 @@ def test_without_records_every_layout_is_a_valid_empty_table(tmp_path, model_dir
         this = job(model_dir, name, tmp_path / "in.vcf", layout=layout, options=options, rows=rows)
         write_scores(this, tmp_path / name, chunk_size=3)
         found[case] = read_output(tmp_path / name)
-    pd.testing.assert_frame_equal(found["joined"], found["records"])
+    # BLAS sums a row in an order that goes by its place in a batch: one unit of the sixth decimal.
+    pd.testing.assert_frame_equal(found["joined"], found["records"], rtol=0, atol=2e-6)
     assert set(found["records"].get("id", found["records"].get("Uploaded_variant"))) == {"ex1", "ex2"}
     for case in ("header", "blank", *(["filtered"] if ".vcf" not in name else [])):
         assert len(found[case]) == 0
