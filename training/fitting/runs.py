@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import platform
@@ -142,13 +143,17 @@ def open_run(run: Path, config: dict[str, Any], dataset: Dataset, teachers: Sequ
 
 def write_checkpoint(path: Path, *, history: list[dict[str, Any]], **groups: Arrays) -> None:
     """Write the state after an epoch; a run killed while writing keeps the previous one."""
-    with atomic_file(path) as temporary, h5py.File(temporary, "w") as handle:
+    # In memory first: HDF5 cannot close a file in good order once a write to a full disk has failed.
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as handle:
         handle.attrs["history"] = json.dumps(history)
         for name, arrays in groups.items():
             group = handle.create_group(name)
             group.attrs["n"] = len(arrays)
             for index, value in enumerate(arrays):
                 group.create_dataset(str(index), data=value)
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
 
 
 def read_checkpoint(path: Path) -> tuple[list[dict[str, Any]], dict[str, Arrays]] | None:
