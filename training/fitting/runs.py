@@ -126,7 +126,8 @@ def open_run(run: Path, config: dict[str, Any], dataset: Dataset, teachers: Sequ
         if record.get("teachers", []) != list(teachers):
             raise InputError(f"{run}: was started with other teachers or first weights. Choose another run directory.")
         return True
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+    # What a run that was killed before its config was written has left is no run yet.
+    if run.exists() and (not run.is_dir() or any(not _is_of_a_start(file.name) for file in run.iterdir())):
         raise InputError(f"{run}: expected a new or empty folder or an earlier run, got something else.")
     run.mkdir(exist_ok=True)
     data = {
@@ -139,6 +140,10 @@ def open_run(run: Path, config: dict[str, Any], dataset: Dataset, teachers: Sequ
     write_text(run / "environment.json", json.dumps(environment(), indent=1, sort_keys=True) + "\n")
     write_text(path, yaml.safe_dump(config, sort_keys=False))  # last: its presence means the others are there
     return False
+
+
+def _is_of_a_start(name: str) -> bool:
+    return name in {"data.json", "environment.json"} or (name.startswith(".") and ".part." in name)
 
 
 def write_checkpoint(path: Path, *, history: list[dict[str, Any]], **groups: Arrays) -> None:
