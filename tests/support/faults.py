@@ -239,7 +239,6 @@ WAYS = dict(zip(FAULTS, (kill, full_disk, read_only, twice, homeless), strict=Tr
 
 def table(cells):
     """The page ``docs/reliability.md``; ``cells`` is {(command, fault): text}."""
-    commands = [command for command in COMMANDS if any(key[0] == command for key in cells)]
     lines = [
         "# What happens when a run is disturbed",
         "",
@@ -249,9 +248,10 @@ def table(cells):
         "| command | " + " | ".join(FAULTS) + " |",
         "|" + "---|" * (len(FAULTS) + 1),
     ]
-    lines += [f"| `{c}` | " + " | ".join(cells.get((c, fault), "not run") for fault in FAULTS) + " |" for c in commands]
+    lines += [f"| `{c}` | " + " | ".join(cells.get((c, fault), "not run") for fault in FAULTS) + " |" for c in COMMANDS]
     lines += [
         "",
+        "- **not run**: by the run of the script that made this page; the test looks at it all the same.",
         "- **kill -9**: the process is killed as soon as anything appears in the output folder. An older file of that",
         "  name is whole afterwards.",
         f"- **full disk**: no file may grow beyond {TOO_LARGE} bytes (`register`: 50).",

@@ -397,7 +397,7 @@ def test_a_run_killed_at_its_very_start_is_started_again(tmp_path):
     (run / "data.json").write_text("{")
     (run / ".12-ab.part.environment.json").write_text("")
     assert open_run(run, {"a": 1}, dataset) is False
-    assert open_run(run, {"a": 1}, dataset) is True
+    assert (run / "config.yaml").read_text() == "a: 1\n"
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("")
     with pytest.raises(InputError, match="expected a new or empty folder or an earlier run"):
