@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "dataloaders" / "example_files"
 GENOME = f"--fasta {EXAMPLES}/genome.fa --gtf {EXAMPLES}/genes.gtf"
 BED, MID = EXAMPLES / "intervals.bed", "DeepRiPe/parclip_mid"
-TASK = "QKI_PARCLIP"
+TASK = "TARDBP"
 LONGEST = 400
 PR_CAPBSET_DROP, MAY_WRITE_ANYWHERE = 24, (1, 2)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 TOO_LARGE = 4000  # bytes that a file may have on the "full disk"
@@ -35,7 +35,7 @@ COMMANDS = {
     "attribute": (f"ripe attribute {MID} {BED} {GENOME} --task {TASK} --steps 5 -o OUT/o.h5", ("o.h5",)),
     "motifs": (
         f"ripe motifs {MID} {BED} {GENOME} --task {TASK} --steps 5 --min-score 0.05 --database none --method single "
-        "--format svg -o OUT/motifs",
+        "--plot-format svg -o OUT/motifs",
         ("motifs/motifs.meme", "motifs/motifs.tsv"),
     ),
     "prepare": ("ripe-train prepare IN/lab.yaml -o OUT/lab.h5", ("lab.h5",)),
