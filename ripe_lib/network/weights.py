@@ -8,6 +8,7 @@ Keras' own weight files it does not change with the Keras version and can be rea
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,13 +39,17 @@ def sha256_of(path: str | Path) -> str:
 
 def write_weights(path: str | Path, spec: ModelSpec, arrays: LayerArrays) -> None:
     """Write a weights file; equal inputs give equal bytes."""
-    with atomic_file(path) as temporary, h5py.File(temporary, "w", track_order=False) as handle:
+    # In memory first: HDF5 cannot close a file in good order once a write to a full disk has failed.
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w", track_order=False) as handle:
         handle.attrs["format"] = FORMAT
         handle.attrs["spec"] = spec.to_json()
         for layer, values in arrays.items():
             group = handle.create_group(layer)
             for index, value in enumerate(values):
                 group.create_dataset(str(index), data=np.asarray(value, dtype=np.float32), track_times=False)
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
 
 
 def read_weights(path: str | Path, *, sha256: str | None = None) -> tuple[ModelSpec, LayerArrays]:

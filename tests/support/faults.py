@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "dataloaders" / "example_files"
 GENOME = f"--fasta {EXAMPLES}/genome.fa --gtf {EXAMPLES}/genes.gtf"
 BED, MID = EXAMPLES / "intervals.bed", "DeepRiPe/parclip_mid"
-TASK = "QKI_PARCLIP"
+TASK = "TARDBP"
 LONGEST = 400
 PR_CAPBSET_DROP, MAY_WRITE_ANYWHERE = 24, (1, 2)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 TOO_LARGE = 4000  # bytes that a file may have on the "full disk"
@@ -35,7 +35,7 @@ COMMANDS = {
     "attribute": (f"ripe attribute {MID} {BED} {GENOME} --task {TASK} --steps 5 -o OUT/o.h5", ("o.h5",)),
     "motifs": (
         f"ripe motifs {MID} {BED} {GENOME} --task {TASK} --steps 5 --min-score 0.05 --database none --method single "
-        "--format svg -o OUT/motifs",
+        "--plot-format svg -o OUT/motifs",
         ("motifs/motifs.meme", "motifs/motifs.tsv"),
     ),
     "prepare": ("ripe-train prepare IN/lab.yaml -o OUT/lab.h5", ("lab.h5",)),
@@ -239,7 +239,6 @@ WAYS = dict(zip(FAULTS, (kill, full_disk, read_only, twice, homeless), strict=Tr
 
 def table(cells):
     """The page ``docs/reliability.md``; ``cells`` is {(command, fault): text}."""
-    commands = [command for command in COMMANDS if any(key[0] == command for key in cells)]
     lines = [
         "# What happens when a run is disturbed",
         "",
@@ -249,9 +248,10 @@ def table(cells):
         "| command | " + " | ".join(FAULTS) + " |",
         "|" + "---|" * (len(FAULTS) + 1),
     ]
-    lines += [f"| `{c}` | " + " | ".join(cells.get((c, fault), "not run") for fault in FAULTS) + " |" for c in commands]
+    lines += [f"| `{c}` | " + " | ".join(cells.get((c, fault), "not run") for fault in FAULTS) + " |" for c in COMMANDS]
     lines += [
         "",
+        "- **not run**: by the run of the script that made this page; the test looks at it all the same.",
         "- **kill -9**: the process is killed as soon as anything appears in the output folder. An older file of that",
         "  name is whole afterwards.",
         f"- **full disk**: no file may grow beyond {TOO_LARGE} bytes (`register`: 50).",

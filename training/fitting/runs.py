@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import platform
@@ -125,7 +126,8 @@ def open_run(run: Path, config: dict[str, Any], dataset: Dataset, teachers: Sequ
         if record.get("teachers", []) != list(teachers):
             raise InputError(f"{run}: was started with other teachers or first weights. Choose another run directory.")
         return True
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+    # What a run that was killed before its config was written has left is no run yet.
+    if run.exists() and (not run.is_dir() or any(not _is_of_a_start(file.name) for file in run.iterdir())):
         raise InputError(f"{run}: expected a new or empty folder or an earlier run, got something else.")
     run.mkdir(exist_ok=True)
     data = {
@@ -140,15 +142,23 @@ def open_run(run: Path, config: dict[str, Any], dataset: Dataset, teachers: Sequ
     return False
 
 
+def _is_of_a_start(name: str) -> bool:
+    return name in {"data.json", "environment.json"} or (name.startswith(".") and ".part." in name)
+
+
 def write_checkpoint(path: Path, *, history: list[dict[str, Any]], **groups: Arrays) -> None:
     """Write the state after an epoch; a run killed while writing keeps the previous one."""
-    with atomic_file(path) as temporary, h5py.File(temporary, "w") as handle:
+    # In memory first: HDF5 cannot close a file in good order once a write to a full disk has failed.
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as handle:
         handle.attrs["history"] = json.dumps(history)
         for name, arrays in groups.items():
             group = handle.create_group(name)
             group.attrs["n"] = len(arrays)
             for index, value in enumerate(arrays):
                 group.create_dataset(str(index), data=value)
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
 
 
 def read_checkpoint(path: Path) -> tuple[list[dict[str, Any]], dict[str, Arrays]] | None:

@@ -123,3 +123,25 @@ def test_spec_without_model_yaml(tmp_path):
 def test_spec_survives_json():
     spec = ModelSpec(name="x", tasks=("A", "B"), inputs="sequence", sizes={"hidden": 3})
     assert ModelSpec.from_json(spec.to_json()) == spec
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
+    import subprocess
+    import sys
+
+    script = (
+        "import resource, sys, numpy as np\n"
+        "from ripe_lib.errors import OutputError\n"
+        "from ripe_lib.network.spec import ModelSpec\n"
+        "from ripe_lib.network.weights import write_weights\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\n"
+        "try:\n"
+        "    write_weights(sys.argv[1], ModelSpec('x', ('A',)), {'a': [np.zeros(9000)]})\n"
+        "except OutputError as error:\n"
+        "    sys.stdout.write(str(error))\n"
+    )
+    words = [sys.executable, "-c", script, tmp_path / "x.h5"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("x.h5: could not be written (File too large). Nothing was left behind.")
+    assert done.stderr == ""
+    assert list(tmp_path.iterdir()) == []

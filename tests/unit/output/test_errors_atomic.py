@@ -232,27 +232,3 @@ def test_leftovers_of_killed_processes_are_removed_and_others_stay(tmp_path):
         assert mine.is_file()
         remove_leftovers(tmp_path / "o[1].tsv")
     assert [path.name for path in tmp_path.iterdir()] == ["o.tsv"]
-
-
-def test_hdf5_files_that_cannot_grow_are_one_line(tmp_path):
-    """HDF5 says so when it closes the file, in an error of another kind."""
-    import subprocess
-    import sys
-
-    script = (
-        "import resource, sys, h5py, numpy as np\n"
-        "from ripe_lib.errors import OutputError\n"
-        "from ripe_lib.output.atomic import atomic_file\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\n"
-        "try:\n"
-        "    with atomic_file(sys.argv[1]) as temporary, h5py.File(temporary, 'w') as handle:\n"
-        "        for n in range(9):\n"
-        "            handle.create_group(str(n)).create_dataset('x', data=np.zeros(200))\n"
-        "except OutputError as error:\n"
-        "    print(error)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, tmp_path / "x.h5"], capture_output=True, text=True, check=False
-    )
-    assert "x.h5: could not be written (File too large). Nothing was left behind." in done.stdout, done.stderr
-    assert list(tmp_path.iterdir()) == []

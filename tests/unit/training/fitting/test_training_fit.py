@@ -384,3 +384,21 @@ def test_the_shipped_configs_are_valid(name, monkeypatch):
         options.tasks(next(iter(options.outputs)), []) if name != "clip31" else build(
             PublishConfig, {"networks": {"a": {}}, "outputs": {"m": []}, "default": "a"}, "c"
         ).tasks("m", [])
+
+
+def test_a_run_killed_at_its_very_start_is_started_again(tmp_path):
+    from types import SimpleNamespace
+
+    from training.fitting.runs import open_run
+
+    dataset = SimpleNamespace(path=tmp_path / "d.h5", manifest={}, manifest_sha256="0")
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "data.json").write_text("{")
+    (run / ".12-ab.part.environment.json").write_text("")
+    assert open_run(run, {"a": 1}, dataset) is False
+    assert (run / "config.yaml").read_text() == "a: 1\n"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("")
+    with pytest.raises(InputError, match="expected a new or empty folder or an earlier run"):
+        open_run(tmp_path / "other", {"a": 1}, dataset)
