@@ -26,6 +26,7 @@ ABOUT_MODELS = [
     "mutate",
     "asb",
     "compare-strand",
+    "precompute",
     "evaluate",
 ]
 
@@ -125,6 +126,8 @@ MISTAKES = [
     "compare-strand clip31 VCF --fasta FA --gtf GTF --task QKIX -o o.tsv",
     "enrich clip31 no.bed --fasta FA --gtf GTF",
     "enrich clip31,clip32 BED --fasta FA --gtf GTF",
+    "precompute clip31 no.bed --fasta FA -o o.tsv.gz",
+    "precompute clip31 BED --fasta FA --task QKIX -o o.tsv.gz",
     "evaluate clip31 no.h5 -o evaluation",
     "evaluate clip31 -o evaluation",
     "evaluate clip31 --positives no.bed --negatives BED --fasta FA -o evaluation",
