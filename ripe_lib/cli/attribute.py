@@ -84,6 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     apply_threads(args.threads)
+    check_files(args.intervals, args.sequences, args.fasta, args.gtf)
+    tasks = chosen_tasks(args.task or ["all"], model_spec(args.model))
     from ripe_lib.attribution.methods import Method
     from ripe_lib.errors import InputError
     from ripe_lib.network.load import load_model
@@ -114,8 +116,6 @@ def run(args: argparse.Namespace) -> None:
         check_filled_folder(folder)
     if args.motif:
         find_motif("", args.motif)
-    check_files(args.intervals, args.sequences, args.fasta, args.gtf)
-    tasks = chosen_tasks(args.task or ["all"], model_spec(args.model))
     model = load_model(args.model)
     method = Method(args.method, args.explain, args.steps, args.rule, args.baseline, args.batch_size)
     with warnings_as_notes(quiet=args.quiet):

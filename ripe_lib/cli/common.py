@@ -48,13 +48,9 @@ def model_spec(name: str) -> ModelSpec:
     ------
     UnknownNameError, MissingFileError, WeightsError
     """
-    from ripe_lib.network.catalogue import find_model_directory
-    from ripe_lib.network.load import model_arguments
-    from ripe_lib.network.weights import read_weights
+    from ripe_lib.network.catalogue import find_model_directory, spec_of
 
-    directory = find_model_directory(name)
-    arguments = model_arguments(directory)
-    return read_weights(directory / arguments["weights"], sha256=arguments["sha256"])[0]
+    return spec_of(find_model_directory(name))
 
 
 def chosen_tasks(names: Sequence[str], *specs: ModelSpec) -> list[str]:

@@ -51,6 +51,10 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
+    check_files(args.intervals, args.fasta, args.gtf)
+    names = model_names(args.models)
+    for name in names:
+        model_spec(name)
     from pathlib import Path
 
     from ripe_lib.errors import InputError
@@ -69,10 +73,6 @@ def _run(args: argparse.Namespace) -> None:
         checked_formats(Path(args.plot).suffix)
     for path in filter(None, (args.output, args.plot, args.background)):
         check_output_file(path)
-    check_files(args.intervals, args.fasta, args.gtf)
-    names = model_names(args.models)
-    for name in names:
-        model_spec(name)
     models = [load_model(name) for name in names]
     with progress(quiet=args.quiet, unit="window", desc="enrich") as bar:
 

@@ -74,6 +74,11 @@ def run(args: argparse.Namespace) -> None:
     """Run the command."""
     apply_threads(args.threads)
     from ripe_lib.errors import InputError
+
+    if not _is_dataset(args.sites) and args.fasta is None:
+        raise InputError("expected --fasta F with INTERVALS, got none (a data set of ripe-train prepare needs none).")
+    check_files(args.fasta, args.gtf)
+    tasks = chosen_tasks(args.task, model_spec(args.model))
     from ripe_lib.genome.kmers import enriched_kmers
     from ripe_lib.motifs.find import search_motifs
     from ripe_lib.network.catalogue import tasks_of
@@ -87,10 +92,6 @@ def run(args: argparse.Namespace) -> None:
     check_min_score(args.min_score)
     _splits(args)
     formats = checked_formats(args.plot_format)
-    if not _is_dataset(args.sites) and args.fasta is None:
-        raise InputError("expected --fasta F with INTERVALS, got none (a data set of ripe-train prepare needs none).")
-    check_files(args.fasta, args.gtf)
-    tasks = chosen_tasks(args.task, model_spec(args.model))
     database = _database(args)
     model = load_model(args.model)
     proteins = dict(zip(model.tasks, tasks_of(model)["rbp"], strict=True))

@@ -49,6 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run ``ripe predict``."""
     apply_threads(args.threads)
+    check_files(args.intervals, args.fasta, args.gtf)
+    spec = model_spec(args.model)
     from ripe_lib.genome.peaks import PeakWindows
     from ripe_lib.network.load import load_model
     from ripe_lib.network.predict import predict_intervals
@@ -57,8 +59,6 @@ def run(args: argparse.Namespace) -> None:
 
     table_format(args.output)
     check_output_file(args.output)
-    check_files(args.intervals, args.fasta, args.gtf)
-    spec = model_spec(args.model)
     placing = PeakWindows(spec.sequence_length, args.centre, args.tile)
     started = time.perf_counter()
     with warnings_as_notes(quiet=args.quiet):

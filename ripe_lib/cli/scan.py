@@ -143,6 +143,9 @@ def run(args: argparse.Namespace) -> None:
     """Run ``ripe scan``."""
     apply_threads(args.threads)
     _check_arguments(args)
+    check_files(args.rna, args.intervals, args.region_file, args.fasta, args.gtf)
+    spec = model_spec(args.model)
+    args.task = wanted_tasks(args.task, spec)
     from ripe_lib.network.load import load_model
     from ripe_lib.output.atomic import check_filled_folder
     from ripe_lib.reports.figures import checked_formats
@@ -155,9 +158,6 @@ def run(args: argparse.Namespace) -> None:
         check_filled_folder(folder)
     _threshold_choice(args)
     formats = checked_formats(args.plot_format)
-    check_files(args.rna, args.intervals, args.region_file, args.fasta, args.gtf)
-    spec = model_spec(args.model)
-    args.task = wanted_tasks(args.task, spec)
     with _source(args, spec) as source:
         model = load_model(args.model)
         _scan(args, model, source, formats)

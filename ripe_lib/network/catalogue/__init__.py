@@ -37,6 +37,8 @@ from ripe_lib.network.catalogue.locate import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ripe_lib.network.spec import ModelSpec
+
 __all__ = [
     "Catalogue",
     "ModelEntry",
@@ -48,6 +50,7 @@ __all__ = [
     "published_model",
     "put_model",
     "read_catalogue",
+    "spec_of",
     "tasks_of",
     "tasks_with_protein",
     "update_measured",
@@ -192,7 +195,7 @@ def _task_entries(model: Any) -> tuple[TaskEntry, ...]:
     if name in catalogue().tasks:
         return catalogue().tasks[name]
     directory = find_model_directory(model)
-    return _directory_tasks(directory, _spec_of(directory))
+    return _directory_tasks(directory, spec_of(directory))
 
 
 def _directory_tasks(directory: Path, spec: Any) -> tuple[TaskEntry, ...]:
@@ -211,8 +214,14 @@ def _plain_tasks(spec: Any) -> tuple[TaskEntry, ...]:
     )
 
 
-def _spec_of(directory: Path) -> Any:
-    # weights.py is a layer above; listing needs only the spec inside the file, not the arrays.
+def spec_of(directory: Path) -> ModelSpec:
+    """Return the spec inside a model directory's weights file, without reading its arrays.
+
+    Raises
+    ------
+    InputError, WeightsError
+        If ``model.yaml`` or the weights file is not what it should be.
+    """
     from ripe_lib.errors import WeightsError
     from ripe_lib.network.spec import ModelSpec
     from ripe_lib.output.foreign import open_hdf5
@@ -223,7 +232,7 @@ def _spec_of(directory: Path) -> Any:
 
 
 def _user_entry(name: str, directory: Path) -> ModelEntry:
-    spec = _spec_of(directory)
+    spec = spec_of(directory)
     tasks = _directory_tasks(directory, spec)
     entry = ModelEntry(
         model=name,
