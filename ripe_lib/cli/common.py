@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ripe_lib.errors import InputError, MissingFileError, unknown_name
+from ripe_lib.errors import InputError, MissingFileError, WeightsError, unknown_name
 from ripe_lib.output.console import positive_int
 
 if TYPE_CHECKING:
@@ -50,7 +50,14 @@ def model_spec(name: str) -> ModelSpec:
     """
     from ripe_lib.network.catalogue import find_model_directory, spec_of
 
-    return spec_of(find_model_directory(name))
+    directory = find_model_directory(name)
+    try:
+        return spec_of(directory)
+    except WeightsError:
+        from ripe_lib.network.load import load_model
+
+        load_model(directory)  # says whether the file was changed
+        raise
 
 
 def chosen_tasks(names: Sequence[str], *specs: ModelSpec) -> list[str]:
