@@ -260,7 +260,7 @@ class FastNetwork:
         return Passed(*columns, self._values([(*columns, 0)], region.hidden[row], landmarks))
 
     def neighbours(self, codes: Codes, starts: Ints, region_codes: Codes | None, landmarks: Distances | None) -> Passed:
-        """Pass the windows that begin at ``starts`` (B,) of a stretch ``codes`` (N,); parameters as :meth:`Network.neighbours`."""
+        """Pass windows of one stretch through the network; parameters as :meth:`Network.neighbours`."""
         region, row = self._region(region_codes, len(starts))
         columns = self._columns(self._first, codes, starts, self.wiring.seq.n_pooled)
         if self.wiring.at_border:
