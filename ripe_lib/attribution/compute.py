@@ -147,7 +147,10 @@ def input_gradients(
     output: str = "probability",
     batch_size: int = DEFAULT_POINTS,
 ) -> Attributions:
-    """Return the plain gradient of the output with respect to every input channel; ``gap`` is NaN."""
+    """Return the plain gradient of the output with respect to every input channel; ``gap`` is NaN.
+
+    Parameters, shapes and errors as :func:`integrated_gradients`.
+    """
     tasks, several = task_list(model, task)
     inputs = network_inputs(model, windows)
     start = baseline_inputs(model, inputs, "zeros")

@@ -73,7 +73,7 @@ def deeplift_scores(
 def deeplift_contributions(
     model: Model, inputs: Inputs, baseline: Inputs, task_index: int, *, batch_size: int = DEFAULT_BATCH_SIZE
 ) -> Inputs:
-    """As :func:`deeplift_scores`, for ready arrays and an output column."""
+    """Return the same for ready arrays and an output column; parameters as :func:`deeplift_scores`."""
     with _LOCK:
         network = converted(model)
         arrays = inputs.present()

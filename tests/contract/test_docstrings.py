@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-MOST_WITHOUT = 189  # to fall, never to rise
+MOST_WITHOUT = 186  # to fall, never to rise
 SECTION = re.compile(r"^ *Parameters\n *-{10}$|[Pp]arameters[^.]* as\s+:(func|meth|class):", re.MULTILINE)
 
 

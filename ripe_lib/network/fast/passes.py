@@ -250,7 +250,7 @@ class FastNetwork:
     # --- windows ---------------------------------------------------------------------------------------------------
 
     def reference(self, codes: Codes, region_codes: Codes | None, landmarks: Distances | None) -> Passed:
-        """Pass windows (B, L), region windows (B, R) and distances (B, 8) through the network."""
+        """Pass windows (B, L) through the network; parameters as :meth:`Network.reference`."""
         flat, starts = codes.ravel(), np.arange(len(codes)) * codes.shape[1]
         region, row = self._region(region_codes, len(codes))
         if self.wiring.at_border:
@@ -260,7 +260,7 @@ class FastNetwork:
         return Passed(*columns, self._values([(*columns, 0)], region.hidden[row], landmarks))
 
     def neighbours(self, codes: Codes, starts: Ints, region_codes: Codes | None, landmarks: Distances | None) -> Passed:
-        """Pass the windows that begin at ``starts`` (B,) of a stretch ``codes`` (N,); the rest as :meth:`reference`."""
+        """Pass windows of one stretch through the network; parameters as :meth:`Network.neighbours`."""
         region, row = self._region(region_codes, len(starts))
         columns = self._columns(self._first, codes, starts, self.wiring.seq.n_pooled)
         if self.wiring.at_border:
@@ -268,7 +268,7 @@ class FastNetwork:
         return Passed(*columns, self._values([(*columns, 0)], region.hidden[row], landmarks))
 
     def along(self, codes: Codes, region_track: Codes | None, landmarks: Distances | None, n: int, step: int) -> Array:
-        """Return logits (n, T) of windows ``step`` apart along ``codes`` and ``region_track``."""
+        """Return logits (n, T) of windows along a sequence; parameters as :meth:`Network.along`."""
         region, row = self._region_along(region_track, n, step)
         starts = np.arange(n) * step
         columns = self._columns(self._first, codes, starts, self.wiring.seq.n_pooled)
