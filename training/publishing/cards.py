@@ -14,7 +14,7 @@ marker                       table, and the files it comes from
 ``published MODEL``          ``docs/results/published_accuracy.csv``: what others reported for the same tasks, beside
                              what is measured here
 ``study NAME TABLE``         ``docs/results/study_NAME/tables/TABLE.csv``: ``arms``, ``tests``, ``protocols``,
-                             ``borders`` or ``time``
+                             ``borders``, ``time``, ``own_rank`` or ``cross_experiment``
 ===========================  ===================================================================================
 
 ``python -m training.publishing.cards README.md docs/*.md`` rewrites the documents; with ``--check`` it only says
@@ -39,7 +39,7 @@ from training.publishing.checks import checks_file
 ROOT = Path(__file__).resolve().parents[2]
 MARKER = re.compile(r"(<!-- table: (?P<what>[^>]*?) -->\n).*?(<!-- end table -->)", re.DOTALL)
 KINDS = ("models", "tasks", "checks", "published", "study")
-STUDY_TABLES = ("arms", "tests", "protocols", "borders", "time")
+STUDY_TABLES = ("arms", "tests", "protocols", "borders", "time", "own_rank", "cross_experiment")
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -168,7 +168,7 @@ def study_table(name: str, table: str, root: Path = ROOT) -> pd.DataFrame:
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file. Make it with: ripe-train study")
     rows = pd.read_csv(path)
-    if table == "time":
+    if table in ("time", "own_rank", "cross_experiment"):
         return rows
     if table == "borders":
         wanted = ["auroc_intact", "auroc_lean", "auroc_g_lean", "g_effect", "g_effect_control"]
