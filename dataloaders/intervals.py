@@ -46,6 +46,8 @@ class _Intervals(Dataset):
         self._maker = WindowMaker(lengths, fasta_file, gtf_file)
         self._process = os.getpid()
         self.intervals = self._maker.prepare(intervals_file)
+        if self.intervals.empty:  # stock commands cannot write a table of no batch
+            raise InputError(f"{intervals_file}: expected at least one interval, got none.")
         names = self.intervals["name"].to_numpy(dtype=str)
         unnamed = names == "."
         if unnamed.any():

@@ -103,7 +103,9 @@ def _run(args: argparse.Namespace) -> None:
     if args.background:
         with atomic_file(args.background) as temporary:
             columns = ["chrom", "start", "end", "region_type", "score", "strand"]
-            windows.background[columns].assign(score=0).to_csv(temporary, sep="\t", header=False, index=False)
+            windows.background[columns].assign(score=0).to_csv(
+                temporary, sep="\t", header=False, index=False, errors="surrogateescape"
+            )
     if args.plot:
         stem = Path(args.plot)
         title = f"{Path(args.intervals).name}: {len(windows.intervals)} intervals"

@@ -65,10 +65,11 @@ def chosen_sites(file: AttributionFile, top: int, min_score: float = 0.0) -> lis
 
 def site_label(site: pd.Series, *, is_genomic: bool = True) -> str:
     """Return e.g. ``chr1:1,001-1,050 (-) name``, positions 1-based inclusive as in genome browsers."""
+    name = str(site["name"]).encode("utf-8", "replace").decode()  # a picture can draw nothing but text
     if not is_genomic:
-        return str(site["name"])
+        return name
     label = f"{site['chrom']}:{int(site['start']) + 1:,}-{int(site['end']):,} ({site['strand']})"
-    return label if site["name"] in ("", ".") else f"{label}  {site['name']}"
+    return label if name in ("", ".") else f"{label}  {name}"
 
 
 def file_stem(label: str) -> str:

@@ -235,7 +235,7 @@ def write_gallery(
         if gaps.n_maps:
             report.add_text(f"Completeness: {gaps.sentence()}.")
         sites = pd.DataFrame(site_rows, columns=list(SITE_COLUMNS))
-        sites.to_csv(temporary / "sites.tsv", sep="\t", index=False)
+        sites.to_csv(temporary / "sites.tsv", sep="\t", index=False, errors="surrogateescape")
         _write_profiles(report, temporary, profiles, n_profile, tasks, model.spec.has_region, options)
         _write_landmarks(report, temporary, model, drawn_sites, tasks, options)
         _write_sections(report, sites, sections, options, bar)

@@ -219,7 +219,7 @@ class Report:
         """
         path = Path(path)
         with atomic_file(path) as temporary:
-            temporary.write_text(self.to_html(), encoding="utf-8")
+            temporary.write_bytes(self.to_html().encode("utf-8", "surrogateescape"))  # names arrive as they came
         return path
 
 

@@ -21,11 +21,14 @@ from numpy.typing import NDArray
 from ripe_lib.errors import InputError
 from ripe_lib.network.network import Floats
 
+DECIMALS = 6  # of scores that are compared with each other
+
 
 class Site(NamedTuple):
     """One site of one task, in bins of its contig and strand.
 
-    ``first`` and ``end`` delimit it (half-open), ``peak`` is its highest bin and ``score`` the probability there.
+    ``first`` and ``end`` delimit it (half-open), ``peak`` is its highest bin and ``score`` the probability there, to
+    six decimals.
     """
 
     task: int
@@ -106,6 +109,8 @@ class SiteCaller:
     def _sites_of_run(self, task: int, run: _Run) -> Iterator[Site]:
         scores = run.scores()
         above = scores >= self._thresholds[task]
+        # The piece a bin was computed in may move its last digits; which bin is the highest must not hang on that.
+        scores = np.round(scores, DECIMALS)
         peaks = sorted(_peaks(np.where(above, scores, -np.inf), self._distance))
         start = 0
         for number, peak in enumerate(peaks):

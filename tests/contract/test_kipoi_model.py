@@ -10,6 +10,7 @@ from ripe_lib.errors import InputError, RipeError, ShapeMismatchError, UnknownNa
 from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.kipoi.render import render_model
 from ripe_lib.network.catalogue import user_models_directory
+from ripe_lib.network.inputs import LandmarkWarning
 from ripe_lib.network.weights import arrays_of, write_weights
 from tests.support.kipoi_home import ROOT, example_arguments, registered_kipoi
 from tests.support.toy_models import random_model
@@ -72,7 +73,8 @@ def test_every_kind_of_input(model, inputs):
     unknown = {"region": np.full_like(inputs["region"], 0.25), "landmarks": np.full_like(inputs["landmarks"], 1 / 16)}
     no_landmarks = model.predict_on_batch({**inputs, "landmarks": unknown["landmarks"]})
     assert not np.allclose(no_landmarks, expected)
-    np.testing.assert_array_equal(model.predict_on_batch(as_list[:2]), no_landmarks)
+    with pytest.warns(LandmarkWarning, match="count as unknown"):
+        np.testing.assert_array_equal(model.predict_on_batch(as_list[:2]), no_landmarks)
     without = model.predict_on_batch({"seq": inputs["seq"], **unknown})
     assert not np.allclose(without, no_landmarks)
     np.testing.assert_array_equal(model.predict_on_batch(inputs["seq"]), without)

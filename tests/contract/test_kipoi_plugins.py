@@ -74,6 +74,7 @@ def test_intgrad_takes_a_reference(model, inputs):
     from kipoi_interpret.importance_scores.base import get_importance_score
 
     reference = {"seq": np.full_like(inputs["seq"], 0.25), "region": np.full_like(inputs["region"], 0.25)}
+    reference["landmarks"] = np.full_like(inputs["landmarks"], 1 / inputs["landmarks"].shape[-1])
     score = get_importance_score("intgrad")(model, task=0)
     expected = ripe_lib.integrated_gradients(model.ripe_model, inputs, task=model.tasks[0], baseline=reference)
     np.testing.assert_allclose(score.score(inputs, reference)["seq"], expected.seq, atol=1e-6)

@@ -104,7 +104,7 @@ def test_overlapping_pieces_change_nothing(genome, tiny_model, step):
         whole = scan(scanner, source, Run("chr1", strand, 0, 2137 // step))
         for first in range(0, 2137 // step - 12, 17 if step > 3 else 300):
             piece = scan(scanner, source, Run("chr1", strand, first, 12))
-            np.testing.assert_allclose(piece, whole[first : first + 12], rtol=0, atol=1e-6)
+            np.testing.assert_allclose(piece, whole[first : first + 12], rtol=0, atol=2e-6)  # sums in another order
 
 
 @pytest.mark.parametrize("step", [1, 4])

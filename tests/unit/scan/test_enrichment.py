@@ -193,5 +193,5 @@ def test_mistakes_are_one_line(world, tmp_path, capsys):
     assert "Give it with --gtf" in capsys.readouterr().err
     assert main(["enrich", "clip_31", bed, "--fasta", fasta, "--gtf", str(folder / "a.gtf")]) == 2
     assert "Did you mean" in capsys.readouterr().err
-    assert main(["enrich", "clip31", bed, "--fasta", fasta, "--gtf", "x.gtf", "--plot", "x.jpg"]) == 2
+    assert main(["enrich", "clip31", bed, "--fasta", fasta, "--gtf", str(folder / "a.gtf"), "--plot", "x.jpg"]) == 2
     assert "picture format" in capsys.readouterr().err

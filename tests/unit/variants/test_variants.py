@@ -176,7 +176,10 @@ def test_equivalent_forms_have_identical_scores(tiny_model, fast):
         table = score(tiny_model, world, rows, annotation=False, strand="both", fast=fast)
         assert (table["status"] == "ok").all()
         scores = table.iloc[:, 9:].to_numpy().reshape(len(rows), 2, -1)
-        assert (scores == scores[:1]).all(), rows
+        # A product of matrices may sum a row in another order by its place among the others.
+        np.testing.assert_allclose(
+            scores, np.broadcast_to(scores[:1], scores.shape), rtol=0, atol=3e-6, err_msg=str(rows)
+        )
 
 
 def test_fast_and_full_agree_on_everything(tiny_model, world):

@@ -221,6 +221,8 @@ def test_shipped_configs_are_valid_and_quick_ones_too(monkeypatch, tmp_path):
 
     monkeypatch.setenv("RIPE_DATA", str(tmp_path))
     for path in sorted((Path(training.__file__).parent / "configs" / "study").glob("*.yaml")):
+        if path.stem == "warm_start":
+            continue  # of training.study.warm_start, with a test of its own
         config = read_config(path)
         quick = config.quickened()
         assert quick.directory.name.endswith("_quick")
