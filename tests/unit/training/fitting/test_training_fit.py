@@ -375,6 +375,9 @@ def test_the_shipped_configs_are_valid(name, monkeypatch):
         if config.start:
             assert order.index(Path(config.start).parent) < order.index(config.run)
     for model, network in options.models().items():
+        if model not in catalogue().models:  # some of the paper's CNNs are not shipped
+            assert model.endswith("_paper")
+            continue
         entry = catalogue().models[model]
         assert entry.architecture == configs[network].architecture == ("cnn" if model.endswith("_paper") else "towers")
         assert entry.inputs == configs[network].inputs
