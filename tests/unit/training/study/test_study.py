@@ -347,6 +347,7 @@ def test_a_small_study_makes_its_tables_and_does_nothing_twice(planted, tmp_path
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_study_is_completed_part_by_part(planted, tmp_path):
     path = write_config(
         tmp_path / "study.yaml",
