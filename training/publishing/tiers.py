@@ -58,7 +58,7 @@ class PublishConfig:
     tune : dict
         If given, every model gets a network of its own: it starts from that one, learns the model's tasks only, and
         this is what it changes in the section ``fit``. Layers that are not among its ``trainable`` stay the same in all
-        models, which are then scored at little more than the cost of one. Networks other than ``default`` stay whole.
+        models, which are then scored together in less time than one by one. Networks other than ``default`` stay whole.
     alone : tuple of str
         Networks that are not trained on all tasks: every model trains one of its own on its tasks, from the beginning,
         as the paper did.
