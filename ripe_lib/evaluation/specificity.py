@@ -10,8 +10,7 @@ from ripe_lib.evaluation.evaluate import Evaluation, proteins_of
 from ripe_lib.evaluation.metrics import auroc
 
 FEWEST = 10  # sites below which an AUROC says nothing
-
-CHANCE = 0.6
+CHANCE = 0.6  # AUROC below which an output does not know the sites
 
 
 def cross_experiment(scored: Evaluation) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from ripe_lib.errors import InputError, UnknownNameError
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.evaluation.evaluate import Evaluation, evaluation_of, proteins_of
 from ripe_lib.evaluation.metrics import auroc
-from ripe_lib.evaluation.specificity import cross_experiment, own_rank, sites_by_output
+from ripe_lib.evaluation.specificity import cross_experiment, own_rank, quality, sites_by_output
 from ripe_lib.genome.landmarks import LANDMARKS
 from ripe_lib.genome.windows import window_start
 from tests.support.planted_datasets import PLANTED, write_planted_dataset
@@ -203,6 +203,10 @@ def test_outputs_are_compared_with_other_experiments_of_their_protein_and_with_o
     assert row["auroc"] == 1
     label = labels[:, 1]
     assert row["auroc_own"] == pytest.approx(roc_auc_score(label[label >= 0], scores[label >= 0, 1]))
+    # QKI_TWO is noise on QKI_ONE's sites; QKI_ONE knows QKI_TWO's, and the others have no second experiment.
+    assert list(quality(scored)) == ["QKI_TWO"]
+    noise_auroc = cross.loc[("QKI_TWO", "QKI_ONE"), "auroc"]
+    assert f"(AUROC {noise_auroc:.2f}-{noise_auroc:.2f})" in quality(scored)["QKI_TWO"]
     matrix = sites_by_output(scored)
     ranks = own_rank(matrix).set_index("sites")
     assert ranks.loc["QKI_TWO", ["own_output", "rank"]].tolist() == ["QKI_ONE", 1]
