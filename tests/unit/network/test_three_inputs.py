@@ -7,7 +7,9 @@ import pytest
 
 import ripe_lib
 from ripe_lib.attribution import integrated_gradients, ism
-from ripe_lib.errors import InputError, ShapeMismatchError
+from ripe_lib.errors import InputError, ShapeMismatchError, UnknownNameError
+from ripe_lib.evaluation.dataset import Dataset
+from ripe_lib.evaluation.evaluate import Options, score_dataset
 from ripe_lib.genome.encoding import one_hot
 from ripe_lib.genome.landmarks import encode_landmarks, unknown_landmarks
 from ripe_lib.genome.windows import Windows
@@ -15,6 +17,7 @@ from ripe_lib.network.fast.wiring import read_wiring
 from ripe_lib.network.inputs import LandmarkWarning
 from ripe_lib.network.predict import full_logits, predict, predict_codes
 from ripe_lib.network.spec import ModelSpec
+from tests.support.toy_datasets import write_toy_dataset
 from tests.support.toy_models import random_model
 
 SIZES = {"filters": 12, "left_filters2": 16, "right_filters": 6, "hidden": 20, "landmark_hidden": 10}
@@ -163,3 +166,18 @@ def test_bare_arrays_without_landmarks_are_taken_as_unknown_and_that_is_said(mod
         np.testing.assert_array_equal(bare, predict(model, {"seq": seq, "region": region, "landmarks": unknown}))
         predict(model, seq)
         predict(model, Windows(seq=seq, region=region, landmarks=None, intervals=None))
+
+
+def test_one_landmark_or_all_are_withheld_from_a_data_set(rng, tmp_path):
+    distances = np.round(rng.normal(0, 3000, (40, 8))).astype(np.float32)
+    data = Dataset(write_toy_dataset(tmp_path / "d.h5", rng, n=40, landmarks=distances))
+    spec = {"architecture": "towers", "inputs": "sequence+region+landmarks", "sizes": SIZES, "landmark_bases": 16}
+    model = random_model(tasks=tuple(data.tasks), **spec)
+    seq, region = data.centred_codes(np.arange(40))
+    for choice, columns in (("data", []), ("polya", [1]), ("gene_end", [7]), ("none", slice(None))):
+        expected = distances.copy()
+        expected[:, columns] = np.nan
+        scored = score_dataset(model, data, split="all", landmarks=choice, options=Options(n_bootstrap=0))
+        np.testing.assert_allclose(scored.scores, predict_codes(model, seq, region, expected), atol=1e-6)
+    with pytest.raises(UnknownNameError, match=r"unknown landmark choice 'poly'. Did you mean 'polya'"):
+        score_dataset(model, data, landmarks="poly")
