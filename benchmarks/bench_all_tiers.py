@@ -18,10 +18,10 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from bench_variants import best_times, write_world
-from benchmarks.common import machine, write_results
 
 import ripe_lib
+from benchmarks.bench_variants import best_times, write_world
+from benchmarks.common import machine, write_results
 from ripe_lib.cli.common import model_names
 from ripe_lib.network.joint import joint_models
 from ripe_lib.variants import VariantOptions

@@ -23,9 +23,9 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from benchmarks.common import machine, write_results
 
 import ripe_lib
+from benchmarks.common import machine, write_results
 from ripe_lib.genome.encoding import one_hot
 from ripe_lib.scan.engine import Scanner, Stretch
 

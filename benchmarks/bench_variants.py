@@ -26,9 +26,9 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from benchmarks.common import machine, write_results
 
 import ripe_lib
+from benchmarks.common import machine, write_results
 from ripe_lib.genome.encoding import encode_sequence, one_hot
 from ripe_lib.variants import VariantOptions
 from ripe_lib.variants.format import OutputFormat
@@ -184,9 +184,8 @@ def best_times(functions, repeats):
 
 def in_own_process(arguments):
     """Run this file with ``--child``; returns what it measured."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.bench_variants", "--child", json.dumps(arguments)], capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-m", "benchmarks.bench_variants", "--child", json.dumps(arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
