@@ -243,7 +243,6 @@ def trim(start: int, old: bytes, new: bytes) -> tuple[int, bytes, bytes]:
     old, new : bytes
         Base codes, plus strand.
 
-
     Returns
     -------
     int, bytes, bytes

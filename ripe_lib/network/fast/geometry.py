@@ -58,7 +58,16 @@ def first_pool2(sizes: Sizes, position: np.ndarray) -> np.ndarray:
 
 @functools.lru_cache(maxsize=256)
 def touched(sizes: Sizes, position_class: int, span: int) -> Touched:
-    """Return what a stretch of ``span`` changed bases touches that starts at positions of a class."""
+    """Return what a stretch of ``span`` changed bases touches that starts at positions of a class.
+
+    Parameters
+    ----------
+    sizes : Sizes
+    position_class : int
+        0-based position of the first changed base in the window, modulo ``sizes.period``.
+    span : int
+        Changed bases, in nt.
+    """
     position = np.array(position_class)
     pool1 = int(first_pool1(sizes, position))
     n_pool1 = (position_class + span - 1) // sizes.stride1 - pool1 + 1
