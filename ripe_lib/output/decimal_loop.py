@@ -15,7 +15,23 @@ _I, _N, _F = ord("i"), ord("n"), ord("f")
 
 @compiled
 def write_decimals(values, separator, out, ends):  # type: ignore[no-untyped-def]
-    """Write numbers (n, m) with a separator after each; fill ``ends`` (n,) with where rows end, return the last."""
+    """Write numbers (n, m) with six decimals and a separator after each; NaN is empty.
+
+    Parameters
+    ----------
+    values : float array (n, m)
+    separator : int
+        A byte.
+    out : uint8 array
+        Takes the text; long enough.
+    ends : int64 array (n,)
+        Takes where rows end.
+
+    Returns
+    -------
+    int
+        Bytes written.
+    """
     at = 0
     for row in range(len(values)):
         for value in values[row]:
