@@ -160,7 +160,7 @@ def published_table(model: str, root: Path = ROOT) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def study_table(name: str, table: str, root: Path = ROOT) -> pd.DataFrame:
+def _study_table(name: str, table: str, root: Path = ROOT) -> pd.DataFrame:
     """Return one table of a study, with the columns a reader wants."""
     if table not in STUDY_TABLES:
         raise unknown_name("study table", table, STUDY_TABLES)
@@ -213,7 +213,7 @@ def table_for(what: str, root: Path = ROOT) -> str:
         return markdown(models_table(root))
     if kind in ("checks", "published"):
         return markdown((checks_table if kind == "checks" else published_table)(names[0], root))
-    return markdown(tasks_table(names[0], root) if kind == "tasks" else study_table(names[0], names[1], root))
+    return markdown(tasks_table(names[0], root) if kind == "tasks" else _study_table(names[0], names[1], root))
 
 
 def fill(text: str, root: Path = ROOT) -> str:

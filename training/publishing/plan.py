@@ -101,7 +101,7 @@ def make_plan(options: TierOptions) -> list[Step]:
     shared = set().union(*training_order(options, set(options.wanted().values()) - set(publishing.alone)))
     for name, config in configs.items():
         done = (config.run / "weights.h5").is_file()
-        speeds[name] = speed = measured_speed(config, prepare, max(sites.n_tasks, 1))
+        speeds[name] = speed = _measured_speed(config, prepare, max(sites.n_tasks, 1))
         held_out = (sites.rows - sites.train) / speed.scoring
         seconds = config.epochs * (sites.train / speed.training + len(config.views) / 2 * held_out)
         what = (
@@ -161,7 +161,7 @@ class Speed:
     parameters: int
 
 
-def measured_speed(config: FitConfig, prepare: PrepareConfig, n_tasks: int) -> Speed:
+def _measured_speed(config: FitConfig, prepare: PrepareConfig, n_tasks: int) -> Speed:
     """Return how fast a network is on this machine."""
     from training.fitting.loop import build_model, keras, training_model
 

@@ -127,7 +127,13 @@ class PublishConfig:
 
 
 def networks_of(config: str | Path, work: Path, data: Path) -> dict[str, FitConfig]:
-    """Return the options of every network by name, those it builds on before it."""
+    """Return the options of every network by name, those it builds on before it.
+
+    Parameters
+    ----------
+    config, work, data : path
+        Of the config, the folder of the runs, and the data set.
+    """
     made: dict[str, FitConfig] = {}
     for name, changes in build(PublishConfig, section(config, "publish"), str(config)).networks.items():
         options = merged(section(config, "fit"), changes or {})
@@ -141,7 +147,15 @@ def networks_of(config: str | Path, work: Path, data: Path) -> dict[str, FitConf
 
 
 def own_network(options: PublishConfig, base: FitConfig, network: str, model: str, tasks: Sequence[str]) -> FitConfig:
-    """Return the options of the network a model is published from: ``base`` itself, or one of the model's own."""
+    """Return the options of the network a model is published from: ``base`` itself, or one of the model's own.
+
+    Parameters
+    ----------
+    options, base
+        Of publishing, and of the network of all tasks.
+    network, model, tasks
+        Names of the network, of the model, and of the model's tasks.
+    """
     if network not in options.alone and not (options.tune and network == options.default):
         return base
     own = {"name": model, "run": str(base.run.parent / model.removeprefix("DeepRiPe/")), "tasks": list(tasks)}
@@ -221,7 +235,7 @@ class TierOptions:
         return networks_of(self.config, self.work, self.data)
 
 
-def is_published(record: dict[str, Any], directory: Path, path: Path) -> bool:
+def _is_published(record: dict[str, Any], directory: Path, path: Path) -> bool:
     """Whether ``path`` says that the directory was published with this record and is still the same."""
     weights = directory / "weights.h5"
     if not path.is_file() or not weights.is_file():
@@ -386,7 +400,7 @@ class _Publish:
             **{name: getattr(publishing, name) for name in ("bound_only", "backgrounds", "seed")},
         }
         path = options.work / "published" / f"{model.replace('/', '_')}.json"
-        if is_published(record, directory, path):
+        if _is_published(record, directory, path):
             note(f"{directory}: published already")
             return
         publish(
