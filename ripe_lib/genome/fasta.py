@@ -57,7 +57,7 @@ class Genome:
         If the file is missing, empty, not FASTA, compressed with plain gzip, or names a contig twice.
     """
 
-    def __init__(self, fasta_file: str | Path):
+    def __init__(self, fasta_file: str | os.PathLike[str]):
         self.path = Path(fasta_file)
         self._absolute_path = self.path.absolute()
         compressed = _check_file(self.path)

@@ -209,7 +209,18 @@ def write_pictures(
     max_pictures: int = 12,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> list[Path]:
-    """Draw the best sites of a scan into a folder (created if need be); return the files."""
+    """Draw the best sites of a scan into a folder (created if need be); return the files.
+
+    Parameters
+    ----------
+    model, source, result, max_pictures
+        As :func:`scan_report`.
+    folder : path
+    formats : sequence of str
+        ``png``, ``svg``, ``pdf``.
+    progress : callable
+        Wraps the pictures.
+    """
     folder = _made(folder)
     written: list[Path] = []
     for number, view in enumerate(progress(views(source, result.best_sites, max_pictures)), start=1):
@@ -228,7 +239,20 @@ def scan_report(
     max_rows: int = 5_000,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> Report:
-    """Return a self-contained page: what was done, the sites, and pictures of the best."""
+    """Return a self-contained page: what was done, the sites, and pictures of the best.
+
+    Parameters
+    ----------
+    model : Model
+    source : Source
+        What was scanned.
+    result : ScanResult
+    title : str
+    max_pictures, max_rows : int
+        Pictures of the best sites and rows of the table at most.
+    progress : callable
+        Wraps the pictures.
+    """
     report = Report(title, f"{model.name}, {result.n_bins:,} bins of {result.step} nt, {result.n_sites:,} sites")
     report.add_heading("Sites")
     report.add_text(

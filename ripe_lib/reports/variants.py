@@ -41,7 +41,19 @@ _CLASS_TEXT = dict(zip(CLASSES, ("no change", "site lost", "site gained", "weake
 
 
 def write_report(job: VariantJob, summary: Summary, folder: str | Path, *, bar: Bar[Any] = no_bar) -> Path:
-    """Write ``index.html`` with the strongest changes of a run (``job.n_strongest`` of them); returns its path."""
+    """Write ``index.html`` with the strongest changes of a run (``job.n_strongest`` of them); returns its path.
+
+    Parameters
+    ----------
+    job : VariantJob
+        What was run.
+    summary : Summary
+        Its counts and strongest changes.
+    folder : path
+        Made if need be.
+    bar : callable
+        Wraps the changes.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     report = Report("Variant effects on RNA-binding proteins", f"{summary.n_records:,} records")
@@ -121,7 +133,18 @@ def _site(genome: Genome, row: dict[str, Any], length: int) -> Rows:
 def allele_figure(
     model: Model, genome: Genome, annotation: Annotation | None, row: dict[str, Any], title: str
 ) -> Figure:
-    """Draw the attributions of both alleles of one change for its task, one above the other on one scale."""
+    """Draw the attributions of both alleles of one change for its task, one above the other on one scale.
+
+    Parameters
+    ----------
+    model : Model
+    genome : Genome
+    annotation : Annotation, optional
+        Gives region types and landmarks.
+    row : dict
+        One of ``summary.strongest``.
+    title : str
+    """
     spec = model.spec
     length = spec.sequence_length
     sites = _site(genome, row, max(length, spec.region_length))
