@@ -377,6 +377,8 @@ class _BgzipBytes:
             total += struct.unpack("<I", tail)[0]
             starts.append(total)
             here += size
+        if starts[-1] != starts[-2]:  # cut between two blocks, or without the empty one at its end
+            raise self._damaged(here)
         return [*at, here], np.array(starts, dtype=np.int64)
 
     def _damaged(self, here: int) -> InputError:
