@@ -98,6 +98,8 @@ class Annotation:
         path = Path(gtf_file)
         kinds = (transcript_types,) if isinstance(transcript_types, str) else tuple(transcript_types)
         if not path.is_file():
+            if path.exists():
+                raise MissingFileError(f"{path}: expected a GTF file, got a folder or a pipe. Save it as a file.")
             raise MissingFileError(f"{path}: no such GTF file. Check the path.")
         annotation = cls(load_index(path, kinds), path, kinds)
         known = set(annotation._index.texts("transcript_type"))
