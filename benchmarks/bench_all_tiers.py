@@ -26,8 +26,8 @@ from ripe_lib.cli.common import model_names
 from ripe_lib.network.joint import joint_models
 from ripe_lib.variants import VariantOptions
 from ripe_lib.variants.format import OutputFormat
-from ripe_lib.variants.output import write_scores
-from ripe_lib.variants.worker import RowFilter, VariantJob
+from ripe_lib.variants.options import RowFilter
+from ripe_lib.variants.output import VariantJob, write_scores
 
 # name, suffix, layout and filters
 OUTPUTS = (

@@ -32,8 +32,7 @@ from benchmarks.common import machine, write_results
 from ripe_lib.genome.encoding import encode_sequence, one_hot
 from ripe_lib.variants import VariantOptions
 from ripe_lib.variants.format import OutputFormat
-from ripe_lib.variants.output import write_scores
-from ripe_lib.variants.worker import VariantJob, Worker
+from ripe_lib.variants.output import VariantJob, Worker, write_scores
 
 SPACING = 550
 GENE = 20_000
@@ -78,13 +77,13 @@ def write_world(folder, n, rng):
 def ready_arrays(model, job):
     """Return the one-hot windows of both alleles as the scorer would make them."""
     from ripe_lib.genome.vcf import VcfFile
-    from ripe_lib.variants.windows import alternative_sequence, reference_codes
+    from ripe_lib.variants.rows import alternative_sequence, reference_codes
 
     worker = Worker(job, [model])
     with VcfFile(job.vcf_file) as vcf:
         records = next(vcf.records(10**9))
-    alleles, rows = worker.scorer.rows(records)
-    sites = rows.sites(alleles, np.flatnonzero(rows.status == "ok"))
+    rows = worker.scorer.rows(records)
+    sites = rows.take(np.flatnonzero(rows.status == "ok"))
     genome = worker.scorer.genome
     seq = reference_codes(genome.fetch, sites, model.spec.sequence_length)
     alt = alternative_sequence(genome, sites, model.spec.sequence_length)

@@ -55,7 +55,7 @@ REGION_TABLE = _table(REGION_LETTERS, "N", fold_case=True)
 
 # Row 4 is what "unknown" looks like to the network.
 ONE_HOT_ROWS = np.vstack([np.eye(4), np.full((1, 4), 0.25)]).astype(np.float32)
-_COMPLEMENT = np.array([3, 2, 1, 0, UNKNOWN], dtype=np.uint8)
+COMPLEMENT = np.array([3, 2, 1, 0, UNKNOWN], dtype=np.uint8)  # of codes
 
 
 def codes_from_ascii(ascii_bytes: NDArray[np.uint8], table: NDArray[np.uint8], where: str) -> Codes:
@@ -121,14 +121,9 @@ def codes_from_one_hot(array: OneHot) -> Codes:
     return codes
 
 
-def complement(codes: Codes) -> Codes:
-    """Return the complementary base codes, same order (unknown stays unknown)."""
-    return _COMPLEMENT[codes]
-
-
 def reverse_complement(codes: Codes) -> Codes:
     """Reverse and complement base codes along the last axis."""
-    return _COMPLEMENT[codes[..., ::-1]]
+    return COMPLEMENT[codes[..., ::-1]]
 
 
 def place(codes: Codes, length: int, offset: int) -> Codes:

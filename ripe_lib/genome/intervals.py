@@ -251,7 +251,7 @@ def _first_bad_row(frame: pd.DataFrame) -> int | None:
 
 def _split(text: str, separator: str) -> list[str]:
     text = text.rstrip("\r\n")
-    return text.split("\t") if separator == "\t" else text.split()
+    return text.split("\t") if separator == "\t" else re.split("[ \t]+", text.strip(" \t"))
 
 
 def _parse_slowly(block: bytes, separator: str, name: str, first_line: int, summits: bool) -> pd.DataFrame:

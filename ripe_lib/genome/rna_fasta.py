@@ -17,7 +17,7 @@ import re
 import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -268,20 +268,13 @@ def _lines(handle: IO[bytes], where: str) -> Iterator[bytes]:
 
 @contextmanager
 def _opened(source: str | Path, where: str) -> Iterator[IO[bytes]]:
-    if str(source) == STDIN:
-        stream: Any = sys.stdin.buffer
-        # A pipe cannot be rewound: look ahead without taking anything.
-        is_gzip = stream.peek(2)[:2] == b"\x1f\x8b"
-        unpacked: Any = gzip.GzipFile(fileobj=stream) if is_gzip else stream
-        yield unpacked
-        return
-    path = Path(source)
-    if path.is_dir():
+    path, is_stdin = Path(source), str(source) == STDIN
+    if not is_stdin and path.is_dir():
         raise MissingFileError(f"{path}: expected a FASTA file, got a folder.")
     try:
-        with path.open("rb") as handle:
-            is_gzip = handle.read(2) == b"\x1f\x8b"
+        with nullcontext(sys.stdin.buffer) if is_stdin else path.open("rb") as stream:
+            buffered: Any = stream
+            # A pipe cannot be rewound: look ahead without taking anything.
+            yield gzip.GzipFile(fileobj=buffered) if buffered.peek(2)[:2] == b"\x1f\x8b" else buffered
     except FileNotFoundError:
         raise MissingFileError(f"{where}: no such file. Check the path.") from None
-    with gzip.open(path, "rb") if is_gzip else path.open("rb") as handle:
-        yield handle  # type: ignore[misc]

@@ -16,8 +16,9 @@ from ripe_lib.output.tables import open_table
 from ripe_lib.output.tracks import TRACK_SUFFIXES, BedGraphWriter, BigWigWriter, safe_name, track_files
 from ripe_lib.reports.drawing import plot_mutation_map
 from ripe_lib.reports.figures import new_figure, put_title, save_figure, style
-from ripe_lib.variants.format import OutputFormat, Selection, wide_or_long
+from ripe_lib.variants.format import OutputFormat, Selection
 from ripe_lib.variants.saturation import Saturation
+from ripe_lib.variants.tables import wide_or_long
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

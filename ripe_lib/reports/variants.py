@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ripe_lib.attribution import CompletenessWarning, integrated_gradients, letter_scores
-from ripe_lib.genome.alleles import Alleles, canonical_alleles
+from ripe_lib.genome.alleles import canonical_alleles
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.encoding import Codes, one_hot
 from ripe_lib.genome.fasta import Genome
@@ -21,17 +21,17 @@ from ripe_lib.output.console import Bar, no_bar
 from ripe_lib.reports.drawing import Place, mark_positions, plot_logo, position_axis, value_limits
 from ripe_lib.reports.figures import new_figure, put_title, style
 from ripe_lib.reports.page import Report
-from ripe_lib.variants.output import Summary
-from ripe_lib.variants.summary import CLASSES, class_codes
-from ripe_lib.variants.windows import (
-    Sites,
+from ripe_lib.variants.output import Summary, VariantJob
+from ripe_lib.variants.rows import (
+    Rows,
     alternative_region,
     alternative_sequence,
     change_index,
+    place_rows,
     reference_codes,
     site_landmarks,
 )
-from ripe_lib.variants.worker import VariantJob
+from ripe_lib.variants.summary import CLASSES, class_codes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -122,15 +122,12 @@ def _short(allele: str) -> str:
     return allele if len(allele) <= 12 else f"{allele[:9]}...({len(allele)})"
 
 
-def _site(genome: Genome, row: dict[str, Any], length: int) -> tuple[Sites, Alleles]:
+def _site(genome: Genome, row: dict[str, Any], length: int) -> Rows:
     """Find the change of a row again."""
     nothing = ["."]
     position = np.array([row["pos"]], dtype=np.int64)
     records = VcfRecords([row["chrom"]], position, nothing, [row["ref"]], [row["alt"]], nothing)
-    alleles = canonical_alleles(records, genome, max_inserted=length)
-    minus = np.array([row["strand"] == "-"])
-    sites = Sites(alleles.contig, alleles.start, minus, alleles.n_removed, alleles.n_inserted, alleles.inserted)
-    return sites, alleles
+    return place_rows(canonical_alleles(records, genome, max_inserted=length), strand=row["strand"])
 
 
 def allele_figure(
@@ -150,7 +147,7 @@ def allele_figure(
     """
     spec = model.spec
     length = spec.sequence_length
-    sites, _ = _site(genome, row, max(length, spec.region_length))
+    sites = _site(genome, row, max(length, spec.region_length))
     seq: Codes = np.concatenate(
         [reference_codes(genome.fetch, sites, length), alternative_sequence(genome, sites, length)]
     )

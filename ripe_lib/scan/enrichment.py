@@ -22,7 +22,6 @@ from ripe_lib.motifs.match import q_values
 from ripe_lib.network.catalogue import tasks_of
 from ripe_lib.network.joint import joint_models
 from ripe_lib.network.load import Model
-from ripe_lib.network.predict import full_logits
 from ripe_lib.scan.background_windows import MatchedWindows, matched_windows
 
 COLUMNS = (
@@ -134,7 +133,7 @@ def _logits_of(
         part = intervals.iloc[piece].reset_index(drop=True)
         codes = {key: maker.codes(part) for key, maker in makers.items()}
         for network in networks:
-            logits = full_logits(network.model, *codes[_lengths(network.model)], batch_size=batch_size)
+            logits = network.model.network.logits(*codes[_lengths(network.model)], batch_size=batch_size)
             for number, columns in network.members:
                 found[number][piece] = logits[:, columns]
         if progress is not None:
