@@ -275,6 +275,8 @@ def _opened(source: str | Path, where: str) -> Iterator[IO[bytes]]:
         with nullcontext(sys.stdin.buffer) if is_stdin else path.open("rb") as stream:
             buffered: Any = stream
             # A pipe cannot be rewound: look ahead without taking anything.
-            yield gzip.GzipFile(fileobj=buffered) if buffered.peek(2)[:2] == b"\x1f\x8b" else buffered
+            compressed = buffered.peek(2)[:2] == b"\x1f\x8b"
+            opened: Any = gzip.GzipFile(fileobj=buffered) if compressed else buffered
+            yield opened
     except FileNotFoundError:
         raise MissingFileError(f"{where}: no such file. Check the path.") from None

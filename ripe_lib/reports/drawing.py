@@ -411,7 +411,7 @@ def _matrix(array: ArrayLike, name: str) -> NDArray[Any]:
 
 
 class Place(NamedTuple):
-    """Where position 0 of a picture lies: contig, position from 1, strand."""
+    """Where position 0 of a picture lies: contig, position, strand (``.`` along an RNA)."""
 
     contig: str
     position: int
@@ -439,8 +439,7 @@ def position_axis(
 
     ax.xaxis.set_major_locator(MaxNLocator(nbins=13, integer=True, steps=[1, 2, 2.5, 5, 10]))
     if label and place is not None:
-        strand = {"+": "plus", "-": "minus"}[place.strand]
-        label += f", and on {place.contig}, {strand} strand"
+        label += f", and on {place.contig}" + {"+": ", plus strand", "-": ", minus strand"}.get(place.strand, "")
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}\n{place.at(x):,}"))
     if label:
         ax.set_xlabel(label)

@@ -55,6 +55,7 @@ def enrichment(
     *,
     fasta_file: PathLike | Genome,
     gtf_file: PathLike | Annotation,
+    tasks: Sequence[str] | None = None,
     per_interval: int = 4,
     max_intervals: int | None = None,
     seed: int = 0,
@@ -72,6 +73,8 @@ def enrichment(
         transcript.
     fasta_file : path or Genome
     gtf_file : path or Annotation
+    tasks : sequence of str, optional
+        Only these are compared; default: all.
     per_interval : int
         Background windows of every interval.
     max_intervals : int, optional
@@ -108,6 +111,8 @@ def enrichment(
         names = pd.DataFrame({"model": model.name, "task": model.tasks, "rbp": tasks_of(model)["rbp"].to_numpy()})
         tables.append(pd.concat([names, compared(values[:n], values[n:])], axis=1))
     table = pd.concat(tables, ignore_index=True)
+    if tasks is not None:
+        table = table[table["task"].isin(tasks)].reset_index(drop=True)
     table["q_value"] = q_values(table["p_value"].to_numpy())
     order = np.lexsort((np.arange(len(table)), -table["difference"], -table["auroc"]))
     return Enrichment(table.iloc[order].reset_index(drop=True)[list(COLUMNS)], windows)

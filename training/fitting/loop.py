@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 import time
@@ -38,6 +39,9 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from ripe_lib.network.architecture import build_model  # noqa: E402
+
+# Many networks in one process: TensorFlow's advice about tracing each of them does not apply.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 VALID_BATCH = 1024
 
@@ -111,14 +115,13 @@ def distribution(name: str, devices: list[str] | None = None) -> Any:
 def training_model(network: keras.Model, spec: ModelSpec, teachers: Sequence[Model] = ()) -> keras.Model:
     """Return a model that takes codes instead of one-hot arrays (landmarks encoded) and shares the network's weights.
 
-    With teachers the output is (B, 2T): the network's probabilities, then the teachers'.
-
     Parameters
     ----------
     network : keras.Model
     spec : ModelSpec
         Of the network.
     teachers : sequence of Model
+        With them the output is (B, 2T): the network's probabilities, then the teachers'.
     """
     inputs, arrays = [], []
     for name, shape in spec.input_shapes.items():
@@ -387,10 +390,8 @@ def train(
     data : TrainingData
     quiet : bool
         No progress bar.
-    note : callable
-        Takes remarks for the user.
-    after_epoch : callable
-        Takes the number of epochs done, after each checkpoint.
+    note, after_epoch : callable
+        Take remarks for the user, and the number of epochs done after each checkpoint.
     """
     run = config.run
     checkpoint = run / "checkpoint.h5"
