@@ -206,7 +206,7 @@ def search_motifs(
     seed: int = 0,
     n_true: int | None = None,
 ) -> MotifSearch:
-    """As :func:`find_motifs`, and says how many sites there were.
+    """Find motifs, and say how many sites there were; parameters as :func:`find_motifs`.
 
     ``n_true`` is the number of true sites when those with low predictions were left out before.
     """
@@ -305,7 +305,15 @@ def motifs_from_maps(
 
 
 def with_matches(motifs: Sequence[Motif], database: MotifDatabase, rbp: str) -> list[Motif]:
-    """Return the motifs with their matches in a database."""
+    """Return the motifs with their matches in a database.
+
+    Parameters
+    ----------
+    motifs : sequence of Motif
+    database : MotifDatabase
+    rbp : str
+        The protein; motifs of it are marked in the matches.
+    """
     queries = [MotifMatrix(motif.name, motif.consensus, motif.weighted) for motif in motifs]
     table = match_motifs(queries, database, rbp=rbp)
     parts = dict(iter(table.groupby("motif", sort=False)))
