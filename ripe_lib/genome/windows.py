@@ -207,12 +207,12 @@ class WindowMaker:
 
     def codes(self, intervals: Any, sequences: Sequence[str] | None = None) -> CodeWindows:
         """Return codes of the windows of intervals; see :func:`make_windows`."""
-        return self._codes_of(*self._prepare(intervals), sequences)
+        return self.codes_of(*self._prepare(intervals), sequences)
 
     def windows(self, intervals: Any, sequences: Sequence[str] | None = None) -> Windows:
         """Return the network's inputs for intervals; see :func:`make_windows`."""
         frame, contigs = self._prepare(intervals)
-        codes = self._codes_of(frame, contigs, sequences)
+        codes = self.codes_of(frame, contigs, sequences)
         region = one_hot(codes.region) if self.region_length else None
         landmarks = None if codes.landmarks is None else encode_landmarks(codes.landmarks, self.landmark_bases)
         return Windows(one_hot(codes.seq), region, landmarks, frame)
@@ -253,7 +253,20 @@ class WindowMaker:
             return np.full((len(starts), self.region_length), UNKNOWN, dtype=np.uint8)
         return self.annotation.region_codes(contigs, starts, self.region_length, minus)
 
-    def _codes_of(self, frame: pd.DataFrame, contigs: NDArray[Any], sequences: Sequence[str] | None) -> CodeWindows:
+    def codes_of(
+        self, frame: pd.DataFrame, contigs: NDArray[Any], sequences: Sequence[str] | None = None
+    ) -> CodeWindows:
+        """Return codes of the windows of settled intervals.
+
+        Parameters
+        ----------
+        frame : DataFrame (B rows)
+            ``start``, ``end`` and ``strand`` (``+`` or ``-``), as :meth:`settled` gives them.
+        contigs : str array (B,)
+            The FASTA's names.
+        sequences : sequence of str, optional
+            See :func:`make_windows`.
+        """
         start, end = frame["start"].to_numpy(), frame["end"].to_numpy()
         minus = (frame["strand"] == "-").to_numpy()
         first = window_start(start, end, self.sequence_length)
@@ -269,7 +282,13 @@ class WindowMaker:
         return CodeWindows(seq, self._regions(contigs, region_first, minus), landmarks)
 
     def _prepare(self, intervals: Any) -> tuple[pd.DataFrame, NDArray[Any]]:
-        frame = read_intervals(intervals)
+        return self.settled(read_intervals(intervals))
+
+    def settled(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[Any]]:
+        """Return what :func:`~ripe_lib.genome.intervals.read_intervals` read with its strands, and the FASTA's contigs.
+
+        Errors as :meth:`prepare`.
+        """
         contigs = self._contigs_of(frame)
         strand = frame["strand"].to_numpy(dtype=object)
         unstranded = np.flatnonzero(strand == ".")

@@ -140,10 +140,13 @@ def predict_intervals(
 
     def arrays() -> Iterator[tuple[Any, ...]]:
         for piece in pieces:
-            frame = maker.prepare(piece)
-            summits = piece["summit"].to_numpy() if "summit" in piece else None
-            placed, first = (frame, None) if placing is None else placing.split(frame, summits)
-            yield (frame, first, *maker.codes(placed))
+            frame, contigs = maker.settled(piece)
+            placed, first = frame, None
+            if placing is not None:
+                placed, first = placing.split(frame, frame["summit"].to_numpy() if "summit" in frame else None)
+            if first is not None:
+                contigs = np.repeat(contigs, np.diff(first, append=len(placed)))
+            yield (frame, first, *maker.codes_of(placed, contigs))
 
     columns: list[str] = []
     for frame, first, *codes in in_background(arrays()):
