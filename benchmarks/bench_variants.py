@@ -1,6 +1,6 @@
 """Variant scoring, file to file, against two passes of the compiled Keras network on ready arrays, in one run.
 
-Usage: python benchmarks/bench_variants.py [--model DeepRiPe/clip31] [--variants 20000] [--many 200000] [--repeats 3]
+Usage: python -m benchmarks.bench_variants [--model DeepRiPe/clip31] [--variants 20000] [--many 200000] [--repeats 3]
 
 A made-up genome with genes on both strands; SNVs at least 500 nt apart, each in one gene. ``two passes`` gets one-hot
 arrays that were made before the clock started, in batches of 1,024; ``ripe`` reads a VCF and writes a TSV, models
@@ -26,9 +26,9 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from common import machine, write_results
 
 import ripe_lib
+from benchmarks.common import machine, write_results
 from ripe_lib.genome.encoding import encode_sequence, one_hot
 from ripe_lib.variants import VariantOptions
 from ripe_lib.variants.format import OutputFormat
@@ -183,9 +183,8 @@ def best_times(functions, repeats):
 
 def in_own_process(arguments):
     """Run this file with ``--child``; returns what it measured."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--child", json.dumps(arguments)], capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-m", "benchmarks.bench_variants", "--child", json.dumps(arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 

@@ -247,7 +247,20 @@ def _canonical(
 
 
 def trim(start: int, old: bytes, new: bytes) -> tuple[int, bytes, bytes]:
-    """Remove common last, then common first bases (codes)."""
+    """Remove common last, then common first bases (codes).
+
+    Parameters
+    ----------
+    start : int
+        0-based position of the first base.
+    old, new : bytes
+        Base codes, plus strand.
+
+    Returns
+    -------
+    int, bytes, bytes
+        The position of the first base that differs, and what differs.
+    """
     n = 0
     shorter = min(len(old), len(new))
     while n < shorter and old[-1 - n] == new[-1 - n]:

@@ -17,6 +17,7 @@ per GTF file and option and kept as ``.npz`` beside the file or in the cache fol
 from __future__ import annotations
 
 import copy
+import os
 import warnings
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -74,7 +75,9 @@ class Annotation:
         self._contig_rows = {name: row for row, name in enumerate(self.contigs)}
 
     @classmethod
-    def load(cls, gtf_file: str | Path, *, transcript_types: str | Iterable[str] = (PROTEIN_CODING,)) -> Annotation:
+    def load(
+        cls, gtf_file: str | os.PathLike[str], *, transcript_types: str | Iterable[str] = (PROTEIN_CODING,)
+    ) -> Annotation:
         """Read a GTF file, or its index if that was built before.
 
         Parameters
@@ -95,6 +98,8 @@ class Annotation:
         path = Path(gtf_file)
         kinds = (transcript_types,) if isinstance(transcript_types, str) else tuple(transcript_types)
         if not path.is_file():
+            if path.exists():
+                raise MissingFileError(f"{path}: expected a GTF file, got a folder or a pipe. Save it as a file.")
             raise MissingFileError(f"{path}: no such GTF file. Check the path.")
         annotation = cls(load_index(path, kinds), path, kinds)
         known = set(annotation._index.texts("transcript_type"))
@@ -245,6 +250,13 @@ class Annotation:
         any region type, (3) in an exon of any transcript, (4) in any transcript. The first difference decides; if
         there is none and some transcript overlaps, the answer is ``+``.
 
+        Parameters
+        ----------
+        chroms : str or sequence of str (B,)
+            Contig names, as in the GTF or an alias.
+        starts, ends : int array (B,)
+            0-based, half-open, on the plus strand.
+
         Returns
         -------
         object array (B,)
@@ -323,6 +335,8 @@ class Annotation:
         self, chroms: str | Iterable[str], starts: ArrayLike, ends: ArrayLike
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Find the transcripts (any biotype, either strand, introns included) that share a base with intervals.
+
+        Parameters as :meth:`strand_of`.
 
         Returns
         -------

@@ -12,7 +12,7 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,11 @@ from ripe_lib.genome.windows import WindowMaker
 from ripe_lib.network.inputs import Distances, checked_codes, checked_windows
 from ripe_lib.network.load import Model
 from ripe_lib.network.network import DEFAULT_BATCH_SIZE, Floats
+
+if TYPE_CHECKING:
+    from ripe_lib.genome.annotation import Annotation
+    from ripe_lib.genome.fasta import Genome
+    from ripe_lib.genome.intervals import IntervalSource, PathLike
 
 T = TypeVar("T")
 
@@ -97,17 +102,17 @@ def predict_codes(
 
 def predict_intervals(
     model: Model,
-    intervals: Any,
+    intervals: IntervalSource,
     *,
-    fasta_file: Any,
-    gtf_file: Any = None,
+    fasta_file: PathLike | Genome,
+    gtf_file: PathLike | Annotation | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
     chunk_size: int = INTERVALS_PER_CHUNK,
     placing: PeakWindows | None = None,
 ) -> Iterator[pd.DataFrame]:
-    """Predict binding for intervals of a genome, piece by piece with flat memory.
+    """Predict binding for intervals of a genome, chunk by chunk with flat memory.
 
-    The windows of the next pieces are made in a background thread while the network runs.
+    The windows of the next chunks are made in a background thread while the network runs.
 
     Parameters
     ----------
@@ -119,7 +124,7 @@ def predict_intervals(
     batch_size : int
         Windows per network call.
     chunk_size : int
-        Intervals per piece.
+        Intervals per chunk.
     placing : PeakWindows, optional
         Where the windows lie; the default is one on the middle of each interval. Where there are several, an
         interval's score is the best of them, for each task by itself.
@@ -127,7 +132,7 @@ def predict_intervals(
     Yields
     ------
     DataFrame
-        ``chrom start end``, ``name`` if the first piece has names, ``strand`` (the one used), and one float32 column
+        ``chrom start end``, ``name`` if the first chunk has names, ``strand`` (the one used), and one float32 column
         per task; rows in the order of the input.
 
     Raises
@@ -136,11 +141,11 @@ def predict_intervals(
         For anything wrong with the input; the message names file and line.
     """
     maker = WindowMaker(model.spec, fasta_file, gtf_file)
-    pieces = read_intervals(intervals, chunk_size=chunk_size, summits=placing is not None)
+    chunks = read_intervals(intervals, chunk_size=chunk_size, summits=placing is not None)
 
     def arrays() -> Iterator[tuple[Any, ...]]:
-        for piece in pieces:
-            frame, contigs = maker.settled(piece)
+        for chunk in chunks:
+            frame, contigs = maker.settled(chunk)
             placed, first = frame, None
             if placing is not None:
                 placed, first = placing.split(frame, frame["summit"].to_numpy() if "summit" in frame else None)
@@ -156,7 +161,7 @@ def predict_intervals(
         probabilities = model.network.probabilities(*codes, batch_size=batch_size)  # our own: nothing to check
         if first is not None:
             probabilities = np.maximum.reduceat(probabilities, first, axis=0)
-        yield labelled(frame[columns], model.tasks, probabilities)
+        yield _labelled(frame[columns], model.tasks, probabilities)
 
 
 @dataclass
@@ -264,7 +269,7 @@ def _on_summits(
     return frame.assign(start=np.where(has_summit, at, start), end=np.where(has_summit, at + 1, end))
 
 
-def labelled(frame: pd.DataFrame, tasks: list[str], probabilities: Floats) -> pd.DataFrame:
+def _labelled(frame: pd.DataFrame, tasks: list[str], probabilities: Floats) -> pd.DataFrame:
     """Return a table with one column per task after the columns of ``frame``."""
     scores = pd.DataFrame(probabilities, columns=tasks, index=frame.index)
     return pd.concat([frame, scores], axis=1)

@@ -319,7 +319,19 @@ class FastNetwork:
     # --- alternatives ----------------------------------------------------------------------------------------------
 
     def alternatives(self, passed: Passed, codes: Codes, site: Ints, position: Ints, alt: Codes) -> Array:
-        """Return the logits (M, T) of alternatives ``alt`` (M, S) at ``position`` of windows ``site`` of ``codes``."""
+        """Return the logits (M, T) of alternatives ``alt`` (M, S) at ``position`` of windows ``site`` of ``codes``.
+
+        Parameters
+        ----------
+        passed : Passed
+            The windows' intermediates.
+        codes : uint8 array (B, L)
+            Base codes of the windows.
+        site, position : int64 array (M,)
+            The window of each alternative, and the 0-based position of its first changed base there.
+        alt : uint8 array (M, S)
+            The base codes that come there.
+        """
         output = np.empty((len(site), len(self._dense[-1][1])), dtype=np.float32)
         # Alternatives that change the same pooled columns follow each other: they use the same part of the kernel.
         order = np.lexsort((position % self.sizes.period, first_pool2(self.sizes, position)))
