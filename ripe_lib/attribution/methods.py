@@ -267,7 +267,7 @@ def explain_sites(
     size = max(1, min(1024, 10_000 // len(tasks)))  # maps of one chunk: about 64 MB
     columns = [model.spec.task_index(task) for task in tasks]
     counts = SiteCounts()
-    options = {"method": method.name, "options": method.options(), "with_context": method.has_region}
+    options: dict[str, Any] = {"method": method.name, "options": method.options(), "with_context": method.has_region}
     with (
         warnings.catch_warnings(),
         create_attributions(path, model, tasks, is_genomic=source.is_genomic, **options) as writer,

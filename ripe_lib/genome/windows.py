@@ -221,27 +221,6 @@ class WindowMaker:
         landmarks = None if codes.landmarks is None else encode_landmarks(codes.landmarks, self.landmark_bases)
         return Windows(one_hot(codes.seq), region, landmarks, frame)
 
-    def codes_at(
-        self,
-        contigs: str | Iterable[str],
-        sequence_starts: NDArray[np.int64],
-        region_starts: NDArray[np.int64],
-        minus: NDArray[np.bool_],
-    ) -> tuple[Codes, Codes]:
-        """Return base and region-type codes for windows at given starts.
-
-        Parameters
-        ----------
-        contigs : str or sequence of str (B,)
-            Contig names.
-        sequence_starts, region_starts : int64 array (B,)
-            First plus-strand position of each window; windows may overhang the contig.
-        minus : bool array (B,)
-            Which windows are on the minus strand.
-        """
-        sequence = self.genome.fetch(contigs, sequence_starts, self.sequence_length, minus)
-        return sequence, self._regions(contigs, region_starts, minus)
-
     def _landmarks(
         self, contigs: NDArray[np.object_], centres: NDArray[np.int64], minus: NDArray[np.bool_]
     ) -> NDArray[np.float64] | None:
