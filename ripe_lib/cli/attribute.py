@@ -18,7 +18,7 @@ from ripe_lib.cli.common import (
     chosen_tasks,
     model_spec,
 )
-from ripe_lib.output.console import apply_threads, bars, note, positive_int, progress, warnings_as_notes
+from ripe_lib.output.console import bars, note, positive_int, progress, warnings_as_notes
 
 METHODS = ("ig", "saliency", "gradxinput", "deeplift", "ism")
 EXAMPLES = """
@@ -82,7 +82,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
-    apply_threads(args.threads)
     check_files(args.intervals, args.sequences, args.fasta, args.gtf)
     tasks = chosen_tasks(args.task or ["all"], model_spec(args.model))
     from ripe_lib.attribution.methods import Method

@@ -18,7 +18,7 @@ from ripe_lib.cli.common import (
     chosen_tasks,
     model_spec,
 )
-from ripe_lib.output.console import apply_threads, bars, note, positive_int, progress, warnings_as_notes
+from ripe_lib.output.console import bars, note, positive_int, progress, warnings_as_notes
 
 EXAMPLES = """
 examples:
@@ -69,7 +69,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
-    apply_threads(args.threads)
     from ripe_lib.errors import InputError
 
     is_dataset = _is_dataset(args.sites)
