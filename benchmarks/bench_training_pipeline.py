@@ -5,21 +5,39 @@ rows for the same number of batches, in turns. "Ready" is Keras on float32 one-h
 not shuffled and not augmented; "pipeline" is what ``ripe-train fit`` does: bytes from disk, shuffled, jitter, flank
 mask, flank fill and region dropout, one-hot in the graph. Both keep all cores busy, so the ratio of CPU seconds is the
 ratio of throughputs that does not depend on what else the machine does. The project's limit is 90 %.
+
+Then the networks of ``training/configs`` train an epoch each on windows of 200 nt with 100 tasks, as the steps of
+``ripe-train tiers`` do; ``epoch_minutes_per_million_windows`` is their CPU time over all cores, augmentation included.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.common import machine, write_results
+from ripe_lib.genome.landmarks import LANDMARKS
+
+NETWORKS = {  # as in training/configs: the paper's CNN, the tiers' towers, and what a tier tunes of them
+    "cnn": {"batch_size": 128},
+    "towers": {"architecture": "towers", "inputs": "sequence+region+landmarks", "batch_size": 256},
+    "towers, tuned": {
+        "architecture": "towers",
+        "inputs": "sequence+region+landmarks",
+        "batch_size": 256,
+        "trainable": ["hidden1", "output"],
+    },
+}
+COMPENDIUM = {"sequence_length": 200, "region_length": 250, "margin": 20}
 
 
-def toy_data(path: Path, n: int, tasks: int):
+def toy_data(path: Path, n: int, tasks: int, *, sequence_length=150, region_length=250, margin=40):
     from ripe_lib.evaluation.dataset import Dataset
     from training.data.store import SiteColumns, write_dataset
 
@@ -33,11 +51,13 @@ def toy_data(path: Path, n: int, tasks: int):
         split=np.zeros(n, dtype=np.uint8),
         source=np.zeros(n, dtype=np.uint8),
         cluster=np.arange(n),
+        landmarks=rng.normal(0, 2000, (n, len(LANDMARKS))).astype(np.float32),
     )
+    widths = sequence_length + 2 * margin, region_length + 2 * margin
 
     def codes(part):
         size = part.stop - part.start
-        return rng.integers(0, 5, (size, 230), dtype=np.uint8), rng.integers(0, 5, (size, 330), dtype=np.uint8)
+        return tuple(rng.integers(0, 5, (size, width), dtype=np.uint8) for width in widths)
 
     write_dataset(
         path,
@@ -46,12 +66,35 @@ def toy_data(path: Path, n: int, tasks: int):
         tasks=[f"t{i}" for i in range(tasks)],
         sources=["toy"],
         source_has_task=np.ones((1, tasks), dtype=bool),
-        sequence_length=150,
-        region_length=250,
-        margin=40,
+        sequence_length=sequence_length,
+        region_length=region_length,
+        margin=margin,
         manifest={},
     )
     return Dataset(path)
+
+
+def epoch_minutes(folder: Path, rows: int, tasks: int) -> dict[str, float]:
+    """CPU minutes, over all cores, of an epoch of a million windows of every network."""
+    from training.config import build
+    from training.fitting.config import FitConfig
+    from training.fitting.fit import fit
+
+    toy_data(folder / "wide.h5", rows, tasks, **COMPENDIUM)
+    minutes = {}
+    for name, options in NETWORKS.items():
+        started = time.process_time()
+        ends: list[float] = []
+        start = {"start": str(folder / "towers" / "weights.h5")} if "trainable" in options else {}
+        run = {"name": "DeepRiPe/bench", "data": folder / "wide.h5", "run": folder / name, "epochs": 3}
+        augment = {"jitter": 10, "region_dropout": 0.15}
+        config = build(FitConfig, {**run, "augment": augment, **options, **start}, "benchmark")
+        fit(config, after_epoch=lambda _, ends=ends: ends.append(time.process_time()))
+        # The first epoch compiles.
+        seconds = min(after - before for before, after in pairwise(ends))
+        minutes[name] = round(seconds / len(os.sched_getaffinity(0)) / 60 * 1e6 / rows, 1)
+        print(f"{name}: {ends[0] - started:.0f} CPU s, then {seconds:.0f}", flush=True)
+    return minutes
 
 
 def main() -> None:
@@ -109,6 +152,7 @@ def main() -> None:
             for _ in batches.epoch(number):
                 pass
             only.append(time.perf_counter() - began)
+        minutes = epoch_minutes(Path(folder), 128 * options.batches, 100)
     rows = 128 * options.batches
     ratios = [r / p for r, p in zip(seconds["ready"], seconds["pipeline"], strict=True)]
     cpu_ratios = [r / p for r, p in zip(cpu["ready"], cpu["pipeline"], strict=True)]
@@ -122,6 +166,7 @@ def main() -> None:
         "cpu_seconds": {name: round(float(np.median(values)), 2) for name, values in cpu.items()},
         "throughput_ratio_cpu_median": round(float(np.median(cpu_ratios)), 3),
         "throughput_ratio_cpu_rounds": [round(r, 3) for r in cpu_ratios],
+        "epoch_minutes_per_million_windows": minutes,
         "throughput_ratio_rounds": [round(r, 3) for r in ratios],
     }
     for key, value in results.items():

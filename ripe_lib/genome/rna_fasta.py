@@ -68,11 +68,22 @@ class RnaRecords:
     digest: str
 
     def bases(self, record: int, start: int, end: int) -> Codes:
-        """Return base codes of ``[start, end)`` of a record; ``0 <= start <= end <= length``."""
+        """Return base codes of ``[start, end)`` of a record; ``0 <= start <= end <= length``.
+
+        Parameters
+        ----------
+        record : int
+            Number of the record.
+        start, end : int
+            0-based, half-open, 5' to 3'; ``0 <= start <= end <= length``.
+        """
         return self._read(int(self.offsets[record]) + start, end - start)
 
     def regions(self, record: int, start: int, end: int) -> Codes | None:
-        """Return region-type codes of ``[start, end)`` of a record, None if it has none."""
+        """Return region-type codes of ``[start, end)`` of a record, None if it has none.
+
+        Parameters as :meth:`bases`.
+        """
         offset = int(self.region_offsets[record])
         return None if offset < 0 else self._read(offset + start, end - start)
 
@@ -264,6 +275,8 @@ def _opened(source: str | Path, where: str) -> Iterator[IO[bytes]]:
         with nullcontext(sys.stdin.buffer) if is_stdin else path.open("rb") as stream:
             buffered: Any = stream
             # A pipe cannot be rewound: look ahead without taking anything.
-            yield gzip.GzipFile(fileobj=buffered) if buffered.peek(2)[:2] == b"\x1f\x8b" else buffered
+            compressed = buffered.peek(2)[:2] == b"\x1f\x8b"
+            opened: Any = gzip.GzipFile(fileobj=buffered) if compressed else buffered
+            yield opened
     except FileNotFoundError:
         raise MissingFileError(f"{where}: no such file. Check the path.") from None

@@ -76,6 +76,7 @@ def zoo(tmp_path_factory):
             done = tiers(*words, "--mirror", server.url, *(["--plan"] if name == "plan" else []))
             runs[name] = (done, [path.rpartition("/")[2] for path in server.asked])
             assert (done.returncode == 0) != (name == "damaged"), done.stderr[-3000:]
+            assert "retracing" not in done.stderr
     return world, folder, runs
 
 
@@ -101,7 +102,7 @@ def test_the_plan_names_every_step_and_does_nothing(zoo):
     assert "windows/s measured here" in lines[3]
     assert not [name for name in asked if name.endswith(".gz")]
     assert "22 files, 22 of them here" in runs["again"][0].stderr
-    assert re.search(r"^fit towers .* done$", runs["again"][0].stderr, re.MULTILINE)
+    assert len(re.findall(r"^(?:fit towers|publish \S+) .* done$", runs["again"][0].stderr, re.MULTILINE)) == 6
 
 
 def test_a_damaged_file_is_one_line_and_the_rest_is_kept(zoo):

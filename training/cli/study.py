@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 
@@ -33,9 +32,6 @@ def run(args: argparse.Namespace) -> None:
     """Run a study; what was done before is kept."""
     apply_threads(args.threads)
     from training.study.run import run_study
-
-    # A hundred networks in one process: TensorFlow's advice about tracing each of them does not apply.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
     changes = {
         "directory": None if args.directory is None else Path(args.directory),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 import time
@@ -38,6 +39,9 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from ripe_lib.network.architecture import build_model  # noqa: E402
+
+# Many networks in one process: TensorFlow's advice about tracing each of them does not apply.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 VALID_BATCH = 1024
 

@@ -13,6 +13,7 @@ marker                       table, and the files it comes from
 ``checks MODEL``             ``docs/results/checks_MODEL.csv``: what each input is worth, and the k-mer baseline
 ``published MODEL``          ``docs/results/published_accuracy.csv``: what others reported for the same tasks, beside
                              what is measured here
+``warm_start``               ``docs/results/warm_start.csv``: a new protein from a few sites, means over proteins
 ``study NAME TABLE``         ``docs/results/study_NAME/tables/TABLE.csv``: ``arms``, ``tests``, ``protocols``,
                              ``borders``, ``time``, ``own_rank`` or ``cross_experiment``
 ===========================  ===================================================================================
@@ -26,7 +27,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -38,7 +39,7 @@ from training.publishing.checks import checks_file
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKER = re.compile(r"(<!-- table: (?P<what>[^>]*?) -->\n).*?(<!-- end table -->)", re.DOTALL)
-KINDS = ("models", "tasks", "checks", "published", "study")
+WORDS = {"models": 0, "tasks": 1, "checks": 1, "published": 1, "warm_start": 0, "study": 2}
 STUDY_TABLES = ("arms", "tests", "protocols", "borders", "time", "own_rank", "cross_experiment")
 
 
@@ -160,6 +161,23 @@ def published_table(model: str, root: Path = ROOT) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def warm_start_table(root: Path = ROOT) -> pd.DataFrame:
+    """Return means over the proteins of :mod:`training.study.warm_start`, and in how many the warm start is best."""
+    path = root / "docs" / "results" / "warm_start.csv"
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file. Make it with: python -m training.study.warm_start")
+    rows = pd.read_csv(path)
+    made = {}
+    for measure, title in (("auroc", "AUROC"), ("ap", "AP")):
+        by = rows.pivot_table(index=["sites", "task"], columns="method", values=measure)
+        for method, name in (("warm", "warm start"), ("nothing", "from nothing"), ("kmers", "k-mers")):
+            made[f"{title}: {name}"] = by[method].groupby("sites").mean()
+        made[f"{title}: warm start best"] = (
+            (by["warm"] >= by.max(axis=1)).groupby("sites").agg(lambda best: f"{best.sum()} of {len(best)}")
+        )
+    return pd.DataFrame(made).reset_index()
+
+
 def study_table(name: str, table: str, root: Path = ROOT) -> pd.DataFrame:
     """Return one table of a study, with the columns a reader wants."""
     if table not in STUDY_TABLES:
@@ -204,16 +222,19 @@ def table_for(what: str, root: Path = ROOT) -> str:
         If the marker or what it names does not exist.
     """
     kind, *names = what.split()
-    if kind not in KINDS:
-        raise unknown_name("table", kind, KINDS)
-    wanted = {"models": 0, "tasks": 1, "checks": 1, "published": 1, "study": 2}[kind]
-    if len(names) != wanted:
-        raise InputError(f"table marker {what!r}: expected {wanted} words after {kind!r}, got {len(names)}.")
-    if kind == "models":
-        return markdown(models_table(root))
-    if kind in ("checks", "published"):
-        return markdown((checks_table if kind == "checks" else published_table)(names[0], root))
-    return markdown(tasks_table(names[0], root) if kind == "tasks" else study_table(names[0], names[1], root))
+    if kind not in WORDS:
+        raise unknown_name("table", kind, WORDS)
+    if len(names) != WORDS[kind]:
+        raise InputError(f"table marker {what!r}: expected {WORDS[kind]} words after {kind!r}, got {len(names)}.")
+    made: dict[str, Callable[..., pd.DataFrame]] = {
+        "models": models_table,
+        "tasks": tasks_table,
+        "checks": checks_table,
+        "published": published_table,
+        "warm_start": warm_start_table,
+        "study": study_table,
+    }
+    return markdown(made[kind](*names, root))
 
 
 def fill(text: str, root: Path = ROOT) -> str:

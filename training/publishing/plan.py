@@ -17,13 +17,21 @@ from typing import Any
 
 import numpy as np
 
-from ripe_lib.evaluation.dataset import Dataset
+from ripe_lib.evaluation.dataset import POSITIVE, Dataset
 from ripe_lib.network.spec import ModelSpec
 from training.data.config import PrepareConfig
 from training.data.peak_table import read_peak_table
 from training.fetch.fetch import sizes
 from training.fitting.config import FitConfig
-from training.publishing.tiers import BACKGROUND_VARIANTS, TierOptions, own_network, training_order
+from training.publishing.tiers import (
+    BACKGROUND_VARIANTS,
+    PublishConfig,
+    TierOptions,
+    is_published,
+    own_network,
+    record_of,
+    training_order,
+)
 
 FETCH_BYTES = 10e6  # per second: an assumption, not a measurement
 BYTES_PER_PEAK = 20  # of gzipped narrowPeak, before the files are here
@@ -62,11 +70,23 @@ class Step:
 
 @dataclass(frozen=True)
 class _Sites:
-    """What is known of the data set: rows at most, share of them trained on, tasks."""
+    """What is known of the data set: rows at most, those trained on, and peaks by task; itself once it is there."""
 
     rows: float
     train: float
-    n_tasks: int
+    peaks: dict[str, float]
+    dataset: Dataset | None = None
+
+    def of(self, publishing: PublishConfig, model: str) -> tuple[list[str], float] | None:
+        """Return a model's tasks and the share of all rows that one of them has as a site; None: not known yet."""
+        if not self.peaks:
+            return None
+        counts = [{"task": task, "peaks": n} for task, n in self.peaks.items()]
+        tasks = publishing.tasks(model, self.peaks, counts)
+        if self.dataset is None:
+            return tasks, sum(self.peaks.get(task, 0) for task in tasks) / sum(self.peaks.values())
+        columns = [self.dataset.task_index(task) for task in tasks]
+        return tasks, float((self.dataset.labels[:, columns] == POSITIVE).any(axis=1).mean())
 
 
 def make_plan(options: TierOptions) -> list[Step]:
@@ -77,7 +97,8 @@ def make_plan(options: TierOptions) -> list[Step]:
     RipeError
         For a wrong config, or servers that do not say what they have.
     """
-    steps, peaks, n_tasks, bases = [], float("nan"), 0, BASES
+    steps, bases = [], BASES
+    peaks: dict[str, float] = {}
     fetching = options.fetching()
     if fetching is not None:
         files = fetching.wanted()
@@ -87,45 +108,70 @@ def make_plan(options: TierOptions) -> list[Step]:
         what = f"{len(files)} files, {n_here} of them here"
         total = sum(n or 0 for _, n, _ in listed)
         steps.append(Step("fetch", what, total, 0.1e9, missing / FETCH_BYTES, n_here == len(files)))
-        peaks = float(f"{sum(n or 0 for f, n, _ in listed if f.task) / BYTES_PER_PEAK:.2g}")
-        n_tasks = len({f.task for f in files if f.task})
+        for file, size, _ in listed:
+            if file.task:
+                peaks[file.task] = peaks.get(file.task, 0) + (size or 0) / BYTES_PER_PEAK
         bases = BASES_PER_BYTE * sum(n or 0 for f, n, _ in listed if f.genome)
     prepare = options.preparing()
     if prepare.peaks is not None and prepare.peaks.table.is_file():
-        tasks = read_peak_table(prepare.peaks.table)
-        n_tasks, peaks = len(tasks), float(sum(_n_lines(path) for task in tasks for path in task.files))
-    step, sites = _prepare_step(options, prepare, peaks, n_tasks, bases)
+        peaks = {task.task: sum(map(_n_lines, task.files)) for task in read_peak_table(prepare.peaks.table)}
+    step, sites = _prepare_step(options, prepare, peaks, bases)
     steps.append(step)
-    speeds = {}
     configs, publishing = options.networks(), options.publishing()
-    shared = set().union(*training_order(options, set(options.wanted().values()) - set(publishing.alone)))
-    for name, config in configs.items():
+    wanted = options.wanted()
+    of = {model: sites.of(publishing, model) for model in wanted}
+    every = max(len(sites.peaks), 1)
+    shared = set().union(*training_order(options, set(wanted.values()) - set(publishing.alone)))
+    speeds = {name: measured_speed(configs[name], prepare, every) for name in shared | set(wanted.values())}
+    for name in (name for name in configs if name in shared):
+        config, speed = configs[name], speeds[name]
         done = (config.run / "weights.h5").is_file()
-        speeds[name] = speed = measured_speed(config, prepare, max(sites.n_tasks, 1))
-        held_out = (sites.rows - sites.train) / speed.scoring
-        seconds = config.epochs * (sites.train / speed.training + len(config.views) / 2 * held_out)
         what = (
             f"{config.epochs} epochs of {_number(sites.train)} windows, {speed.training:,.0f} windows/s measured here"
         )
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + 3 * sites.rows * sites.n_tasks
-        if name in shared:
-            steps.append(Step(f"fit {name}", what, 16 * speed.parameters, memory, 0 if done else seconds, done))
-    for model, network in options.wanted().items():
-        speed = speeds[network]
-        # Calibration, and the test rows with and without annotation; two alleles of every variant. A network of the
-        # model's own sees at most all windows.
-        windows = 1.5 * (sites.rows - sites.train) + (2 * BACKGROUND_VARIANTS if publishing.backgrounds else 0)
-        own = own_network(publishing, configs[network], network, model, ())
-        learning = 0 if own is configs[network] else own.epochs * sites.train / speed.training
-        here = (options.models / model / "model_card.md").is_file()
-        what = "calibrated, measured, described" + (", here already" if here else "")
-        disk = 4 * speed.parameters
-        steps.append(Step(f"publish {model}", what, disk, steps[-1].memory, learning + windows / speed.scoring, False))
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + 3 * sites.rows * every
+        seconds = 0 if done else _learning(config, sites, 1.0, speed)
+        steps.append(Step(f"fit {name}", what, 16 * speed.parameters, memory, seconds, done))
+    own_speeds: dict[tuple[str, ...], Speed] = {}
+    for model, network in wanted.items():
+        tasks, share = of[model] or ([], 1.0)
+        scoring, what = speeds[network], "calibrated, measured, described"
+        own = own_network(publishing, configs[network], network, model, tasks)
+        seconds = 0.0
+        if of[model] is not None and not tasks:
+            steps.append(Step(f"publish {model}", "no task has so many peaks", 0, 0, 0, True))
+            continue
+        if own is not configs[network]:
+            # Frozen layers cost no gradient, so a tuned network is faster than the one it starts from.
+            if own.trainable not in own_speeds:
+                own_speeds[own.trainable] = measured_speed(own, prepare, every)
+            speed = own_speeds[own.trainable]
+            rows = share if own.sampling.bound_only else 1.0
+            if not (own.run / "weights.h5").is_file():
+                seconds = _learning(own, sites, rows, speed)
+                what = f"{own.epochs} epochs of {_number(rows * sites.train)} windows, then {what}"
+        # Calibration, and the test rows with and without annotation; two alleles of every variant.
+        windows = 1.5 * (sites.rows - sites.train) * (share if publishing.bound_only else 1.0)
+        windows += 2 * BACKGROUND_VARIANTS if publishing.backgrounds else 0
+        done = (
+            sites.dataset is not None
+            and (own.run / "weights.h5").is_file()
+            and is_published(options, model, record_of(publishing, own.run, sites.dataset, tasks))
+        )
+        seconds += windows / scoring.scoring
+        disk = 4 * scoring.parameters + (16 * scoring.parameters if own is not configs[network] else 0)
+        steps.append(Step(f"publish {model}", what, disk, steps[-1].memory, 0 if done else seconds, done))
     return steps
 
 
+def _learning(config: FitConfig, sites: _Sites, share: float, speed: Speed) -> float:
+    """Return the seconds of all epochs on this share of the rows; half of those held out are looked at after each."""
+    held_out = len(config.views) / 2 * (sites.rows - sites.train)
+    return config.epochs * share * (sites.train / speed.training + held_out / speed.scoring)
+
+
 def _prepare_step(
-    options: TierOptions, prepare: PrepareConfig, peaks: float, n_tasks: int, bases: float
+    options: TierOptions, prepare: PrepareConfig, by_task: dict[str, float], bases: float
 ) -> tuple[Step, _Sites]:
     split, window = prepare.split, prepare.window
     if options.data.is_file():
@@ -134,17 +180,19 @@ def _prepare_step(
         step = Step(
             "prepare", f"{_number(rows)} windows, here already", options.data.stat().st_size, BASE_MEMORY, 0, True
         )
-        return step, _Sites(rows, n_train, len(dataset.tasks))
+        found = {row["task"]: row["peaks"] for row in dataset.manifest.get("peaks", ())}
+        return step, _Sites(rows, n_train, found or dict.fromkeys(dataset.tasks, float("nan")), dataset)
+    peaks = float(f"{sum(by_task.values()):.2g}") if by_task else float("nan")
     width = window.sequence_length + window.region_length + 4 * window.margin + 8 * 4
     step = Step(
         "prepare",
-        f"{n_tasks} experiments, about {_number(peaks)} peaks" if not np.isnan(peaks) else "ready tables",
+        f"{len(by_task)} experiments, about {_number(peaks)} peaks" if by_task else "ready tables",
         peaks * width,
         BASE_MEMORY + peaks * PEAK_MEMORY,
         bases * INDEX_SECONDS + peaks * PEAK_SECONDS,
         False,
     )
-    return step, _Sites(peaks, peaks * (1 - split.valid - split.test), n_tasks)
+    return step, _Sites(peaks, peaks * (1 - split.valid - split.test), by_task)
 
 
 def _n_lines(path: Path) -> int:
@@ -164,6 +212,7 @@ class Speed:
 def measured_speed(config: FitConfig, prepare: PrepareConfig, n_tasks: int) -> Speed:
     """Return how fast a network is on this machine."""
     from training.fitting.loop import build_model, keras, training_model
+    from training.fitting.start import freeze
 
     spec = ModelSpec(
         name=config.name,
@@ -175,6 +224,7 @@ def measured_speed(config: FitConfig, prepare: PrepareConfig, n_tasks: int) -> S
         sizes=config.sizes,
     )
     network = build_model(spec)
+    freeze(network, config.trainable)
     model = training_model(network, spec)
     model.compile(optimizer=keras.optimizers.Adam(), loss="binary_crossentropy", jit_compile=False)
     rng = np.random.default_rng(0)

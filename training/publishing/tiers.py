@@ -183,6 +183,10 @@ class TierOptions:
         """Folder of fetched files."""
         return self.work / "sources"
 
+    def record(self, model: str) -> Path:
+        """File that says what a model was published from."""
+        return self.work / "published" / f"{model.replace('/', '_')}.json"
+
     def publishing(self) -> PublishConfig:
         """Return the section ``publish``."""
         return build(PublishConfig, section(self.config, "publish"), str(self.config))
@@ -221,9 +225,20 @@ class TierOptions:
         return networks_of(self.config, self.work, self.data)
 
 
-def is_published(record: dict[str, Any], directory: Path, path: Path) -> bool:
-    """Whether ``path`` says that the directory was published with this record and is still the same."""
-    weights = directory / "weights.h5"
+def record_of(publishing: PublishConfig, run: Path, dataset: Dataset, tasks: Sequence[str]) -> dict[str, Any]:
+    """Return what a published model depends on."""
+    return {
+        "run": sha256_of(run / "weights.h5"),
+        "data": dataset.manifest_sha256,
+        "tasks": list(tasks),
+        "sources": None if publishing.sources is None else list(publishing.sources),
+        **{name: getattr(publishing, name) for name in ("bound_only", "backgrounds", "seed")},
+    }
+
+
+def is_published(options: TierOptions, model: str, record: Mapping[str, Any]) -> bool:
+    """Whether a model was published with this record and is still the same."""
+    path, weights = options.record(model), options.models / model / "weights.h5"
     if not path.is_file() or not weights.is_file():
         return False
     return json.loads(path.read_text(encoding="utf-8")) == {**record, "weights": sha256_of(weights)}
@@ -378,15 +393,8 @@ class _Publish:
             run = fit(own, note=note, after_epoch=lambda epoch: progress(f"publish {model}", 0.9 * epoch / own.epochs))
         directory = options.models / model
         dataset = Dataset(options.data)
-        record = {
-            "run": sha256_of(run / "weights.h5"),
-            "data": dataset.manifest_sha256,
-            "tasks": list(tasks),
-            "sources": None if publishing.sources is None else list(publishing.sources),
-            **{name: getattr(publishing, name) for name in ("bound_only", "backgrounds", "seed")},
-        }
-        path = options.work / "published" / f"{model.replace('/', '_')}.json"
-        if is_published(record, directory, path):
+        record = record_of(publishing, run, dataset, tasks)
+        if is_published(options, model, record):
             note(f"{directory}: published already")
             return
         publish(
@@ -404,6 +412,7 @@ class _Publish:
         if publishing.backgrounds:
             background = directory / BACKGROUND_FILE
             write_background(load_model(directory), dataset, background, n=BACKGROUND_VARIANTS, seed=publishing.seed)
+        path = options.record(model)
         path.parent.mkdir(exist_ok=True)
         with atomic_file(path) as temporary:
             temporary.write_text(json.dumps({**record, "weights": sha256_of(directory / "weights.h5")}))

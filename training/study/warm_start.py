@@ -116,6 +116,7 @@ def warm_start(path: str | Path, *, note: Note = lambda _: None, only: Sequence[
         config = build(WarmStartConfig, {**vars(config), "data": prepared.output}, str(path))
     dataset = Dataset(str(config.data))
     records: list[dict[str, Any]] = []
+    table = pd.DataFrame()
     for number, group in enumerate(config.groups):
         measured = [task for task in group if not only or task in only]
         if not measured:
@@ -131,9 +132,9 @@ def warm_start(path: str | Path, *, note: Note = lambda _: None, only: Sequence[
         for task in measured:
             for n in config.sites:
                 records += _one(config, options, path, dataset, task, n, base / "weights.h5", note)
-    table = pd.DataFrame(records, columns=["task", "sites", "n_sites", "method", "n_pos", "n_neg", "auroc", "ap"])
-    with atomic_file(config.directory / "warm_start.csv") as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6f")
+                table = pd.DataFrame(records)
+                with atomic_file(config.directory / "warm_start.csv") as temporary:
+                    table.to_csv(temporary, index=False, float_format="%.6f")
     return table
 
 

@@ -81,6 +81,26 @@ def test_published_figures_beside_those_of_the_metrics(results):
     ]
 
 
+def test_warm_start_is_the_mean_over_proteins(results):
+    rows = ["task,sites,n_sites,method,n_pos,n_neg,auroc,ap"]
+    for task, sites, warm, nothing, kmers in (
+        ("A", 100, 0.9, 0.7, 0.8),
+        ("B", 100, 0.7, 0.6, 0.8),
+        ("A", 300, 1, 1, 0),
+    ):
+        values = {"warm": warm, "nothing": nothing, "kmers": kmers}
+        rows += [f"{task},{sites},{sites},{method},5,9,{v},{v / 2}" for method, v in values.items()]
+    (results / "docs" / "results" / "warm_start.csv").write_text("\n".join(rows) + "\n")
+    lines = cards.table_for("warm_start", results).splitlines()
+    assert lines[0].startswith(
+        "| sites | AUROC: warm start | AUROC: from nothing | AUROC: k-mers | AUROC: warm start best |"
+    )
+    assert lines[2:] == [
+        "| 100 | 0.800 | 0.650 | 0.800 | 1 of 2 | 0.400 | 0.325 | 0.400 | 1 of 2 |",
+        "| 300 | 1.000 | 1.000 | 0.000 | 1 of 1 | 0.500 | 0.500 | 0.000 | 1 of 1 |",
+    ]
+
+
 def test_every_published_figure_is_of_a_task_here():
     reported = pd.read_csv(cards.ROOT / "docs" / "results" / "published_accuracy.csv")
     for model, rows in reported.groupby("model"):
@@ -104,6 +124,8 @@ def test_wrong_markers(results):
         cards.table_for("tasks clip", results)
     with pytest.raises(MissingFileError, match="ripe-train publish"):
         cards.table_for("tasks clip31", results)
+    with pytest.raises(MissingFileError, match="warm_start"):
+        cards.table_for("warm_start", results)
     with pytest.raises(MissingFileError, match="ripe-train study"):
         cards.table_for("study toy arms", results)
     with pytest.raises(UnknownNameError, match="unknown study table 'test'"):

@@ -1,5 +1,6 @@
 """Tiers from public files: what the recipes say, what is planned, and what is not done twice."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from ripe_lib.network.load import load_model
 from tests.support.mirror import write_world
 from tests.support.toy_datasets import TINY_SIZES
 from training.cli.main import main
-from training.publishing.plan import Step, make_plan, plan_table
+from training.publishing.plan import Speed, Step, make_plan, plan_table
 from training.publishing.tiers import PublishConfig, TierOptions, make_tiers, training_order
 
 CONFIGS = Path(__file__).resolve().parents[4] / "training" / "configs"
@@ -112,6 +113,37 @@ def test_the_plan_before_anything_is_there(tmp_path, world):
     assert not made.work.exists()
 
 
+def test_the_plan_counts_tuned_networks_by_the_windows_they_see(tmp_path, world, monkeypatch):
+    """Each task is in one tier, so their windows are all windows. Peaks are guessed from bytes (14, 19, 26)."""
+    monkeypatch.setattr("training.publishing.plan.measured_speed", lambda *_: Speed(100.0, 200.0, 1000))
+    publish = {
+        "networks": {"a": {}},
+        "default": "a",
+        "tune": {"epochs": 4, "sampling": {"bound_only": True}},
+        "bound_only": True,
+        "backgrounds": False,
+        "outputs": {
+            f"DeepRiPe/{n}": {"peaks": p} for n, p in (("many", [17, None]), ("few", [0, 16]), ("none", [500, None]))
+        },
+    }
+    steps = {step.name: step for step in make_plan(options(tmp_path, world, publish=publish))}
+    n_windows = {
+        n: float(re.search(r"epochs of ([\d,]+) w", s.what)[1].replace(",", ""))
+        for n, s in steps.items()
+        if "epochs" in s.what
+    }
+    every = n_windows.pop("fit a")
+    assert list(n_windows) == ["publish DeepRiPe/many", "publish DeepRiPe/few"]
+    assert sum(n_windows.values()) == pytest.approx(every, abs=1)
+    assert 0 < n_windows["publish DeepRiPe/few"] < n_windows["publish DeepRiPe/many"]
+    for name, windows in n_windows.items():
+        held_out = windows * (0.2 + 0.2) / 0.6
+        expected = 4 * (windows / 100 + held_out / 2 / 200) + 1.5 * held_out / 200
+        assert steps[name].seconds == pytest.approx(expected, rel=0.05)
+    none = steps["publish DeepRiPe/none"]
+    assert (none.what, none.seconds, none.done) == ("no task has so many peaks", 0, True)
+
+
 def test_the_plan_as_text():
     steps = [
         Step("prepare", "ready tables", float("nan"), 2e9, float("nan"), False),
@@ -156,7 +188,7 @@ def test_side_by_side_and_nothing_twice(tmp_path, world, capsys):
     words = ["tiers", str(made.config), "--work", str(made.work), "--out", str(made.models), "--mirror", made.mirror]
     assert main([*words, "--plan"]) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert [line.rpartition(" ")[2] for line in shown[1:5]] == ["done"] * 4
+    assert [line.rpartition(" ")[2] for line in shown[1:-1]] == ["done"] * 10
     content = yaml.safe_load(made.config.read_text())
     made.config.write_text(yaml.safe_dump({**content, "fetch": {**content["fetch"], "rbp": ["RBP00"]}}))
     with pytest.raises(InputError, match=r"data\.h5: was prepared from other files than are in .*sources now"):
