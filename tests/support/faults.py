@@ -268,8 +268,8 @@ def without_a_worker(lab, command):
     assert worker > 0, "no worker"
     os.kill(worker, signal.SIGKILL)
     _, told = process.communicate(timeout=LONGEST)
-    assert process.returncode == 0, told
-    assert lab.digests(command, out) == expected
+    assert process.returncode == 0, f"exit {process.returncode}: {told}"
+    assert lab.digests(command, out) == expected, f"other bytes: {told}"
     return "another takes its part: same bytes"
 
 
