@@ -137,10 +137,11 @@ def check_room(path: str | Path, n_bytes: int) -> None:
     OSError
         "No space left on device", "File too large"; :func:`atomic_file` turns it into an :class:`OutputError`.
     """
+    path = Path(path)
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-    if limit != resource.RLIM_INFINITY and limit < n_bytes + (os.path.getsize(path) if os.path.exists(path) else 0):
+    if limit != resource.RLIM_INFINITY and limit < n_bytes + (path.stat().st_size if path.exists() else 0):
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
-    usage = shutil.disk_usage(Path(path).parent)
+    usage = shutil.disk_usage(path.parent)
     # Some network file systems do not tell their size.
     if usage.total and usage.free < n_bytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
