@@ -12,7 +12,7 @@ from tests.fuzz.readers import FORMATS, bed_files, bedtools_rows, plain_bed
 from tests.fuzz.run import ROOT, fuzz, report_of, run_apart
 
 pytestmark = pytest.mark.xdist_group("fuzz")
-N, N_COMMANDS = 500, 5
+N = 500
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -39,8 +39,9 @@ def test_damaged_files_are_one_line(name, told):
     assert " 0 faults" in report, report
 
 
-def test_every_command_on_a_damaged_file():
-    done = run_apart(COMMANDS, N_COMMANDS, "--commands")
+@pytest.mark.parametrize("n", [1, pytest.param(20, marks=pytest.mark.slow)])
+def test_every_command_on_a_damaged_file(n):
+    done = run_apart(COMMANDS, n, "--commands")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
