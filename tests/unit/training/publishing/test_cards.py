@@ -77,12 +77,12 @@ def test_size_and_time_of_precomputed_scores(results):
         "model": "DeepRiPe/clip31",
         "bases": 20000,
         "tsv.gz": measured,
-        "vcf.gz": {**measured, "minutes_per_mb": 3},
+        "vcf.gz": {**measured, "cpu_minutes_per_mb": 4.5},
     }
     (folder / "precompute.json").write_text(json.dumps(found))
     assert cards.table_for("precompute", results).splitlines()[2:] == [
-        "| `DeepRiPe/clip31` | `.tsv.gz` | 20,000 | 31 | 2.5 | 4 |",
-        "| `DeepRiPe/clip31` | `.vcf.gz` | 20,000 | 31 | 3 | 4 |",
+        "| `DeepRiPe/clip31` | `.tsv.gz` | 20,000 | 31 | 4 |",
+        "| `DeepRiPe/clip31` | `.vcf.gz` | 20,000 | 31 | 4.5 |",
     ]
 
 
