@@ -1,6 +1,6 @@
 """All shipped models in one pass over a VCF, against the sum of runs of one model each, in one process.
 
-Usage: python benchmarks/bench_all_tiers.py [--variants 3000] [--repeats 2]
+Usage: python -m benchmarks.bench_all_tiers [--variants 3000] [--repeats 2]
 
 The genome, genes and SNVs of ``bench_variants.py``. Every way reads the VCF and the GTF and writes a file, with models
 that were loaded and compiled before. One pass and single runs alternate within a repeat, after one run of each that
@@ -18,16 +18,16 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from bench_variants import best_times, write_world
-from common import machine, write_results
 
 import ripe_lib
+from benchmarks.bench_variants import best_times, write_world
+from benchmarks.common import machine, write_results
 from ripe_lib.cli.common import model_names
 from ripe_lib.network.joint import joint_models
 from ripe_lib.variants import VariantOptions
 from ripe_lib.variants.format import OutputFormat
-from ripe_lib.variants.output import write_scores
-from ripe_lib.variants.worker import RowFilter, VariantJob
+from ripe_lib.variants.options import RowFilter
+from ripe_lib.variants.output import VariantJob, write_scores
 
 # name, suffix, layout and filters
 OUTPUTS = (

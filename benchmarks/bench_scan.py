@@ -1,6 +1,6 @@
 """Scanning with shared work against window-by-window prediction, in one run; peak memory and time of a chromosome.
 
-Usage: python benchmarks/bench_scan.py [--model DeepRiPe/clip31] [--bins 20000] [--repeats 3] [--chromosome 250]
+Usage: python -m benchmarks.bench_scan [--model DeepRiPe/clip31] [--bins 20000] [--repeats 3] [--chromosome 250]
 
 ``every window`` is the compiled Keras model on ready one-hot arrays in batches of 1,024 (making them is not timed);
 ``scan`` starts from one byte per base. Both use the same two cores, in turn within a repeat; the smallest time of each
@@ -23,9 +23,9 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from common import machine, write_results
 
 import ripe_lib
+from benchmarks.common import machine, write_results
 from ripe_lib.genome.encoding import one_hot
 from ripe_lib.scan.engine import Scanner, Stretch
 

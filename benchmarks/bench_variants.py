@@ -1,6 +1,6 @@
 """Variant scoring, file to file, against two passes of the compiled Keras network on ready arrays, in one run.
 
-Usage: python benchmarks/bench_variants.py [--model DeepRiPe/clip31] [--variants 20000] [--many 200000] [--repeats 3]
+Usage: python -m benchmarks.bench_variants [--model DeepRiPe/clip31] [--variants 20000] [--many 200000] [--repeats 3]
 
 A made-up genome with genes on both strands; SNVs at least 500 nt apart, each in one gene. ``two passes`` gets one-hot
 arrays that were made before the clock started, in batches of 1,024; ``ripe`` reads a VCF and writes a TSV, models
@@ -26,14 +26,13 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from common import machine, write_results
 
 import ripe_lib
+from benchmarks.common import machine, write_results
 from ripe_lib.genome.encoding import encode_sequence, one_hot
 from ripe_lib.variants import VariantOptions
 from ripe_lib.variants.format import OutputFormat
-from ripe_lib.variants.output import write_scores
-from ripe_lib.variants.worker import VariantJob, Worker
+from ripe_lib.variants.output import VariantJob, Worker, write_scores
 
 SPACING = 550
 GENE = 20_000
@@ -78,13 +77,13 @@ def write_world(folder, n, rng):
 def ready_arrays(model, job):
     """Return the one-hot windows of both alleles as the scorer would make them."""
     from ripe_lib.genome.vcf import VcfFile
-    from ripe_lib.variants.windows import alternative_sequence, reference_codes
+    from ripe_lib.variants.rows import alternative_sequence, reference_codes
 
     worker = Worker(job, [model])
     with VcfFile(job.vcf_file) as vcf:
         records = next(vcf.records(10**9))
-    alleles, rows = worker.scorer.rows(records)
-    sites = rows.sites(alleles, np.flatnonzero(rows.status == "ok"))
+    rows = worker.scorer.rows(records)
+    sites = rows.take(np.flatnonzero(rows.status == "ok"))
     genome = worker.scorer.genome
     seq = reference_codes(genome.fetch, sites, model.spec.sequence_length)
     alt = alternative_sequence(genome, sites, model.spec.sequence_length)
@@ -184,9 +183,8 @@ def best_times(functions, repeats):
 
 def in_own_process(arguments):
     """Run this file with ``--child``; returns what it measured."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--child", json.dumps(arguments)], capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-m", "benchmarks.bench_variants", "--child", json.dumps(arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 

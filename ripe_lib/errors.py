@@ -49,7 +49,17 @@ class OutputError(RipeError, OSError):
 
 
 def nearest_names(name: str, known: Iterable[str], n: int = 3) -> list[str]:
-    """Return up to ``n`` known names that look like ``name``, best first, ignoring case."""
+    """Return up to ``n`` known names that look like ``name``, best first, ignoring case.
+
+    Parameters
+    ----------
+    name : str
+        What was asked for.
+    known : iterable of str
+        What there is.
+    n : int
+        Most names to return.
+    """
     by_folded: dict[str, str] = {}
     for candidate in known:
         by_folded.setdefault(candidate.casefold(), candidate)

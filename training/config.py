@@ -137,6 +137,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 
 def _expanded(text: str, where: str) -> Path:
+    if "\0" in text:
+        raise InputError(f"{where}: expected a path, got {text!r}.")
     path = os.path.expandvars(Path(text).expanduser())
     if unset := re.search(r"\$\{?(\w+)", path):
         raise InputError(f"{where}: environment variable {unset[1]} is not set. Set it or write the path out.")

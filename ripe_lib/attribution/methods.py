@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,10 +17,12 @@ from ripe_lib.attribution import compute
 from ripe_lib.attribution.gradients import DEFAULT_POINTS
 from ripe_lib.attribution.maps import Attributions, known_bases
 from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.encoding import UNKNOWN, one_hot, place
-from ripe_lib.genome.intervals import read_intervals
+from ripe_lib.genome.fasta import Genome
+from ripe_lib.genome.intervals import IntervalSource, PathLike, read_intervals
 from ripe_lib.genome.landmarks import unknown_landmarks
-from ripe_lib.genome.rna_fasta import read_rna_fasta
+from ripe_lib.genome.rna_fasta import RnaRecords, read_rna_fasta
 from ripe_lib.genome.windows import WindowMaker, Windows
 from ripe_lib.network.load import Model
 from ripe_lib.network.spec import ModelSpec
@@ -141,15 +144,15 @@ class IntervalSites:
     fasta_file, gtf_file : path
     """
 
-    intervals: Any
-    fasta_file: Any
-    gtf_file: Any = None
+    intervals: IntervalSource
+    fasta_file: PathLike | Genome
+    gtf_file: PathLike | Annotation | None = None
     is_genomic: bool = field(default=True, init=False)
 
     @property
     def where(self) -> str:
         """Name for messages."""
-        return str(self.intervals) if isinstance(self.intervals, str | Path) else "intervals"
+        return str(self.intervals) if isinstance(self.intervals, str | os.PathLike) else "intervals"
 
     def chunks(self, spec: ModelSpec, size: int) -> Iterator[Windows]:
         """Yield windows for a model, ``size`` sites at a time."""
@@ -170,7 +173,7 @@ class ConstructSites:
         Where the N go: ``"both"`` sides (one more on the right if odd), ``"left"`` or ``"right"``.
     """
 
-    fasta_file: Any
+    fasta_file: str | Path
     pad: str = "both"
     is_genomic: bool = field(default=False, init=False)
 
@@ -201,7 +204,7 @@ class ConstructSites:
                 rows = range(start, min(start + size, len(records.names)))
                 yield self._windows(records, rows, spec)
 
-    def _windows(self, records: Any, rows: range, spec: ModelSpec) -> Windows:
+    def _windows(self, records: RnaRecords, rows: range, spec: ModelSpec) -> Windows:
         seq = np.full((len(rows), spec.sequence_length), UNKNOWN, dtype=np.uint8)
         region = np.full((len(rows), spec.region_length), UNKNOWN, dtype=np.uint8)
         for place_in_chunk, row in enumerate(rows):

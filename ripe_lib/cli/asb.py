@@ -64,34 +64,23 @@ def _run(args: argparse.Namespace) -> None:
     args.task = chosen_tasks(args.task, model_spec(args.model))
     import pandas as pd
 
-    from ripe_lib.genome.alleles import OK
+    from ripe_lib.genome.alleles import OK, check_assembly
     from ripe_lib.genome.annotation import Annotation
     from ripe_lib.genome.fasta import Genome
     from ripe_lib.genome.vcf import VcfFile
     from ripe_lib.network.load import load_model
     from ripe_lib.output.tables import open_table
     from ripe_lib.reports.asb import write_asb_report
-    from ripe_lib.variants.asb import AsbScorer
-    from ripe_lib.variants.assembly import check_assembly
+    from ripe_lib.variants.asb import AsbOptions, AsbScorer, motifs_of_tasks
 
     genome = Genome(args.fasta)
     annotation = None if args.gtf is None else Annotation.load(args.gtf).for_genome(genome)
     if annotation is None and args.strand == "auto":
         note("note: no --gtf, so every variant is scored on the plus strand; choose with --strand", quiet=args.quiet)
     model = load_model(args.model)
-    scorer = AsbScorer(
-        model,
-        genome,
-        annotation,
-        args.task,
-        pwms=_pwms(args, model),
-        strand=args.strand,
-        region=args.region,
-        context=args.context,
-        af_key=args.af,
-        effect_key=args.effect,
-        n_steps=args.steps,
-    )
+    pwms = None if args.motifs is None else motifs_of_tasks(args.motifs, model, args.task, args.motif or ())
+    options = AsbOptions(args.strand, args.region, args.context, args.af, args.effect, args.steps)
+    scorer = AsbScorer(model, genome, annotation, args.task, pwms, options)
     kept = []
     n_scored = 0
     with VcfFile(args.vcf) as vcf, open_table(args.output) as table:
@@ -107,31 +96,3 @@ def _run(args: argparse.Namespace) -> None:
     if args.report and kept:
         path = write_asb_report(pd.concat(kept, ignore_index=True), args.task, args.report)
         note(f"report: {path}", quiet=args.quiet)
-
-
-def _pwms(args: argparse.Namespace, model):  # type: ignore[no-untyped-def]
-    """Return the matrices of each task: those named, or those of the task's protein."""
-    if args.motifs is None:
-        return None
-    from ripe_lib.errors import InputError, unknown_name
-    from ripe_lib.motifs.databases import is_same_protein
-    from ripe_lib.motifs.meme import read_meme
-    from ripe_lib.network.catalogue import tasks_of
-
-    motifs = read_meme(args.motifs, dna_as_rna=True)
-    if args.motif:
-        known = {motif.identifier: motif.ppm for motif in motifs}
-        for name in args.motif:
-            if name not in known:
-                raise unknown_name(f"motif in {args.motifs}", name, known)
-        return {task: [known[name] for name in args.motif] for task in args.task}
-    table = tasks_of(model).set_index("task")["rbp"]
-    found = {
-        task: [m.ppm for m in motifs if is_same_protein(m.name or m.identifier, str(table[task]))] for task in args.task
-    }
-    for task, matrices in found.items():
-        if not matrices:
-            raise InputError(
-                f"{args.motifs}: expected a motif of {table[task]} ({task}), got none. Name one: --motif ID"
-            )
-    return found

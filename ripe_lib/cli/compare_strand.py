@@ -58,13 +58,13 @@ def _run(args: argparse.Namespace) -> None:
         raise InputError("expected a gene annotation, which tells the strands, got none. Give it with --gtf.")
     check_files(args.vcf, args.fasta, args.gtf)
     tasks = wanted_tasks(args.task, *map(model_spec, args.models))
+    from ripe_lib.genome.alleles import check_assembly
     from ripe_lib.genome.annotation import Annotation
     from ripe_lib.genome.fasta import Genome
     from ripe_lib.genome.vcf import VcfFile
     from ripe_lib.network.load import load_model
     from ripe_lib.output.tables import open_table
-    from ripe_lib.variants.assembly import check_assembly
-    from ripe_lib.variants.score import VariantOptions
+    from ripe_lib.variants.options import VariantOptions
     from ripe_lib.variants.strand import StrandComparison
 
     genome = Genome(args.fasta)

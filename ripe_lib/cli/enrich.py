@@ -8,9 +8,11 @@ from ripe_lib.cli.common import (
     add_genome_arguments,
     add_model_argument,
     add_run_arguments,
+    add_task_argument,
     check_files,
     model_names,
     model_spec,
+    wanted_tasks,
     write_table,
 )
 from ripe_lib.output.console import apply_threads, note, positive_int, progress, warnings_as_notes
@@ -31,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("intervals", metavar="BED", help="intervals, e.g. peaks (BED or narrowPeak, plain or gz)")
     add_genome_arguments(parser)
     parser.add_argument("-o", "--output", metavar="OUT", help="table of all tasks: .tsv .csv (also .gz) .parquet .h5")
+    add_task_argument(parser, "only these, also for the q-value (default all), see: ripe tasks MODEL")
     parser.add_argument("--plot", metavar="FILE", help="picture of the first tasks: .png .svg .pdf")
     parser.add_argument("--background", metavar="BED", help="write the background windows that were compared with")
     parser.add_argument(
@@ -53,8 +56,7 @@ def run(args: argparse.Namespace) -> None:
 def _run(args: argparse.Namespace) -> None:
     check_files(args.intervals, args.fasta, args.gtf)
     names = model_names(args.models)
-    for name in names:
-        model_spec(name)
+    tasks = wanted_tasks(args.task, *map(model_spec, names))
     from pathlib import Path
 
     from ripe_lib.errors import InputError
@@ -85,6 +87,7 @@ def _run(args: argparse.Namespace) -> None:
             args.intervals,
             fasta_file=args.fasta,
             gtf_file=args.gtf,
+            tasks=tasks,
             per_interval=args.per_interval,
             max_intervals=args.max_intervals,
             seed=args.seed,

@@ -65,8 +65,8 @@ def _run(args: argparse.Namespace) -> None:
     from ripe_lib.output.atomic import check_output_file
     from ripe_lib.reports.figures import checked_formats
     from ripe_lib.reports.saturation import write_heat_maps, write_saturation
+    from ripe_lib.variants.options import VariantOptions
     from ripe_lib.variants.saturation import parse_region, saturate
-    from ripe_lib.variants.score import VariantOptions
 
     check_output_file(args.output)
     formats = checked_formats(args.plot_format)

@@ -51,9 +51,8 @@ def run(args: argparse.Namespace) -> None:
     apply_threads(args.threads)
     check_files(args.intervals, args.fasta, args.gtf)
     spec = model_spec(args.model)
-    from ripe_lib.genome.peaks import PeakWindows
     from ripe_lib.network.load import load_model
-    from ripe_lib.network.predict import predict_intervals
+    from ripe_lib.network.predict import PeakWindows, predict_intervals
     from ripe_lib.output.atomic import check_output_file
     from ripe_lib.output.tables import open_table, table_format
 

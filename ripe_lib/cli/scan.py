@@ -288,12 +288,13 @@ def _source(args: argparse.Namespace, spec: ModelSpec) -> Iterator[Source]:
 def _genome_source(args: argparse.Namespace, spec: ModelSpec) -> Source:
     from ripe_lib.genome.windows import WindowMaker
     from ripe_lib.scan import sources
+    from ripe_lib.scan.spans import genes_of, spans_of_contigs, spans_of_genes, spans_of_intervals
 
     fasta, gtf = str(Path(args.fasta).absolute()), None if args.gtf is None else str(Path(args.gtf).absolute())
     genome = sources.open_genome(fasta)
     if args.genes is not None:
         annotation = sources.open_annotation(str(gtf), fasta)
-        transcripts = sources.genes_of(annotation, _names(args.genes))
+        transcripts = genes_of(annotation, _names(args.genes))
         if args.chrom is not None:
             wanted = {genome.resolve(name) for name in args.chrom}
             contigs = {name: _contig_or_none(genome, name) for name in transcripts["chrom"].unique()}
@@ -302,20 +303,20 @@ def _genome_source(args: argparse.Namespace, spec: ModelSpec) -> Source:
                 raise InputError(f"--genes {args.genes}: expected genes on {', '.join(args.chrom)}, found none.")
         if args.spliced:
             return sources.TranscriptSource(fasta, str(gtf), tuple(transcripts["transcript_id"]))
-        spans = sources.spans_of_genes(transcripts, genome, args.strand)
+        spans = spans_of_genes(transcripts, genome, args.strand)
     elif args.chrom is not None:
-        spans = sources.spans_of_contigs(genome, args.chrom, args.strand)
+        spans = spans_of_contigs(genome, args.chrom, args.strand)
     else:
-        from ripe_lib.genome.intervals import read_intervals
+        from ripe_lib.genome.intervals import IntervalSource, read_intervals
 
-        intervals: Any = args.intervals
+        intervals: IntervalSource = args.intervals
         if args.strand != "auto":
             intervals = read_intervals(args.intervals)
             intervals["strand"] = "+"  # replaced below; no need to warn about intervals without one
         maker = WindowMaker(spec, genome, None if gtf is None else sources.open_annotation(gtf, fasta))
         frame = maker.prepare(intervals)
         frame["chrom"] = frame["chrom"].map(genome.resolve)
-        spans = sources.spans_of_intervals(frame, args.strand)
+        spans = spans_of_intervals(frame, args.strand)
     return sources.GenomeSource(fasta, gtf, tuple(spans))
 
 

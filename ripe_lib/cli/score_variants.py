@@ -141,8 +141,8 @@ def _run(args: argparse.Namespace) -> None:
     tasks = wanted_tasks(args.task, *map(model_spec, args.models))
     from ripe_lib.genome.alleles import OK, REASONS
     from ripe_lib.variants.format import OutputFormat
-    from ripe_lib.variants.output import write_scores
-    from ripe_lib.variants.worker import RowFilter, VariantJob
+    from ripe_lib.variants.options import RowFilter
+    from ripe_lib.variants.output import VariantJob, write_scores
 
     out = OutputFormat.of(args.output, args.format, args.top or 0)
     if args.gtf is None and args.strand == "auto":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,21 +13,23 @@ from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
 from ripe_lib.evaluation.evaluate import Evaluation, Options
-from ripe_lib.genome.intervals import read_intervals
+from ripe_lib.genome.intervals import IntervalSource, PathLike, read_intervals
 
 if TYPE_CHECKING:
+    from ripe_lib.genome.annotation import Annotation
+    from ripe_lib.genome.fasta import Genome
     from ripe_lib.network.load import Model
 
-_BLOCK = 8192
+_CHUNK = 8192
 
 
 def score_intervals(
     model: Model,
-    positives: Any,
-    negatives: Any,
+    positives: IntervalSource,
+    negatives: IntervalSource,
     *,
-    fasta_file: str | Path,
-    gtf_file: str | Path | None = None,
+    fasta_file: PathLike | Genome,
+    gtf_file: PathLike | Annotation | None = None,
     tasks: Sequence[str] | None = None,
     options: Options | None = None,
     batch_size: int = 1024,
@@ -48,7 +51,7 @@ def score_intervals(
     batch_size : int
         Windows per network call.
     progress : callable
-        Wraps the list of blocks.
+        Wraps the list of chunks.
 
     Raises
     ------
@@ -68,10 +71,10 @@ def score_intervals(
     columns = [model.spec.task_index(task) for task in names]
     scores = np.empty((len(frame), len(names)), dtype=np.float32)
     seq = np.empty((len(frame), model.spec.sequence_length), dtype=np.uint8)
-    for block in progress([slice(first, first + _BLOCK) for first in range(0, len(frame), _BLOCK)]):
-        codes = maker.codes(frame.iloc[block])
-        scores[block] = predict_codes(model, *codes, batch_size=batch_size)[:, columns]
-        seq[block] = codes.seq
+    for chunk in progress([slice(first, first + _CHUNK) for first in range(0, len(frame), _CHUNK)]):
+        codes = maker.codes(frame.iloc[chunk])
+        scores[chunk] = predict_codes(model, *codes, batch_size=batch_size)[:, columns]
+        seq[chunk] = codes.seq
     label = np.repeat(np.array([1, 0], dtype=np.int8), [len(part) for part in parts])
     return Evaluation(
         model=model.name,
@@ -103,5 +106,5 @@ def loci(frame: pd.DataFrame) -> NDArray[np.int64]:
     return numbers
 
 
-def _name(source: Any, other: str) -> str:
-    return Path(source).name if isinstance(source, str | Path) else other
+def _name(source: IntervalSource, other: str) -> str:
+    return Path(source).name if isinstance(source, str | os.PathLike) else other

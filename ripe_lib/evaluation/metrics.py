@@ -15,11 +15,8 @@ import pandas as pd
 from ripe_lib.errors import InputError, ShapeMismatchError
 
 NEGATIVES = ("own", "other")
-METRIC_COLUMNS = [
-    *("task", "n", "n_pos", "n_neg"),
-    *("auroc", "auroc_low", "auroc_high", "ap", "ap_low", "ap_high"),
-    *("ece", "reason"),
-]
+METRIC_COLUMNS = ["task", "n", "n_pos", "n_neg", "auroc", "auroc_low", "auroc_high", "ap", "ap_low", "ap_high"]
+METRIC_COLUMNS += ["ece", "reason"]
 _BOOTSTRAP_CELLS = 4_000_000  # resampled counts held at a time: 32 MB
 
 
@@ -54,12 +51,10 @@ def check_labels_and_scores(labels: np.ndarray, scores: np.ndarray) -> tuple[np.
     if not np.isin(labels, (-1, 0, 1)).all():
         bad = labels[~np.isin(labels, (-1, 0, 1))][0]
         raise InputError(f"metrics: expected labels -1 (unknown), 0 or 1, got {bad!r}.")
-    if not np.isfinite(scores).all():
-        row, column = np.argwhere(~np.isfinite(scores))[0]
-        n_bad = int((~np.isfinite(scores)).sum())
+    if len(bad := np.argwhere(~np.isfinite(scores))):
         raise InputError(
-            f"metrics: expected finite predictions, got {n_bad} that are not (first: window {row}, task {column}). "
-            "The weights or the inputs hold NaN; check both."
+            f"metrics: expected finite predictions, got {len(bad)} that are not (first: window {bad[0, 0]}, "
+            f"task {bad[0, 1]}). The weights or the inputs hold NaN; check both."
         )
     return labels.astype(np.int8), scores
 
@@ -265,16 +260,9 @@ def task_metrics(
         One row per task: ``task n n_pos n_neg auroc auroc_low auroc_high ap ap_low ap_high ece reason``; ``reason`` is
         empty or says why the numbers are NaN.
     """
-    table, _ = task_metrics_and_draws(
-        labels,
-        scores,
-        tasks=tasks,
-        n_bootstrap=n_bootstrap,
-        rng=rng,
-        confidence=confidence,
-        prevalence=prevalence,
-    )
-    return table
+    return task_metrics_and_draws(
+        labels, scores, tasks=tasks, n_bootstrap=n_bootstrap, rng=rng, confidence=confidence, prevalence=prevalence
+    )[0]
 
 
 def task_metrics_and_draws(
@@ -288,7 +276,10 @@ def task_metrics_and_draws(
     prevalence: float | None = None,
     groups: np.ndarray | None = None,
 ) -> tuple[pd.DataFrame, Draws]:
-    """As :func:`task_metrics`, and the bootstrap draws (for means over tasks); ``groups`` as in :func:`bootstrap`."""
+    """Measure as :func:`task_metrics`, and return the bootstrap draws too (for means over tasks).
+
+    Parameters as :func:`task_metrics`; ``groups`` (N,) as :func:`bootstrap`.
+    """
     labels, scores = check_labels_and_scores(labels, scores)
     names = list(tasks) if tasks is not None else [f"task_{i}" for i in range(labels.shape[1])]
     if len(names) != labels.shape[1]:
@@ -321,6 +312,13 @@ def task_metrics_and_draws(
 def mean_metrics(table: pd.DataFrame, draws: Draws, *, confidence: float = 0.95) -> dict[str, float]:
     """Average over the tasks that are defined, with the interval of the average.
 
+    Parameters
+    ----------
+    table, draws
+        As :func:`task_metrics_and_draws` returns them.
+    confidence : float
+        Coverage of the percentile intervals.
+
     Returns
     -------
     dict
@@ -333,10 +331,9 @@ def mean_metrics(table: pd.DataFrame, draws: Draws, *, confidence: float = 0.95)
     for name, drawn in (("auroc", draws.auroc), ("ap", draws.ap)):
         values = table[name].to_numpy(dtype=float)[defined]
         mean[name] = float(values.mean()) if len(values) else np.nan
-        low, high = (
-            interval(drawn[:, defined].mean(axis=1), confidence) if len(values) and len(drawn) else (np.nan,) * 2
-        )
-        mean[f"{name}_low"], mean[f"{name}_high"] = low, high
+        has_interval = len(values) and len(drawn)
+        bounds = interval(drawn[:, defined].mean(axis=1), confidence) if has_interval else (np.nan, np.nan)
+        mean[f"{name}_low"], mean[f"{name}_high"] = bounds
         mean[f"{name}_median"] = float(np.median(values)) if len(values) else np.nan
     eces = table["ece"].to_numpy(dtype=float)[defined]
     mean["ece"] = float(eces.mean()) if len(eces) else np.nan
@@ -370,8 +367,7 @@ def _cumulative(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.
     if not len(label):
         raise InputError("metrics: expected at least one labelled window for a curve, got none.")
     ranked = _Ranked(score)
-    true = np.cumsum(ranked.group_sums((label == 1)[None].astype(float))[0])
-    false = np.cumsum(ranked.group_sums((label == 0)[None].astype(float))[0])
+    true, false = np.cumsum(ranked.group_sums(np.stack([label == 1, label == 0]).astype(float)), axis=1)
     return true, false, ranked.thresholds
 
 
@@ -413,23 +409,19 @@ def reliability_curve(
     which = np.clip(np.searchsorted(edges, p, side="right") - 1, 0, n_bins - 1)
     weight = prevalence_weights(label, prevalence) if len(p) else np.zeros(0)
     share = np.bincount(which, weight, n_bins)
-    divisor = np.where(share > 0, share, np.nan)
-    return pd.DataFrame(
-        {
-            "low": edges[:-1],
-            "high": edges[1:],
-            "n": np.bincount(which, minlength=n_bins),
-            "weight": share,
-            "predicted": np.bincount(which, weight * p, n_bins) / divisor,
-            "observed": np.bincount(which, weight * (label == 1), n_bins) / divisor,
-        }
-    )
+    curve = {"low": edges[:-1], "high": edges[1:], "n": np.bincount(which, minlength=n_bins), "weight": share}
+    for name, values in (("predicted", p), ("observed", label == 1)):
+        curve[name] = np.bincount(which, weight * values, n_bins) / np.where(share > 0, share, np.nan)
+    return pd.DataFrame(curve)
 
 
 def calibration_error(
     labels: np.ndarray, probabilities: np.ndarray, *, n_bins: int = 10, prevalence: float | None = None
 ) -> float:
-    """Return the expected calibration error: mean |observed - predicted| over the bins of :func:`reliability_curve`."""
+    """Return the expected calibration error: the mean of |observed - predicted| over bins.
+
+    Parameters as :func:`reliability_curve`.
+    """
     curve = reliability_curve(labels, probabilities, n_bins=n_bins, prevalence=prevalence)
     if not curve["n"].sum():
         return float("nan")
@@ -437,7 +429,14 @@ def calibration_error(
 
 
 def shift_prevalence(probabilities: np.ndarray, *, source: float, target: float) -> np.ndarray:
-    """Translate probabilities calibrated at one share of positives to another (Bayes; odds times the prior ratio)."""
+    """Translate probabilities calibrated at one share of positives to another (Bayes: odds times the prior ratio).
+
+    Parameters
+    ----------
+    probabilities : float array
+    source, target : float
+        The share they are calibrated at, and the one wanted; above 0, below 1.
+    """
     _check_prevalence(source)
     _check_prevalence(target)
     p = np.asarray(probabilities, dtype=np.float64)

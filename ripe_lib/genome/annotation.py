@@ -17,6 +17,7 @@ per GTF file and option and kept as ``.npz`` beside the file or in the cache fol
 from __future__ import annotations
 
 import copy
+import os
 import warnings
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -44,7 +45,6 @@ from ripe_lib.genome.annotation_index import (
 from ripe_lib.genome.contigs import ContigNames, mitochondria_agree
 from ripe_lib.genome.encoding import UNKNOWN, Codes
 from ripe_lib.genome.gtf import PROTEIN_CODING, AnnotationWarning
-from ripe_lib.genome.landmarks import nearest_distances
 
 if TYPE_CHECKING:
     from ripe_lib.genome.fasta import Genome
@@ -75,7 +75,9 @@ class Annotation:
         self._contig_rows = {name: row for row, name in enumerate(self.contigs)}
 
     @classmethod
-    def load(cls, gtf_file: str | Path, *, transcript_types: str | Iterable[str] = (PROTEIN_CODING,)) -> Annotation:
+    def load(
+        cls, gtf_file: str | os.PathLike[str], *, transcript_types: str | Iterable[str] = (PROTEIN_CODING,)
+    ) -> Annotation:
         """Read a GTF file, or its index if that was built before.
 
         Parameters
@@ -96,6 +98,8 @@ class Annotation:
         path = Path(gtf_file)
         kinds = (transcript_types,) if isinstance(transcript_types, str) else tuple(transcript_types)
         if not path.is_file():
+            if path.exists():
+                raise MissingFileError(f"{path}: expected a GTF file, got a folder or a pipe. Save it as a file.")
             raise MissingFileError(f"{path}: no such GTF file. Check the path.")
         annotation = cls(load_index(path, kinds), path, kinds)
         known = set(annotation._index.texts("transcript_type"))
@@ -202,13 +206,25 @@ class Annotation:
         -------
         float64 array (B, 8)
             In nt in the direction of the RNA, positive where the landmark lies downstream, in the order of
-            :data:`ripe_lib.genome.landmarks.LANDMARKS`; NaN where the contig and strand have none.
+            :data:`ripe_lib.genome.landmarks.LANDMARKS`; of two equally near ones the downstream one; NaN where the
+            contig and strand have none.
         """
         centres = np.atleast_1d(np.asarray(centres, dtype=np.int64))
         minus = np.broadcast_to(np.asarray(minus, dtype=bool), centres.shape)
         at = self._on_axis(self._rows_of(chroms, len(centres)), centres, minus)
-        kinds = np.split(self._index.landmark, self._index.landmark_offset[1:-1])
-        return nearest_distances(kinds, at, minus, STRIDE)
+        kinds = np.split(self._index.landmark, self._index.landmark_offset[1:-1])  # sorted positions on the axis
+        distances, track = np.full((len(at), len(kinds)), np.nan), at // STRIDE
+        for column, positions in enumerate(kinds):
+            if not len(positions):
+                continue
+            after = np.searchsorted(positions, at, side="left")
+            right, left = positions[np.minimum(after, len(positions) - 1)], positions[np.maximum(after - 1, 0)]
+            to_right = np.where((after < len(positions)) & (right // STRIDE == track), right - at, np.inf)
+            to_left = np.where((after > 0) & (left // STRIDE == track), at - left, np.inf)
+            downstream, upstream = np.where(minus, to_left, to_right), np.where(minus, to_right, to_left)
+            nearest = np.where(downstream <= upstream, downstream, -upstream)
+            distances[:, column] = np.where(np.isinf(nearest), np.nan, nearest)
+        return distances
 
     def _rows_of(self, chroms: str | Iterable[str], n: int) -> NDArray[np.int64]:
         """Return contig numbers, -1 for contigs that are not in the GTF."""
@@ -233,6 +249,13 @@ class Annotation:
         The strands are compared by, in this order, the number of the interval's bases (1) in CDS or UTR, (2) with
         any region type, (3) in an exon of any transcript, (4) in any transcript. The first difference decides; if
         there is none and some transcript overlaps, the answer is ``+``.
+
+        Parameters
+        ----------
+        chroms : str or sequence of str (B,)
+            Contig names, as in the GTF or an alias.
+        starts, ends : int array (B,)
+            0-based, half-open, on the plus strand.
 
         Returns
         -------
@@ -312,6 +335,8 @@ class Annotation:
         self, chroms: str | Iterable[str], starts: ArrayLike, ends: ArrayLike
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Find the transcripts (any biotype, either strand, introns included) that share a base with intervals.
+
+        Parameters as :meth:`strand_of`.
 
         Returns
         -------

@@ -55,7 +55,7 @@ REGION_TABLE = _table(REGION_LETTERS, "N", fold_case=True)
 
 # Row 4 is what "unknown" looks like to the network.
 ONE_HOT_ROWS = np.vstack([np.eye(4), np.full((1, 4), 0.25)]).astype(np.float32)
-_COMPLEMENT = np.array([3, 2, 1, 0, UNKNOWN], dtype=np.uint8)
+COMPLEMENT = np.array([3, 2, 1, 0, UNKNOWN], dtype=np.uint8)  # of codes
 
 
 def codes_from_ascii(ascii_bytes: NDArray[np.uint8], table: NDArray[np.uint8], where: str) -> Codes:
@@ -121,20 +121,21 @@ def codes_from_one_hot(array: OneHot) -> Codes:
     return codes
 
 
-def complement(codes: Codes) -> Codes:
-    """Return the complementary base codes, same order (unknown stays unknown)."""
-    return _COMPLEMENT[codes]
-
-
 def reverse_complement(codes: Codes) -> Codes:
     """Reverse and complement base codes along the last axis."""
-    return _COMPLEMENT[codes[..., ::-1]]
+    return COMPLEMENT[codes[..., ::-1]]
 
 
 def place(codes: Codes, length: int, offset: int) -> Codes:
     """Put codes (..., n) into a window (..., length) of unknowns, first base at ``offset``.
 
     Whatever does not fit on either side is cut. Ready 101-nt sequences go to offset 24 of 150 and 74 of 250.
+
+    Parameters
+    ----------
+    codes : uint8 array (..., n)
+    length, offset : int
+        Of the window, and of the first base in it, in nt; the offset may be negative.
     """
     window = np.full((*codes.shape[:-1], length), UNKNOWN, dtype=np.uint8)
     first = max(0, -offset)
@@ -147,9 +148,16 @@ def place(codes: Codes, length: int, offset: int) -> Codes:
 def place_ragged(
     letters: NDArray[np.uint8], lengths: NDArray[np.int64], offset: NDArray[np.int64], width: int
 ) -> Codes:
-    """Put sequences of different lengths into windows (N, width), sequence ``i`` beginning at ``offset[i]``.
+    """Put sequences of different lengths into windows (N, width) of unknowns; what does not fit on either side is cut.
 
-    ``letters`` holds the codes of all sequences one after the other.
+    Parameters
+    ----------
+    letters : uint8 array
+        The codes of all sequences, one after the other.
+    lengths, offset : int64 array (N,)
+        Of each sequence, and of its first base in its window, in nt.
+    width : int
+        Window length in nt.
     """
     first = np.concatenate([[0], np.cumsum(lengths)[:-1]])
     within = np.arange(width)[None, :] - offset[:, None]

@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ripe_lib.errors import InputError, MissingFileError, OutputError
 from ripe_lib.genome.contigs import ContigNames, mitochondria_agree
-from ripe_lib.genome.encoding import BASE_TABLE, UNKNOWN, Codes, reverse_complement
+from ripe_lib.genome.encoding import BASE_TABLE, COMPLEMENT, UNKNOWN, Codes
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.cache import place_to_write, places
 
@@ -57,7 +57,7 @@ class Genome:
         If the file is missing, empty, not FASTA, compressed with plain gzip, or names a contig twice.
     """
 
-    def __init__(self, fasta_file: str | Path):
+    def __init__(self, fasta_file: str | os.PathLike[str]):
         self.path = Path(fasta_file)
         self._absolute_path = self.path.absolute()
         compressed = _check_file(self.path)
@@ -130,7 +130,7 @@ class Genome:
             self._refuse(letters, codes, rows, positions)
         minus = np.broadcast_to(np.asarray(minus, dtype=bool), starts.shape)
         if minus.any():
-            codes[minus] = reverse_complement(codes[minus])
+            codes[minus] = COMPLEMENT[codes[minus, ::-1]]
         return codes
 
     def _contig_rows(self, chroms: str | Iterable[str], n: int) -> NDArray[np.int64]:
@@ -163,8 +163,9 @@ class _Index(NamedTuple):
 
 def _check_file(path: Path) -> bool:
     """Refuse what is not FASTA; return whether it is bgzip."""
-    if path.is_dir():
-        raise MissingFileError(f"{path}: expected a FASTA file, got a folder.")
+    if path.is_dir() or path.is_fifo():
+        got = "folder" if path.is_dir() else "pipe, which has no random access"
+        raise MissingFileError(f"{path}: expected a FASTA file, got a {got}.")
     try:
         with path.open("rb") as handle:
             head = handle.read(18)
@@ -189,11 +190,12 @@ def _check_file(path: Path) -> bool:
 def _load_index(path: Path, compressed: bool, content: _PlainBytes | _BgzipBytes) -> _Index:
     changed = path.stat().st_mtime_ns
     for place in places(path, ".fai"):
+        index = None
         with suppress(OSError, InputError, UnicodeDecodeError):
             if place.stat().st_mtime_ns >= changed:
                 index = _parse_index(place.read_text(encoding="utf-8"), path)
-                if _fits(index, content):
-                    return index
+        if index is not None and _fits(index, content):
+            return index
     text = _build_index(path, compressed)
     index = _parse_index(text, path)
     place_now = place_to_write(path, ".fai")
@@ -204,19 +206,26 @@ def _load_index(path: Path, compressed: bool, content: _PlainBytes | _BgzipBytes
 
 
 def _fits(index: _Index, content: _PlainBytes | _BgzipBytes) -> bool:
-    """Whether every contig has its header before it, and ends where a line does: time stamps do not tell."""
+    """Whether every contig has its header before it, and its first and last line end there: time stamps do not tell."""
+    if any((column < 0).any() or (column > content.n_bytes).any() for column in index[1:]):
+        return False
     ends = index.offset + index.length + (index.length - 1) // index.line_bases * (index.line_bytes - index.line_bases)
     if (index.offset < 1).any() or (ends > content.n_bytes).any():
         return False
-    for name, offset, length, end in zip(
-        index.names, index.offset.tolist(), index.length.tolist(), ends.tolist(), strict=True
+    for name, length, offset, line_bases, line_bytes, end in zip(
+        index.names, *(column.tolist() for column in (*index[1:], ends)), strict=True
     ):
         if length and (
             _header_before(content, offset).split()[:1] != [b">" + name.encode()]
             or content.read(end, end + 1) not in (b"", b"\n", b"\r")
+            or (length > line_bases and not _is_line(content.read(offset, offset + line_bytes), line_bases))
         ):
             return False
     return True
+
+
+def _is_line(line: bytes, n_bases: int) -> bool:
+    return line.endswith(b"\n") and line.count(b"\n") == 1 and len(line.rstrip()) == n_bases
 
 
 def _header_before(content: _PlainBytes | _BgzipBytes, offset: int) -> bytes:
@@ -295,11 +304,11 @@ def _contig_name(header: bytes, at: str) -> str:
 
 
 def _parse_index(text: str, path: Path) -> _Index:
-    rows = [line.split("\t") for line in text.splitlines() if line]
+    rows = [line.split("\t") for line in text.split("\n") if line]
     try:
         names = [row[0] for row in rows]
         numbers = np.array([[int(field) for field in row[1:5]] for row in rows], dtype=np.int64).reshape(-1, 4)
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, OverflowError) as error:
         raise InputError(f"{path}: expected an index (.fai) of five columns. Delete it; it is rebuilt.") from error
     if len(set(names)) != len(names):
         twice = next(name for i, name in enumerate(names) if name in names[:i])
@@ -368,6 +377,8 @@ class _BgzipBytes:
             total += struct.unpack("<I", tail)[0]
             starts.append(total)
             here += size
+        if starts[-1] != starts[-2]:  # cut between two blocks, or without the empty one at its end
+            raise self._damaged(here)
         return [*at, here], np.array(starts, dtype=np.int64)
 
     def _damaged(self, here: int) -> InputError:

@@ -183,7 +183,7 @@ def _collect(path: Path, name: str) -> _Collector:
         if kind is None:
             continue
         attributes = fields[8]
-        if not (fields[3].isdigit() and fields[4].isdigit()):
+        if not (fields[3].isdigit() and fields[4].isdigit() and len(fields[3]) < 999 > len(fields[4])):
             c.leave_out(_malformed(name, number, "whole numbers in columns 4 and 5", _show(*fields[3:5])))
             continue
         start, end = int(fields[3]) - 1, int(fields[4])

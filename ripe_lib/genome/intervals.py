@@ -18,17 +18,21 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 import pandas as pd
 
 from ripe_lib.errors import InputError, MissingFileError
+
+PathLike: TypeAlias = str | os.PathLike[str]
+IntervalSource: TypeAlias = PathLike | pd.DataFrame | Mapping[str, Any] | Iterable[tuple[Any, ...]]
 
 COLUMNS = ["chrom", "start", "end", "name", "score", "strand"]
 STRANDS = ("+", "-", ".")
@@ -47,17 +51,17 @@ _HINT = "Intervals are 0-based, half-open."
 
 
 @overload
-def read_intervals(source: Any, *, chunk_size: None = None, summits: bool = False) -> pd.DataFrame: ...
+def read_intervals(source: IntervalSource, *, chunk_size: None = None, summits: bool = False) -> pd.DataFrame: ...
 @overload
-def read_intervals(source: Any, *, chunk_size: int, summits: bool = False) -> Iterator[pd.DataFrame]: ...
+def read_intervals(source: IntervalSource, *, chunk_size: int, summits: bool = False) -> Iterator[pd.DataFrame]: ...
 def read_intervals(
-    source: Any, *, chunk_size: int | None = None, summits: bool = False
+    source: IntervalSource, *, chunk_size: int | None = None, summits: bool = False
 ) -> pd.DataFrame | Iterator[pd.DataFrame]:
     """Read and check intervals.
 
     Parameters
     ----------
-    source : str, Path, DataFrame, mapping of columns, or iterable of tuples
+    source : path, DataFrame, mapping of columns, or iterable of tuples
         A BED-like file (plain, gzip or bgzip); a table with columns ``chrom start end`` and optionally
         ``name score strand``; or tuples ``(chrom, start, end[, name[, score[, strand]]])``. A fourth item that is
         ``+``, ``-`` or ``.`` in every tuple of four is taken as the strand.
@@ -82,7 +86,7 @@ def read_intervals(
     """
     if isinstance(source, Mapping):
         source = pd.DataFrame(source)
-    if isinstance(source, str | Path):
+    if isinstance(source, str | os.PathLike):
         blocks = _read_file(Path(source), str(source), summits)
         name: str | None = str(source)
     else:
@@ -247,7 +251,7 @@ def _first_bad_row(frame: pd.DataFrame) -> int | None:
 
 def _split(text: str, separator: str) -> list[str]:
     text = text.rstrip("\r\n")
-    return text.split("\t") if separator == "\t" else text.split()
+    return text.split("\t") if separator == "\t" else re.split("[ \t]+", text.strip(" \t"))
 
 
 def _parse_slowly(block: bytes, separator: str, name: str, first_line: int, summits: bool) -> pd.DataFrame:

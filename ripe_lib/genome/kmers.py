@@ -152,6 +152,13 @@ class Extremes:
 def enriched_kmers(sites: Extremes, *, k: int = 6, n: int = 50) -> pd.DataFrame:
     """Return the k-mers that the best sites hold more often than the worst.
 
+    Parameters
+    ----------
+    sites : Extremes
+        The best and the worst sites of one task.
+    k, n : int
+        Length of the k-mers and how many to return.
+
     Returns
     -------
     DataFrame
@@ -162,10 +169,6 @@ def enriched_kmers(sites: Extremes, *, k: int = 6, n: int = 50) -> pd.DataFrame:
         return compare_kmers(np.full((1, k), 4, np.uint8), np.full((1, k), 4, np.uint8), k=k)
     table = compare_kmers(top, bottom, k=k)
     table = table[table["log2_ratio"] > 0]
-    return (
-        table.sort_values(["p_value", "log2_ratio", "kmer"], ascending=[True, False, True])
-        .head(
-            n,
-        )
-        .reset_index(drop=True)
+    return table.sort_values(["p_value", "log2_ratio", "kmer"], ascending=[True, False, True])[:n].reset_index(
+        drop=True
     )

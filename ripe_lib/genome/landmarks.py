@@ -96,44 +96,6 @@ def _genes(table: GtfTable, counted: NDArray[np.bool_], base: Ints) -> tuple[Int
     return low[gene], high[gene], counted
 
 
-# ------------------------------------------------------------------ distances
-
-
-def nearest_distances(landmarks: list[Ints], at: Ints, minus: NDArray[np.bool_], stride: int) -> NDArray[np.float64]:
-    """Return the signed distance to the nearest landmark of every kind on the same contig and strand.
-
-    Parameters
-    ----------
-    landmarks : list of int64 arrays
-        Sorted positions on the axis, one array per kind.
-    at : int64 array (B,)
-        Positions on the axis.
-    minus : bool array (B,)
-        Which are on the minus strand.
-    stride : int
-        Length of one contig and strand on the axis.
-
-    Returns
-    -------
-    float64 array (B, kinds)
-        In nt, positive where the landmark lies downstream; of two equally near ones the downstream one; NaN where the
-        contig and strand have none.
-    """
-    distances = np.full((len(at), len(landmarks)), np.nan)
-    track = at // stride
-    for column, positions in enumerate(landmarks):
-        if not len(positions):
-            continue
-        after = np.searchsorted(positions, at, side="left")
-        right, left = positions[np.minimum(after, len(positions) - 1)], positions[np.maximum(after - 1, 0)]
-        to_right = np.where((after < len(positions)) & (right // stride == track), right - at, np.inf)
-        to_left = np.where((after > 0) & (left // stride == track), at - left, np.inf)
-        downstream, upstream = np.where(minus, to_left, to_right), np.where(minus, to_right, to_left)
-        nearest = np.where(downstream <= upstream, downstream, -upstream)
-        distances[:, column] = np.where(np.isinf(nearest), np.nan, nearest)
-    return distances
-
-
 # ------------------------------------------------------------------ encoding
 
 

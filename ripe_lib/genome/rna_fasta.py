@@ -17,7 +17,7 @@ import re
 import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -68,11 +68,22 @@ class RnaRecords:
     digest: str
 
     def bases(self, record: int, start: int, end: int) -> Codes:
-        """Return base codes of ``[start, end)`` of a record; ``0 <= start <= end <= length``."""
+        """Return base codes of ``[start, end)`` of a record; ``0 <= start <= end <= length``.
+
+        Parameters
+        ----------
+        record : int
+            Number of the record.
+        start, end : int
+            0-based, half-open, 5' to 3'; ``0 <= start <= end <= length``.
+        """
         return self._read(int(self.offsets[record]) + start, end - start)
 
     def regions(self, record: int, start: int, end: int) -> Codes | None:
-        """Return region-type codes of ``[start, end)`` of a record, None if it has none."""
+        """Return region-type codes of ``[start, end)`` of a record, None if it has none.
+
+        Parameters as :meth:`bases`.
+        """
         offset = int(self.region_offsets[record])
         return None if offset < 0 else self._read(offset + start, end - start)
 
@@ -257,20 +268,15 @@ def _lines(handle: IO[bytes], where: str) -> Iterator[bytes]:
 
 @contextmanager
 def _opened(source: str | Path, where: str) -> Iterator[IO[bytes]]:
-    if str(source) == STDIN:
-        stream: Any = sys.stdin.buffer
-        # A pipe cannot be rewound: look ahead without taking anything.
-        is_gzip = stream.peek(2)[:2] == b"\x1f\x8b"
-        unpacked: Any = gzip.GzipFile(fileobj=stream) if is_gzip else stream
-        yield unpacked
-        return
-    path = Path(source)
-    if path.is_dir():
+    path, is_stdin = Path(source), str(source) == STDIN
+    if not is_stdin and path.is_dir():
         raise MissingFileError(f"{path}: expected a FASTA file, got a folder.")
     try:
-        with path.open("rb") as handle:
-            is_gzip = handle.read(2) == b"\x1f\x8b"
+        with nullcontext(sys.stdin.buffer) if is_stdin else path.open("rb") as stream:
+            buffered: Any = stream
+            # A pipe cannot be rewound: look ahead without taking anything.
+            compressed = buffered.peek(2)[:2] == b"\x1f\x8b"
+            opened: Any = gzip.GzipFile(fileobj=buffered) if compressed else buffered
+            yield opened
     except FileNotFoundError:
         raise MissingFileError(f"{where}: no such file. Check the path.") from None
-    with gzip.open(path, "rb") if is_gzip else path.open("rb") as handle:
-        yield handle  # type: ignore[misc]

@@ -390,7 +390,17 @@ def annotated_header(
 
 
 def annotated_line(line: str, values: Sequence[tuple[str, str]], *, keys: Sequence[str] = ()) -> str:
-    """Return a record line with INFO keys set; what was there under them or ``keys`` goes, all else stays as it is."""
+    """Return a record line with INFO keys set; all else stays as it is.
+
+    Parameters
+    ----------
+    line : str
+        A VCF record without its line end.
+    values : sequence of (str, str)
+        INFO keys and their values, already escaped.
+    keys : sequence of str
+        Further keys of this program; what was there under them goes, as it does under the keys of ``values``.
+    """
     fields = line.split("\t", 8)
     fields += ["."] * (8 - len(fields))
     kept = fields[7]

@@ -9,10 +9,9 @@ with unknowns; an interval that itself leaves the contig is an error.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from ripe_lib.errors import InputError, UnknownNameError
 from ripe_lib.genome.encoding import UNKNOWN, Codes, OneHot, encode_sequence, one_hot, place_ragged
 from ripe_lib.genome.fasta import Genome
-from ripe_lib.genome.intervals import read_intervals, where
+from ripe_lib.genome.intervals import IntervalSource, PathLike, read_intervals, where
 from ripe_lib.genome.landmarks import LANDMARKS, encode_landmarks
 
 if TYPE_CHECKING:
@@ -154,7 +153,12 @@ class WindowMaker:
     annotation : Annotation or None
     """
 
-    def __init__(self, spec: WindowLengths, fasta_file: Any = None, gtf_file: Any = None):
+    def __init__(
+        self,
+        spec: WindowLengths,
+        fasta_file: PathLike | Genome | None = None,
+        gtf_file: PathLike | Annotation | None = None,
+    ):
         self.sequence_length = int(spec.sequence_length)
         self.region_length = int(spec.region_length)
         self.landmark_bases = int(spec.landmark_bases)
@@ -184,11 +188,11 @@ class WindowMaker:
             return None
         from ripe_lib.genome.annotation import Annotation
 
-        is_path = isinstance(self._gtf_file, str | Path)
-        annotation: Annotation = Annotation.load(self._gtf_file) if is_path else self._gtf_file
+        given = self._gtf_file
+        annotation = given if isinstance(given, Annotation) else Annotation.load(given)
         return annotation if self._genome is None else annotation.for_genome(self._genome)
 
-    def prepare(self, intervals: Any) -> pd.DataFrame:
+    def prepare(self, intervals: IntervalSource) -> pd.DataFrame:
         """Check intervals against the genome and settle their strands.
 
         Returns
@@ -205,11 +209,11 @@ class WindowMaker:
         """
         return self._prepare(intervals)[0]
 
-    def codes(self, intervals: Any, sequences: Sequence[str] | None = None) -> CodeWindows:
+    def codes(self, intervals: IntervalSource, sequences: Sequence[str] | None = None) -> CodeWindows:
         """Return codes of the windows of intervals; see :func:`make_windows`."""
         return self._codes_of(*self._prepare(intervals), sequences)
 
-    def windows(self, intervals: Any, sequences: Sequence[str] | None = None) -> Windows:
+    def windows(self, intervals: IntervalSource, sequences: Sequence[str] | None = None) -> Windows:
         """Return the network's inputs for intervals; see :func:`make_windows`."""
         frame, contigs = self._prepare(intervals)
         codes = self._codes_of(frame, contigs, sequences)
@@ -219,7 +223,7 @@ class WindowMaker:
 
     def codes_at(
         self,
-        contigs: Any,
+        contigs: str | Iterable[str],
         sequence_starts: NDArray[np.int64],
         region_starts: NDArray[np.int64],
         minus: NDArray[np.bool_],
@@ -238,8 +242,8 @@ class WindowMaker:
         sequence = self.genome.fetch(contigs, sequence_starts, self.sequence_length, minus)
         return sequence, self._regions(contigs, region_starts, minus)
 
-    def landmarks_at(
-        self, contigs: Any, centres: NDArray[np.int64], minus: NDArray[np.bool_]
+    def _landmarks(
+        self, contigs: NDArray[np.object_], centres: NDArray[np.int64], minus: NDArray[np.bool_]
     ) -> NDArray[np.float64] | None:
         """Return distances (B, 8) from centres to landmarks, NaN without a GTF; None for a model without them."""
         if not self.landmark_bases:
@@ -248,17 +252,19 @@ class WindowMaker:
             return np.full((len(centres), len(LANDMARKS)), np.nan)
         return self.annotation.landmark_distances(contigs, centres, minus)
 
-    def _regions(self, contigs: Any, starts: NDArray[np.int64], minus: NDArray[np.bool_]) -> Codes:
+    def _regions(self, contigs: str | Iterable[str], starts: NDArray[np.int64], minus: NDArray[np.bool_]) -> Codes:
         if self.annotation is None or not self.region_length:
             return np.full((len(starts), self.region_length), UNKNOWN, dtype=np.uint8)
         return self.annotation.region_codes(contigs, starts, self.region_length, minus)
 
-    def _codes_of(self, frame: pd.DataFrame, contigs: NDArray[Any], sequences: Sequence[str] | None) -> CodeWindows:
+    def _codes_of(
+        self, frame: pd.DataFrame, contigs: NDArray[np.object_], sequences: Sequence[str] | None
+    ) -> CodeWindows:
         start, end = frame["start"].to_numpy(), frame["end"].to_numpy()
         minus = (frame["strand"] == "-").to_numpy()
         first = window_start(start, end, self.sequence_length)
         region_first = window_start(start, end, self.region_length)
-        landmarks = self.landmarks_at(contigs, window_start(start, end, 2), minus)
+        landmarks = self._landmarks(contigs, window_start(start, end, 2), minus)
         if sequences is None:
             seq = self.genome.fetch(contigs, first, self.sequence_length, minus)
         else:
@@ -268,7 +274,7 @@ class WindowMaker:
             seq = _placed(frame, sequences, np.where(minus, first + self.sequence_length - end, start - first), self)
         return CodeWindows(seq, self._regions(contigs, region_first, minus), landmarks)
 
-    def _prepare(self, intervals: Any) -> tuple[pd.DataFrame, NDArray[Any]]:
+    def _prepare(self, intervals: IntervalSource) -> tuple[pd.DataFrame, NDArray[np.object_]]:
         frame = read_intervals(intervals)
         contigs = self._contigs_of(frame)
         strand = frame["strand"].to_numpy(dtype=object)
@@ -285,7 +291,7 @@ class WindowMaker:
             frame["strand"] = strand
         return frame, contigs
 
-    def _contigs_of(self, frame: pd.DataFrame) -> NDArray[Any]:
+    def _contigs_of(self, frame: pd.DataFrame) -> NDArray[np.object_]:
         """Return the FASTA's names of the contigs, refusing intervals that are not on it; without one, their own."""
         if self._genome is None:
             return frame["chrom"].to_numpy(dtype=object)
@@ -334,11 +340,11 @@ def _placed(frame: pd.DataFrame, sequences: Sequence[str], offset: NDArray[np.in
 
 
 def make_windows(
-    intervals: Any,
+    intervals: IntervalSource,
     *,
-    fasta_file: Any = None,
+    fasta_file: PathLike | Genome | None = None,
     sequences: Sequence[str] | None = None,
-    gtf_file: Any = None,
+    gtf_file: PathLike | Annotation | None = None,
     spec: WindowLengths,
 ) -> Windows:
     """Make the input windows of a model for intervals.

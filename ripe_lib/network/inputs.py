@@ -52,7 +52,21 @@ def checked_windows(spec: ModelSpec, windows: Any) -> tuple[OneHot, OneHot | Non
 def checked_codes(
     spec: ModelSpec, seq_codes: Any, region_codes: Any, landmarks: Any = None
 ) -> tuple[Codes, Codes | None, Distances | None]:
-    """Return ``(seq_codes, region_codes or None, landmark distances or None)`` as arrays that fit the model."""
+    """Return ``(seq_codes, region_codes or None, landmark distances or None)`` as arrays that fit the model.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    seq_codes, region_codes : uint8 array (B, L) and (B, R)
+        Codes 0 to 4, RNA sense; the region types may be None.
+    landmarks : float array (B, 8), optional
+        Signed distances in nt, NaN = unknown.
+
+    Raises
+    ------
+    ShapeMismatchError, InputError
+        If an array does not fit the model; codes must be uint8, 0 to 4.
+    """
     checked: dict[str, NDArray[Any]] = {"seq": _checked_code_array(spec, "seq codes", seq_codes, spec.sequence_length)}
     if region_codes is not None and spec.has_region:
         checked["region"] = _checked_code_array(spec, "region codes", region_codes, spec.region_length)

@@ -22,8 +22,7 @@ from scipy.special import expit
 from ripe_lib.errors import InputError, ShapeMismatchError
 from ripe_lib.genome.encoding import ONE_HOT_ROWS, UNKNOWN, Codes
 from ripe_lib.genome.landmarks import encode_landmarks, unknown_landmarks
-from ripe_lib.network.fast.geometry import MAX_SPAN
-from ripe_lib.network.fast.passes import FastNetwork, Passed
+from ripe_lib.network.fast.passes import MAX_SPAN, FastNetwork, Passed
 from ripe_lib.network.fast.wiring import read_wiring
 from ripe_lib.network.spec import ModelSpec
 

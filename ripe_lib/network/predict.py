@@ -1,5 +1,7 @@
 """Windows or intervals in, probabilities out.
 
+The windows of intervals lie on their middle, on their summit, or side by side along a long one (:class:`PeakWindows`).
+
 Whatever the batch size, results agree to 1e-6 (floating-point sums are ordered differently for different shapes,
 nothing else differs).
 """
@@ -9,24 +11,31 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from ripe_lib.errors import InputError, unknown_name
 from ripe_lib.genome.encoding import Codes
+from ripe_lib.genome.intervals import NO_SUMMIT, read_intervals
+from ripe_lib.genome.windows import WindowMaker
 from ripe_lib.network.inputs import Distances, checked_codes, checked_windows
 from ripe_lib.network.load import Model
 from ripe_lib.network.network import DEFAULT_BATCH_SIZE, Floats
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from ripe_lib.genome.peaks import PeakWindows
+    from ripe_lib.genome.annotation import Annotation
+    from ripe_lib.genome.fasta import Genome
+    from ripe_lib.genome.intervals import IntervalSource, PathLike
 
 T = TypeVar("T")
 
 INTERVALS_PER_CHUNK = 8192
+CENTRES = ("middle", "summit")
+TILES_PER_WINDOW = 3
 
 
 def predict(model: Model, windows: Any, *, batch_size: int = DEFAULT_BATCH_SIZE) -> Floats:
@@ -91,32 +100,19 @@ def predict_codes(
     return model.network.probabilities(*codes, batch_size=batch_size)
 
 
-def full_logits(
-    model: Model,
-    seq_codes: Codes,
-    region_codes: Codes | None = None,
-    landmarks: Distances | None = None,
-    *,
-    batch_size: int = DEFAULT_BATCH_SIZE,
-) -> Floats:
-    """Return logits (B, T), by full passes; parameters and errors as :func:`predict_codes`."""
-    codes = checked_codes(model.spec, seq_codes, region_codes, landmarks)
-    return model.network.logits(*codes, batch_size=batch_size)
-
-
 def predict_intervals(
     model: Model,
-    intervals: Any,
+    intervals: IntervalSource,
     *,
-    fasta_file: Any,
-    gtf_file: Any = None,
+    fasta_file: PathLike | Genome,
+    gtf_file: PathLike | Annotation | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
     chunk_size: int = INTERVALS_PER_CHUNK,
     placing: PeakWindows | None = None,
 ) -> Iterator[pd.DataFrame]:
-    """Predict binding for intervals of a genome, piece by piece with flat memory.
+    """Predict binding for intervals of a genome, chunk by chunk with flat memory.
 
-    The windows of the next pieces are made in a background thread while the network runs.
+    The windows of the next chunks are made in a background thread while the network runs.
 
     Parameters
     ----------
@@ -128,7 +124,7 @@ def predict_intervals(
     batch_size : int
         Windows per network call.
     chunk_size : int
-        Intervals per piece.
+        Intervals per chunk.
     placing : PeakWindows, optional
         Where the windows lie; the default is one on the middle of each interval. Where there are several, an
         interval's score is the best of them, for each task by itself.
@@ -136,7 +132,7 @@ def predict_intervals(
     Yields
     ------
     DataFrame
-        ``chrom start end``, ``name`` if the first piece has names, ``strand`` (the one used), and one float32 column
+        ``chrom start end``, ``name`` if the first chunk has names, ``strand`` (the one used), and one float32 column
         per task; rows in the order of the input.
 
     Raises
@@ -144,16 +140,13 @@ def predict_intervals(
     RipeError
         For anything wrong with the input; the message names file and line.
     """
-    from ripe_lib.genome.intervals import read_intervals
-    from ripe_lib.genome.windows import WindowMaker
-
     maker = WindowMaker(model.spec, fasta_file, gtf_file)
-    pieces = read_intervals(intervals, chunk_size=chunk_size, summits=placing is not None)
+    chunks = read_intervals(intervals, chunk_size=chunk_size, summits=placing is not None)
 
     def arrays() -> Iterator[tuple[Any, ...]]:
-        for piece in pieces:
-            frame = maker.prepare(piece)
-            placed, first = (frame, None) if placing is None else placing.split(frame, _summits_of(piece))
+        for chunk in chunks:
+            frame = maker.prepare(chunk)
+            placed, first = (frame, None) if placing is None else placing.split(frame, _summits_of(chunk))
             yield (frame, first, *maker.codes(placed))
 
     columns: list[str] = []
@@ -161,20 +154,123 @@ def predict_intervals(
         if not columns:
             has_names = bool((frame["name"] != ".").any())
             columns = ["chrom", "start", "end", *(["name"] if has_names else []), "strand"]
-        probabilities = predict_codes(model, *codes, batch_size=batch_size)
+        probabilities = model.network.probabilities(*codes, batch_size=batch_size)  # our own: nothing to check
         if first is not None:
             probabilities = np.maximum.reduceat(probabilities, first, axis=0)
-        yield labelled(frame[columns], model.tasks, probabilities)
+        yield _labelled(frame[columns], model.tasks, probabilities)
 
 
-def _summits_of(piece: pd.DataFrame) -> NDArray[np.int64] | None:
-    return piece["summit"].to_numpy() if "summit" in piece else None
+@dataclass
+class PeakWindows:
+    """How intervals become windows; counts what it meets on the way.
+
+    Attributes
+    ----------
+    length : int
+        Window length in nt.
+    centre : str
+        ``"middle"`` of the interval, or its ``"summit"`` (column 10 of narrowPeak; the middle where there is none).
+    tile : bool
+        An interval longer than the window gets windows along all of it, a third of a window apart.
+    n_intervals, n_long, n_summits : int
+        Intervals seen so far, those longer than the window, those with a summit.
+    """
+
+    length: int
+    centre: str = "middle"
+    tile: bool = False
+    n_intervals: int = field(default=0, init=False)
+    n_long: int = field(default=0, init=False)
+    n_summits: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        if self.centre not in CENTRES:
+            raise unknown_name("centre", self.centre, CENTRES)
+        if self.tile and self.centre == "summit":
+            raise InputError("expected either windows along the whole peak (tile) or on its summit, got both.")
+
+    def split(
+        self, frame: pd.DataFrame, summits: NDArray[np.int64] | None
+    ) -> tuple[pd.DataFrame, NDArray[np.int64] | None]:
+        """Return the intervals whose windows are to be scored.
+
+        Parameters
+        ----------
+        frame : DataFrame (B rows)
+            0-based, half-open; strands settled.
+        summits : int64 array (B,), optional
+            nt from ``start``, -1 for none.
+
+        Returns
+        -------
+        DataFrame, int64 array (B,) or None
+            The intervals, in the order of ``frame``, and the first row of each of ``frame``'s; None if they are the
+            same number.
+
+        Raises
+        ------
+        InputError
+            If summits are wanted and there is none, or one lies outside its interval.
+        """
+        start, end = frame["start"].to_numpy(), frame["end"].to_numpy()
+        has_summit = np.zeros(len(frame), dtype=bool) if summits is None else summits != NO_SUMMIT
+        self.n_intervals += len(frame)
+        self.n_long += int((end - start > self.length).sum())
+        self.n_summits += int(has_summit.sum())
+        if self.centre == "summit":
+            return _on_summits(frame, summits, has_summit, known=self.n_summits), None
+        if not self.tile or not (end - start > self.length).any():
+            return frame, None
+        step = max(1, self.length // TILES_PER_WINDOW)
+        n_tiles = np.where(end - start > self.length, 1 + -(-(end - start - self.length) // step), 1)
+        first = np.cumsum(n_tiles) - n_tiles
+        tiles = frame.iloc[np.repeat(np.arange(len(frame)), n_tiles)].reset_index(drop=True)
+        long = np.repeat(n_tiles > 1, n_tiles)
+        at = np.repeat(start, n_tiles) + step * (np.arange(len(tiles)) - np.repeat(first, n_tiles))
+        at = np.minimum(at, np.repeat(end, n_tiles) - self.length)  # the last one ends with the peak
+        tiles.loc[long, "start"] = at[long]
+        tiles.loc[long, "end"] = at[long] + self.length
+        return tiles, first
+
+    def remark(self) -> str:
+        """Return what a user should know about where the windows lie, or nothing."""
+        parts = []
+        if self.n_long and self.centre == "middle":
+            seen = f"{self.n_long:,} of {self.n_intervals:,} intervals are longer than the window of {self.length} nt"
+            if self.tile:
+                parts.append(f"{seen}: the scores are those of the best window, for each task by itself")
+            else:
+                parts.append(f"{seen}: only their central {self.length} nt are seen. Best window of each: --tile")
+        if self.centre == "middle" and not self.tile and self.n_summits:
+            parts.append(f"windows are centred on the middle; for the {self.n_summits:,} summits: --centre summit")
+        if self.centre == "summit" and self.n_summits < self.n_intervals:
+            parts.append(f"{self.n_intervals - self.n_summits:,} intervals have no summit: centred on the middle")
+        return "; ".join(parts)
 
 
-def labelled(frame: pd.DataFrame, tasks: list[str], probabilities: Floats) -> pd.DataFrame:
+def _on_summits(
+    frame: pd.DataFrame, summits: NDArray[np.int64] | None, has_summit: NDArray[np.bool_], *, known: int
+) -> pd.DataFrame:
+    if summits is None or not known:
+        raise InputError(
+            "--centre summit: expected summits (column 10 of narrowPeak), got none. Use --centre middle, or --tile."
+        )
+    start, end = frame["start"].to_numpy(), frame["end"].to_numpy()
+    beyond = has_summit & (summits >= end - start)
+    if beyond.any():
+        row = int(np.argmax(beyond))
+        place = f"{frame['chrom'].iloc[row]}:{start[row]}-{end[row]}"
+        raise InputError(f"interval {place}: expected a summit within it, got {summits[row]}. Check column 10.")
+    at = start + np.where(has_summit, summits, 0)
+    return frame.assign(start=np.where(has_summit, at, start), end=np.where(has_summit, at + 1, end))
+
+
+def _summits_of(chunk: pd.DataFrame) -> NDArray[np.int64] | None:
+    return chunk["summit"].to_numpy() if "summit" in chunk else None
+
+
+def _labelled(frame: pd.DataFrame, tasks: list[str], probabilities: Floats) -> pd.DataFrame:
     """Return a table with one column per task after the columns of ``frame``."""
-    import pandas as pd
-
     scores = pd.DataFrame(probabilities, columns=tasks, index=frame.index)
     return pd.concat([frame, scores], axis=1)
 

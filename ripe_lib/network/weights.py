@@ -38,7 +38,16 @@ def sha256_of(path: str | Path) -> str:
 
 
 def write_weights(path: str | Path, spec: ModelSpec, arrays: LayerArrays) -> None:
-    """Write a weights file; equal inputs give equal bytes."""
+    """Write a weights file; equal inputs give equal bytes.
+
+    Parameters
+    ----------
+    path : str or Path
+    spec : ModelSpec
+        Kept in the file.
+    arrays : dict of list of array
+        By layer; written as float32.
+    """
     # In memory first: HDF5 cannot close a file in good order once a write to a full disk has failed.
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", track_order=False) as handle:
@@ -100,6 +109,14 @@ def arrays_of(keras_model: keras.Model) -> LayerArrays:
 
 def set_arrays(keras_model: keras.Model, arrays: LayerArrays, where: str) -> None:
     """Put arrays into a network, checking every layer's name and shapes.
+
+    Parameters
+    ----------
+    keras_model : keras.Model
+    arrays : dict of list of array
+        By layer, as :func:`arrays_of` returns them.
+    where : str
+        The file, for messages.
 
     Raises
     ------

@@ -42,6 +42,14 @@ def check_new_folder(
 ) -> None:
     """Refuse early what :func:`atomic_directory` would refuse: a name that is taken, a parent that cannot be written.
 
+    Parameters
+    ----------
+    path : path
+    overwrite : bool
+        A folder with something in it is no error.
+    hint : str
+        What to do, for the message.
+
     Raises
     ------
     OutputError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import importlib
 import os
 import sys
@@ -86,10 +85,10 @@ def run_command(program: str, description: str, commands: dict[str, tuple[str, s
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.ENOENT, errno.EISDIR}:
-            name = f"{error.filename}: " if error.filename else ""
-            return _fail(program, args.command, f"{name}{error.strerror}")
-        raise
+        if error.errno is None:  # not of the file system
+            raise
+        name = f"{error.filename}: " if error.filename else ""
+        return _fail(program, args.command, f"{name}{error.strerror}")
     except KeyboardInterrupt:
         sys.stderr.write(f"{program} {args.command}: interrupted\n")
         return 130

@@ -220,5 +220,8 @@ class ForeignHdf5:
         return item
 
     def array(self, name: str, kinds: str = "biuf", shape: Sequence[int | None] | None = None) -> np.ndarray:
-        """Return the values of :meth:`dataset`."""
+        """Return the values of :meth:`dataset`.
+
+        Parameters as :meth:`dataset`.
+        """
         return np.asarray(self.dataset(name, kinds, shape)[()])

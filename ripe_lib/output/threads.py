@@ -15,9 +15,16 @@ _WORTH_A_THREAD = 32  # items
 
 
 def in_threads(function: Callable[[slice], Any], n: int, n_items: int) -> None:
-    """Call ``function`` with parts of ``range(n)``, one per core where the ``n_items`` they hold make that worth it.
+    """Call a function with parts of ``range(n)``, one per core where that is worth it.
 
     Meanwhile BLAS keeps to the thread it is called from. As many threads as ``TF_NUM_INTRAOP_THREADS``, else cores.
+
+    Parameters
+    ----------
+    function : callable
+        Takes a slice.
+    n, n_items : int
+        What is divided, and how many windows or the like it holds: few of them stay in one thread.
     """
     n_parts = min(_n_threads(), n_items // _WORTH_A_THREAD, n)
     if n_parts < 2:

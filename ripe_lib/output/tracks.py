@@ -34,7 +34,16 @@ class TrackWriter(Protocol):
     """What takes bins."""
 
     def add(self, contig: str, strand: str, starts: Positions, ends: Positions, scores: Array) -> None:
-        """Append bins (n,) of one strand with their scores (n, T)."""
+        """Append bins.
+
+        Parameters
+        ----------
+        contig, strand : str
+            The strand is ``+`` or ``-``.
+        starts, ends : int64 arrays (n,)
+            0-based, half-open, ascending.
+        scores : float32 array (n, T)
+        """
 
 
 class TrackFile(NamedTuple):
@@ -50,7 +59,13 @@ def track_files(
 ) -> list[TrackFile]:
     """Return the files of an output name: itself for one task and one strand, else ``NAME.TASK[.plus|.minus].SUFFIX``.
 
-    ``name_strand`` says whether strands mean anything (they do not for RNAs).
+    Parameters
+    ----------
+    path : path
+    tasks, strands : sequence of str
+        Strands are ``+`` and ``-``.
+    name_strand : bool
+        Whether strands mean anything (they do not for RNAs).
     """
     path = Path(path)
     if len(tasks) == 1 and len(strands) == 1:
@@ -85,7 +100,10 @@ class BedGraphWriter:
         self._handles = {file: _open_text(file.path, stack) for file in files}
 
     def add(self, contig: str, strand: str, starts: Positions, ends: Positions, scores: Array) -> None:
-        """Append bins; see :class:`TrackWriter`."""
+        """Append bins.
+
+        Parameters as :meth:`TrackWriter.add`.
+        """
         import pyarrow as pa
         from pyarrow import csv
 
@@ -139,7 +157,10 @@ class BigWigWriter:
             self._handles[file] = handle
 
     def add(self, contig: str, strand: str, starts: Positions, ends: Positions, scores: Array) -> None:
-        """Append bins; see :class:`TrackWriter`."""
+        """Append bins.
+
+        Parameters as :meth:`TrackWriter.add`.
+        """
         n_regular, span = _regular_bins(starts, ends)
         for file, column in self._columns.items():
             if file.strand != strand:
@@ -199,7 +220,10 @@ class Hdf5TrackWriter:
         )
 
     def add(self, contig: str, strand: str, starts: Positions, ends: Positions, scores: Array) -> None:
-        """Append bins; see :class:`TrackWriter`."""
+        """Append bins, all of one step.
+
+        Parameters as :meth:`TrackWriter.add`.
+        """
         number, minus, start, n = self._contigs[contig], int(strand == "-"), int(starts[0]), len(starts)
         previous = self._runs[-1] if self._runs else None
         step = int(self._file.attrs["step"])
@@ -228,6 +252,14 @@ def read_tracks(
     path: str | Path, contig: str, strand: str = "+", *, start: int = 0, end: int | None = None
 ) -> tuple[Positions, Positions, Array]:
     """Read bins of one strand of a contig from a file of :class:`Hdf5TrackWriter`.
+
+    Parameters
+    ----------
+    path : path
+    contig, strand : str
+        The strand is ``+`` or ``-``.
+    start, end : int, optional
+        0-based, half-open; default: the whole contig.
 
     Returns
     -------
@@ -291,7 +323,10 @@ class TableWriterOfBins:
         scores: Array,
         extra: Mapping[str, Any] | None = None,
     ) -> None:
-        """Append bins; ``extra`` are further columns (arrays (n,) or one value)."""
+        """Append bins; ``extra`` are further columns: arrays (n,), or one value.
+
+        Other parameters as :meth:`TrackWriter.add`.
+        """
         import pandas as pd
 
         columns: dict[str, Any] = {"chrom": contig, "start": starts, "end": ends, "strand": strand, **(extra or {})}

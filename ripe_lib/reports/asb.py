@@ -16,6 +16,7 @@ from ripe_lib.variants.asb import correlations
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_ROWS = 200
 _LABELS = {
     "model_score": "model score (difference in probability)",
     "ig_score": "IG-score (difference of attributions)",
@@ -49,8 +50,17 @@ def asb_figure(table: pd.DataFrame, task: str) -> Figure:
     return figure
 
 
-def write_asb_report(table: pd.DataFrame, tasks: Sequence[str], folder: str | Path, *, top: int = 200) -> Path:
-    """Write ``index.html`` into a folder; returns its path."""
+def write_asb_report(table: pd.DataFrame, tasks: Sequence[str], folder: str | Path) -> Path:
+    """Write ``index.html`` with the strongest alleles into a folder; return its path.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per allele and strand; the scores are ``<task>.model_score`` and the like.
+    tasks : sequence of str
+    folder : path
+        Made if need be.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     report = Report("Allele-specific binding", f"{(table['status'] == 'ok').sum():,} alleles and strands scored")
@@ -67,7 +77,7 @@ def write_asb_report(table: pd.DataFrame, tasks: Sequence[str], folder: str | Pa
     report.add_heading("Variants")
     names = [f"{task}.model_score" for task in tasks]
     size = table[names].abs().max(axis=1)
-    strongest = table[size.notna()].loc[size.dropna().sort_values(ascending=False).index[:top]]
+    strongest = table[size.notna()].loc[size.dropna().sort_values(ascending=False).index[:_ROWS]]
     place = ["chrom", "pos", "ref", "alt", "strand"]
     kinds = ("model_score", "ig_score", "motif_score", "ref", "alt")
     scores = [f"{task}.{kind}" for task in tasks for kind in kinds]

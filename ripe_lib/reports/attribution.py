@@ -43,6 +43,15 @@ def best_sites(file: AttributionFile, task: str, n: int, min_score: float = 0.0)
     """Return the rows of the ``n`` highest scores of a task that are above ``min_score``, best first.
 
     Sites of N only are passed over: their maps have no letter to show.
+
+    Parameters
+    ----------
+    file : AttributionFile
+    task : str
+    n : int
+        Most rows to return.
+    min_score : float
+        A probability.
     """
     column = file.all_tasks.index(task)
     best: list[tuple[float, int]] = []
@@ -55,7 +64,14 @@ def best_sites(file: AttributionFile, task: str, n: int, min_score: float = 0.0)
 
 
 def chosen_sites(file: AttributionFile, top: int, min_score: float = 0.0) -> list[int]:
-    """Return the rows that are drawn: the ``top`` best of every explained task, best first, none twice."""
+    """Return the rows that are drawn: the ``top`` best of every explained task, best first, none twice.
+
+    Parameters
+    ----------
+    file : AttributionFile
+    top, min_score
+        As ``n`` and ``min_score`` of :func:`best_sites`.
+    """
     rows: dict[int, None] = {}
     ranked = [best_sites(file, task, top, min_score) for task in file.tasks]
     for rank in range(top):
@@ -79,12 +95,11 @@ def file_stem(label: str) -> str:
     ).strip("_")
 
 
-def site_maps(file: AttributionFile, row: int, tasks: Sequence[str] | None = None) -> list[SiteMap]:
-    """Return the maps of one site, ready to draw; by default of the explained tasks with the highest scores."""
+def _site_maps(file: AttributionFile, row: int) -> list[SiteMap]:
+    """Return the maps of one site, ready to draw: of the explained tasks with the highest scores."""
     windows, scores = file.windows([row]), file.scores([row])[0]
     by_task = {task: float(scores[file.all_tasks.index(task)]) for task in file.tasks}
-    if tasks is None:
-        tasks = sorted(file.tasks, key=lambda task: -by_task[task])[:_TASKS_PER_PICTURE]
+    tasks = sorted(file.tasks, key=lambda task: -by_task[task])[:_TASKS_PER_PICTURE]
     found = []
     for task in tasks:
         maps = file.maps(task, [row])
@@ -100,7 +115,7 @@ def site_maps(file: AttributionFile, row: int, tasks: Sequence[str] | None = Non
     return found
 
 
-def draw_site(file: AttributionFile, row: int, *, motif: str | None = None, peak: str | None = None) -> Figure:
+def _draw_site(file: AttributionFile, row: int, *, motif: str | None = None, peak: str | None = None) -> Figure:
     """Draw one site; ``peak`` is the label of the marked interval, None for no mark."""
     site = file.intervals([row]).iloc[0]
     span = place = None
@@ -110,7 +125,7 @@ def draw_site(file: AttributionFile, row: int, *, motif: str | None = None, peak
         place = middle_of(str(site["chrom"]), start, end, strand)
         span = peak_span(start, end, strand, length) if peak else None
     return site_figure(
-        site_maps(file, row),
+        _site_maps(file, row),
         title=site_label(site, is_genomic=file.is_genomic),
         peak=span,
         peak_label=peak or "",
@@ -161,7 +176,7 @@ def write_pictures(
     with atomic_files(folder) as temporary:
         for rank, row in enumerate(progress(rows), start=1):
             label = site_label(file.intervals([row]).iloc[0], is_genomic=file.is_genomic)
-            figure = draw_site(file, row, motif=motif, peak=peak)
+            figure = _draw_site(file, row, motif=motif, peak=peak)
             written += save_figure(figure, temporary / f"{rank:03d}_{file_stem(label)}", formats)
     return [Path(folder) / path.name for path in written]
 
@@ -224,7 +239,7 @@ def attribution_report(
         report.add_text(f"No site has a score above {min_score:g}.")
     for row in progress(rows):
         label = site_label(file.intervals([row]).iloc[0], is_genomic=file.is_genomic)
-        figure = draw_site(file, row, motif=motif, peak=peak)
+        figure = _draw_site(file, row, motif=motif, peak=peak)
         # As SVG a map takes half a megabyte: hundreds of bars and letters.
         report.add_figure(figure, f"{label}.", format="png", dpi=170, anchor=anchors[row])
     return report

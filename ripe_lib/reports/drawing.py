@@ -9,7 +9,7 @@ R // 2 of the region window, which is the same base. RNA sense, 5' on the left.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,6 +30,7 @@ LETTER_COLORS = {"A": "#2a9d3f", "C": "#2f6db5", "G": "#e8a01f", "U": "#cf3434"}
 REGION_COLORS = {"intron": "#8c8c8c", "CDS": "#0072b2", "3UTR": "#d55e00", "5UTR": "#009e73", "none": "#e3e3e3"}
 REGION_LABELS = {"intron": "intron", "CDS": "CDS", "3UTR": "3′UTR", "5UTR": "5′UTR", "none": "no information"}
 MARK_COLOR = "#f6d55c"
+_SPAN_COLOR = "#444444"
 _IUPAC = {
     **{base: base for base in "ACGU"},
     **{"R": "AG", "Y": "CU", "S": "CG", "W": "AU", "K": "GU", "M": "AC"},
@@ -169,16 +170,8 @@ def plot_region_map(
     if ylabel is not None:
         ax.set_ylabel(ylabel)
     if legend:
-        ax.legend(
-            frameon=False,
-            loc="lower right",
-            bbox_to_anchor=(1.0, 0.99),
-            ncols=5,
-            handlelength=0.8,
-            handleheight=0.8,
-            columnspacing=1.2,
-            borderpad=0,
-        )
+        sizes = {"handlelength": 0.8, "handleheight": 0.8, "columnspacing": 1.2, "borderpad": 0}
+        ax.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 0.99), ncols=5, **sizes)
 
 
 def plot_landmarks(ax: Axes, values: ArrayLike, distances: ArrayLike, *, xlabel: str | None = None) -> None:
@@ -236,25 +229,30 @@ def plot_mutation_map(
     limit: float | None = None,
     deletions: ArrayLike | None = None,
 ) -> Any:
-    """Draw the change by every substitution as a heat map (rows A C G U); dots are the bases that are there.
+    """Draw the change by every substitution as a heat map (rows A C G U); return the image, for a colour bar.
 
-    A fifth row, if ``deletions`` (L,) are given, is the change by deleting each base; NaN is left blank. Returns the
-    image, for a colour bar.
+    Parameters
+    ----------
+    ax : Axes
+    changes : array (L, 4)
+        Red where a base raises the score, blue where it lowers it; NaN is left blank.
+    seq : array (L, 4)
+        The one-hot window; dots mark its bases.
+    first : int
+        Position of the first base on the x axis.
+    limit : float, optional
+        Change of full colour; default: the largest.
+    deletions : array (L,), optional
+        The change by deleting each base, a fifth row.
     """
     matrix, window = _matrix(changes, "changes"), _matrix(seq, "seq")
     drawn = matrix if deletions is None else np.column_stack([matrix, deletions])
     limit = limit or float(np.abs(np.nan_to_num(drawn)).max(initial=0)) or 1.0
     length = len(matrix)
     bottom = drawn.shape[1] - 0.5
-    image = ax.imshow(
-        np.ma.masked_invalid(drawn.T),
-        aspect="auto",
-        interpolation="nearest",
-        cmap="RdBu_r",
-        vmin=-limit,
-        vmax=limit,
-        extent=(first - 0.5, first + length - 0.5, bottom, -0.5),
-    )
+    extent = (first - 0.5, first + length - 0.5, bottom, -0.5)
+    colors: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+    image = ax.imshow(np.ma.masked_invalid(drawn.T), aspect="auto", interpolation="nearest", extent=extent, **colors)
     position, base = np.nonzero(window > 0.99)
     ax.plot(position + first, base, "o", color="#404040", markersize=1.3, markeredgewidth=0)
     ax.set_yticks(range(drawn.shape[1]), [*RNA_BASES, *(["del"] if deletions is not None else [])])
@@ -269,54 +267,72 @@ def plot_mutation_map(
 # --- marks ---------------------------------------------------------------------------------------------------------
 
 
-def mark_span(ax: Axes, start: float, stop: float, label: str = "", *, color: str = "#444444") -> None:
-    """Mark positions ``[start, stop)`` by a bar along the top, e.g. the CLIP peak; arrows where it goes on."""
+def mark_span(ax: Axes, start: float, stop: float, label: str = "") -> None:
+    """Mark positions ``[start, stop)`` by a bar along the top, e.g. the CLIP peak; arrows where it goes on.
+
+    Parameters
+    ----------
+    ax : Axes
+    start, stop : float
+        Positions on the x axis.
+    label : str
+        Stands above the bar.
+    """
     transform = ax.get_xaxis_transform()
     low, high = ax.get_xlim()
     left, right = max(start - 0.5, low), min(stop - 0.5, high)
     if right <= left:
         return
-    ax.plot([left, right], [1.0, 1.0], transform=transform, color=color, lw=2.2, solid_capstyle="butt", clip_on=False)
+    style: dict[str, Any] = {"transform": transform, "color": _SPAN_COLOR, "clip_on": False}
+    ax.plot([left, right], [1.0, 1.0], lw=2.2, solid_capstyle="butt", **style)
     for end, goes_on, marker in ((left, start - 0.5 < low, "<"), (right, stop - 0.5 > high, ">")):
         if goes_on:
-            ax.plot([end], [1.0], marker, transform=transform, color=color, markersize=4, clip_on=False)
+            ax.plot([end], [1.0], marker, markersize=4, **style)
     if label:
-        ax.annotate(
-            label,
-            ((left + right) / 2, 1.0),
-            xycoords=transform,
-            xytext=(0, 2.5),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            fontsize=6,
-            color=color,
-            annotation_clip=False,
-        )
+        words: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 6, "color": _SPAN_COLOR}
+        above: dict[str, Any] = {"xycoords": transform, "xytext": (0, 2.5), "textcoords": "offset points"}
+        ax.annotate(label, ((left + right) / 2, 1.0), annotation_clip=False, **above, **words)
 
 
 def mark_positions(ax: Axes, positions: Iterable[float], *, width: float = 1, color: str = MARK_COLOR) -> None:
-    """Shade single positions (or motif occurrences of some ``width`` starting there) behind the letters."""
+    """Shade single positions (or motif occurrences of some ``width`` starting there) behind the letters.
+
+    Parameters
+    ----------
+    ax : Axes
+    positions : iterable of float
+        On the x axis.
+    width : float
+        In nt.
+    color : str
+    """
     for position in positions:
         ax.axvspan(position - 0.5, position + width - 0.5, color=color, alpha=0.45, lw=0, zorder=-1)
 
 
-def mark_motif(
-    ax: Axes, seq: ArrayLike, motif: str, *, first: int = 0, color: str = MARK_COLOR, label: bool = True
-) -> list[int]:
-    """Shade every occurrence of an IUPAC motif such as ``ACUAAY``; returns the indices where it starts."""
+def mark_motif(ax: Axes, seq: ArrayLike, motif: str, *, first: int = 0) -> list[int]:
+    """Shade and name every occurrence of an IUPAC motif such as ``ACUAAY``; returns the indices where it starts.
+
+    Parameters
+    ----------
+    ax : Axes
+    seq : str or array (L, 4)
+        The window, as letters or one-hot.
+    motif : str
+    first : int
+        Position of the first base on the x axis.
+    """
     starts = find_motif(seq, motif)
-    mark_positions(ax, [first + start for start in starts], width=len(motif), color=color)
-    if label:
-        transform = ax.get_xaxis_transform()
-        low, high = ax.get_xlim()
-        last_end = -np.inf
-        for start in starts:
-            middle = first + start + (len(motif) - 1) / 2
-            if low <= middle <= high and first + start >= last_end:
-                style: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 5.5, "color": "#7a5c00"}
-                ax.text(middle, 0.985, rna(motif), transform=transform, **style)
-                last_end = first + start + len(motif) * 1.2
+    mark_positions(ax, [first + start for start in starts], width=len(motif))
+    transform = ax.get_xaxis_transform()
+    low, high = ax.get_xlim()
+    last_end = -np.inf
+    for start in starts:
+        middle = first + start + (len(motif) - 1) / 2
+        if low <= middle <= high and first + start >= last_end:
+            style: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 5.5, "color": "#7a5c00"}
+            ax.text(middle, 0.985, rna(motif), transform=transform, **style)
+            last_end = first + start + len(motif) * 1.2
     return starts
 
 
@@ -374,6 +390,12 @@ def value_limits(values: Iterable[Any], *, air: float = 0.08, headroom: float = 
     """Return axis limits that hold all values and 0, the same for panels that are to be compared.
 
     ``headroom`` is extra room above, as a share of the span, e.g. for the names of marked motifs.
+
+    Parameters
+    ----------
+    values : iterable of arrays
+    air, headroom : float
+        Room beyond the values on each side, and more above (for names of marked motifs), as shares of the span.
     """
     flat = np.concatenate([np.ravel(v) for v in values] + [np.zeros(1)])
     low, high = float(flat.min()), float(flat.max())
@@ -389,7 +411,7 @@ def _matrix(array: ArrayLike, name: str) -> NDArray[Any]:
 
 
 class Place(NamedTuple):
-    """Where position 0 of a picture lies: contig, position from 1, strand."""
+    """Where position 0 of a picture lies: contig, position, strand (``.`` along an RNA)."""
 
     contig: str
     position: int
@@ -403,34 +425,21 @@ class Place(NamedTuple):
 def position_axis(
     ax: Axes, label: str | None = "position from the middle of the window (nt)", *, place: Place | None = None
 ) -> None:
-    """Put ticks at round positions, and the label if given; with a place, the genomic positions below them."""
+    """Put ticks at round positions of the x axis.
+
+    Parameters
+    ----------
+    ax : Axes
+    label : str, optional
+        Of the axis; None for none.
+    place : Place, optional
+        Where position 0 lies in the genome: its positions stand below the others.
+    """
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(nbins=13, integer=True, steps=[1, 2, 2.5, 5, 10]))
     if label and place is not None:
-        strand = {"+": "plus", "-": "minus"}[place.strand]
-        label += f", and on {place.contig}, {strand} strand"
+        label += f", and on {place.contig}" + {"+": ", plus strand", "-": ", minus strand"}.get(place.strand, "")
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}\n{place.at(x):,}"))
     if label:
         ax.set_xlabel(label)
-
-
-__all__: Sequence[str] = (
-    "LETTER_COLORS",
-    "REGION_COLORS",
-    "Place",
-    "distance_text",
-    "find_motif",
-    "known_span",
-    "mark_motif",
-    "mark_positions",
-    "mark_span",
-    "plot_landmarks",
-    "plot_logo",
-    "plot_mutation_map",
-    "plot_region_map",
-    "position_axis",
-    "region_codes",
-    "runs",
-    "value_limits",
-)

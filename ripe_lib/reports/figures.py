@@ -63,7 +63,14 @@ def new_figure(width_mm: float = COLUMN_WIDTHS["double"], height_mm: float = 60.
 
 
 def wrapped(text: str, width_mm: float, size: float) -> str:
-    """Return a text broken into lines that fit a width at a font size in points; long names are broken too."""
+    """Return a text broken into lines that fit; long names are broken too.
+
+    Parameters
+    ----------
+    text : str
+    width_mm, size : float
+        Width in mm, font size in points.
+    """
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
@@ -79,10 +86,10 @@ def wrapped(text: str, width_mm: float, size: float) -> str:
     return "\n".join(lines)
 
 
-def put_title(figure: Figure, text: str, *, size: float = 8.5) -> None:
+def put_title(figure: Figure, text: str) -> None:
     """Write a title at the top left of a figure, in as many lines as it needs."""
     width = float(figure.get_figwidth()) * MM_PER_INCH * 0.98
-    figure.suptitle(wrapped(text, width, size), fontsize=size, x=0.01, ha="left")
+    figure.suptitle(wrapped(text, width, 8.5), fontsize=8.5, x=0.01, ha="left")
 
 
 def checked_formats(formats: str | Iterable[str]) -> tuple[str, ...]:
@@ -102,7 +109,16 @@ def checked_formats(formats: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def figure_bytes(figure: Figure, format: str = "png", *, dpi: int = 300) -> bytes:
-    """Return a figure as PNG, SVG or PDF; the same figure gives the same bytes."""
+    """Return a figure as the bytes of a file; the same figure gives the same bytes.
+
+    Parameters
+    ----------
+    figure : Figure
+    format : str
+        ``png``, ``svg`` or ``pdf``.
+    dpi : int
+        Dots per inch of PNG.
+    """
     (format,) = checked_formats([format])
     metadata: dict[str, Any] = {
         "png": {"Software": None},
@@ -123,6 +139,16 @@ def save_figure(
     figure: Figure, stem: str | Path, formats: str | Sequence[str] = ("png",), *, dpi: int = 300
 ) -> list[Path]:
     """Write ``stem.png``, ``stem.svg``, ... and return the paths.
+
+    Parameters
+    ----------
+    figure : Figure
+    stem : path
+        Without suffix.
+    formats : str or sequence of str
+        ``png``, ``svg``, ``pdf``.
+    dpi : int
+        Dots per inch of PNG.
 
     Raises
     ------

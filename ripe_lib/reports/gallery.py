@@ -51,7 +51,16 @@ class BestSites:
     _heap: list[tuple[float, int, Any]] = field(default_factory=list)
 
     def offer(self, score: float, number: int, make: Callable[[], Any]) -> None:
-        """Consider a site; ``make`` gives what is kept and is only called if it enters."""
+        """Consider a site.
+
+        Parameters
+        ----------
+        score : float
+        number : int
+            Place in the input: of equal scores the earlier site wins.
+        make : callable
+            Gives what is kept; only called if the site enters.
+        """
         key = (score, -number)  # of equal scores the earlier site wins
         if len(self._heap) < self.size:
             heapq.heappush(self._heap, (*key, make()))
@@ -128,7 +137,7 @@ class Gallery(NamedTuple):
     n_drawn: dict[str, int]
 
 
-def collect_best(
+def _collect_best(
     model: Model, chunks: Iterable[Windows], tasks: Sequence[str], options: GalleryOptions, *, batch_size: int = 1024
 ) -> tuple[dict[str, BestSites], list[Any], SiteCounts]:
     """Predict all sites; keep the best of every task, and some of all sites with known landmarks."""
@@ -201,7 +210,7 @@ def write_gallery(
     method, options = method or Method(), options or GalleryOptions()
     checked_formats(options.formats)
     with atomic_directory(folder, overwrite=overwrite) as temporary:
-        kept, drawn_sites, counts = collect_best(model, bar(chunks, "predicting"), tasks, options)
+        kept, drawn_sites, counts = _collect_best(model, bar(chunks, "predicting"), tasks, options)
         counts.check(where)
         (temporary / "pictures").mkdir()
         report = Report(f"Gallery of {model.name}", f"{counts.n_sites:,} sites")

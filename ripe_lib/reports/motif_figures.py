@@ -12,7 +12,7 @@ from ripe_lib.motifs.filters import FilterMotif
 from ripe_lib.motifs.find import Motif
 from ripe_lib.motifs.meme import MotifMatrix, information
 from ripe_lib.reports.drawing import plot_logo
-from ripe_lib.reports.figures import new_figure, put_title, style, wrapped
+from ripe_lib.reports.figures import new_figure, style, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,26 +67,26 @@ def match_figure(motif: Motif, known: MotifMatrix | None = None, *, offset: int 
     return figure
 
 
-def overview_figure(motifs: Sequence[tuple[str, Motif]], *, columns: int = 4, title: str = "") -> Figure:
+def overview_figure(motifs: Sequence[tuple[str, Motif]]) -> Figure:
     """Draw the logos of many motifs on one page, each with a name."""
-    return _grid([(name, motif.ppm) for name, motif in motifs], columns, title)
+    return _grid([(name, motif.ppm) for name, motif in motifs], columns=4)
 
 
-def filters_figure(filters: Sequence[FilterMotif], *, columns: int = 8, title: str = "") -> Figure:
+def filters_figure(filters: Sequence[FilterMotif]) -> Figure:
     """Draw first-layer filters as logos, those that were never active left out (paper, Supp. Figs. S8-S13)."""
     names = [
         (f"{f.index}  {f.matches['protein'].iloc[0] if _matched(f) else ''}".strip(), f.ppm)
         for f in filters
         if f.pfm.sum()
     ]
-    return _grid(names, columns, title)
+    return _grid(names, columns=8)
 
 
 def _matched(one: FilterMotif) -> bool:
     return len(one.matches) > 0 and float(one.matches["q_value"].iloc[0]) < 0.05
 
 
-def _grid(panels: Sequence[tuple[str, NDArray[np.float64]]], columns: int, title: str) -> Figure:
+def _grid(panels: Sequence[tuple[str, NDArray[np.float64]]], columns: int) -> Figure:
     full, columns = columns, max(1, min(columns, len(panels)))
     n_rows = max(1, -(-len(panels) // columns))
     with style():
@@ -101,8 +101,6 @@ def _grid(panels: Sequence[tuple[str, NDArray[np.float64]]], columns: int, title
             ax.tick_params(labelsize=5, length=1.5)
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
-        if title:
-            put_title(figure, title)
     return figure
 
 

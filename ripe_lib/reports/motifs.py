@@ -93,10 +93,28 @@ def write_motifs(
     """Write all motifs of a search; the folder appears complete or not at all.
 
     Files: ``motifs.meme``, ``motifs.tsv`` (:func:`motif_table`), ``matches.tsv`` (ten best known motifs of each),
-    ``kmers.tsv``, ``logos/<motif>.png`` and ``.svg``, ``overview.*``, ``motifs.html``; with ``filters`` also
-    ``filters.meme``, ``filters.tsv``, ``filters.*``; with ``enriched`` (task -> table of
-    :func:`ripe_lib.genome.kmers.enriched_kmers`) also ``enriched_kmers.tsv``. Without any motif tables and MEME file
-    are valid and empty. ``bar`` wraps the items of each slow step (:func:`ripe_lib.output.console.bars`).
+    ``kmers.tsv``, ``logos/<motif>.png`` and ``.svg``, ``overview.*``, ``motifs.html``. Without any motif tables and
+    MEME file are valid and empty.
+
+    Parameters
+    ----------
+    searches : sequence of MotifSearch
+        One per task.
+    directory : path
+    database : MotifDatabase, optional
+        Whose motifs are drawn beside those found.
+    filters : sequence of FilterMotif
+        Adds ``filters.meme``, ``filters.tsv``, ``filters.*``.
+    enriched : mapping of task to DataFrame, optional
+        Tables of :func:`ripe_lib.genome.kmers.enriched_kmers`; adds ``enriched_kmers.tsv``.
+    formats : sequence of str
+        Of the pictures.
+    subtitle, remarks : str, sequence of str
+        For the page.
+    overwrite : bool
+        Replace a folder that is not empty.
+    bar : callable
+        Wraps the items of each slow step (:func:`ripe_lib.output.console.bars`).
 
     Raises
     ------

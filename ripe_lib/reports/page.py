@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from ripe_lib.reports.zoom import Zoom
+
 _MIME = {"png": "image/png", "svg": "image/svg+xml"}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
@@ -57,6 +59,7 @@ class Report:
         self._anchors: set[str] = set()
         self._n_figures = 0
         self._n_tables = 0
+        self._zooms = False
 
     def _anchor(self, wanted: str) -> str:
         base = re.sub(r"[^A-Za-z0-9_-]+", "-", wanted).strip("-") or "part"
@@ -161,7 +164,14 @@ class Report:
         )
 
     def add_figure(
-        self, figure: Figure, caption: str = "", *, format: str = "svg", dpi: int = 150, anchor: str | None = None
+        self,
+        figure: Figure,
+        caption: str = "",
+        *,
+        format: str = "svg",
+        dpi: int = 150,
+        anchor: str | None = None,
+        zoom: Zoom | None = None,
     ) -> str:
         """Add a picture; returns its anchor for links.
 
@@ -177,6 +187,8 @@ class Report:
             Resolution of a PNG.
         anchor : str, optional
             Wished anchor.
+        zoom : Zoom, optional
+            The same to zoom in; the picture is then for readers without JavaScript and for paper, folded away.
         """
         if format not in _MIME:
             raise InputError(f"report figure: expected format 'svg' or 'png', got {format!r}.")
@@ -184,9 +196,16 @@ class Report:
         anchor = self._anchor(anchor or f"figure-{self._n_figures}")
         data = base64.b64encode(figure_bytes(figure, format, dpi=dpi)).decode("ascii")
         width = round(figure.get_figwidth() * 144)  # print size times 1.5: 7-point letters are small on a screen
-        self._blocks.append(
-            f'<figure id="{anchor}"><img style="width:{width}px" alt="{html.escape(caption, quote=True)}" '
+        picture = (
+            f'<img style="width:{width}px" alt="{html.escape(caption, quote=True)}" '
             f'src="data:{_MIME[format]};base64,{data}">'
+        )
+        if zoom is not None:
+            self._zooms = True
+            panels = f'<div class="zoom"><script type="application/json">{zoom.to_json()}</script></div>'
+            picture = f"{panels}<details open><summary>as a picture</summary>{picture}</details>"
+        self._blocks.append(
+            f'<figure id="{anchor}">{picture}'
             f"<figcaption><b>Figure {self._n_figures}.</b> {html.escape(caption)}</figcaption></figure>"
         )
         return anchor
@@ -194,8 +213,11 @@ class Report:
     def to_html(self) -> str:
         """Return the page."""
         assets = resources.files("ripe_lib.reports") / "assets"
-        css = (assets / "report.css").read_text(encoding="utf-8")
-        script = (assets / "report.js").read_text(encoding="utf-8")
+        zooming = ("uplot.min", "zoom") if self._zooms else ()
+        css, script = (
+            "".join((assets / f"{name}.{kind}").read_text(encoding="utf-8") for name in names)
+            for kind, names in (("css", (*zooming[:1], "report")), ("js", ("report", *zooming)))
+        )
         contents = "".join(f'<li><a href="#{a}">{html.escape(t)}</a></li>' for a, t in self._headings)
         subtitle = f'<p class="subtitle">{html.escape(self.subtitle)}</p>' if self.subtitle else ""
         return (

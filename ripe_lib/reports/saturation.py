@@ -16,8 +16,9 @@ from ripe_lib.output.tables import open_table
 from ripe_lib.output.tracks import TRACK_SUFFIXES, BedGraphWriter, BigWigWriter, safe_name, track_files
 from ripe_lib.reports.drawing import plot_mutation_map
 from ripe_lib.reports.figures import new_figure, put_title, save_figure, style
-from ripe_lib.variants.format import OutputFormat, Selection, wide_or_long
+from ripe_lib.variants.format import OutputFormat, Selection
 from ripe_lib.variants.saturation import Saturation
+from ripe_lib.variants.tables import wide_or_long
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,10 +30,20 @@ _BASES_PER_ROW = 120
 
 
 def write_saturation(found: Saturation, output: str | Path, genome: Genome, tasks: Sequence[str] | None) -> list[Path]:
-    """Write a table (``.tsv``, ``.tsv.gz``, ``.parquet``) or tracks (``.bedgraph``, ``.bw``); returns the files.
+    """Write a table or tracks; return the files.
 
     A track holds, for each base, the delta of the substitution with the largest |delta|, in genomic order; one file
     per task (``NAME.TASK.SUFFIX`` if there are several).
+
+    Parameters
+    ----------
+    found : Saturation
+    output : path
+        ``.tsv``, ``.tsv.gz``, ``.parquet``, or ``.bedgraph``, ``.bw``.
+    genome : Genome
+        Gives the contigs of tracks.
+    tasks : sequence of str, optional
+        Default: all.
     """
     output = Path(output)
     models = found.scored.models
@@ -67,7 +78,15 @@ def write_saturation(found: Saturation, output: str | Path, genome: Genome, task
 
 
 def heat_map(found: Saturation, number: int, task: str) -> Figure:
-    """Draw the deltas of every substitution and deletion for one task, 5' to 3', in rows of 120 bases."""
+    """Draw the deltas of every substitution and deletion for one task, 5' to 3', in rows of 120 bases.
+
+    Parameters
+    ----------
+    found : Saturation
+    number : int
+        Of the model.
+    task : str
+    """
     from matplotlib.lines import Line2D
 
     model = found.scored.models[number]
@@ -121,7 +140,19 @@ def write_heat_maps(
     *,
     bar: Bar[Any] = no_bar,
 ) -> list[Path]:
-    """Write one picture per model and task into a folder."""
+    """Write one picture per model and task into a folder; return the files.
+
+    Parameters
+    ----------
+    found, tasks
+        As :func:`write_saturation`.
+    folder : path
+        Made if need be.
+    formats : sequence of str
+        ``png``, ``svg``, ``pdf``.
+    bar : callable
+        Wraps the tasks of a model.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     selection = Selection(found.scored.models, tasks)

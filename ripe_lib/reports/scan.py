@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from ripe_lib.attribution import CompletenessWarning, integrated_gradients
-from ripe_lib.genome.encoding import one_hot
+from ripe_lib.attribution import CompletenessWarning, integrated_gradients, letter_scores
+from ripe_lib.genome.encoding import Codes, one_hot
 from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.network.load import Model
 from ripe_lib.output.atomic import check_filled_folder
 from ripe_lib.output.tracks import safe_name
-from ripe_lib.reports.drawing import REGION_COLORS, plot_logo
+from ripe_lib.reports.drawing import REGION_COLORS, Place, plot_logo, position_axis, value_limits
 from ripe_lib.reports.figures import new_figure, save_figure, style
 from ripe_lib.reports.page import Report
+from ripe_lib.reports.zoom import TRACK_COLOR, Zoom
 from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.run import ScanResult, scores_of_runs
 from ripe_lib.scan.sources import Run, Source, peak_windows
@@ -32,7 +35,6 @@ AROUND = 400
 MAX_TRACKS = 6
 MAX_LOGOS = 4
 LOGO_LETTERS = 50
-TRACK_COLOR = "#3d5a80"
 _STRIP = [REGION_COLORS[name] for name in ("intron", "CDS", "3UTR", "5UTR", "none")]
 
 
@@ -83,10 +85,37 @@ def views(source: Source, sites: pd.DataFrame, max_views: int) -> list[View]:
     return chosen
 
 
-def view_figure(
+@dataclass(frozen=True)
+class Logo:
+    """The attributions of a site's own task at its peak: heights (L, 4) and where they lie."""
+
+    site: pd.Series
+    heights: NDArray[Any]
+    start: int  # of the window, on the plus strand
+
+    def index(self, position: int) -> int:
+        """Return the index in the window, RNA sense, of a position of the contig."""
+        return len(self.heights) - 1 - (position - self.start) if self.site["strand"] == "-" else position - self.start
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a picture of a view holds; scores (n, T) along the plus strand, codes in RNA sense."""
+
+    view: View
+    kind: str
+    tasks: list[str]
+    sites: pd.DataFrame
+    scores: NDArray[Any]
+    seq: Codes
+    regions: Codes | None
+    logos: list[Logo]
+
+
+def computed(
     model: Model, source: Source, view: View, *, step: int = 1, logos: int = MAX_LOGOS, order: Sequence[str] = ()
-) -> Figure:
-    """Draw one view: tracks of the tasks with the best sites, region types, and attribution logos of the best sites.
+) -> Drawn:
+    """Compute what a view shows: scores of the tasks with the best sites, and attributions of the best sites.
 
     Parameters
     ----------
@@ -104,31 +133,86 @@ def view_figure(
     chosen = [task for task in order if task in there] or there  # as asked for, else those with the best sites first
     tasks = chosen[:MAX_TRACKS]
     shown = view.sites[view.sites["task"].isin(tasks)]
-    best = shown.head(logos)
-    scanner = Scanner(model, tasks=tasks)
-    scores = scores_of_runs(scanner, source, [Run(view.contig, view.strand, view.start, view.end - view.start)])
-    codes = source.codes(view.contig, view.start, view.end - view.start, False)[1]
-    minus = view.strand == "-"
-    if minus:  # region types belong to the strand; the picture runs along the plus strand
-        codes = source.codes(view.contig, view.start, view.end - view.start, True)[1]
-        codes = None if codes is None else codes[::-1]
-    heights = [2.0] * len(tasks) + ([0.35] if codes is not None else []) + [1.9] * len(best)
+    n = view.end - view.start
+    scores = scores_of_runs(Scanner(model, tasks=tasks), source, [Run(view.contig, view.strand, view.start, n)])
+    seq, regions = source.codes(view.contig, view.start, n, view.strand == "-")
+    maps = [_logo(model, source, site, step) for _, site in shown.head(logos).iterrows()]
+    return Drawn(view, source.kind, tasks, shown, scores, seq, regions, maps)
+
+
+def _logo(model: Model, source: Source, site: pd.Series, step: int) -> Logo:
+    seq_codes, region_codes, landmarks, start = peak_windows(
+        source, model.spec, str(site["chrom"]), str(site["strand"]), [int(site["peak_start"]) // step], step
+    )
+    inputs = {"seq": one_hot(seq_codes)}
+    if region_codes is not None:
+        inputs["region"] = one_hot(region_codes)
+    if landmarks is not None:
+        inputs["landmarks"] = encode_landmarks(landmarks, model.spec.landmark_bases)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CompletenessWarning)  # a picture, not a measurement
+        maps = integrated_gradients(model, inputs, task=str(site["task"]))
+    letters = letter_scores(maps.seq, inputs["seq"])[0]
+    return Logo(site, letters[:, None] * (inputs["seq"][0] > 0.99), int(start[0]))
+
+
+def view_figure(drawn: Drawn) -> Figure:
+    """Draw one view: tracks, region types, and attribution logos of the best sites."""
+    view, tasks = drawn.view, drawn.tasks
+    minus = view.strand == "-"  # region types belong to the strand; the picture runs along the plus strand
+    codes = drawn.regions if drawn.regions is None or not minus else drawn.regions[::-1]
+    heights = [2.0] * len(tasks) + ([0.35] if codes is not None else []) + [1.9] * len(drawn.logos)
     with style():
         figure = new_figure(height_mm=14 + 9.5 * sum(heights))
         axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
         for row, task in enumerate(tasks):
-            _draw_track(axes[row], view, task, scores[:, row], shown[shown["task"] == task])
+            _draw_track(axes[row], view, task, drawn.scores[:, row], drawn.sites[drawn.sites["task"] == task])
             axes[row].tick_params(labelbottom=row == len(tasks) - 1 and codes is None)
         axes[0].set_title(view.title + (", 5' end on the right" if minus else ""), loc="left")
         bottom = axes[len(tasks) - 1]
         if codes is not None:
             bottom = axes[len(tasks)]
             _draw_regions(bottom, codes, view)
-        on = "in the transcript" if source.kind == "transcript" else f"on {view.contig}"
-        bottom.set_xlabel(f"position {on} (nt)" + ("" if source.kind != "genome" else f", {view.strand} strand"))
-        for ax, (_, site) in zip(axes[len(heights) - len(best) :], best.iterrows(), strict=True):
-            _draw_logo(ax, model, source, site, step)
+        bottom.set_xlabel(_axis_label(drawn))
+        for ax, logo in zip(axes[len(heights) - len(drawn.logos) :], drawn.logos, strict=True):
+            _draw_logo(ax, logo, drawn.kind)
     return figure
+
+
+def view_zoom(drawn: Drawn) -> Zoom:
+    """Return the same with every base, 5' on the left: tracks, the letters of the best sites of each, region types."""
+    view = drawn.view
+    minus = view.strand == "-"
+    first = view.end - 1 if minus else view.start
+
+    def index(position: int) -> int:
+        return first - position if minus else position - first
+
+    zoom = Zoom(drawn.seq, first=first, minus=minus, label=f"{_axis_label(drawn)}, counted from 0")
+    limits = value_limits([logo.heights for logo in drawn.logos])
+    for row, task in enumerate(drawn.tasks):
+        sites = drawn.sites[drawn.sites["task"] == task]
+        ends = [(index(a), index(b - 1)) for a, b in zip(sites["start"], sites["end"], strict=True)]
+        scores = drawn.scores[::-1, row] if minus else drawn.scores[:, row]
+        spans = [(min(pair), max(pair) + 1) for pair in ends]
+        zoom.add_track(task, scores, threshold=float(sites["threshold"].iloc[0]), spans=spans)
+        for logo in (logo for logo in drawn.logos if logo.site["task"] == task):
+            begin = index(logo.start + len(logo.heights) - 1 if minus else logo.start)
+            zoom.add_letters(f"attribution, {_site_name(logo.site)}", logo.heights.sum(axis=1), at=begin, limits=limits)
+    if drawn.regions is not None:
+        zoom.add_regions(drawn.regions)
+    return zoom
+
+
+def _axis_label(drawn: Drawn) -> str:
+    view = drawn.view
+    on = "in the transcript" if drawn.kind == "transcript" else f"on {view.contig}"
+    return f"position {on} (nt)" + ("" if drawn.kind != "genome" else f", {view.strand} strand")
+
+
+def _site_name(site: pd.Series) -> str:
+    kmer = f", {site['kmer']}" if site["kmer"] else ""
+    return f"{site['task']} {int(site['start']):,}-{int(site['end']):,}, score {site['score']:.2f}{kmer}"
 
 
 def _draw_track(ax: Axes, view: View, task: str, scores: Any, sites: pd.DataFrame) -> None:
@@ -169,34 +253,17 @@ def _patch(color: str, label: str) -> Any:
     return Patch(color=color, label=label)
 
 
-def _draw_logo(ax: Axes, model: Model, source: Source, site: pd.Series, step: int) -> None:
-    seq_codes, region_codes, landmarks, start = peak_windows(
-        source, model.spec, str(site["chrom"]), str(site["strand"]), [int(site["peak_start"]) // step], step
-    )
-    inputs = {"seq": one_hot(seq_codes)}
-    if region_codes is not None:
-        inputs["region"] = one_hot(region_codes)
-    if landmarks is not None:
-        inputs["landmarks"] = encode_landmarks(landmarks, model.spec.landmark_bases)
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CompletenessWarning)  # a picture, not a measurement
-        maps = integrated_gradients(model, inputs, task=str(site["task"]))
-    length = seq_codes.shape[1]
-    middle = length // 2
+def _draw_logo(ax: Axes, logo: Logo, kind: str) -> None:
+    site, length = logo.site, len(logo.heights)
+    peak = (int(site["peak_start"]) + int(site["peak_end"]) - 1) // 2
+    middle = logo.index(peak)
     if site["kmer_start"] >= 0:
-        kmer_middle = (int(site["kmer_start"]) + int(site["kmer_end"])) // 2 - int(start[0])
-        middle = length - kmer_middle if site["strand"] == "-" else kmer_middle
+        middle = logo.index((int(site["kmer_start"]) + int(site["kmer_end"])) // 2)
     first = int(np.clip(middle - LOGO_LETTERS // 2, 0, max(0, length - LOGO_LETTERS)))
-    part = slice(first, first + LOGO_LETTERS)
-    plot_logo(ax, maps.seq[0, part], inputs["seq"][0, part], first=first - length // 2 + 1)
-    kmer = f", {site['kmer']}" if site["kmer"] else ""
-    ax.set_title(
-        f"{site['task']} {int(site['start']):,}-{int(site['end']):,}, score {site['score']:.2f}{kmer}", loc="left"
-    )
-    ax.set_ylabel("attribution")
-    ax.set_xlabel("nt from the peak, 5' to 3'")
+    plot_logo(ax, logo.heights[first : first + LOGO_LETTERS], first=first - logo.index(peak), ylabel="attribution")
+    ax.set_title(_site_name(site), loc="left")
+    strand = str(site["strand"]) if kind == "genome" else "."
+    position_axis(ax, "nt from the peak, 5' to 3'", place=Place(str(site["chrom"]), peak, strand))
 
 
 def write_pictures(
@@ -209,12 +276,24 @@ def write_pictures(
     max_pictures: int = 12,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> list[Path]:
-    """Draw the best sites of a scan into a folder (created if need be); return the files."""
+    """Draw the best sites of a scan into a folder (created if need be); return the files.
+
+    Parameters
+    ----------
+    model, source, result, max_pictures
+        As :func:`scan_report`.
+    folder : path
+    formats : sequence of str
+        ``png``, ``svg``, ``pdf``.
+    progress : callable
+        Wraps the pictures.
+    """
     folder = _made(folder)
     written: list[Path] = []
     for number, view in enumerate(progress(views(source, result.best_sites, max_pictures)), start=1):
         stem = folder / f"{number:02d}-{safe_name(view.contig)}-{view.start}"
-        written += save_figure(view_figure(model, source, view, step=result.step, order=result.tasks), stem, formats)
+        drawn = computed(model, source, view, step=result.step, order=result.tasks)
+        written += save_figure(view_figure(drawn), stem, formats)
     return written
 
 
@@ -228,7 +307,20 @@ def scan_report(
     max_rows: int = 5_000,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> Report:
-    """Return a self-contained page: what was done, the sites, and pictures of the best."""
+    """Return a self-contained page: what was done, the sites, and pictures of the best.
+
+    Parameters
+    ----------
+    model : Model
+    source : Source
+        What was scanned.
+    result : ScanResult
+    title : str
+    max_pictures, max_rows : int
+        Pictures of the best sites and rows of the table at most.
+    progress : callable
+        Wraps the pictures.
+    """
     report = Report(title, f"{model.name}, {result.n_bins:,} bins of {result.step} nt, {result.n_sites:,} sites")
     report.add_heading("Sites")
     report.add_text(
@@ -260,11 +352,11 @@ def scan_report(
         report.add_heading("Pictures")
         report.add_text(
             "Probability along the sequence for the tasks with the best sites (yellow: sites, dashed: threshold), and "
-            "integrated gradients of the best sites: taller letters made the prediction."
+            "integrated gradients of the best sites: taller letters made the prediction. Drag over a panel to zoom in."
         )
     for number, view in enumerate(progress(shown), start=1):
-        figure = view_figure(model, source, view, step=result.step, order=result.tasks)
-        report.add_figure(figure, view.title, anchor=f"view-{number}")
+        drawn = computed(model, source, view, step=result.step, order=result.tasks)
+        report.add_figure(view_figure(drawn), view.title, format="png", anchor=f"view-{number}", zoom=view_zoom(drawn))
     return report
 
 

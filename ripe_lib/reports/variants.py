@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ripe_lib.attribution import CompletenessWarning, integrated_gradients, letter_scores
-from ripe_lib.genome.alleles import Alleles, canonical_alleles
+from ripe_lib.genome.alleles import canonical_alleles
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.encoding import Codes, one_hot
 from ripe_lib.genome.fasta import Genome
@@ -21,17 +23,18 @@ from ripe_lib.output.console import Bar, no_bar
 from ripe_lib.reports.drawing import Place, mark_positions, plot_logo, position_axis, value_limits
 from ripe_lib.reports.figures import new_figure, put_title, style
 from ripe_lib.reports.page import Report
-from ripe_lib.variants.output import Summary
-from ripe_lib.variants.summary import CLASSES, class_codes
-from ripe_lib.variants.windows import (
-    Sites,
+from ripe_lib.reports.zoom import Zoom
+from ripe_lib.variants.output import Summary, VariantJob
+from ripe_lib.variants.rows import (
+    Rows,
     alternative_region,
     alternative_sequence,
     change_index,
+    place_rows,
     reference_codes,
     site_landmarks,
 )
-from ripe_lib.variants.worker import VariantJob
+from ripe_lib.variants.summary import CLASSES, class_codes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +44,19 @@ _CLASS_TEXT = dict(zip(CLASSES, ("no change", "site lost", "site gained", "weake
 
 
 def write_report(job: VariantJob, summary: Summary, folder: str | Path, *, bar: Bar[Any] = no_bar) -> Path:
-    """Write ``index.html`` with the strongest changes of a run (``job.n_strongest`` of them); returns its path."""
+    """Write ``index.html`` with the strongest changes of a run (``job.n_strongest`` of them); returns its path.
+
+    Parameters
+    ----------
+    job : VariantJob
+        What was run.
+    summary : Summary
+        Its counts and strongest changes.
+    folder : path
+        Made if need be.
+    bar : callable
+        Wraps the changes.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     report = Report("Variant effects on RNA-binding proteins", f"{summary.n_records:,} records")
@@ -68,12 +83,15 @@ def write_report(job: VariantJob, summary: Summary, folder: str | Path, *, bar: 
     report.add_text(
         "Integrated gradients of the reference (above) and the alternative allele (below), 5' to 3' on the strand of "
         "the RNA, on one scale. Shaded: the changed bases. Letters above the line raise the prediction. "
-        "Gap: by how much the attributions of a window miss the change of the prediction at most."
+        "Gap: by how much the attributions of a window miss the change of the prediction at most. Drag over a panel to "
+        "zoom in, double click for the whole window."
     )
     for anchor, row, name in bar(list(zip(anchors, strongest, table["variant"], strict=True)), "drawing"):
         model = models[row["model"]]
-        figure = allele_figure(model, genome, annotation if job.options.region != "none" else None, row, name)
-        report.add_figure(figure, f"{name}, {row['task']}: delta {row['delta']:+.3f}", format="svg", anchor=anchor)
+        maps = allele_maps(model, genome, annotation if job.options.region != "none" else None, row)
+        caption = f"{name}, {row['task']}: delta {row['delta']:+.3f}"
+        figure = allele_figure(maps, f"{name}   {row['task']}")
+        report.add_figure(figure, caption, format="png", anchor=anchor, zoom=allele_zoom(maps))
     return report.write(folder / "index.html")
 
 
@@ -110,64 +128,122 @@ def _short(allele: str) -> str:
     return allele if len(allele) <= 12 else f"{allele[:9]}...({len(allele)})"
 
 
-def _site(genome: Genome, row: dict[str, Any], length: int) -> tuple[Sites, Alleles]:
+def _site(genome: Genome, row: dict[str, Any], length: int) -> Rows:
     """Find the change of a row again."""
     nothing = ["."]
     position = np.array([row["pos"]], dtype=np.int64)
     records = VcfRecords([row["chrom"]], position, nothing, [row["ref"]], [row["alt"]], nothing)
-    alleles = canonical_alleles(records, genome, max_inserted=length)
-    minus = np.array([row["strand"] == "-"])
-    sites = Sites(alleles.contig, alleles.start, minus, alleles.n_removed, alleles.n_inserted, alleles.inserted)
-    return sites, alleles
+    return place_rows(canonical_alleles(records, genome, max_inserted=length), strand=row["strand"])
 
 
-def allele_figure(
-    model: Model, genome: Genome, annotation: Annotation | None, row: dict[str, Any], title: str
-) -> Figure:
-    """Draw the attributions of both alleles of one change for its task, one above the other on one scale."""
+@dataclass(frozen=True)
+class AlleleMaps:
+    """Attributions of both alleles of a change, reference first: heights (2, L, 4), RNA sense."""
+
+    heights: NDArray[Any]
+    seq: Codes
+    regions: Codes | None  # (2, L)
+    changed: list[list[int]]  # indices of the changed bases of each
+    middle: int  # index of the first changed base
+    gap: float
+    scores: tuple[float, float]
+    place: Place  # of index L // 2
+
+    @property
+    def shown(self) -> slice:
+        """The letters around the change that a picture shows."""
+        return slice(max(0, self.middle - _SHOWN), min(self.heights.shape[1], self.middle + _SHOWN + 1))
+
+    @property
+    def names(self) -> list[str]:
+        """What each panel is called."""
+        kinds = zip(("reference", "alternative"), self.scores, strict=True)
+        return [f"{name}   score {score:.3f}" for name, score in kinds]
+
+
+def allele_maps(model: Model, genome: Genome, annotation: Annotation | None, row: dict[str, Any]) -> AlleleMaps:
+    """Compute the attributions of both alleles of one change for its task.
+
+    Parameters
+    ----------
+    model : Model
+    genome : Genome
+    annotation : Annotation or None
+        None: region types and landmarks are unknown.
+    row : dict
+        One of ``Summary.strongest``.
+    """
     spec = model.spec
     length = spec.sequence_length
-    sites, _ = _site(genome, row, max(length, spec.region_length))
+    sites = _site(genome, row, max(length, spec.region_length))
     seq: Codes = np.concatenate(
         [reference_codes(genome.fetch, sites, length), alternative_sequence(genome, sites, length)]
     )
-    windows = {"seq": one_hot(seq)}
+    windows, regions = {"seq": one_hot(seq)}, None
     if annotation is not None and spec.has_region:
         ref_region = reference_codes(annotation.region_codes, sites, spec.region_length)
-        alt_region = alternative_region(annotation, sites, spec.region_length)
-        windows["region"] = one_hot(np.concatenate([ref_region, alt_region]))
+        regions = np.concatenate([ref_region, alternative_region(annotation, sites, spec.region_length)])
+        windows["region"] = one_hot(regions)
+        margin = spec.region_length // 2 - length // 2  # both windows have their middles at the same base
+        regions = regions[:, margin : margin + length] if margin >= 0 else None
     if annotation is not None and spec.has_landmarks:
         distances = np.tile(site_landmarks(annotation, sites), (2, 1))
         windows["landmarks"] = encode_landmarks(distances, spec.landmark_bases)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CompletenessWarning)  # said in the title instead
         maps = integrated_gradients(model, windows, task=row["task"])
-    gap = float(np.abs(maps.gap).max())
     letters = letter_scores(maps.seq, windows["seq"])
-    heights = letters[..., None] * (windows["seq"] > 0.99)
     minus = bool(sites.minus[0])
     at = change_index(length)
-    spans = [int(sites.n_removed[0]), min(int(sites.n_inserted[0]), length - at)]
-    first = -(length // 2)
+    counts = [int(sites.n_removed[0]), min(int(sites.n_inserted[0]), length - at)]
+    changed = [[length - 1 - i if minus else i for i in range(at, min(at + count, length))] for count in counts]
     middle = length - 1 - at if minus else at
-    shown = slice(max(0, middle - _SHOWN), min(length, middle + _SHOWN + 1))
-    limits = value_limits([heights[:, shown]])
+    away = length // 2 - middle
+    origin = int(sites.start[0]) + 1 + (-away if minus else away)
+    return AlleleMaps(
+        letters[..., None] * (windows["seq"] > 0.99),
+        seq,
+        regions,
+        changed,
+        middle,
+        float(np.abs(maps.gap).max()),
+        (float(row["ref_probability"]), float(row["alt_probability"])),
+        Place(str(sites.contig[0]), origin, "-" if minus else "+"),
+    )
+
+
+def allele_figure(maps: AlleleMaps, title: str) -> Figure:
+    """Draw both alleles around the change, one above the other on one scale."""
+    first, shown = -(maps.heights.shape[1] // 2), maps.shown
+    limits = value_limits([maps.heights[:, shown]])
     with style():
         figure = new_figure(height_mm=72)
         axes = figure.subplots(2, 1, sharex=True)
-        put_title(figure, f"{title}   {row['task']}   (gap {gap:.3f})")
-        for ax, one, span, name, key in zip(
-            axes, heights, spans, ("reference", "alternative"), ("ref_probability", "alt_probability"), strict=True
-        ):
-            plot_logo(ax, one, first=first, ylabel="attribution", ylim=limits)
-            here = range(at, at + span)
-            places = [length - 1 - i for i in here] if minus else list(here)
-            if places:
-                mark_positions(ax, [first + i for i in places if 0 <= i < length], color="#b9a2e8")
-            ax.set_title(f"{name}   score {row[key]:.3f}", loc="left", fontweight="bold")
+        put_title(figure, f"{title}   (gap {maps.gap:.3f})")
+        for ax, heights, changed, name in zip(axes, maps.heights, maps.changed, maps.names, strict=True):
+            plot_logo(ax, heights, first=first, ylabel="attribution", ylim=limits)
+            mark_positions(ax, [first + i for i in changed], color="#b9a2e8")
+            ax.set_title(name, loc="left", fontweight="bold")
             ax.set_xlim(first + shown.start - 0.5, first + shown.stop - 0.5)
-        # Position 0 is index L // 2; the change is at ``middle``.
-        away = length // 2 - middle
-        origin = int(sites.start[0]) + 1 + (-away if minus else away)
-        position_axis(axes[-1], place=Place(str(sites.contig[0]), origin, "-" if minus else "+"))
+        position_axis(axes[-1], place=maps.place)
     return figure
+
+
+def allele_zoom(maps: AlleleMaps) -> Zoom:
+    """Return both alleles in their whole windows; positions and region types are those of the reference."""
+    place, length, shown = maps.place, maps.heights.shape[1], maps.shown
+    label = f"position on {place.contig} (nt), {place.strand} strand"
+    zoom = Zoom(
+        maps.seq[0],
+        first=place.at(-(length // 2)),
+        minus=place.strand == "-",
+        label=label,
+        shown=(shown.start, shown.stop),
+    )
+    limits = value_limits([maps.heights])
+    for codes, heights, changed, name in zip(maps.seq, maps.heights, maps.changed, maps.names, strict=True):
+        spans = [(i, i + 1) for i in changed]
+        zoom.add_letters(name, heights.sum(axis=1), codes=codes, limits=limits, spans=spans)
+    if maps.regions is not None:
+        zoom.add_regions(maps.regions[0])
+    return zoom

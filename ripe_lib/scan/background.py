@@ -144,13 +144,13 @@ def background_of(
     replace: Replace = _drawn if kind == "human" else _shuffled
     wanted = int(np.ceil(NULL_HITS / rate))
     if group.is_short:
-        scores = best_of_rnas(scanner, source, group.runs, max(LEAST_RNAS, wanted), replace, rng)
+        scores = _best_of_rnas(scanner, source, group.runs, max(LEAST_RNAS, wanted), replace, rng)
     else:
         scores = scores_of_bins(scanner, source, group.runs, max(LEAST_BINS, wanted), replace, rng)
     return Background(np.sort(scores, axis=0))
 
 
-def best_of_rnas(
+def _best_of_rnas(
     scanner: Scanner, source: Source, runs: Sequence[Run], n: int, replace: Replace, rng: np.random.Generator
 ) -> Floats:
     """Return the highest score per task of ``n`` RNAs of the input whose bases are replaced, (n, T)."""
@@ -173,6 +173,18 @@ def scores_of_bins(
 
     Every bin has the same chance. Pieces of up to :data:`NULL_RUN` letters have their bases replaced together with the
     flanks; unknown bases at the ends of RNAs, region types and landmarks stay.
+
+    Parameters
+    ----------
+    scanner : Scanner
+    source : Source
+        The input.
+    runs : sequence of Run
+        What of it is scanned.
+    n : int
+    replace : callable
+        Gives other bases for some: ``_drawn`` or ``_shuffled``.
+    rng : Generator
     """
     hop = max(1, scanner.lengths[0] // 2 // scanner.step)
     sparse = scanner.at_step(scanner.step * hop)

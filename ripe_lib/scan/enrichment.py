@@ -7,7 +7,7 @@ left to tell the two apart is where in the gene the intervals lie and what they 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from ripe_lib.errors import InputError
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.fasta import Genome
+from ripe_lib.genome.intervals import IntervalSource, PathLike
 from ripe_lib.genome.windows import WindowMaker
 from ripe_lib.motifs.match import q_values
 from ripe_lib.network.catalogue import tasks_of
 from ripe_lib.network.joint import joint_models
 from ripe_lib.network.load import Model
-from ripe_lib.network.predict import full_logits
 from ripe_lib.scan.background_windows import MatchedWindows, matched_windows
 
 COLUMNS = (
@@ -51,10 +51,11 @@ class Enrichment(NamedTuple):
 
 def enrichment(
     models: Sequence[Model],
-    intervals: Any,
+    intervals: IntervalSource,
     *,
-    fasta_file: Any,
-    gtf_file: Any,
+    fasta_file: PathLike | Genome,
+    gtf_file: PathLike | Annotation,
+    tasks: Sequence[str] | None = None,
     per_interval: int = 4,
     max_intervals: int | None = None,
     seed: int = 0,
@@ -72,6 +73,8 @@ def enrichment(
         transcript.
     fasta_file : path or Genome
     gtf_file : path or Annotation
+    tasks : sequence of str, optional
+        Only these are compared; default: all.
     per_interval : int
         Background windows of every interval.
     max_intervals : int, optional
@@ -101,19 +104,21 @@ def enrichment(
     window = max(model.spec.sequence_length for model in models)
     windows = matched_windows(frame, genome, annotation, window=window, per_interval=per_interval, seed=seed)
     both = pd.concat([windows.intervals, windows.background], ignore_index=True)
-    logits = logits_of(models, both, genome, annotation, batch_size=batch_size, progress=progress)
+    logits = _logits_of(models, both, genome, annotation, batch_size=batch_size, progress=progress)
     n = len(windows.intervals)
     tables = []
     for model, values in zip(models, logits, strict=True):
         names = pd.DataFrame({"model": model.name, "task": model.tasks, "rbp": tasks_of(model)["rbp"].to_numpy()})
         tables.append(pd.concat([names, compared(values[:n], values[n:])], axis=1))
     table = pd.concat(tables, ignore_index=True)
+    if tasks is not None:
+        table = table[table["task"].isin(tasks)].reset_index(drop=True)
     table["q_value"] = q_values(table["p_value"].to_numpy())
     order = np.lexsort((np.arange(len(table)), -table["difference"], -table["auroc"]))
     return Enrichment(table.iloc[order].reset_index(drop=True)[list(COLUMNS)], windows)
 
 
-def logits_of(
+def _logits_of(
     models: Sequence[Model],
     intervals: pd.DataFrame,
     genome: Genome,
@@ -133,7 +138,7 @@ def logits_of(
         part = intervals.iloc[piece].reset_index(drop=True)
         codes = {key: maker.codes(part) for key, maker in makers.items()}
         for network in networks:
-            logits = full_logits(network.model, *codes[_lengths(network.model)], batch_size=batch_size)
+            logits = network.model.network.logits(*codes[_lengths(network.model)], batch_size=batch_size)
             for number, columns in network.members:
                 found[number][piece] = logits[:, columns]
         if progress is not None:

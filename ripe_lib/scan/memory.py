@@ -37,12 +37,12 @@ class SequenceSource:
         return [Run(self._name, "+", 0, -(-len(self._seq) // step))]
 
     def codes(self, contig: str, start: int, length: int, minus: bool) -> tuple[Codes, Codes | None]:
-        """Return bases and region types, unknown off the sequence."""
+        """Return bases and region types, unknown off the sequence; parameters as :meth:`Source.codes`."""
         region = None if self._region is None else place(self._region, length, -start)
         return place(self._seq, length, -start), region
 
     def landmarks(self, contig: str, positions: NDArray[np.int64], minus: bool) -> NDArray[np.float64] | None:
-        """Return those of the source the sequence stands for; nothing is known of a bare one."""
+        """Return those of the source the sequence stands for, if any; parameters as :meth:`Source.landmarks`."""
         return None if self._landmarks is None else self._landmarks(contig, positions, minus)
 
     def fingerprint(self) -> tuple[Any, list[Path]]:

@@ -58,7 +58,20 @@ def check_outputs(
     attributions: str | Path | None = None,
     summary: str | Path | None = None,
 ) -> None:
-    """Refuse unknown suffixes, folders that do not exist, and one name twice."""
+    """Refuse unknown suffixes, folders that do not exist, and one name twice.
+
+    Parameters
+    ----------
+    outputs : sequence of path
+        Of scores.
+    sites : sequence of path
+    attributions, summary : path, optional
+        Maps of the sites; the table of the transcripts.
+
+    Raises
+    ------
+    InputError, OutputError
+    """
     for path in outputs:
         output_kind(path)
     for path in sites:
@@ -123,7 +136,15 @@ class Outputs:
             self._runs += tracks
 
     def add(self, run: Run, starts: Positions, ends: Positions, scores: Floats) -> None:
-        """Append the bins of a run."""
+        """Append the bins of a run.
+
+        Parameters
+        ----------
+        run : Run
+        starts, ends : int64 arrays (n,)
+            0-based, half-open, ascending.
+        scores : float32 array (n, T)
+        """
         for writer in self._runs:
             writer.add(run.contig, run.strand, starts, ends, scores)
         if self._transcripts is None:
@@ -167,7 +188,17 @@ class TranscriptMerger:
         self._scores: list[Floats] = []
 
     def add(self, transcript: str, positions: Positions, starts: Positions, ends: Positions, scores: Floats) -> None:
-        """Take bins of a transcript; ``positions`` are the genomic positions of all its bases."""
+        """Take bins of a transcript.
+
+        Parameters
+        ----------
+        transcript : str
+        positions : int64 array (L,)
+            The genomic positions of all its bases, 5' to 3'.
+        starts, ends : int64 arrays (n,)
+            Of the bins on the transcript, 0-based, half-open, ascending.
+        scores : float32 array (n, T)
+        """
         where = self._source.place_of(transcript)
         if where != self._where or positions.min() >= self._end:
             self.finish()

@@ -319,7 +319,14 @@ def _write_part(path: Path, scores: Floats) -> None:
 
 
 def scores_of_runs(scanner: Scanner, source: Source, runs: Sequence[Run]) -> Floats:
-    """Return the scores of runs, one after the other, bins ascending, (n, T)."""
+    """Return the scores of runs, one after the other, bins ascending, (n, T).
+
+    Parameters
+    ----------
+    scanner : Scanner
+    source : Source
+    runs : sequence of Run
+    """
     per_run = [stretches(source, run, scanner) for run in runs]
     scores = iter(scanner.scores([stretch for group in per_run for stretch in group]))
     found = [np.zeros((0, len(scanner.tasks)), np.float32)]

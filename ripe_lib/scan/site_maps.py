@@ -66,7 +66,17 @@ class SiteMapWriter:
         region_codes: Codes | None,
         landmarks: NDArray[np.float64] | None = None,
     ) -> None:
-        """Append sites with the windows of their peaks: codes (B, L) and (B, R), distances (B, 8)."""
+        """Append sites with the windows of their peaks, RNA sense.
+
+        Parameters
+        ----------
+        sites : DataFrame (B rows)
+            Rows of the table of sites.
+        seq_codes, region_codes : uint8 array (B, L) and (B, R)
+            Region types may be None: unknown.
+        landmarks : float64 array (B, 8), optional
+            Distances in nt; default: unknown.
+        """
         spec = self._model.spec
         if region_codes is None:
             region_codes = np.full((len(sites), spec.region_length), UNKNOWN, dtype=np.uint8)

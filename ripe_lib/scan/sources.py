@@ -10,17 +10,15 @@ its real flanks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError, UnknownNameError, unknown_name
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.contigs import in_natural_order
 from ripe_lib.genome.encoding import Codes, place
@@ -32,7 +30,6 @@ from ripe_lib.output.chunked import load_once
 from ripe_lib.scan.engine import Scanner, Stretch
 
 Distances = NDArray[np.float64]
-STRAND_CHOICES = ("auto", "+", "-", "both")
 
 
 class Run(NamedTuple):
@@ -59,23 +56,49 @@ class Source(Protocol):
         """Return what is to be scanned, sorted by contig, strand and position."""
 
     def codes(self, contig: str, start: int, length: int, minus: bool) -> tuple[Codes, Codes | None]:
-        """Return bases and region types of ``[start, start + length)``, RNA sense, unknown off the contig."""
+        """Return base and region-type codes (length,), RNA sense, unknown off the contig.
+
+        Parameters
+        ----------
+        contig : str
+        start, length : int
+            The range ``[start, start + length)``, 0-based on the plus strand; may overhang the contig.
+        minus : bool
+        """
 
     def landmarks(self, contig: str, positions: NDArray[np.int64], minus: bool) -> Distances | None:
-        """Return distances (n, 8) from positions of a contig to transcript landmarks; None where none are known."""
+        """Return distances (n, 8) in nt to transcript landmarks; None where none are known.
+
+        Parameters
+        ----------
+        contig : str
+        positions : int64 array (n,)
+            0-based, on the plus strand.
+        minus : bool
+        """
 
     def fingerprint(self) -> tuple[Any, list[Path]]:
         """Return what identifies the source: options, and the files behind it."""
 
 
 def bin_bounds(run: Run, step: int, length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return start and end of a run's bins, ascending; the last one ends with the contig of ``length``."""
+    """Return start and end of a run's bins, ascending.
+
+    Parameters
+    ----------
+    run : Run
+    step, length : int
+        Of a bin, and of the contig, with which the last bin ends.
+    """
     starts = (run.first + np.arange(run.n, dtype=np.int64)) * step
     return starts, np.minimum(starts + step, length)
 
 
 def stretches(source: Source, run: Run, scanner: Scanner) -> list[Stretch]:
-    """Return the windows of a run, in RNA sense: ascending bins on plus, descending on minus."""
+    """Return the windows of a run, in RNA sense: ascending bins on plus, descending on minus.
+
+    Parameters as :func:`ripe_lib.scan.run.scores_of_runs`.
+    """
     step, minus = scanner.step, run.strand == "-"
     length = source.contigs[run.contig]
     n_whole = min(run.n, max(0, length // step - run.first))
@@ -171,7 +194,7 @@ class RnaSource:
         return [Run(name, "+", 0, -(-length // step)) for name, length in self.contigs.items()]
 
     def codes(self, contig: str, start: int, length: int, minus: bool) -> tuple[Codes, Codes | None]:
-        """Return bases and region types; see :class:`Source`."""
+        """Return bases and region types; parameters as :meth:`Source.codes`."""
         number = self._numbers[contig]
         low, high = max(0, start), min(start + length, int(self.records.lengths[number]))
         bases = place(self.records.bases(number, low, max(low, high)), length, low - start)
@@ -179,7 +202,7 @@ class RnaSource:
         return bases, None if region is None else place(region, length, low - start)
 
     def landmarks(self, contig: str, positions: NDArray[np.int64], minus: bool) -> None:
-        """Return nothing: an RNA of a FASTA has no annotation."""
+        """Return nothing: an RNA of a FASTA has no annotation. Parameters as :meth:`Source.landmarks`."""
 
     def fingerprint(self) -> tuple[Any, list[Path]]:
         """Return the digest of the records."""
@@ -237,7 +260,7 @@ class GenomeSource:
         return found
 
     def codes(self, contig: str, start: int, length: int, minus: bool) -> tuple[Codes, Codes | None]:
-        """Return bases and region types; see :class:`Source`."""
+        """Return bases and region types; parameters as :meth:`Source.codes`."""
         bases = open_genome(self.fasta_file).fetch(contig, [start], length, [minus])[0]
         if self.gtf_file is None:
             return bases, None
@@ -245,7 +268,7 @@ class GenomeSource:
         return bases, annotation.region_codes(contig, [start], length, [minus])[0]
 
     def landmarks(self, contig: str, positions: NDArray[np.int64], minus: bool) -> Distances | None:
-        """Return distances to landmarks; see :class:`Source`."""
+        """Return distances to landmarks; parameters as :meth:`Source.landmarks`."""
         if self.gtf_file is None:
             return None
         return open_annotation(self.gtf_file, self.fasta_file).landmark_distances(contig, positions, minus)
@@ -312,7 +335,7 @@ class TranscriptSource:
         return joined[::-1] if self.place_of(transcript)[1] == "-" else joined
 
     def codes(self, contig: str, start: int, length: int, minus: bool) -> tuple[Codes, Codes | None]:
-        """Return bases and region types; see :class:`Source`."""
+        """Return bases and region types; parameters as :meth:`Source.codes`."""
         chrom, strand = self.place_of(contig)
         annotation = open_annotation(self.gtf_file, self.fasta_file)
         genome = open_genome(self.fasta_file)
@@ -325,7 +348,7 @@ class TranscriptSource:
         return place(np.concatenate(bases), length, -start), place(np.concatenate(regions), length, -start)
 
     def landmarks(self, contig: str, positions: NDArray[np.int64], minus: bool) -> Distances | None:
-        """Return the distances of the bases' places in the genome; see :class:`Source`."""
+        """Return the distances of the bases' places in the genome; parameters as :meth:`Source.landmarks`."""
         chrom, strand = self.place_of(contig)
         annotation = open_annotation(self.gtf_file, self.fasta_file)
         return annotation.landmark_distances(chrom, self.positions(contig)[positions], strand == "-")
@@ -333,83 +356,6 @@ class TranscriptSource:
     def fingerprint(self) -> tuple[Any, list[Path]]:
         """Return transcripts and files."""
         return ["transcript, natural order", self.transcript_ids], [Path(self.fasta_file), Path(self.gtf_file)]
-
-
-# ------------------------------------------------------------------ from what the user names
-
-
-def spans_of_intervals(intervals: pd.DataFrame, strand: str) -> list[tuple[str, str, int, int]]:
-    """Return spans of prepared intervals (strands settled) for a strand choice."""
-    _check_strand(strand)
-    rows = zip(intervals["chrom"], intervals["strand"], intervals["start"], intervals["end"], strict=True)
-    return [
-        (chrom, chosen, int(start), int(end)) for chrom, own, start, end in rows for chosen in _strands(strand, own)
-    ]
-
-
-def spans_of_contigs(genome: Genome, names: Iterable[str], strand: str) -> list[tuple[str, str, int, int]]:
-    """Return whole contigs; both strands unless one is chosen."""
-    _check_strand(strand)
-    contigs = [genome.resolve(name) for name in names]
-    chosen = _strands("both" if strand == "auto" else strand, ".")
-    return [(contig, one, 0, genome.contigs[contig]) for contig in contigs for one in chosen]
-
-
-def genes_of(annotation: Annotation, names: Sequence[str]) -> pd.DataFrame:
-    """Return the transcripts of genes given by gene name, gene id or transcript id, versions optional.
-
-    ``["all"]`` stands for every gene. Of a gene, the transcripts of the annotation's own biotypes are taken (protein
-    coding); if it has none of these, all.
-
-    Raises
-    ------
-    UnknownNameError
-        For a name that the GTF does not have, with its nearest neighbours.
-    """
-    table = annotation.transcripts
-    table = table[table["strand"].isin(["+", "-"])]
-    typed = table["transcript_type"].isin(annotation.transcript_types)
-    if list(names) == ["all"]:
-        with_type = table.loc[typed, "gene_id"].unique()
-        return table[typed | ~table["gene_id"].isin(with_type)]
-    keys = {
-        column: (table[column].to_numpy(), table[column].str.partition(".")[0].to_numpy())
-        for column in ("gene_name", "gene_id", "transcript_id")
-    }
-    keep = np.zeros(len(table), dtype=bool)
-    for name in names:
-        for column, (whole, bare) in keys.items():
-            hit = (whole == name) | ((bare == name) if column != "gene_name" else False)
-            if hit.any():
-                wanted = hit & typed.to_numpy() if column != "transcript_id" else hit
-                keep |= wanted if wanted.any() else hit
-                break
-        else:
-            raise unknown_name(f"gene in {annotation.path}", name, table["gene_name"].unique())
-    return table[keep]
-
-
-def spans_of_genes(transcripts: pd.DataFrame, genome: Genome, strand: str) -> list[tuple[str, str, int, int]]:
-    """Return the spans of transcripts (introns included); contigs that the FASTA does not have are an error."""
-    _check_strand(strand)
-    spans = []
-    for chrom, group in transcripts.groupby("chrom", sort=False):
-        try:
-            contig = genome.resolve(str(chrom))
-        except UnknownNameError as error:
-            raise UnknownNameError(f"gene {group['gene_name'].iloc[0]!r}: {error}") from None
-        for own, start, end in zip(group["strand"], group["start"], group["end"], strict=True):
-            spans += [(contig, one, int(start), min(int(end), genome.contigs[contig])) for one in _strands(strand, own)]
-    return spans
-
-
-def _strands(choice: str, own: str) -> tuple[str, ...]:
-    return ("+", "-") if choice == "both" else (own,) if choice == "auto" else (choice,)
-
-
-def _check_strand(choice: str) -> None:
-    if choice not in STRAND_CHOICES:
-        raise InputError(f"strand: expected one of {', '.join(STRAND_CHOICES)}, got {choice!r}.")
 
 
 def in_fasta_order(source: Source, runs: Sequence[Run]) -> list[Run]:

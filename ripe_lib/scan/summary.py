@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from ripe_lib.genome.encoding import REGION_TYPES, UNKNOWN, Codes
 from ripe_lib.network.network import Floats
 from ripe_lib.output.tables import open_table
-from ripe_lib.scan.sources import GenomeSource, Run, Source, TranscriptSource, genes_of, open_annotation
+from ripe_lib.scan.sources import GenomeSource, Run, Source, TranscriptSource, open_annotation
+from ripe_lib.scan.spans import genes_of
 
 INTRON = REGION_TYPES.index("intron")
 ORDER = ("5UTR", "CDS", "3UTR", "intron", "none")
@@ -63,7 +64,10 @@ class SummaryWriter:
             self._wanted = genes_of(self._annotation, ["all"])
 
     def add(self, run: Run, starts: Bounds, ends: Bounds, scores: Floats) -> None:
-        """Take the bins of a run, ascending."""
+        """Take the bins of a run, ascending.
+
+        Parameters as :meth:`ripe_lib.scan.output.Outputs.add`.
+        """
         before = np.zeros((len(scores) + 1, scores.shape[1]))
         np.cumsum(scores * (ends - starts)[:, None], axis=0, out=before[1:], dtype=np.float64)
         bins = _Bins(starts, ends, scores, before)

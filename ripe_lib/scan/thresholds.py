@@ -104,7 +104,15 @@ class Thresholds:
         return self.values[self._group_of[contig]]
 
     def rates(self, contig: str, columns: Sequence[int], scores: Floats) -> NDArray[np.float64]:
-        """Return the share of the background that reaches each score, NaN if there is no background."""
+        """Return the share of the background that reaches each score, NaN if there is no background.
+
+        Parameters
+        ----------
+        contig : str
+        columns : sequence of int (n,)
+            Of the task of each score.
+        scores : float32 array (n,)
+        """
         if not self.backgrounds:
             return np.full(len(scores), np.nan)
         background = self.backgrounds[self._group_of[contig]]
@@ -130,6 +138,14 @@ class Thresholds:
 
 def find_thresholds(scanner: Scanner, source: Source, runs: Sequence[Run], choice: ThresholdChoice) -> Thresholds:
     """Return the thresholds of every run and task for a choice.
+
+    Parameters
+    ----------
+    scanner : Scanner
+    source : Source
+    runs : sequence of Run
+        In the order of the FASTA: what a seed draws depends on it.
+    choice : ThresholdChoice
 
     Raises
     ------

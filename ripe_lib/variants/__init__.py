@@ -3,29 +3,23 @@
 ==============  =====================================================================
 module          what it does
 ==============  =====================================================================
-``score``       :func:`score_variants`, :class:`VariantScorer`: records -> scores
-``assembly``    is the FASTA that of the VCF?
-``rows``        strands, genes and region type of each allele
-``windows``     reference and alternative windows as codes
-``scorer``      logits of both alleles, with as little computing as is exact
+``score``       :func:`score_variants`: the door
+``rows``        strands, genes and region type of each allele, and the windows of both alleles
+``scorer``      :class:`VariantScorer`: scores of both alleles, with as little computing as is exact
 ``summary``     class of a change, percentile against a background
-``format``      scored variants as VCF, TSV, Parquet, biobank CSV
+``format``      scored variants as VCF, TSV, biobank CSV
+``tables``      the same as data frames, long table, Parquet
 ``output``      file to file, resumable, on one machine or many
 ``saturation``  every substitution and deletion of a region
 ``precompute``  every substitution of many regions, as an indexed file
 ==============  =====================================================================
 """
 
-from ripe_lib.variants.score import (
-    META_COLUMNS,
-    ScoredVariants,
-    VariantOptions,
-    VariantScorer,
-    score_variants,
-)
+from ripe_lib.variants.options import VariantOptions
+from ripe_lib.variants.score import score_variants
+from ripe_lib.variants.scorer import ScoredVariants, VariantScorer
 
 __all__ = [
-    "META_COLUMNS",
     "ScoredVariants",
     "VariantOptions",
     "VariantScorer",

@@ -15,7 +15,8 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,14 +25,23 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from ripe_lib.attribution import CompletenessWarning, GapCount, integrated_gradients, letter_scores
-from ripe_lib.errors import InputError
-from ripe_lib.genome.alleles import OK, SNV
+from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.genome.alleles import OK, SNV, canonical_alleles
 from ripe_lib.genome.encoding import UNKNOWN, Codes, one_hot
 from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.genome.vcf import VcfFile, VcfRecords
-from ripe_lib.network.predict import full_logits
-from ripe_lib.variants.score import ScoredVariants, VariantOptions, VariantScorer
-from ripe_lib.variants.windows import alternative_sequence, reference_codes, site_landmarks, substituted_position
+from ripe_lib.motifs.databases import is_same_protein
+from ripe_lib.motifs.meme import read_meme
+from ripe_lib.network.catalogue import tasks_of
+from ripe_lib.variants.rows import (
+    Genes,
+    Rows,
+    alternative_sequence,
+    place_rows,
+    reference_codes,
+    site_landmarks,
+    substituted_position,
+)
 
 if TYPE_CHECKING:
     from ripe_lib.genome.annotation import Annotation
@@ -43,6 +53,32 @@ PSEUDOCOUNT = 1e-3
 _BACKGROUND = 0.25
 
 
+@dataclass(frozen=True)
+class AsbOptions:
+    """How alleles are compared.
+
+    Attributes
+    ----------
+    strand : str
+        As for variant scores.
+    region : str
+        ``"none"`` (default): region types are unknown to the network, as in the paper; or ``"gtf"``.
+    context : int
+        Bases around the SNV that the network sees; even, 0 for the whole window.
+    af_key, effect_key : str or None
+        INFO keys: frequency of ALT; a measured effect that goes into the column ``effect``.
+    n_steps : int
+        Of integrated gradients.
+    """
+
+    strand: str = "auto"
+    region: str = "none"
+    context: int = CONTEXT
+    af_key: str | None = "AF"
+    effect_key: str | None = None
+    n_steps: int = 50
+
+
 class AsbScorer:
     """Scores of SNVs for allele-specific binding.
 
@@ -51,20 +87,11 @@ class AsbScorer:
     model : Model
     genome : Genome
     annotation : Annotation or None
-        Gives strands and genes; region types are unknown to the network, as in the paper, unless ``region="gtf"``.
+        Gives strands and genes, and region types where the options want them.
     tasks : list of str
     pwms : dict, optional
         Task -> position probability matrices (L, 4) of its protein; the best of them counts.
-    strand : str
-        As for variant scores.
-    region : str
-        ``"none"`` (default) or ``"gtf"``.
-    context : int
-        Bases around the SNV that the network sees; even, 0 for the whole window.
-    af_key, effect_key : str, optional
-        INFO keys: frequency of ALT; a measured effect that goes into the column ``effect``.
-    n_steps : int
-        Of integrated gradients.
+    options : AsbOptions, optional
 
     Attributes
     ----------
@@ -78,32 +105,26 @@ class AsbScorer:
         genome: Genome,
         annotation: Annotation | None,
         tasks: Sequence[str],
-        *,
         pwms: Mapping[str, Sequence[NDArray[np.floating]]] | None = None,
-        strand: str = "auto",
-        region: str = "none",
-        context: int = CONTEXT,
-        af_key: str | None = "AF",
-        effect_key: str | None = None,
-        n_steps: int = 50,
+        options: AsbOptions | None = None,
     ) -> None:
+        options = options or AsbOptions()
         for task in tasks:
             model.spec.task_index(task)
-        if context % 2 or not 0 <= context <= model.spec.sequence_length:
-            raise InputError(f"context: expected an even number of nt up to the window's length, got {context}.")
-        self.model, self.genome, self.tasks = model, genome, list(tasks)
+        if options.context % 2 or not 0 <= options.context <= model.spec.sequence_length:
+            raise InputError(
+                f"context: expected an even number of nt up to the window's length, got {options.context}."
+            )
+        self.model, self.genome, self.tasks, self.options = model, genome, list(tasks), options
         self.pwms = {task: [log_odds(ppm) for ppm in found] for task, found in (pwms or {}).items() if found}
-        self.context = context or model.spec.sequence_length
-        self.af_key, self.effect_key, self.n_steps = af_key, effect_key, n_steps
-        self._uses_region = region == "gtf" and annotation is not None and model.spec.has_region
-        self._annotation = annotation
+        self._genes = None if annotation is None else Genes(annotation)
+        self._annotation = annotation if options.region == "gtf" and model.spec.has_region else None
         self.gaps = GapCount()
-        self._placer = VariantScorer([model], genome, annotation, replace(VariantOptions(), strand=strand))
 
     @property
     def columns(self) -> list[str]:
         """Names of the columns after those of the variant."""
-        names = ["difference", *(["effect"] if self.effect_key else [])]
+        names = ["difference", *(["effect"] if self.options.effect_key else [])]
         for task in self.tasks:
             names += [f"{task}.{kind}" for kind in ("ref", "alt", "model_score", "ig_score")]
             if task in self.pwms:
@@ -117,11 +138,10 @@ class AsbScorer:
 
     def score(self, records: VcfRecords) -> pd.DataFrame:
         """Score a chunk of records."""
-        alleles, rows = self._placer.rows(records)
-        kind = alleles.kind[rows.allele]
-        rows.status[(rows.status == OK) & (kind != SNV)] = "not_snv"
+        alleles = canonical_alleles(records, self.genome)
+        rows = place_rows(alleles, self._genes, strand=self.options.strand)
+        rows.status[(rows.status == OK) & (rows.kind != SNV)] = "not_snv"
         usable = np.flatnonzero(rows.status == OK)
-        table = ScoredVariants(records, alleles, rows, [self.model], []).meta_frame()
         record = alleles.record[rows.allele]
         number = rows.allele - np.searchsorted(alleles.record, record)  # which ALT of its record
         sign = np.array(
@@ -132,41 +152,42 @@ class AsbScorer:
             dtype=object,
         )
         found: dict[str, Any] = {"difference": sign}
-        if self.effect_key:
+        if self.options.effect_key:
             pairs = zip(record.tolist(), number.tolist(), strict=True)
-            found["effect"] = [_info_number(records.lines[r], self.effect_key, n) for r, n in pairs]
+            found["effect"] = [_info_number(records.lines[r], self.options.effect_key, n) for r, n in pairs]
         factor = np.where(sign[usable] == "ref - alt", -1.0, 1.0)
-        for name, values in self._scores(rows.sites(alleles, usable), factor).items():
+        for name, values in self._scores(rows.take(usable), factor).items():
             column = np.full(len(rows), np.nan)
             column[usable] = values
             found[name] = column
-        return pd.concat([table, pd.DataFrame(found, columns=self.columns)], axis=1)
+        return pd.concat([pd.DataFrame(rows.meta()), pd.DataFrame(found, columns=self.columns)], axis=1)
 
     def _sign(self, line: str, number: int) -> str:
         """Return ``alt - ref``, or ``ref - alt`` where ref is the minor allele."""
-        frequency = np.nan if self.af_key is None else _info_number(line, self.af_key, number)
+        key = self.options.af_key
+        frequency = np.nan if key is None else _info_number(line, key, number)
         return "ref - alt" if frequency > 0.5 else "alt - ref"
 
-    def _scores(self, sites: Any, factor: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    def _scores(self, sites: Rows, factor: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         spec = self.model.spec
         n, length = len(sites.start), spec.sequence_length
         if not n:
             return {name: np.zeros(0) for name in self.columns if "." in name and name not in ("difference", "effect")}
         at = substituted_position(length, sites.minus)
         full = [reference_codes(self.genome.fetch, sites, length), alternative_sequence(self.genome, sites, length)]
-        seq = np.concatenate([_centred(codes, self.context) for codes in full])
+        seq = np.concatenate([_centred(codes, self.options.context or length) for codes in full])
         region = landmarks = None
         windows = {"seq": one_hot(seq)}
-        if self._uses_region and self._annotation is not None:
+        if self._annotation is not None:
             region = np.tile(reference_codes(self._annotation.region_codes, sites, spec.region_length), (2, 1))
             windows["region"] = one_hot(region)
             if spec.has_landmarks:
                 landmarks = np.tile(site_landmarks(self._annotation, sites), (2, 1))
                 windows["landmarks"] = encode_landmarks(landmarks, spec.landmark_bases)
-        probability = expit(full_logits(self.model, seq, region, landmarks))
+        probability = expit(self.model.network.logits(seq, region, landmarks))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CompletenessWarning)  # counted over the whole file instead
-            maps = integrated_gradients(self.model, windows, task=self.tasks, n_steps=self.n_steps)
+            maps = integrated_gradients(self.model, windows, task=self.tasks, n_steps=self.options.n_steps)
         self.gaps.add(maps)
         letters = letter_scores(maps.seq, windows["seq"][:, None])
         found: dict[str, NDArray[np.float64]] = {}
@@ -180,6 +201,41 @@ class AsbScorer:
                 best = np.max([best_log_odds(np.concatenate(full), np.tile(at, 2), m) for m in self.pwms[task]], axis=0)
                 found[f"{task}.motif_score"] = factor * (best[n:] - best[:n])
         return found
+
+
+def motifs_of_tasks(
+    path: str | Path, model: Model, tasks: Sequence[str], names: Sequence[str] = ()
+) -> dict[str, list[NDArray[np.float64]]]:
+    """Return the matrices (L, 4) of each task from a MEME file.
+
+    Parameters
+    ----------
+    path : path
+    model : Model
+    tasks : sequence of str
+    names : sequence of str
+        Motifs for every task; without any each task has those of its protein.
+
+    Raises
+    ------
+    UnknownNameError
+        For a name that is not in the file.
+    InputError
+        If a task's protein has no motif there.
+    """
+    motifs = read_meme(path, dna_as_rna=True)
+    if names:
+        known = {motif.identifier: motif.ppm for motif in motifs}
+        for name in names:
+            if name not in known:
+                raise unknown_name(f"motif in {path}", name, known)
+        return {task: [known[name] for name in names] for task in tasks}
+    proteins = tasks_of(model).set_index("task")["rbp"]
+    found = {t: [m.ppm for m in motifs if is_same_protein(m.name or m.identifier, str(proteins[t]))] for t in tasks}
+    for task, matrices in found.items():
+        if not matrices:
+            raise InputError(f"{path}: expected a motif of {proteins[task]} ({task}), got none. Name one: --motif ID")
+    return found
 
 
 def _centred(codes: Codes, context: int) -> Codes:

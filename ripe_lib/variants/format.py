@@ -1,12 +1,11 @@
-"""Scored variants as text or Parquet: the wide and the long table, VCF INFO, and the biobank layout.
+"""Scored variants as text: the wide table, VCF INFO, and the biobank layout.
 
-Numbers in text are rounded to six decimals; Parquet keeps them as they are. Only CSV has quoting: fields of a VCF hold
-no tabs. Missing values are empty.
+Numbers in text are rounded to six decimals; Parquet (:mod:`ripe_lib.variants.tables`) keeps them as they are. Only CSV
+has quoting: fields of a VCF hold no tabs. Missing values are empty.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +18,12 @@ from ripe_lib.errors import InputError
 from ripe_lib.genome.alleles import OK
 from ripe_lib.genome.vcf import InfoField, annotated_line, escape, info_key
 from ripe_lib.output.bgzf import bgzf
-from ripe_lib.output.decimals import decimal_rows
-from ripe_lib.output.tables import only_utf8
-from ripe_lib.variants.score import META_COLUMNS, ScoredVariants, prefixes
+from ripe_lib.output.compiled import compiled
+from ripe_lib.variants.rows import META_COLUMNS
+from ripe_lib.variants.scorer import ScoredVariants, prefixes
 from ripe_lib.variants.summary import CLASSES, class_codes, class_names
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
-
     from ripe_lib.network.load import Model
 
 INFO_COLUMNS = ("ALLELE", "STRAND", "GENES", "REGION_TYPE", "STATUS", "Consequence")  # the last: bcftools +split-vep
@@ -43,6 +39,13 @@ _SUFFIXES = {
     ".csv.gz": ("csv", True),
     ".parquet": ("parquet", False),
 }
+_LARGEST = 1e12  # beyond, a number times a million does not fit 64 bits
+_WIDEST = 22  # characters of a number: sign, 13 digits, point, decimals, separator
+_MILLION = 1_000_000
+# The digits of 0 .. 999.
+_DIGITS = np.array([[ord(c) for c in f"{i:03d}"] for i in range(1000)], dtype=np.uint8)
+_MINUS, _POINT, _ZERO = ord("-"), ord("."), ord("0")
+_I, _N, _F = ord("i"), ord("n"), ord("f")
 LONG_NAMES = {"ref": "ref_probability", "alt": "alt_probability"}  # the table has the alleles as ref and alt
 
 
@@ -89,6 +92,11 @@ class OutputFormat:
         """Return a line of a text table; the fields are quoted where CSV needs it."""
         return ",".join(map(_csv, fields)) if self.kind == "csv" else "\t".join(fields)
 
+    def encoded(self, lines: Sequence[str]) -> bytes:
+        """Return lines as they go into the file."""
+        text = ("\n".join(lines) + "\n" if lines else "").encode("utf-8", "surrogateescape")
+        return bgzf(text) if self.compressed else text
+
 
 class Selection:
     """Which tasks are written, as indices per model, in the order they were asked for."""
@@ -115,26 +123,24 @@ class Selection:
         return [values[:, columns] for values, columns in zip(scored.values, self.columns, strict=True)]
 
 
-def payload(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], out: OutputFormat) -> bytes:
-    """Return what a chunk adds to the output file, without the file's header.
+def text_payload(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], out: OutputFormat) -> bytes:
+    """Return what a chunk adds to a text file in the wide or the biobank layout, or to a VCF, without the header.
 
     Parameters
     ----------
+    scored : ScoredVariants
+    selection : Selection
     keep : bool (R,)
         Rows to write; a VCF keeps its records and leaves out the other entries.
+    out : OutputFormat
     """
-    if out.kind == "parquet":
-        return arrow_bytes(wide_or_long(scored, selection, keep, out))
     if out.kind == "vcf":
         lines = _vcf_lines(scored, selection, keep, out.top)
     elif out.layout == "biobank":
         lines = _biobank_lines(scored, selection, keep)
-    elif out.layout == "long":
-        lines = _long_lines(long_frame(scored, selection, keep, out.top), out)
     else:
         lines = _wide_lines(scored, selection, keep, out)
-    text = ("\n".join(lines) + "\n" if lines else "").encode("utf-8", "surrogateescape")
-    return bgzf(text) if out.compressed else text
+    return out.encoded(lines)
 
 
 def header(scored: ScoredVariants, selection: Selection, out: OutputFormat, vcf_header: Sequence[str]) -> bytes:
@@ -150,8 +156,7 @@ def header(scored: ScoredVariants, selection: Selection, out: OutputFormat, vcf_
         lines = [out.line([*META_COLUMNS, *model, "task", *long_names(scored.fields)])]
     else:
         lines = [out.line([*META_COLUMNS, *wide_names(scored, selection)])]
-    text = "".join([line + "\n" for line in lines]).encode("utf-8", "surrogateescape")
-    return bgzf(text) if out.compressed else text
+    return out.encoded(lines)
 
 
 def wide_names(scored: ScoredVariants, selection: Selection) -> list[str]:
@@ -214,7 +219,7 @@ def info_names(selection: Selection) -> list[str]:
 # --- text ----------------------------------------------------------------------------------------------------------
 
 
-def _joined(values: NDArray[np.float32], fields: Sequence[str], separator: str) -> list[str]:
+def number_texts(values: NDArray[np.float32], fields: Sequence[str], separator: str) -> list[str]:
     """Return one text per row of (n, t, F): numbers with six decimals, classes by name, NaN empty."""
     n, n_tasks, n_fields = values.shape
     texts = decimal_rows(values.reshape(n, n_tasks * n_fields), separator)
@@ -233,7 +238,7 @@ def _all_joined(
     scored: ScoredVariants, selection: Selection, rows: NDArray[np.intp], separator: str
 ) -> list[list[str]]:
     return [
-        _joined(values[rows], scored.fields, separator)
+        number_texts(values[rows], scored.fields, separator)
         for values, columns in zip(selection.values(scored), selection.columns, strict=True)
         if len(columns)
     ]
@@ -241,7 +246,7 @@ def _all_joined(
 
 def _wide_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], out: OutputFormat) -> list[str]:
     rows = np.flatnonzero(keep)
-    columns = [np.asarray(column, dtype=object).tolist() for column in scored.meta().values()]
+    columns = [column.tolist() for column in scored.rows.meta().values()]
     if not keep.all():
         columns = [[column[i] for i in rows] for column in columns]
     columns[1] = list(map(str, columns[1]))
@@ -254,7 +259,7 @@ def _wide_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.b
 
 def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], top: int) -> list[str]:
     rows = np.flatnonzero(keep)
-    table, alleles = scored.rows, scored.alleles
+    table, alleles = scored.rows, scored.rows.alleles
     allele = table.allele[rows]
     heads = [
         f"{escape(alleles.alt[i])}|{strand}|{'&'.join(map(escape, genes.split(',')))}|{region_type}|{status}|"
@@ -269,8 +274,8 @@ def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
     ]
     is_scored = (table.status[rows] == OK).tolist()
     record = alleles.record[allele].tolist()
-    ends = np.searchsorted(alleles.record, np.arange(len(scored.records)), side="right").tolist()
-    info: list[list[tuple[str, str]]] = [[] for _ in scored.records.lines]
+    ends = np.searchsorted(alleles.record, np.arange(len(alleles.records)), side="right").tolist()
+    info: list[list[tuple[str, str]]] = [[] for _ in alleles.records.lines]
     for number, name in enumerate(info_names(selection)):
         values = selection.values(scored)[number][rows]
         if not values.shape[1]:
@@ -281,7 +286,7 @@ def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
             np.put_along_axis(values, np.argsort(-size, axis=1, kind="stable")[:, top:, None], np.nan, axis=1)
         entries: dict[int, list[str]] = {}
         for i, head, change, known, text in zip(
-            record, heads, classes, is_scored, _joined(values, scored.fields, "|"), strict=True
+            record, heads, classes, is_scored, number_texts(values, scored.fields, "|"), strict=True
         ):
             entries.setdefault(i, []).append(f"{head}{change}|{text}" if known else head)
         # Of two strands of an allele the larger |delta|.
@@ -297,7 +302,7 @@ def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
         maxima, names, changes = flat.tolist()
         for i, parts in entries.items():
             info[i].append((f"DeepRiPe_{name}", ",".join(parts)))
-            if scored.records.alt[i] in ("", "."):
+            if alleles.records.alt[i] in ("", "."):
                 continue  # no allele, so no value of Number=A
             of = slice(ends[i - 1] if i else 0, ends[i])
             info[i] += [
@@ -306,7 +311,7 @@ def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
                 (f"DRP_{name}_CLASS", ",".join(changes[of])),
             ]
     keys = [field.key for field in info_fields(scored.fields, selection)]
-    return [annotated_line(line, added, keys=keys) for line, added in zip(scored.records.lines, info, strict=True)]
+    return [annotated_line(line, added, keys=keys) for line, added in zip(alleles.records.lines, info, strict=True)]
 
 
 def _strongest(
@@ -333,9 +338,9 @@ def _biobank_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[n
     use_second = has_second[:, None] & (size[second] > size[first])
     best = np.where(use_second, deltas[second], deltas[first])
     kept = keep[first] | (has_second & keep[second])
-    meta = scored.meta()
+    meta = scored.rows.meta()
     columns = [[_csv(str(meta[name][i])) for i in first[kept]] for name in ("chrom", "pos", "id", "ref", "alt")]
-    texts = _joined(best[kept][:, :, None], ["delta"], ",")
+    texts = number_texts(best[kept][:, :, None], ["delta"], ",")
     return [",".join(fields) for fields in zip(*columns, texts, strict=True)]
 
 
@@ -343,92 +348,71 @@ def _csv(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\r') else text
 
 
-def _long_lines(table: pd.DataFrame, out: OutputFormat) -> list[str]:
-    columns: list[list[str]] = []
-    for name in table.columns:
-        column = table[name]
-        if column.dtype.kind == "f":
-            columns.append(_joined(column.to_numpy(np.float32)[:, None, None], [name], "\t"))
-        else:
-            columns.append([str(value) for value in column])
-    return [out.line(fields) for fields in zip(*columns, strict=True)]
+# --- numbers: most of the bytes of an output file ------------------------------------------------------------------
 
 
-# --- tables --------------------------------------------------------------------------------------------------------
+def decimal_rows(values: NDArray[np.float32], separator: str) -> list[str]:
+    """Return each row of (n, m) as one text: ``%.6f``, but ``0`` without sign and NaN empty."""
+    if not values.size:
+        return [""] * len(values)
+    if np.abs(values, where=np.isfinite(values), out=np.zeros_like(values)).max(initial=0) >= _LARGEST:
+        return plain_decimal_rows(values, separator)
+    room = np.empty(values.size * _WIDEST, dtype=np.uint8)
+    ends = np.empty(len(values), dtype=np.int64)
+    n_bytes = _write_decimals(np.ascontiguousarray(values), ord(separator), room, ends)
+    text = room[:n_bytes].tobytes().decode("ascii")
+    # A row ends with a separator that does not belong to it.
+    begins = [0, *ends[:-1].tolist()]
+    return [text[begin : end - 1] for begin, end in zip(begins, ends.tolist(), strict=True)]
 
 
-def wide_or_long(
-    scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], out: OutputFormat
-) -> pd.DataFrame:
-    """Return the table of a chunk, unrounded."""
-    if out.layout == "long":
-        return long_frame(scored, selection, keep, out.top)
-    import pandas as pd
-
-    meta = scored.meta_frame()
-    names = wide_names(scored, selection)
-    values = np.concatenate(selection.values(scored), axis=1).reshape(len(meta), len(names))
-    scores = pd.DataFrame(values, columns=names)
-    for name in names:
-        if name.endswith(".class"):
-            scores[name] = class_names(scores[name].to_numpy())
-    return pd.concat([meta, scores], axis=1)[keep].reset_index(drop=True)
+def plain_decimal_rows(values: NDArray[np.float32], separator: str) -> list[str]:
+    """Return the same, the slow and obvious way."""
+    texts = ([f"{value:.6f}" if value == value else "" for value in row] for row in values.tolist())
+    return [separator.join("0.000000" if text == "-0.000000" else text for text in row) for row in texts]
 
 
-def long_frame(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], top: int = 0) -> pd.DataFrame:
-    """Return one row per allele, strand and task: all tasks, or the ``top`` with the largest |delta|, largest first.
-
-    An allele that could not be scored has one row, without a task.
-    """
-    at = scored.fields.index("delta")
-    values = np.concatenate(selection.values(scored), axis=1)
-    tasks = [task for number in range(len(selection.models)) for task in selection.names(number)]
-    models = [m.name for number, m in enumerate(selection.models) for _ in selection.names(number)]
-    n_tasks = len(tasks)
-    n_kept = min(top, n_tasks) if top else n_tasks
-    if top:
-        chosen = np.argsort(-np.abs(values[..., at]), axis=1, kind="stable")[:, :n_kept]
-    else:
-        chosen = np.broadcast_to(np.arange(n_tasks), values.shape[:2])
-    scored_rows = scored.rows.status == "ok"
-    wanted = np.zeros((len(values), n_kept), dtype=bool)
-    wanted[keep & scored_rows] = True
-    wanted[keep & ~scored_rows, :1] = True
-    row, place = np.nonzero(wanted)
-    column = chosen[row, place]
-    frame = scored.meta_frame().iloc[row].reset_index(drop=True)
-    has_task = scored_rows[row]
-    if len(selection.models) > 1:
-        frame["model"] = np.where(has_task, np.array(models, dtype=object)[column], "")
-    frame["task"] = np.where(has_task, np.array(tasks, dtype=object)[column], "")
-    for number, name in enumerate(long_names(scored.fields)):
-        picked = values[row, column, number]
-        frame[name] = class_names(picked) if name == "class" else picked
-    return frame
-
-
-def arrow_bytes(table: pd.DataFrame) -> bytes:
-    """Return a table as an Arrow stream: parts of a Parquet file, which is encoded once, at the end."""
-    import pyarrow as pa
-
-    with only_utf8("Parquet"):
-        columns = pa.Table.from_pandas(table, schema=_schema(table), preserve_index=False)
-    return stream_of(columns)
-
-
-def stream_of(table: pa.Table) -> bytes:
-    """Return an Arrow table as a compressed stream."""
-    from pyarrow import ipc
-
-    sink = io.BytesIO()
-    with ipc.new_stream(sink, table.schema, options=ipc.IpcWriteOptions(compression="lz4")) as stream:
-        stream.write_table(table)
-    return sink.getvalue()
-
-
-def _schema(table: pd.DataFrame) -> pa.Schema:
-    """Return the same schema for every chunk, also where a text column has no value."""
-    import pyarrow as pa
-
-    kinds = {"f": pa.float32(), "i": pa.int64()}
-    return pa.schema([(name, kinds.get(table[name].dtype.kind, pa.string())) for name in table.columns])
+@compiled
+def _write_decimals(values, separator, out, ends):  # type: ignore[no-untyped-def]
+    """Write numbers (n, m) with a separator after each; fill ``ends`` (n,) with where rows end, return the last."""
+    at = 0
+    for row in range(len(values)):
+        for value in values[row]:
+            if value == value:  # not NaN
+                # A float32 times a million has at most 38 bits: the product is exact, and so is its rounding.
+                scaled = np.rint(abs(np.float64(value)) * _MILLION)
+                if value < 0 and scaled > 0:
+                    out[at] = _MINUS
+                    at += 1
+                if scaled > 1e18:
+                    out[at], out[at + 1], out[at + 2] = _I, _N, _F
+                    at += 3
+                else:
+                    number = np.int64(scaled)
+                    whole = number // _MILLION
+                    small = number - whole * _MILLION
+                    if whole >= 10:
+                        width = 1
+                        rest = whole // 10
+                        while rest:
+                            width += 1
+                            rest //= 10
+                        for place in range(at + width - 1, at, -1):
+                            out[place] = _ZERO + whole % 10
+                            whole //= 10
+                        out[at] = _ZERO + whole
+                        at += width
+                    else:
+                        out[at] = _ZERO + whole
+                        at += 1
+                    out[at] = _POINT
+                    upper = small // 1000
+                    lower = small - upper * 1000
+                    for digit in range(3):
+                        out[at + 1 + digit] = _DIGITS[upper, digit]
+                        out[at + 4 + digit] = _DIGITS[lower, digit]
+                    at += 7
+            out[at] = separator
+            at += 1
+        ends[row] = at
+    return at

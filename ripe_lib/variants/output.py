@@ -1,7 +1,8 @@
 """File to file: score a VCF chunk by chunk, resumable, and put the finished chunks together.
 
 Every chunk becomes one part file (:mod:`ripe_lib.output.chunked`): the bytes it adds to the output, and a summary of
-what is in it. An interrupted run continues where it was; the joined file is the same.
+what is in it. An interrupted run continues where it was; the joined file is the same. A :class:`Worker` is what one
+process needs for that: models, genome, annotation and open files.
 """
 
 from __future__ import annotations
@@ -10,28 +11,71 @@ import json
 import os
 import struct
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ripe_lib._version import __version__
 from ripe_lib.errors import InputError
-from ripe_lib.genome.vcf import BGZF_END, Block, VcfFile, annotated_header
+from ripe_lib.genome.alleles import OK, AssemblyCheck, nothing_scored
+from ripe_lib.genome.annotation import Annotation
+from ripe_lib.genome.fasta import Genome
+from ripe_lib.genome.vcf import BGZF_END, Block, VcfFile, VcfRecords, annotated_header
 from ripe_lib.network.catalogue import find_model_directory
-from ripe_lib.network.load import Model
+from ripe_lib.network.load import Model, load_model, model_arguments
 from ripe_lib.output.atomic import atomic_file, check_output_file
-from ripe_lib.output.chunked import Chunk, Progress, load_once, parts_directory, remove_parts, run_chunks
-from ripe_lib.variants.assembly import nothing_scored
-from ripe_lib.variants.format import OutputFormat, header, info_fields, payload, stream_of
+from ripe_lib.output.bgzf import convert_to_bcf, write_index
+from ripe_lib.output.chunked import (
+    Chunk,
+    Progress,
+    fingerprint_of,
+    load_once,
+    parts_directory,
+    remove_parts,
+    run_chunks,
+)
+from ripe_lib.variants.format import OutputFormat, Selection, header, info_fields, long_names, text_payload
+from ripe_lib.variants.options import RowFilter, VariantOptions
+from ripe_lib.variants.peaks import Peaks
+from ripe_lib.variants.rows import Rows
 from ripe_lib.variants.score import DEFAULT_CHUNK_SIZE
-from ripe_lib.variants.worker import VariantJob, Worker
+from ripe_lib.variants.scorer import ScoredVariants, VariantScorer
+from ripe_lib.variants.tables import arrow_bytes, join_parquet, joined_streams, long_frame, long_lines, wide_or_long
 
+Placed = tuple[Rows, Counter[str]]  # rows to score, and how many of which status there were before filters
 _LENGTH = struct.Struct("<Q")
+_RECORDS = 2048  # records scored at a time
+_SCORING_THREADS = 2  # while one waits for Python, formats or compresses, the other keeps the cores busy
+
+
+@dataclass(frozen=True)
+class VariantJob:
+    """Everything that a worker needs to score a chunk; picklable."""
+
+    vcf_file: str
+    fasta_file: str
+    gtf_file: str | None
+    models: tuple[str, ...]
+    options: VariantOptions
+    out: OutputFormat
+    rows: RowFilter = field(default_factory=RowFilter)
+    n_strongest: int = 0
+
+    def fingerprint(self, chunk_size: int) -> str:
+        """Return a digest of inputs and options."""
+        weights = []
+        for name in self.models:
+            directory = find_model_directory(name)
+            weights += [directory / "model.yaml", directory / model_arguments(directory)["weights"]]
+        options = {**asdict(replace(self, vcf_file="")), "chunk_size": chunk_size}
+        return fingerprint_of(options, [self.vcf_file, self.fasta_file, self.gtf_file, self.rows.peaks_file, *weights])
 
 
 @dataclass
@@ -67,53 +111,193 @@ class Summary:
         self.strongest = sorted(best, key=lambda row: -abs(row["delta"]))[:n_strongest]
 
 
+class Worker:
+    """Models, genome, annotation and the open VCF of one process."""
+
+    def __init__(self, job: VariantJob, models: Sequence[Model] | None = None) -> None:
+        genome = Genome(job.fasta_file)
+        self._readers_genome = Genome(job.fasta_file)  # open files are not shared between threads
+        annotation = None if job.gtf_file is None else Annotation.load(job.gtf_file).for_genome(genome)
+        models = [load_model(name) for name in job.models] if models is None else list(models)
+        self.job = job
+        self.scorer = VariantScorer(models, genome, annotation, job.options)
+        self.selection = Selection(models, job.rows.tasks)
+        self.vcf = VcfFile(job.vcf_file)
+        self.blocks: list[Block] = []  # the order in which they will come, if it is known
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="ripe-read")
+        n_threads = 1 if os.environ.get("TF_NUM_INTRAOP_THREADS") == "1" else _SCORING_THREADS
+        self._scoring = ThreadPoolExecutor(n_threads, thread_name_prefix="ripe-score")
+        self._ahead: dict[int, Future[list[Placed]]] = {}
+        self.peaks = None if job.rows.peaks_file is None else Peaks(job.rows.peaks_file, genome)
+
+    def close(self) -> None:
+        """End the threads and close the VCF."""
+        self._reader.shutdown(cancel_futures=True)
+        self._scoring.shutdown(cancel_futures=True)
+        self.vcf.close()
+
+    def check_assembly(self, name: str, blocks: Sequence[Block]) -> None:
+        """Stop if REF of the first records says that the FASTA is of another assembly; what is read is kept."""
+        check = AssemblyCheck()
+        for number, block in enumerate(blocks):
+            self._ahead[number] = self._reader.submit(self._placed, block)
+            for rows, _ in self._ahead[number].result():
+                check.add(rows.alleles)
+            if check.is_complete:
+                break
+        check.finish(name, self.scorer.genome)
+
+    def placed(self, index: int, block: Block) -> list[Placed]:
+        """Return the rows of a block, some records at a time; the next block is read while these are scored."""
+        for number in [number for number in self._ahead if number < index]:
+            del self._ahead[number]
+        coming = self._ahead.pop(index, None) or self._reader.submit(self._placed, block)
+        if index + 1 < len(self.blocks) and index + 1 not in self._ahead:
+            self._ahead[index + 1] = self._reader.submit(self._placed, self.blocks[index + 1])
+        return coming.result()
+
+    def _placed(self, block: Block) -> list[Placed]:
+        records = self.vcf.read(block)
+        cuts = range(0, len(records), _RECORDS)
+        return [self._place(records.part(slice(at, at + _RECORDS))) for at in cuts]
+
+    def _place(self, records: VcfRecords) -> Placed:
+        rows = self.scorer.rows(records, self._readers_genome)
+        counts = Counter(rows.status.tolist())
+        job = self.job
+        if job.rows.region_types is not None or self.peaks is not None:
+            wanted = rows.status == OK
+            if job.rows.region_types is not None:
+                wanted &= np.isin(rows.region_type, job.rows.region_types)
+            if self.peaks is not None:
+                end = rows.start + np.maximum(1, rows.n_removed)
+                wanted &= self.peaks.overlap(rows.contig, rows.start, end, rows.minus)
+            rows = rows.take(np.flatnonzero(wanted))
+        return rows, counts
+
+    def written(self, placed: Sequence[Placed]) -> Iterator[tuple[bytes, dict[str, Any]]]:
+        """Score rows and yield, in order, what they add to the output, and its summary."""
+        return self._scoring.map(self._written, placed)
+
+    def _written(self, placed: Placed) -> tuple[bytes, dict[str, Any]]:
+        rows, counts = placed
+        scored = self.scorer.score_rows(rows)
+        keep = np.ones(len(scored.rows), dtype=bool)
+        if self.job.rows.min_delta > 0:
+            keep = self._largest(scored) >= self.job.rows.min_delta
+        summary = {
+            "n_records": len(rows.alleles.records),
+            "n_rows": int(keep.sum()),
+            "status": counts,
+            "strongest": self.strongest(scored, keep),
+        }
+        return payload(scored, self.selection, keep, self.job.out), summary
+
+    def _largest(self, scored: ScoredVariants) -> NDArray[np.float32]:
+        at = scored.fields.index("delta")
+        deltas = np.concatenate([v[..., at] for v in self.selection.values(scored)], axis=1)
+        return np.nan_to_num(np.abs(deltas), nan=-1).max(axis=1, initial=-1)
+
+    def empty(self) -> ScoredVariants:
+        """Return a chunk without records, for its column names."""
+        nothing = VcfRecords([], np.zeros(0, dtype=np.int64), [], [], [], [])
+        return self.scorer.score(nothing)
+
+    def strongest(self, scored: ScoredVariants, keep: NDArray[np.bool_]) -> list[dict[str, Any]]:
+        """Return the strongest changes of a chunk, one per row."""
+        n = self.job.n_strongest
+        if not n:
+            return []
+        size = np.where(keep, self._largest(scored), -1)
+        meta, rows = scored.rows.meta(), scored.rows
+        found = []
+        at = scored.fields.index("delta")
+        for row in np.argsort(-size, kind="stable")[:n]:
+            if size[row] < 0:
+                break
+            number, task = max(
+                ((n_model, t) for n_model, columns in enumerate(self.selection.columns) for t in columns),
+                key=lambda place: abs(scored.values[place[0]][row, place[1], at]),
+            )
+            model = self.selection.models[number]
+            place = {
+                "contig": rows.contig[row],
+                "start": int(rows.start[row]),
+                "model": model.name,
+                "task": model.tasks[task],
+            }
+            values = zip(long_names(scored.fields), scored.values[number][row, task].tolist(), strict=True)
+            found.append({**{k: _plain(v[row]) for k, v in meta.items()}, **place, **dict(values)})
+        return found
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def payload(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], out: OutputFormat) -> bytes:
+    """Return what rows add to the output file, without the file's header.
+
+    Parameters
+    ----------
+    scored : ScoredVariants
+    selection : Selection
+    keep : bool (R,)
+        Rows to write.
+    out : OutputFormat
+    """
+    if out.kind == "parquet":
+        return arrow_bytes(wide_or_long(scored, selection, keep, out))
+    if out.layout == "long":
+        return out.encoded(long_lines(long_frame(scored, selection, keep, out.top), out))
+    return text_payload(scored, selection, keep, out)
+
+
 def _worker(job: VariantJob, fingerprint: str) -> Worker:  # the fingerprint: changed files are opened again
     return Worker(job)
 
 
 def score_part_remotely(job: VariantJob, fingerprint: str, chunk: Chunk, path: Path) -> None:
-    """Score one chunk in a worker process, which loads models, genome and annotation once."""
+    """Score one chunk in a worker process, which loads models, genome and annotation once.
+
+    Parameters
+    ----------
+    job : VariantJob
+    fingerprint : str
+    chunk : Chunk
+    path : Path
+        The part that is written.
+    """
     score_part(load_once(_worker, job, fingerprint), chunk, path)
 
 
 def score_part(worker: Worker, chunk: Chunk, path: Path) -> None:
-    """Score one chunk and write its part."""
-    contents = []
-    summary = Summary()
-    for content, found in worker.written(worker.pieces(chunk.index, Block(*chunk.payload))):
+    """Score one chunk and write its part; parameters as :func:`score_part_remotely`."""
+    contents, summary = [], Summary()
+    for content, found in worker.written(worker.placed(chunk.index, chunk.payload)):
         contents.append(content)
         summary.add(found, worker.job.n_strongest)
-    _write_part(path, joined(contents, worker.job.out), vars(summary))
+    is_stream = worker.job.out.kind == "parquet" and len(contents) > 1
+    _write_part(path, (joined_streams if is_stream else b"".join)(contents), vars(summary))
 
 
 def _write_part(path: Path, content: bytes, summary: dict[str, Any]) -> None:
     trailer = json.dumps(summary).encode()
-    with path.open("wb") as file:
-        file.write(content)
-        file.write(trailer)
-        file.write(_LENGTH.pack(len(trailer)))
+    path.write_bytes(content + trailer + _LENGTH.pack(len(trailer)))
 
 
-class _Part(NamedTuple):
-    path: Path
-    n_bytes: int
-    summary: dict[str, Any]
+def _content(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_trailer(path)[0])
 
-    @classmethod
-    def open(cls, path: Path) -> _Part:
-        with path.open("rb") as file:
-            file.seek(-_LENGTH.size, os.SEEK_END)
-            (length,) = _LENGTH.unpack(file.read())
-            file.seek(-_LENGTH.size - length, os.SEEK_END)
-            n_bytes = file.tell()
-            return cls(path, n_bytes, json.loads(file.read(length)))
 
-    def content(self) -> bytes:
-        with self.path.open("rb") as file:
-            return file.read(self.n_bytes)
-
-    def copy(self, out: IO[bytes]) -> None:
-        out.write(self.content())  # a part is a few MB
+def _trailer(path: Path) -> tuple[int, dict[str, Any]]:
+    """Return how many bytes a part adds to the output, and its summary."""
+    with path.open("rb") as file:
+        file.seek(-_LENGTH.size, os.SEEK_END)
+        (length,) = _LENGTH.unpack(file.read())
+        file.seek(-_LENGTH.size - length, os.SEEK_END)
+        return file.tell(), json.loads(file.read(length))
 
 
 def write_scores(
@@ -164,7 +348,7 @@ def write_scores(
             blocks = vcf.blocks(chunk_size)
             if not force:
                 worker.check_assembly(vcf.name, blocks)
-            chunks = [Chunk(i, tuple(block)) for i, block in enumerate(blocks)]
+            chunks = [Chunk(i, block) for i, block in enumerate(blocks)]
             worker.blocks = blocks if scheduler is None else []
             fingerprint = job.fingerprint(chunk_size)
             parts_dir = parts_directory(output)
@@ -177,13 +361,12 @@ def write_scores(
                 progress=progress,
             )
             summary = Summary()
-            parts = [_Part.open(path) for path in paths]
-            for part in parts:
-                summary.add(part.summary, job.n_strongest)
+            for path in paths:
+                summary.add(_trailer(path)[1], job.n_strongest)
             try:
                 if not force and (problem := nothing_scored(vcf.name, worker.scorer.genome, summary.status)):
                     raise InputError(problem)
-                _join(worker, parts, output)
+                _join(worker, paths, output)
             except InputError:  # it would be the same again
                 remove_parts(parts_dir)
                 raise
@@ -191,8 +374,8 @@ def write_scores(
         finally:
             worker.close()
     if output.name.lower().endswith((".vcf.gz", ".vcf.bgz", ".bcf")):
-        index = index_vcf(output)
-        summary.index = None if index is None else str(index)
+        found = write_index(output)
+        summary.index = None if found is None else str(found)
     return summary
 
 
@@ -211,79 +394,26 @@ def _everywhere(job: VariantJob, vcf_path: Path) -> VariantJob:
     )
 
 
-def _join(worker: Worker, parts: Sequence[_Part], output: Path) -> None:
+def _join(worker: Worker, parts: Sequence[Path], output: Path) -> None:
     job, empty = worker.job, worker.empty()
     with atomic_file(output) as temporary:
         if job.out.kind == "parquet":
             columns = payload(empty, worker.selection, np.zeros(0, dtype=bool), job.out)  # also where no part has rows
-            join_parquet(chain([columns], (part.content() for part in parts)), temporary)
+            join_parquet(chain([columns], map(_content, parts)), temporary)
             return
         is_bcf = output.suffix.lower() == ".bcf"
         text = temporary.with_name(temporary.name + ".vcf") if is_bcf else temporary
         with text.open("wb") as out:
             out.write(header(empty, worker.selection, job.out, vcf_header(worker, empty.fields)))
             for part in parts:
-                part.copy(out)
+                out.write(_content(part))  # a few MB
             if job.out.compressed:
                 out.write(BGZF_END)
         if is_bcf:
             try:
-                _convert_to_bcf(text, temporary, output)
+                convert_to_bcf(text, temporary, output)
             finally:
                 text.unlink()
-
-
-def _convert_to_bcf(vcf: Path, bcf: Path, name: Path) -> None:
-    """Write the records of a VCF as BCF; contigs and keys that its header lacks are declared."""
-    import pysam
-    import pysam.bcftools
-
-    before = pysam.set_verbosity(0)
-    declared = vcf.with_name(vcf.name + ".declared")
-    try:
-        with pysam.VariantFile(str(vcf)) as records:
-            for _ in records:  # htslib adds to the header what it meets; a BCF has it before the records
-                pass
-            complete = str(records.header)
-        with vcf.open("rb") as text, declared.open("wb") as out:
-            out.write(complete.encode())
-            out.writelines(line for line in text if not line.startswith(b"#"))
-        pysam.bcftools.view("--no-version", "-Ob", "-o", str(bcf), str(declared), catch_stdout=False)
-    except (OSError, ValueError, pysam.SamtoolsError) as error:
-        raise InputError(
-            f"{name}: expected records that BCF can hold (positions below 2^31, UTF-8, values as the header declares "
-            "them), got others. Write .vcf.gz instead, or check the input with: bcftools view -Ob"
-        ) from error
-    finally:
-        declared.unlink(missing_ok=True)
-        pysam.set_verbosity(before)
-
-
-def join_parquet(parts: Iterable[bytes], path: Path) -> None:
-    """Write one Parquet file from Arrow streams, one at a time; the first gives the columns."""
-    import pyarrow.parquet as pq
-    from pyarrow import ipc
-
-    writer = None
-    try:
-        for content in filter(None, parts):
-            table = ipc.open_stream(content).read_all().combine_chunks()  # a row group per part
-            writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
-            if len(table):
-                writer.write_table(table)
-    finally:
-        if writer is not None:
-            writer.close()
-
-
-def joined(contents: Sequence[bytes], out: OutputFormat) -> bytes:
-    """Put payloads of one chunk together."""
-    if out.kind != "parquet" or len(contents) < 2:
-        return b"".join(contents)
-    import pyarrow as pa
-    from pyarrow import ipc
-
-    return stream_of(pa.concat_tables([ipc.open_stream(content).read_all() for content in contents]))
 
 
 def vcf_header(worker: Worker, fields: Sequence[str]) -> list[str]:
@@ -299,31 +429,3 @@ def vcf_header(worker: Worker, fields: Sequence[str]) -> list[str]:
         ),
     ]
     return annotated_header(worker.vcf.header, info_fields(fields, worker.selection), more=said)
-
-
-def index_vcf(path: Path) -> Path | None:
-    """Write an index beside a bgzip VCF or BCF; None if its records are not sorted.
-
-    A contig beyond 512 Mb needs (and gets) a CSI index, as every BCF.
-    """
-    import pysam
-    import pysam.bcftools
-
-    for suffix in (".tbi", ".csi"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-    before = pysam.set_verbosity(0)
-    try:
-        if path.suffix.lower() == ".bcf":
-            pysam.bcftools.index("-f", str(path))
-            return path.with_name(path.name + ".csi")
-        for csi in (False, True):
-            try:
-                pysam.tabix_index(str(path), preset="vcf", force=True, keep_original=True, csi=csi)
-            except OSError:
-                continue
-            return path.with_name(path.name + (".csi" if csi else ".tbi"))
-    except pysam.SamtoolsError:
-        pass
-    finally:
-        pysam.set_verbosity(before)
-    return None

@@ -23,10 +23,10 @@ from ripe_lib.genome.vcf import BGZF_END, COLUMNS, InfoField, VcfRecords, escape
 from ripe_lib.network.catalogue import find_model_directory
 from ripe_lib.network.load import load_model, model_arguments
 from ripe_lib.output.atomic import atomic_file, check_output_file
-from ripe_lib.output.bgzf import bgzf
+from ripe_lib.output.bgzf import bgzf, write_index
 from ripe_lib.output.chunked import Chunk, Progress, fingerprint_of, parts_directory, remove_parts, run_chunks
-from ripe_lib.variants.output import index_vcf
-from ripe_lib.variants.score import VariantOptions, VariantScorer
+from ripe_lib.variants.options import VariantOptions
+from ripe_lib.variants.scorer import VariantScorer
 from ripe_lib.variants.summary import CLASSES, class_codes, class_names
 
 if TYPE_CHECKING:
@@ -132,7 +132,8 @@ def precompute(
         out.write(BGZF_END)
     remove_parts(parts_directory(output))
     n_bases = sum(end - start for _, start, end in stretches)
-    return Precomputed(len(stretches), n_bases, index_vcf(output) if writer.vcf else _index_table(output))
+    columns = {} if writer.vcf else {"seq_col": 0, "start_col": 1, "end_col": 1, "meta_char": "#"}
+    return Precomputed(len(stretches), n_bases, write_index(output, **columns))
 
 
 def merged(regions: Any, genome: Genome) -> list[Stretch]:
@@ -224,7 +225,7 @@ class _Writer:
         first = _strongest_rows(scored.rows.allele[usable], np.abs(delta[here]))
         changes = class_names(class_codes(ref[here], alt[here], *scored.thresholds))
         more = [_largest(scored.rows.allele[usable], delta[:, self.model.spec.task_index(t)]) for t in self.tasks]
-        meta = {name: np.asarray(column, dtype=object)[usable] for name, column in scored.meta().items()}
+        meta = {name: column[usable] for name, column in scored.rows.meta().items()}
         for number, row in enumerate(first.tolist()):
             place = [str(meta[name][row]) for name in ("chrom", "pos", "ref", "alt")]
             numbers = [_decimal(value) for value in (delta[row, best[row]], *(column[number] for column in more))]
@@ -257,12 +258,3 @@ def _largest(allele: NDArray[np.int64], delta: NDArray[np.float32]) -> NDArray[n
 
 def _write_part(writer: _Writer, chunk: Chunk, path: Path) -> None:
     path.write_bytes(bgzf("".join(f"{line}\n" for line in writer.lines(chunk.payload)).encode()))
-
-
-def _index_table(path: Path) -> Path:
-    import pysam
-
-    for suffix in (".tbi", ".csi"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-    pysam.tabix_index(str(path), seq_col=0, start_col=1, end_col=1, meta_char="#", force=True, keep_original=True)
-    return path.with_name(path.name + ".tbi")

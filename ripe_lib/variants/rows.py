@@ -1,33 +1,49 @@
-"""Which strands an allele is scored on, and what the annotation says there: one row per ALT and strand."""
+"""Alleles on the strands they are scored on: what the annotation says there, and the windows of both alleles.
+
+One row per ALT and strand. The window rule is applied to the first changed base, so both alleles share the window's
+left end in the genome. After a deletion the window is filled from the genomic right, after an insertion it is cut
+there; a minus-strand window is the reverse complement of the result. The region track is changed in the same way: what
+is to the right of an indel moves with it, replaced bases keep their region types, and additional bases take that of
+the base to their genomic left.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import unknown_name
 from ripe_lib.genome.alleles import OK, Alleles
-from ripe_lib.genome.encoding import REGION_TYPES
-from ripe_lib.variants.windows import Sites
+from ripe_lib.genome.encoding import COMPLEMENT, REGION_TYPES, Codes
+from ripe_lib.genome.windows import window_start
 
 if TYPE_CHECKING:
     from ripe_lib.genome.annotation import Annotation
+    from ripe_lib.genome.fasta import Genome
 
 STRANDS = ("auto", "+", "-", "both")
 INTERGENIC = ("skip", "+", "-", "both")
+META_COLUMNS = ("chrom", "pos", "id", "ref", "alt", "strand", "genes", "region_type", "status")
+PLACE = ("contig", "start", "n_removed", "n_inserted", "inserted", "kind")  # columns of an allele that a row repeats
 _REGION_NAMES = np.array([*REGION_TYPES, "none"], dtype=object)
 _FORCED = {"+": (True, False), "-": (False, True), "both": (True, True), "skip": (False, False)}
+
+# (contigs, starts, length, minus) -> codes (B, length) in RNA sense
+Fetch = Callable[[NDArray[np.object_], NDArray[np.int64], int, NDArray[np.bool_]], Codes]
 
 
 @dataclass
 class Rows:
-    """Columns of length R: alleles in file order, plus strand before minus strand.
+    """The carrier of a batch of records: columns of length R, alleles in file order, plus strand before minus strand.
 
     Attributes
     ----------
+    alleles : Alleles
+        All ALT alleles of the batch, with their records.
     allele : int64 (R,)
         Index into the alleles.
     strand : str (R,)
@@ -38,35 +54,44 @@ class Rows:
         Of the first changed base on that strand: intron, CDS, 3UTR, 5UTR, ``none``; empty without an annotation.
     status : str (R,)
         ``ok`` or a reason code.
+    minus : bool (R,)
+        Whether the RNA is on the minus strand.
+    contig, start, n_removed, n_inserted, inserted, kind
+        Of the row's allele, as in :class:`ripe_lib.genome.alleles.Alleles`.
     """
 
+    alleles: Alleles
     allele: NDArray[np.int64]
     strand: NDArray[np.object_]
     genes: NDArray[np.object_]
     region_type: NDArray[np.object_]
     status: NDArray[np.object_]
+    minus: NDArray[np.bool_]
+    contig: NDArray[np.object_]
+    start: NDArray[np.int64]
+    n_removed: NDArray[np.int64]
+    n_inserted: NDArray[np.int64]
+    inserted: Codes
+    kind: NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.allele)
 
-    def take(self, rows: NDArray) -> Rows:
+    def take(self, rows: NDArray[np.integer]) -> Rows:
         """Return some of the rows."""
-        return Rows(self.allele[rows], self.strand[rows], self.genes[rows], self.region_type[rows], self.status[rows])
+        return Rows(self.alleles, *(getattr(self, column.name)[rows] for column in fields(self)[1:]))
 
-    def sites(self, alleles: Alleles, rows: NDArray[np.int64]) -> Sites:
-        """Return the changes of some rows, for :mod:`ripe_lib.variants.windows`."""
-        allele = self.allele[rows]
-        return Sites(
-            alleles.contig[allele],
-            alleles.start[allele],
-            self.strand[rows] == "-",
-            alleles.n_removed[allele],
-            alleles.n_inserted[allele],
-            alleles.inserted[allele],
-        )
+    def meta(self) -> dict[str, NDArray[Any]]:
+        """Return the table's columns before the scores, :data:`META_COLUMNS`."""
+        records, record = self.alleles.records, self.alleles.record[self.allele]
+        texts = {name: np.array(getattr(records, name), dtype=object)[record] for name in ("chrom", "id", "ref")}
+        texts["alt"] = np.array(self.alleles.alt, dtype=object)[self.allele]
+        own = {name: getattr(self, name) for name in META_COLUMNS[5:]}
+        columns: dict[str, NDArray[Any]] = {**texts, "pos": records.pos[record], **own}
+        return {name: columns[name] for name in META_COLUMNS}
 
 
-def place_rows(alleles: Alleles, known: Genes | None, *, strand: str = "auto", intergenic: str = "skip") -> Rows:
+def place_rows(alleles: Alleles, known: Genes | None = None, *, strand: str = "auto", intergenic: str = "skip") -> Rows:
     """Choose the strands of every allele.
 
     Parameters
@@ -105,12 +130,17 @@ def place_rows(alleles: Alleles, known: Genes | None, *, strand: str = "auto", i
     reasons = alleles.status[unplaced]
     reasons[reasons == OK] = "intergenic"
     nothing = np.full(len(unplaced), "", dtype=object)
+    allele = np.concatenate([allele, unplaced]).astype(np.int64)[order]
+    on_rows = np.concatenate([strands, np.full(len(unplaced), ".", dtype=object)])[order]
     return Rows(
-        allele=np.concatenate([allele, unplaced]).astype(np.int64)[order],
-        strand=np.concatenate([strands, np.full(len(unplaced), ".", dtype=object)])[order],
+        alleles=alleles,
+        allele=allele,
+        strand=on_rows,
         genes=np.concatenate([gene_names, nothing])[order],
         region_type=np.concatenate([region_type, nothing])[order],
         status=np.concatenate([np.full(n, OK, dtype=object), reasons])[order],
+        minus=on_rows == "-",
+        **{name: getattr(alleles, name)[allele] for name in PLACE},
     )
 
 
@@ -148,3 +178,89 @@ class Genes:
         on_strand = np.zeros(2 * len(usable), dtype=bool)
         on_strand[strand] = True
         return on_strand.reshape(-1, 2), names.reshape(-1, 2)
+
+
+# --- windows of both alleles -----------------------------------------------------------------------------------------
+
+
+def change_index(length: int, shift: int = 0) -> int:
+    """Return the index of the first changed base in the window, counted from the genomic left."""
+    return length // 2 - 1 - shift
+
+
+def substituted_position(length: int, minus: NDArray[np.bool_], shift: int = 0) -> NDArray[np.int64]:
+    """Return the index (B,) of a substituted base in RNA sense."""
+    left = change_index(length, shift)
+    return np.where(minus, length - 1 - left, left)
+
+
+def window_starts(rows: Rows, length: int, shift: int = 0) -> NDArray[np.int64]:
+    """Return where the windows start (0-based, plus strand)."""
+    return window_start(rows.start, rows.start + 1, length) + shift
+
+
+def reference_codes(fetch: Fetch, rows: Rows, length: int, shift: int = 0) -> Codes:
+    """Return the reference windows (B, length), RNA sense.
+
+    Parameters
+    ----------
+    fetch : callable
+        ``genome.fetch`` or ``annotation.region_codes``.
+    rows : Rows
+    length : int
+    shift : int
+        The window starts this many nt (genomic) after the normal place.
+    """
+    return fetch(rows.contig, window_starts(rows, length, shift), length, rows.minus)
+
+
+def site_landmarks(annotation: Annotation, rows: Rows, shift: int = 0) -> NDArray[np.float64]:
+    """Return distances (B, 8) from the windows' centres to landmarks; both alleles have those of the reference."""
+    return annotation.landmark_distances(rows.contig, rows.start + shift, rows.minus)
+
+
+def alternative_sequence(genome: Genome, rows: Rows, length: int, shift: int = 0) -> Codes:
+    """Return the windows (B, length) of the alternative allele, RNA sense."""
+    plus = np.zeros(len(rows.start), dtype=bool)
+    left, right = _sides(genome.fetch, rows, length, shift, plus)
+    relative = np.arange(length) - change_index(length, shift)
+    window = _joined(left, right, relative, rows.n_inserted)
+    new = _inserted_positions(relative, rows)
+    row, column = np.nonzero(new)
+    window[row, column] = rows.inserted[row, relative[column]]
+    window[rows.minus] = COMPLEMENT[window[rows.minus, ::-1]]
+    return window
+
+
+def alternative_region(annotation: Annotation, rows: Rows, length: int, shift: int = 0) -> Codes:
+    """Return the region-type windows (B, length) of the alternative allele, RNA sense."""
+    left, right = _sides(annotation.region_codes, rows, length, shift, rows.minus)
+    # Annotations answer in RNA sense; joining is done in genomic order.
+    left[rows.minus], right[rows.minus] = left[rows.minus, ::-1], right[rows.minus, ::-1]
+    at = change_index(length, shift)
+    relative = np.arange(length) - at
+    window = _joined(left, right, relative, rows.n_inserted)
+    row, column = np.nonzero(_inserted_positions(relative, rows))
+    replaced = np.minimum(rows.n_removed, rows.n_inserted)[row]
+    source = at + np.minimum(relative[column], replaced - 1)
+    window[row, column] = left[row, np.maximum(source, 0)]
+    window[rows.minus] = window[rows.minus, ::-1]
+    return window
+
+
+def _sides(fetch: Fetch, rows: Rows, length: int, shift: int, minus: NDArray[np.bool_]) -> tuple[Codes, Codes]:
+    """Return the reference window and the one that begins just after the removed bases."""
+    left = fetch(rows.contig, window_starts(rows, length, shift), length, minus)
+    right = fetch(rows.contig, rows.start + rows.n_removed, length, minus)
+    return left, right
+
+
+def _inserted_positions(relative: NDArray[np.int64], rows: Rows) -> NDArray[np.bool_]:
+    return (relative >= 0) & (relative < rows.n_inserted[:, None])
+
+
+def _joined(left: Codes, right: Codes, relative: NDArray[np.int64], n_inserted: NDArray[np.int64]) -> Codes:
+    """Put ``right`` after the new bases; (B, L) with the places of the new bases still to be filled."""
+    after = relative - n_inserted[:, None]
+    moved = np.take_along_axis(right, np.clip(after, 0, None), axis=1)
+    return np.where(after >= 0, moved, left)

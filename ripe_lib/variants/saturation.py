@@ -14,7 +14,8 @@ from ripe_lib.errors import InputError
 from ripe_lib.genome.alleles import SNV
 from ripe_lib.genome.encoding import BASES, UNKNOWN, Codes, decode_sequence
 from ripe_lib.genome.vcf import VcfRecords
-from ripe_lib.variants.score import ScoredVariants, VariantOptions, VariantScorer
+from ripe_lib.variants.options import VariantOptions
+from ripe_lib.variants.scorer import ScoredVariants, VariantScorer
 
 if TYPE_CHECKING:
     from ripe_lib.genome.annotation import Annotation
@@ -59,16 +60,12 @@ class Saturation:
 
         Rows of unknown bases are NaN.
         """
-        scored, minus = self.scored, self.region.strand == "-"
-        values = scored.values[number][..., scored.fields.index(field)]
+        rows, minus = self.scored.rows, self.region.strand == "-"
+        values = self.scored.values[number][..., self.scored.fields.index(field)]
         changes = np.zeros((len(self.codes), 4, values.shape[1]), dtype=np.float32)
         changes[self.codes == UNKNOWN] = np.nan
-        alleles = scored.alleles
-        rows = np.flatnonzero(alleles.kind[scored.rows.allele] == SNV)
-        allele = scored.rows.allele[rows]
-        position = alleles.start[allele] - self.region.start
-        base = alleles.inserted[allele, 0]
-        changes[position, base] = values[rows]
+        single = rows.kind == SNV
+        changes[rows.start[single] - self.region.start, rows.inserted[single, 0]] = values[single]
         return changes[::-1, ::-1] if minus else changes
 
     def deletions(self, number: int, field: str = "delta") -> NDArray[np.float32] | None:
@@ -76,15 +73,14 @@ class Saturation:
 
         Deletions in a run of one base are the same change, scored at its left end: each base of the run has that score.
         """
-        scored, alleles = self.scored, self.scored.alleles
-        values = scored.values[number][..., scored.fields.index(field)]
-        allele = scored.rows.allele
-        rows = np.flatnonzero((alleles.n_removed[allele] == 1) & (alleles.n_inserted[allele] == 0))
-        if not len(rows):
+        rows = self.scored.rows
+        values = self.scored.values[number][..., self.scored.fields.index(field)]
+        deleted = np.flatnonzero((rows.n_removed == 1) & (rows.n_inserted == 0))
+        if not len(deleted):
             return None
         found = np.full((len(self.codes), values.shape[1]), np.nan, dtype=np.float32)
-        for row in rows.tolist():
-            first = max(0, int(alleles.start[allele[row]]) - self.region.start)
+        for row in deleted.tolist():
+            first = max(0, int(rows.start[row]) - self.region.start)
             last = first
             while last + 1 < len(self.codes) and self.codes[last + 1] == self.codes[first]:
                 last += 1

@@ -15,8 +15,9 @@ from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.vcf import VcfFile
 from ripe_lib.network.load import Model
 from ripe_lib.variants.format import Selection
+from ripe_lib.variants.options import VariantOptions
 from ripe_lib.variants.rows import place_rows
-from ripe_lib.variants.score import VariantOptions, VariantScorer, prefixes
+from ripe_lib.variants.scorer import VariantScorer, prefixes
 
 
 @dataclass
@@ -81,21 +82,21 @@ class StrandComparison:
     def tables(self, vcf: VcfFile, chunk_size: int = 8192) -> Iterator[pd.DataFrame]:
         """Yield one row per ALT of a minus-strand gene: ``<task>.delta`` and ``<task>.delta_as_plus``."""
         for records in vcf.records(chunk_size):
-            alleles, rows = self._scorer.rows(records)
+            rows = self._scorer.rows(records)
             for strand in self.n_rows:
                 self.n_rows[strand] += int((rows.strand == strand).sum())
             on_minus = rows.take(np.flatnonzero((rows.strand == "-") & (rows.status == OK)))
-            right = self._scorer.score_rows(records, alleles, on_minus)
-            forced = place_rows(alleles, self._scorer.genes, strand="+")
+            right = self._scorer.score_rows(on_minus)
+            forced = place_rows(rows.alleles, self._scorer.genes, strand="+")
             forced = forced.take(np.flatnonzero(np.isin(forced.allele, on_minus.allele) & (forced.status == OK)))
-            as_plus = self._scorer.score_rows(records, alleles, forced)
+            as_plus = self._scorer.score_rows(forced)
             at = right.fields.index("delta")
             deltas = [
                 np.concatenate([values[..., at] for values in self.selection.values(scored)], axis=1)
                 for scored in (right, as_plus)
             ]
             self._count(*deltas)
-            table = right.meta_frame()
+            table = pd.DataFrame(right.rows.meta())
             both = np.stack(deltas, axis=2).reshape(len(table), 2 * len(self.names))
             names = [f"{name}.{kind}" for name in self.names for kind in ("delta", "delta_as_plus")]
             yield pd.concat([table, pd.DataFrame(both, columns=names)], axis=1)

@@ -52,14 +52,14 @@ def load_background(model: Model) -> tuple[NDArray[np.float64], NDArray[np.float
     if model.directory is None or not (path := model.directory / BACKGROUND_FILE).is_file():
         return None
     again = f"Make it again with: python -m training.publishing.variant_background {model.name} DATASET"
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8", errors="replace") as file:
         said = file.readline().split()
     if said[1:2] != [BACKGROUND_FORMAT]:
         raise InputError(f"{path}: expected a table of format {BACKGROUND_FORMAT}. {again}")
     if f"weights={model_arguments(model.directory)['sha256']}" not in said:
         raise InputError(f"{path}: expected the background of these weights, got that of others. {again}")
-    table = pd.read_csv(path, sep="\t", comment="#", dtype={"task": str}).set_index("task")
     try:
+        table = pd.read_csv(path, sep="\t", skiprows=1, dtype={"task": str}).set_index("task")
         percentages = np.array([float(name) for name in table.columns])
         quantiles = table.loc[model.tasks].to_numpy(np.float32)
     except (ValueError, KeyError) as error:

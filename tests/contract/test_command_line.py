@@ -79,7 +79,7 @@ def test_user_error_is_one_line_and_exit_code_two(monkeypatch, capsys):
     assert one_line(capsys) == "ripe fail: error: x.bed:3: expected a number, got 'a'.\n"
 
 
-@pytest.mark.parametrize("number", [2, 13, 28])
+@pytest.mark.parametrize("number", [2, 6, 13, 20, 27, 28, 36])
 def test_file_errors_are_for_the_user(monkeypatch, capsys, number):
     assert failing_command(monkeypatch, OSError(number, os.strerror(number), "some.file")) == 2
     assert one_line(capsys) == f"ripe fail: error: some.file: {os.strerror(number)}\n"

@@ -14,8 +14,12 @@ def public_functions(tree, prefix=""):
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             yield from public_functions(node, f"{prefix}{node.name}.")
-        elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+        elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and not is_overload(node):
             yield f"{prefix}{node.name}", node
+
+
+def is_overload(node):
+    return any(isinstance(mark, ast.Name) and mark.id == "overload" for mark in node.decorator_list)
 
 
 def n_arguments(node):

@@ -27,6 +27,7 @@ ABOUT_MODELS = [
     "asb",
     "compare-strand",
     "precompute",
+    "enrich",
     "evaluate",
 ]
 
@@ -127,6 +128,7 @@ MISTAKES = [
     "compare-strand clip31 VCF --fasta FA --gtf GTF --task QKIX -o o.tsv",
     "enrich clip31 no.bed --fasta FA --gtf GTF",
     "enrich clip31,clip32 BED --fasta FA --gtf GTF",
+    "enrich clip31 BED --fasta FA --gtf GTF --task QKIX",
     "precompute clip31 no.bed --fasta FA -o o.tsv.gz",
     "precompute clip31 BED --fasta FA --task QKIX -o o.tsv.gz",
     "evaluate clip31 no.h5 -o evaluation",

@@ -119,3 +119,10 @@ def test_few_entries_at_the_top(package, most):
 @pytest.mark.parametrize("module", sorted(FILES))
 def test_no_module_is_long(module):
     assert len(FILES[module].read_text(encoding="utf-8").splitlines()) <= LONGEST
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_benchmarks_import_their_neighbours_from_the_root(path):
+    # `make bench` runs each as `python -m benchmarks.NAME`, which does not see its neighbours by their bare names.
+    neighbours = {other.stem for other in path.parent.glob("*.py")}
+    assert not {name.split(".")[0] for name in imports(path)} & neighbours

@@ -16,6 +16,7 @@ import ripe_lib
 from tests.support.kipoi_home import EXAMPLES, ROOT, as_json, example_arguments, registered_kipoi, stock
 
 pytestmark = pytest.mark.kipoi
+VEFF = pytest.mark.xdist_group("veff")  # one process: the plugin runs once
 MID = "DeepRiPe/parclip_mid"
 SHIPPED = sorted(path.parent.name for path in (ROOT / "kipoi_models" / "DeepRiPe").glob("*/weights.h5"))
 
@@ -174,23 +175,25 @@ def test_interpret_grad_and_ism(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def substitutions(tmp_path_factory):
-    """The example's scorable substitutions of one base, bgzipped and indexed."""
+def veff(tmp_path_factory):
+    """The bundled file as it is, scored by the plugin: (rows of the table, text of the VCF, what it said)."""
     pytest.importorskip("kipoi_veff")
+    folder = tmp_path_factory.mktemp("veff")
+    indexed = indexed_vcf((EXAMPLES / "variants.vcf").read_text(), folder / "all.vcf")
+    done = stock(
+        "score_variants", MID, "--source", "deepripe", "--dataloader_args", veff_arguments(), "-i", indexed,
+        "-o", folder / "out.vcf", "-e", folder / "out.tsv", "-s", "diff", "ref", "alt", "logit", module="kipoi_veff",
+    )  # fmt: skip
+    return rows_of(folder / "out.tsv"), (folder / "out.vcf").read_text(), done.stderr
+
+
+def indexed_vcf(text, plain):
     import pysam
 
-    kept = []
-    for line in (EXAMPLES / "variants.vcf").read_text().splitlines():
-        fields = line.split("\t")
-        unscorable = ("reference_mismatch", "off_the_contig", "unknown_contig")
-        simple = line.startswith("#") or (len(fields[3]) == 1 and fields[4] in "ACGT")
-        if simple and not any(kind in line for kind in unscorable):
-            kept.append(line)
-    plain = tmp_path_factory.mktemp("veff") / "substitutions.vcf"
-    plain.write_text("\n".join(kept) + "\n")
+    plain.write_text(text)
     pysam.tabix_compress(str(plain), f"{plain}.gz", force=True)
     pysam.tabix_index(f"{plain}.gz", preset="vcf", force=True)
-    return plain
+    return f"{plain}.gz"
 
 
 def veff_arguments():
@@ -199,17 +202,11 @@ def veff_arguments():
     return as_json(arguments)
 
 
-def test_veff_gives_the_deltas_of_ripe_on_both_strands(substitutions, tmp_path):
-    vcf, tsv = tmp_path / "out.vcf", tmp_path / "out.tsv"
-    stock(
-        "score_variants", MID, "--source", "deepripe", "--dataloader_args", veff_arguments(),
-        "-i", f"{substitutions}.gz", "-o", vcf, "-e", tsv, "-s", "diff", "ref", "alt", "logit",
-        module="kipoi_veff",
-    )  # fmt: skip
-    rows = rows_of(tsv)
-    records = [line for line in substitutions.read_text().splitlines() if not line.startswith("#")]
-    assert len(rows) == len(records)
-    assert vcf.read_text().count("KV:deepripe:DeepRiPe/parclip_mid:DIFF=") == len(records)
+@VEFF
+def test_veff_gives_the_deltas_of_ripe_on_both_strands(veff):
+    rows, vcf, _ = veff
+    assert len(rows) > 70
+    assert vcf.count("KV:deepripe:DeepRiPe/parclip_mid:DIFF=") == len(rows)
     # Ours by hand: mutate the genome's windows and predict.
     model = ripe_lib.load_model(MID)
     arguments = example_arguments()
@@ -231,42 +228,27 @@ def test_veff_gives_the_deltas_of_ripe_on_both_strands(substitutions, tmp_path):
         np.testing.assert_allclose(found, expected, atol=1e-5, err_msg=score)
 
 
-def test_veff_scores_the_bundled_file_as_it_is(tmp_path):
-    """With records on an unknown contig and beyond a contig's end, which are left out and counted."""
-    pytest.importorskip("kipoi_veff")
-    import pysam
-
-    pysam.tabix_compress(str(EXAMPLES / "variants.vcf"), str(tmp_path / "all.vcf.gz"))
-    pysam.tabix_index(str(tmp_path / "all.vcf.gz"), preset="vcf")
-    tsv = tmp_path / "out.tsv"
-    done = stock(
-        "score_variants", MID, "--source", "deepripe", "--dataloader_args", veff_arguments(),
-        "-i", tmp_path / "all.vcf.gz", "-e", tsv, "-s", "diff", module="kipoi_veff",
-    )  # fmt: skip
-    assert "2 record(s) left out: on no contig of" in done.stderr
-    found = {(row["variant_chr"], row["variant_pos"]) for row in rows_of(tsv)}
-    assert len(found) > 70
+@VEFF
+def test_veff_leaves_out_records_on_an_unknown_contig_or_beyond_its_end(veff):
+    rows, _, said = veff
+    assert "2 record(s) left out: on no contig of" in said
+    found = {(row["variant_chr"], row["variant_pos"]) for row in rows}
     assert {chrom for chrom, _ in found} == {"chr1", "chr2"}
     assert ("chr2", "6050") not in found
 
 
+@VEFF
 @pytest.mark.slow
-def test_veff_gives_the_deltas_of_ripe_score_variants(substitutions, tmp_path):
-    tsv = tmp_path / "out.tsv"
-    stock(
-        "score_variants", MID, "--source", "deepripe", "--dataloader_args", veff_arguments(),
-        "-i", f"{substitutions}.gz", "-e", tsv, "-s", "diff", module="kipoi_veff",
-    )  # fmt: skip
+def test_veff_gives_the_deltas_of_ripe_score_variants(veff):
     model = ripe_lib.load_model(MID)
     arguments = example_arguments()
-    scored = ripe_lib.score_variants(
-        model, substitutions, fasta_file=arguments["fasta_file"], gtf_file=arguments["gtf_file"], scores=("delta",)
-    )
+    vcf, files = EXAMPLES / "variants.vcf", {key: arguments[key] for key in ("fasta_file", "gtf_file")}
+    scored = ripe_lib.score_variants(model, vcf, **files, scores=("delta",))
     ours = pd.concat(list(scored))
     ours = ours[ours["status"] == "ok"]
     assert set(ours["strand"]) == {"+", "-"}
     compared = 0
-    for row in rows_of(tsv):
+    for row in veff[0]:
         theirs = np.array([float(row[f"preds/diff/{index}"]) for index in range(len(model.tasks))])
         same = ours[(ours["chrom"] == row["variant_chr"]) & (ours["pos"] == int(row["variant_pos"]))]
         if len(same):  # the plugin knows one strand, ours gives a row for each
@@ -303,19 +285,16 @@ def test_five_thousand_bins_of_real_genes(shared_data, tmp_path):
 
 
 @pytest.mark.slow
-def test_veff_mutation_map(substitutions, tmp_path):
-    import pysam
-
-    header = [line for line in substitutions.read_text().splitlines() if line.startswith("#")]
-    two = [line for line in substitutions.read_text().splitlines() if "\tex7\t" in line or "\tex21\t" in line]
-    plain = tmp_path / "two.vcf"
-    plain.write_text("\n".join([*header, *two]) + "\n")
-    pysam.tabix_compress(str(plain), f"{plain}.gz", force=True)
-    pysam.tabix_index(f"{plain}.gz", preset="vcf", force=True)
+def test_veff_mutation_map(tmp_path):
+    pytest.importorskip("kipoi_veff")
+    lines = (EXAMPLES / "variants.vcf").read_text().splitlines()
+    two = [line for line in lines if "\tex7\t" in line or "\tex21\t" in line]
+    header = [line for line in lines if line.startswith("#")]
+    indexed = indexed_vcf("\n".join([*header, *two]) + "\n", tmp_path / "two.vcf")
     out = tmp_path / "map.h5"
     stock(
         "create_mutation_map", MID, "--source", "deepripe", "--dataloader_args", veff_arguments(),
-        "-r", f"{plain}.gz", "-o", out, "--batch_size", "100", module="kipoi_veff",
+        "-r", indexed, "-o", out, "--batch_size", "100", module="kipoi_veff",
     )  # fmt: skip
     model = ripe_lib.load_model(MID)
     arguments = example_arguments()

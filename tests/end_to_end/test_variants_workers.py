@@ -10,9 +10,8 @@ import pandas as pd
 import pytest
 
 from ripe_lib.variants.format import OutputFormat
-from ripe_lib.variants.output import write_scores
-from ripe_lib.variants.score import VariantOptions
-from ripe_lib.variants.worker import VariantJob
+from ripe_lib.variants.options import VariantOptions
+from ripe_lib.variants.output import VariantJob, write_scores
 from tests.support.toy_models import random_model
 from tests.support.variant_files import FASTA, GTF, random_vcf, write_model
 

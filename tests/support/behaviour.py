@@ -3,7 +3,8 @@
 ``python -m tests.support.behaviour write GOLDEN.json`` runs every case and writes GOLDEN.json (digests) and GOLDEN.npz
 (texts and numbers); ``... compare GOLDEN.json`` runs them again and prints one line per difference (case, file,
 position, expected, got); its exit code is 1 if there is any. Options: ``--only predict,scan`` (cases by name),
-``--root DIR`` (run another checkout), ``--keep DIR`` (leave what the commands wrote in this new folder).
+``--root DIR`` (run another checkout), ``--model DIR`` (one model for both checkouts, with the task of the cases),
+``--keep DIR`` (leave what the commands wrote in this new folder).
 
 Only command lines and the public names of ``ripe_lib`` are used. Every file put out is split into its text (equal, but
 for paths, dates, durations and versions) and its numbers (within 1e-6); of pictures only the existence counts.
@@ -28,6 +29,7 @@ import pyarrow.parquet as pq
 
 from tests.support.peak_files import write_peak_project
 
+HERE = Path(__file__).resolve().parents[2]
 SHOWN = 20  # differences of one part
 TOLERANCE = 1e-6 + 1e-10  # printed numbers may differ by one unit of the sixth decimal
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
@@ -51,8 +53,8 @@ import inspect, sys, numpy, ripe_lib
 for name in sorted(ripe_lib.__all__):
     thing = getattr(ripe_lib, name)
     print(name, list(inspect.signature(thing).parameters) if inspect.isfunction(thing) else isinstance(thing, type))
-model = ripe_lib.load_model("DeepRiPe/parclip_mid")
-windows = ripe_lib.make_windows(sys.argv[2], spec=model.spec, fasta_file=sys.argv[3], gtf_file=sys.argv[4])
+model = ripe_lib.load_model(sys.argv[2])
+windows = ripe_lib.make_windows(sys.argv[3], spec=model.spec, fasta_file=sys.argv[4], gtf_file=sys.argv[5])
 maps = ripe_lib.integrated_gradients(model, windows[:3], task=model.tasks[0], n_steps=5)
 numpy.set_printoptions(threshold=10**9, floatmode="fixed", suppress=True)
 print(model.tasks, model.spec.name, ripe_lib.list_models(), ripe_lib.predict(model, windows), sep="\\n")
@@ -62,7 +64,7 @@ CASES = """
 models ripe models
 models ripe models --json
 models ripe tasks $mid
-models ripe tasks clip31 --json
+models ripe tasks $mid --json
 errors ripe predict DeepRiPe/parclip_mdi $bed $genome -o x.tsv
 errors ripe predict $mid $own/bad.bed $genome -o x.tsv
 errors ripe predict $mid $bed --fasta no.fa -o x.tsv
@@ -75,7 +77,7 @@ predict ripe predict $mid $bed $genome -o gtf.tsv
 predict ripe predict $mid $bed $genome -o gtf.h5
 predict ripe predict $mid $bed $genome -o gtf.parquet
 predict ripe predict $mid $bed --fasta $fasta -o none.csv
-predict ripe predict clip31_paper $example/constructs.bed --fasta $fasta -o constructs.tsv
+predict ripe predict $mid $example/constructs.bed --fasta $fasta -o constructs.tsv
 variants ripe score-variants $vcf --model $mid $genome -o a.vcf
 variants ripe score-variants $vcf --model $mid $genome -o both.tsv --strand both --region both
 variants ripe score-variants $vcf --model $mid $genome -o a.parquet --format long --scores delta class percentile
@@ -95,13 +97,13 @@ asb ripe asb $vcf --model $mid $task $genome -o a.tsv --steps 5
 strand ripe compare-strand $vcf --model $mid $genome -o a.tsv
 prepare ripe-train prepare $own/prepare.yaml
 evaluate ripe-train prepare $own/prepare.yaml --quiet
-evaluate ripe evaluate clip31 data.h5 -o result --bootstrap 20 --predictions --split all --task QKI_PARCLIP=RBP0
-motifs ripe motifs clip31 $own/motif.bed $genome --task QKI_PARCLIP -o result --steps 5 --method single --min-score 0
-kipoi kipoi predict $mid --source=deepripe $arguments -o a.tsv a.h5
-public python $public $bed $fasta $gtf
-slice ripe predict clip31 $slice.clip31_train_windows.bed $real -o a.h5
-slice ripe score-variants $slice.clinvar.vcf --model clip31 $real -o a.tsv --strand both
-slice ripe scan clip31 --intervals $slice.exons.bed $real -o scan.h5 --sites sites.tsv --step 20
+evaluate ripe evaluate $mid data.h5 -o result --bootstrap 20 --predictions --split all --task QKI_PARCLIP=RBP0
+motifs ripe motifs $mid $own/motif.bed $genome --task QKI_PARCLIP -o result --steps 5 --method single --min-score 0
+kipoi kipoi predict $kipoi $arguments -o a.tsv a.h5
+public python $public $mid $bed $fasta $gtf
+slice ripe predict $mid $slice.clip31_train_windows.bed $real -o a.h5
+slice ripe score-variants $slice.clinvar.vcf --model $mid $real -o a.tsv --strand both
+slice ripe scan $mid --intervals $slice.exons.bed $real -o scan.h5 --sites sites.tsv --step 20
 """
 HELP = "predict scan attribute motifs score-variants mutate asb compare-strand evaluate models tasks register"
 # The commands of a case run in one process, each as ``python -m`` would; texts and exit codes go to files.
@@ -132,10 +134,10 @@ for number, words in enumerate(json.load(sys.stdin)):
 """
 
 
-def prepared_cases(root: Path, folder: Path) -> dict[str, list[list[str]]]:
+def prepared_cases(root: Path, folder: Path, model: str) -> dict[str, list[list[str]]]:
     """Write the inputs under ``folder`` and return the commands of every case, as lists of words."""
-    own, example = folder / "inputs", root / "dataloaders" / "example_files"
-    shared = Path(os.environ.get("RIPE_SHARED", root.parent / "shared")) / "data" / "reference"
+    own, example = folder / "inputs", HERE / "dataloaders" / "example_files"
+    shared = Path(os.environ.get("RIPE_SHARED", HERE.parent / "shared")) / "data" / "reference"
     fasta, gtf, bed = (str(example / name) for name in ("genome.fa", "genes.gtf", "intervals.bed"))
     sites = Path(bed).read_text().splitlines(keepends=True)
     own.mkdir()
@@ -148,9 +150,10 @@ def prepared_cases(root: Path, folder: Path) -> dict[str, list[list[str]]]:
     (folder / "home" / ".kipoi" / "config.yaml").write_text(json.dumps({"model_sources": source}))
     arguments = json.dumps({"intervals_file": bed, "fasta_file": fasta, "gtf_file": gtf})
     words = {"example": str(example), "vcf": str(example / "variants.vcf"), "own": str(own), "public": PUBLIC}
-    words |= {"fasta": fasta, "gtf": gtf, "bed": bed, "mid": "DeepRiPe/parclip_mid", "slice": f"{shared}/chr22slice"}
+    words |= {"fasta": fasta, "gtf": gtf, "bed": bed, "mid": model, "slice": f"{shared}/chr22slice"}
     several = {"genome": ["--fasta", fasta, "--gtf", gtf], "task": ["--task", "IGF2BP123_PARCLIP"]}
     several["real"] = ["--fasta", f"{shared}/chr22slice.fa", "--gtf", f"{shared}/chr22slice.gencode_v25.gtf.gz"]
+    several["kipoi"] = [model, "--source=dir"] if Path(model).is_dir() else [model, "--source=deepripe"]
     several["arguments"] = [f"--dataloader_args={arguments}"]
     found = {"help": [["ripe", "--help"], ["ripe-train", "--help"], *(["ripe", x, "--help"] for x in HELP.split())]}
     for line in CASES.strip().splitlines():
@@ -196,9 +199,9 @@ def parts_of(path: Path) -> dict[str, str | np.ndarray]:
     return parts
 
 
-def measure(root: Path, only: str, folder: Path) -> dict[str, tuple[str, np.ndarray]]:
+def measure(root: Path, model: str, only: str, folder: Path) -> dict[str, tuple[str, np.ndarray]]:
     """Run the cases; returns the text (a # for each number) and the numbers of every ``case/file:part``."""
-    every = prepared_cases(root, folder)
+    every = prepared_cases(root, folder, model)
     home = folder / "home"
     own = {"HOME": home, "RIPE_MODELS_DIR": home / "models", "RIPE_CACHE_DIR": home / "cache", "PYTHONPATH": root}
     fixed = {"PYTHONWARNINGS": "ignore", "TF_CPP_MIN_LOG_LEVEL": "3", "MPLBACKEND": "agg", "COLUMNS": "120"}
@@ -242,13 +245,14 @@ def main() -> int:
     parser.add_argument("action", choices=["write", "compare"])
     parser.add_argument("golden", type=Path)
     parser.add_argument("--only", default="", help="cases, with commas")
-    parser.add_argument("--root", type=Path, default=Path(__file__).parents[2], help="checkout to run (this one)")
+    parser.add_argument("--root", type=Path, default=HERE, help="checkout to run (this one)")
+    parser.add_argument("--model", default="DeepRiPe/clip31", help="one with the task IGF2BP123_PARCLIP, or its folder")
     parser.add_argument("--keep", type=Path, help="new folder for what the commands write")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="behaviour-") as temporary:
         folder = args.keep or Path(temporary)
         folder.mkdir(exist_ok=True)
-        found = measure(args.root.resolve(), args.only, folder.resolve())
+        found = measure(args.root.resolve(), args.model, args.only, folder.resolve())
     stored = args.golden.with_suffix(".npz")
     if args.action == "write":
         parts = {key: [hashlib.sha256(text.encode()).hexdigest(), len(n)] for key, (text, n) in found.items()}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
-
-import pandas as pd
 
 from ripe_lib.errors import InputError, MissingFileError, nearest_names
 
@@ -47,23 +48,33 @@ def read_peak_table(path: Path) -> list[PeakTask]:
     if not path.is_file():
         raise MissingFileError(f"{path}: no such table of peak files.")
     try:
-        table = pd.read_csv(path, sep="\t", dtype=str, na_filter=False, comment="#")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            reader = csv.reader(handle, delimiter="\t")
+            rows = [(reader.line_num, row) for row in reader if any(row) and not row[0].startswith("#")]
+    except (csv.Error, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected a tab-separated table with a header ({error}).") from error
-    for column in table.columns:
+    if not rows:
+        raise InputError(f"{path}: expected a tab-separated table with a header, got none.")
+    columns = rows[0][1]
+    while not columns[-1]:
+        columns.pop()
+    for column in columns:
         if column not in COLUMNS:
             close = nearest_names(column, COLUMNS, n=1)
             raise InputError(f"{path}:1: unknown column {column!r}. {f'Did you mean {close[0]!r}?' if close else ''}")
     for column in ("rbp", "file"):
-        if column not in table.columns:
-            raise InputError(f"{path}:1: expected columns 'rbp' and 'file', {column!r} is missing.")
-    if not len(table):
+        if columns.count(column) != 1:
+            raise InputError(f"{path}:1: expected columns 'rbp' and 'file', {column!r} is missing or there twice.")
+    if len(rows) == 1:
         raise InputError(f"{path}: expected at least one peak file, got none.")
     tasks: dict[str, PeakTask] = {}
     seen: dict[str, dict[str, int]] = {}
-    for line, row in enumerate(table.to_dict("records"), start=2):
+    for line, fields in rows[1:]:
+        if any(fields[len(columns) :]):
+            raise InputError(f"{path}:{line}: expected {len(columns)} columns, got {len(fields)}.")
+        row = dict(zip_longest(columns, fields[: len(columns)], fillvalue=""))
         name = row.get("task") or row["rbp"]
-        if not name:
+        if not name.strip():
             raise InputError(f"{path}:{line}: expected the name of an RBP, got none.")
         file = Path(row["file"]) if Path(row["file"]).is_absolute() else path.parent / row["file"]
         if not file.is_file():
@@ -78,7 +89,7 @@ def read_peak_table(path: Path) -> list[PeakTask]:
         seen.setdefault(name, {})[replicate] = line
         about = (row["rbp"], row.get("protocol", ""), row.get("cell_line", ""))
         n_source = row.get("peaks_in_source", "")
-        if n_source and not n_source.isdecimal():
+        if n_source and not re.fullmatch("[0-9]{1,15}", n_source):
             raise InputError(f"{path}:{line}: expected a whole number in column 'peaks_in_source', got {n_source!r}.")
         known = tasks.get(name)
         if known is not None and (known.rbp, known.protocol, known.cell_line) != about:

@@ -105,13 +105,25 @@ def experiments_in(directory: Path) -> list[str]:
         raise MissingFileError(f"{directory}: no such folder of tables.")
     names = sorted(p.name[: -len(TABLE_SUFFIX)] for p in directory.glob(f"*{TABLE_SUFFIX}"))
     names = [n for n in names if n not in {"background", "sites"}]
-    listing = directory / "experiments.tsv"
-    if listing.is_file():
-        order = {name: i for i, name in enumerate(pd.read_csv(listing, sep="\t", usecols=["id"])["id"])}
-        names.sort(key=lambda name: (order.get(name, len(order)), name))
+    order = {name: i for i, name in enumerate(read_listing(directory)["id"])}
+    names.sort(key=lambda name: (order.get(name, len(order)), name))
     if not names:
         raise InputError(f"{directory}: expected files named EXPERIMENT{TABLE_SUFFIX}, found none.")
     return names
+
+
+def read_listing(directory: Path) -> pd.DataFrame:
+    """Return what ``experiments.tsv`` says about the experiments of a folder; without any row if it is not there."""
+    path = directory / "experiments.tsv"
+    if not path.is_file():
+        return pd.DataFrame(columns=["id"])
+    try:
+        listing = pd.read_csv(path, sep="\t", dtype=str, na_filter=False, index_col=False)
+    except ValueError as error:  # pandas' errors are such
+        raise InputError(f"{path}: expected a tab-separated table, got something unreadable ({error}).") from error
+    if "id" not in listing.columns:
+        raise InputError(f"{path}:1: expected a column 'id', got none.")
+    return listing
 
 
 def read_table(path: Path, columns: list[str]) -> pd.DataFrame:

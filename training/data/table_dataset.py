@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError, unknown_name
@@ -16,7 +15,7 @@ from ripe_lib.network.weights import sha256_of
 from training.data.config import Note, PrepareConfig
 from training.data.labels import label_vectors
 from training.data.prepared import manifest_of, warn_about_splits
-from training.data.sites import KNOWN_BASES, SourceRows, WindowShape, experiments_in, read_source
+from training.data.sites import KNOWN_BASES, SourceRows, WindowShape, experiments_in, read_listing, read_source
 from training.data.splits import assign_splits, check_disjoint, equal_sequences, locus_clusters
 from training.data.store import SiteColumns, write_dataset
 
@@ -150,11 +149,8 @@ def task_info(config: PrepareConfig, tasks: list[str]) -> dict[str, dict[str, st
     """Return RBP, protocol and cell line of tasks, from the ``experiments.tsv`` beside their tables."""
     info: dict[str, dict[str, str]] = {}
     for table in config.tables:
-        path = table.directory / "experiments.tsv"
-        if not path.is_file():
-            continue
-        listing = pd.read_csv(path, sep="\t", dtype=str, na_filter=False)
-        if not {"id", "protein"} <= set(listing.columns):
+        listing = read_listing(table.directory)
+        if "protein" not in listing.columns:
             continue
         for row in listing.to_dict("records"):
             if row["id"] in tasks and row["id"] not in info:

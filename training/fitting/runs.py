@@ -32,7 +32,8 @@ from ripe_lib._version import __version__
 from ripe_lib.errors import InputError, MissingFileError, RipeError
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.output.atomic import atomic_file
-from training.config import build, plain
+from ripe_lib.output.foreign import open_hdf5
+from training.config import build, plain, read_yaml
 from training.fitting.config import FitConfig
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "pandas", "h5py", "scikit-learn")
@@ -111,14 +112,14 @@ def open_run(run: Path, config: dict[str, Any], dataset: Dataset, teachers: Sequ
     path = run / "config.yaml"
     if path.is_file():
         # An option that came after the run was started had its default value then.
-        before = plain(build(FitConfig, yaml.safe_load(path.read_text(encoding="utf-8")), str(path)))
+        before = plain(build(FitConfig, read_yaml(path), str(path)))
         for key in sorted(set(before) | set(config)):
             if key not in {"data", "run", "start"} and before.get(key) != config.get(key):
                 raise InputError(
                     f"{run}: holds a run with another config ({key}: {before.get(key)!r}, now {config.get(key)!r}). "
                     "Choose another run directory or remove this one."
                 )
-        record = json.loads((run / "data.json").read_text(encoding="utf-8"))
+        record = read_record(run)
         if record["manifest_sha256"] != dataset.manifest_sha256:
             raise InputError(
                 f"{run}: was started on another data set than {dataset.path}. Choose another run directory."
@@ -140,6 +141,24 @@ def open_run(run: Path, config: dict[str, Any], dataset: Dataset, teachers: Sequ
     write_text(run / "environment.json", json.dumps(environment(), indent=1, sort_keys=True) + "\n")
     write_text(path, yaml.safe_dump(config, sort_keys=False))  # last: its presence means the others are there
     return False
+
+
+def read_record(run: Path) -> dict[str, Any]:
+    """Return what a run says of its data set: ``path``, ``manifest_sha256``, ``manifest``, ``teachers``.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged.
+    """
+    path = run / "data.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        record = None
+    if isinstance(record, dict) and all(isinstance(record.get(key), str) for key in ("path", "manifest_sha256")):
+        return record
+    raise InputError(f"{path}: expected the record of a run's data set, got none or a damaged one. Train it again.")
 
 
 def _is_of_a_start(name: str) -> bool:
@@ -165,9 +184,9 @@ def read_checkpoint(path: Path) -> tuple[list[dict[str, Any]], dict[str, Arrays]
     """Return (history, arrays by group), or None when there is no checkpoint."""
     if not path.is_file():
         return None
-    with h5py.File(path, "r") as handle:
-        groups = {name: [group[str(i)][()] for i in range(group.attrs["n"])] for name, group in handle.items()}
-        return json.loads(handle.attrs["history"]), groups
+    with open_hdf5(path, "the checkpoint of a run", advice="Remove it to train from the start.") as file:
+        groups = {name: [group[str(i)][()] for i in range(group.attrs["n"])] for name, group in file.handle.items()}
+        return json.loads(file.handle.attrs["history"]), groups
 
 
 def finished_weights(run: Path) -> Path:

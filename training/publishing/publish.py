@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from ripe_lib.errors import InputError
 from ripe_lib.evaluation.dataset import Dataset
@@ -28,11 +26,11 @@ from ripe_lib.network.load import Model, quiet_tensorflow
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import arrays_of, read_weights, set_arrays, sha256_of, write_weights
 from ripe_lib.output.atomic import atomic_directory
-from training.config import build, plain
+from training.config import build, plain, read_yaml
 from training.fitting.calibration import fit_platt, fold_calibration
 from training.fitting.config import FitConfig
 from training.fitting.history import best_epoch
-from training.fitting.runs import finished_weights
+from training.fitting.runs import finished_weights, read_record
 from training.publishing.card import render_card
 
 Note = Callable[[str], None]
@@ -88,7 +86,7 @@ def publish(
     """
     run = Path(run)
     weights = finished_weights(run)
-    record = json.loads((run / "data.json").read_text(encoding="utf-8"))
+    record = read_record(run)
     dataset = Dataset(data if data is not None else record["path"])
     if dataset.manifest_sha256 != record["manifest_sha256"]:
         raise InputError(f"{dataset.path}: is not the data set of run {run}. Give the right one with --data.")
@@ -265,7 +263,7 @@ def card_text(
 ) -> str:
     """Return the model card of a run."""
     # Built, so that an option which came after the run has its default value.
-    config = plain(build(FitConfig, yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")), str(run)))
+    config = plain(build(FitConfig, read_yaml(run / "config.yaml"), str(run)))
     taught = config["distill"]
     history = pd.read_csv(run / "history.csv")
     validated = "val_loss" in history

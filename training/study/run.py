@@ -20,7 +20,7 @@ from ripe_lib.genome.landmarks import LANDMARKS
 from ripe_lib.network.load import Model, load_model
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.reports.figures import save_figure
-from training.config import plain
+from training.config import plain, read_yaml
 from training.fitting.runs import environment, write_text
 from training.study import figures
 from training.study.arms import (
@@ -150,7 +150,7 @@ def _open(config: StudyConfig, dataset: Dataset) -> None:
     now["dataset_sha256"] = dataset.manifest_sha256
     if path.is_file():
         # An option that came after the study was started had its default value then.
-        before = {**plain(StudyConfig(config.directory)), **yaml.safe_load(path.read_text(encoding="utf-8"))}
+        before = {**plain(StudyConfig(config.directory)), **read_yaml(path)}
         for key in sorted((set(before) | set(now)) - set(skipped)):
             if before.get(key) != now.get(key):
                 raise InputError(

@@ -298,6 +298,14 @@ def put_model(entry: ModelEntry, tasks: tuple[TaskEntry, ...], *, folder: Path |
     """Add a model to the catalogue's tables or replace it, keeping the order of the others.
 
     A new shipped model comes after the last shipped one, before the published ones.
+
+    Parameters
+    ----------
+    entry : ModelEntry
+    tasks : tuple of TaskEntry
+        One per output, in the order of the columns.
+    folder : Path, optional
+        Of the two tables; default: the package's own.
     """
     folder = CATALOGUE_DIRECTORY if folder is None else folder
     tables = read_catalogue(folder)

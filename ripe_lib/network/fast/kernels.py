@@ -7,11 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ripe_lib.network.fast.loops import POINTS
 from ripe_lib.network.fast.wiring import ConvPool
 
 Array = NDArray[np.float32]
-
-POINTS = 8  # rows of pooled columns that a tile of the merged convolution sees
 
 
 class First(NamedTuple):

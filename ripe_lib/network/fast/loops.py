@@ -13,11 +13,15 @@ Axes: F1, F2 filters of the first and the merged convolution, H hidden units.
 
 from __future__ import annotations
 
-import numpy as np
+from typing import NamedTuple
 
-from ripe_lib.network.fast.kernels import POINTS
+import numpy as np
+from numpy.typing import NDArray
+
+from ripe_lib.genome.landmarks import LARGEST, basis_range
 from ripe_lib.output.compiled import compiled
 
+POINTS = 8  # rows of pooled columns that a tile of the merged convolution sees
 ROWS = 24  # a multiple of the rows that BLAS kernels take at once (4, 6, 8, 12)
 TILES = 120  # tiles multiplied at a time
 WINDOWS = 120  # windows multiplied with the first dense kernel at a time
@@ -40,7 +44,7 @@ def product(a, kernel):
 
 
 @compiled
-def table_row(first, group, codes, at):
+def _table_row(first, group, codes, at):
     """Return the row of the tables for a word of a window that begins at ``codes[at]``."""
     row = 0
     begin = at + first.groups[group, 0]
@@ -50,19 +54,19 @@ def table_row(first, group, codes, at):
 
 
 @compiled
-def convolve_codes(first, codes, n, out):
+def _convolve_codes(first, codes, n, out):
     """Write the first convolution (with bias, before ReLU) at the first ``n`` starts of ``codes``."""
     for i in range(n):
-        a = first.tables[table_row(first, 0, codes, i)]
-        b = first.tables[table_row(first, 1, codes, i)]
-        c = first.tables[table_row(first, 2, codes, i)]
+        a = first.tables[_table_row(first, 0, codes, i)]
+        b = first.tables[_table_row(first, 1, codes, i)]
+        c = first.tables[_table_row(first, 2, codes, i)]
         row = out[i]
         for f in range(len(row)):
             row[f] = a[f] + b[f] + c[f]
 
 
 @compiled
-def pool(values, at, size, out):
+def _pool(values, at, size, out):
     """Write the maximum of 0 and of ``size`` rows from ``values[at]`` on."""
     out[:] = np.float32(0)
     for r in range(at, at + size):
@@ -72,24 +76,34 @@ def pool(values, at, size, out):
 
 
 @compiled
-def first_stage(first, codes, begin, n, work, out):
+def _first_stage(first, codes, begin, n, work, out):
     """Write ``n`` pooled columns (n, F1), the first of which begins at ``codes[begin]``; ``work`` is scratch."""
     n_columns = (n - 1) * first.stride + first.size
-    convolve_codes(first, codes[begin:], n_columns, work)
+    _convolve_codes(first, codes[begin:], n_columns, work)
     for p in range(n):
-        pool(work, p * first.stride, first.size, out[p])
+        _pool(work, p * first.stride, first.size, out[p])
 
 
 @compiled
 def pooled_sequences(first, codes, begins, counts, rows, out):
-    """Write the pooled columns of sequences: ``counts[s]`` from ``codes[begins[s]]`` on, to ``out[rows[s]]``."""
+    """Write the pooled columns of sequences: ``counts[s]`` from ``codes[begins[s]]`` on, to ``out[rows[s]]``.
+
+    Parameters
+    ----------
+    first : First
+    codes : uint8 array (n,)
+        Of all sequences, one after the other.
+    begins, counts, rows : int64 arrays (S,)
+        Of each sequence: its first base, its pooled columns, and the row of ``out`` for the first of them.
+    out : float32 array (rows, F1)
+    """
     work = np.empty(((counts.max() - 1) * first.stride + first.size, out.shape[1]), dtype=np.float32)
     for s in range(len(begins)):
-        first_stage(first, codes, begins[s], counts[s], work, out[rows[s] :])
+        _first_stage(first, codes, begins[s], counts[s], work, out[rows[s] :])
 
 
 @compiled
-def sum_of_eight(factors, x0, x1, x2, x3, x4, x5, x6, x7, out):
+def _sum_of_eight(factors, x0, x1, x2, x3, x4, x5, x6, x7, out):
     """Write the sum of eight rows, each times its factor."""
     m0, m1, m2, m3 = factors[0], factors[1], factors[2], factors[3]
     m4, m5, m6, m7 = factors[4], factors[5], factors[6], factors[7]
@@ -99,7 +113,7 @@ def sum_of_eight(factors, x0, x1, x2, x3, x4, x5, x6, x7, out):
 
 
 @compiled
-def finish_tiles(second, inputs, products, place, n, bias, out):
+def _finish_tiles(second, inputs, products, place, n, bias, out):
     """Multiply ``n`` tiles at every point and write their output columns."""
     for point in range(POINTS):
         np.dot(inputs[point, : whole(n)], second.at_points[point], products[point, : whole(n)])
@@ -108,7 +122,7 @@ def finish_tiles(second, inputs, products, place, n, bias, out):
         e, f, g, h = products[4, tile], products[5, tile], products[6, tile], products[7, tile]
         for q in range(place[tile, 1]):
             row = out[place[tile, 0] + q]
-            sum_of_eight(second.from_points[q], a, b, c, d, e, f, g, h, row)
+            _sum_of_eight(second.from_points[q], a, b, c, d, e, f, g, h, row)
             for i in range(len(row)):
                 row[i] += bias[i]
 
@@ -135,37 +149,49 @@ def merged_sequences(first, second, codes, begins, counts, before, after, bias, 
     place = np.empty((TILES, 2), dtype=np.int64)
     n_outputs, filled = len(second.from_points), 0
     for s in range(len(begins)):
-        first_stage(first, codes, begins[s], counts[s], work, pooled[before:])
+        _first_stage(first, codes, begins[s], counts[s], work, pooled[before:])
         pooled[before + counts[s] :] = 0
         n_columns = before + counts[s] + after - second.width + 1
         for column in range(0, n_columns, n_outputs):
             a, b, c, d = pooled[column], pooled[column + 1], pooled[column + 2], pooled[column + 3]
             e, f, g, h = pooled[column + 4], pooled[column + 5], pooled[column + 6], pooled[column + 7]
             for point in range(POINTS):
-                sum_of_eight(second.to_points[point], a, b, c, d, e, f, g, h, inputs[point, filled])
+                _sum_of_eight(second.to_points[point], a, b, c, d, e, f, g, h, inputs[point, filled])
             place[filled, 0], place[filled, 1] = rows[s] + column, min(n_outputs, n_columns - column)
             filled += 1
             if filled == TILES:
-                finish_tiles(second, inputs, products, place, filled, bias, out)
+                _finish_tiles(second, inputs, products, place, filled, bias, out)
                 filled = 0
-    finish_tiles(second, inputs, products, place, filled, bias, out)
+    _finish_tiles(second, inputs, products, place, filled, bias, out)
 
 
 @compiled
 def hidden_of_pools(columns, base, n_pools, size, stride, kernel, out):
-    """Write pooled columns times a dense kernel (n_pools F, H), for windows whose columns begin at rows ``base``."""
+    """Write pooled columns times a dense kernel (n_pools F, H), for windows whose columns begin at rows ``base``.
+
+    Parameters
+    ----------
+    columns : float32 array (rows, F)
+        Columns of the merged convolution.
+    base : int64 array (B,)
+        Row of the first column that each window pools.
+    n_pools, size, stride : int
+        Pools of a window, columns per pool, and columns from one pool to the next.
+    kernel : float32 array (n_pools F, H)
+    out : float32 array (B, H)
+    """
     n_filters = columns.shape[1]
     flat = np.zeros((min(WINDOWS, whole(len(base))), n_pools * n_filters), dtype=np.float32)
     for start in range(0, len(base), WINDOWS):
         n = min(WINDOWS, len(base) - start)
         for i in range(n):
             for p in range(n_pools):
-                pool(columns, base[start + i] + p * stride, size, flat[i, p * n_filters : (p + 1) * n_filters])
+                _pool(columns, base[start + i] + p * stride, size, flat[i, p * n_filters : (p + 1) * n_filters])
         out[start : start + n] = np.dot(flat[: whole(n)], kernel)[:n]
 
 
 @compiled
-def change_first(first, codes, position, alt, at, n_pooled, local, work, old, out):
+def _change_first(first, codes, position, alt, at, n_pooled, local, work, old, out):
     """Write the change of pooled columns ``at ...`` when ``alt`` comes to ``position``; 0 for those that are not."""
     out[:] = 0
     low, high = max(at, 0), min(at + len(out), n_pooled)
@@ -174,12 +200,12 @@ def change_first(first, codes, position, alt, at, n_pooled, local, work, old, ou
     letter, n = low * first.stride, (high - 1 - low) * first.stride + first.size
     for i in range(n + first.width - 1):
         local[i] = codes[letter + i]
-    first_stage(first, local, 0, high - low, work, old)
+    _first_stage(first, local, 0, high - low, work, old)
     for i in range(len(alt)):
         if 0 <= position + i - letter < n + first.width - 1:
             local[position + i - letter] = alt[i]
     # Columns outside the changed stretch come out as before: same rows, same order of sums.
-    first_stage(first, local, 0, high - low, work, out[low - at :])
+    _first_stage(first, local, 0, high - low, work, out[low - at :])
     for p in range(high - low):
         row, before = out[low - at + p], old[p]
         for f in range(len(row)):
@@ -187,7 +213,7 @@ def change_first(first, codes, position, alt, at, n_pooled, local, work, old, ou
 
 
 @compiled
-def change_second(second, columns, base, column, delta, pool_first, n_pools, room, out):
+def _change_second(second, columns, base, column, delta, pool_first, n_pools, room, out):
     """Write the change of pooled merged columns ``pool_first ...``; 0 for those that are not.
 
     ``delta`` (n, F2) is the change of the merged columns from ``column`` on.
@@ -200,14 +226,14 @@ def change_second(second, columns, base, column, delta, pool_first, n_pools, roo
         if not 0 <= pool_first + c < n_pools:
             target[:] = 0
             continue
-        pool(columns, base + begin, second.size, old)
+        _pool(columns, base + begin, second.size, old)
         # The columns of the pool as they become, side by side.
         room[: second.size] = columns[base + begin : base + begin + second.size]
         for q in range(max(begin, column), min(begin + second.size, column + len(delta))):
             changed, change = room[q - begin], delta[q - column]
             for f in range(n_filters):
                 changed[f] += change[f]
-        pool(room, 0, second.size, new)
+        _pool(room, 0, second.size, new)
         for f in range(n_filters):
             target[f] = new[f] - old[f]
 
@@ -219,7 +245,7 @@ def change_pools(first, second, shape, codes, columns, base, site, position, alt
     Parameters
     ----------
     shape : tuple of int
-        Touched columns ``n_pool1, n_conv2`` (:class:`ripe_lib.network.fast.geometry.Touched`), and how many there
+        Touched columns ``n_pool1, n_conv2`` (:class:`ripe_lib.network.fast.passes.Touched`), and how many there
         are: ``n_pooled`` of the first stage, ``n_pools`` of the second.
     codes : uint8 array (B, L)
     columns : float32 array (rows, F2)
@@ -245,7 +271,7 @@ def change_pools(first, second, shape, codes, columns, base, site, position, alt
             row = rows[start + i]
             at = -((first.size + first.width - 2 - position[row]) // first.stride)
             change = delta1[i * n_pool1 : (i + 1) * n_pool1]
-            change_first(first, codes[site[row]], position[row], alt[row], at, n_pooled, local, work, before, change)
+            _change_first(first, codes[site[row]], position[row], alt[row], at, n_pooled, local, work, before, change)
         np.dot(delta1[: whole(n * n_pool1)], second.taps, parts[: whole(n * n_pool1)])
         for i in range(n):
             row = rows[start + i]
@@ -259,4 +285,71 @@ def change_pools(first, second, shape, codes, columns, base, site, position, alt
             column = -((first.size + first.width - 2 - position[row]) // first.stride) - (second.width - 1)
             pool_first = -((second.size - 1 - column) // second.stride)
             at = base[site[row]]
-            change_second(second, columns, at, column, delta2, pool_first, n_pools, room, out[row])
+            _change_second(second, columns, at, column, delta2, pool_first, n_pools, room, out[row])
+
+
+class LandmarkTower(NamedTuple):
+    """Dense layer with ReLU over the basis of landmarks, and its rows of the first dense layer the towers share.
+
+    The basis itself is not made: of a row's functions four are not 0, so a window costs 8 x 4 rows instead of 8 x K.
+
+    ``kernel`` (8, K, F), ``bias`` (F,), ``hidden_kernel`` (F, H).
+    """
+
+    kernel: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    hidden_kernel: NDArray[np.float32]
+
+    def hidden(self, distances: NDArray[np.float64] | None, n: int) -> NDArray[np.float32]:
+        """Return the tower's part of the hidden layer.
+
+        Parameters
+        ----------
+        distances : float64 array (n, 8) or None
+            In nt, NaN = unknown; None: all unknown.
+        n : int
+            Windows.
+
+        Returns
+        -------
+        float32 array (n, H)
+            Before bias and activation; a single row to be repeated where everything is unknown.
+        """
+        unknown = self.kernel.mean(axis=1)
+        if distances is None or np.isnan(distances).all():
+            first = np.maximum(self.bias + unknown.sum(axis=0), np.float32(0))
+            return np.broadcast_to(first @ self.hidden_kernel, (n, self.hidden_kernel.shape[1]))
+        first = np.empty((n, len(self.bias)), dtype=np.float32)
+        low, step = basis_range(self.kernel.shape[1])
+        distances = np.ascontiguousarray(distances, dtype=np.float64)
+        _first_layer(distances, np.ascontiguousarray(self.kernel), unknown, self.bias, low, step, LARGEST, first)
+        return first @ self.hidden_kernel
+
+
+@compiled
+def _first_layer(distances, kernel, unknown, bias, low, step, largest, out):
+    """Fill ``out`` (n, F) with the first layer's values, as the full product with the basis gives them."""
+    for row in range(len(distances)):
+        values = out[row]
+        values[:] = bias
+        for landmark in range(distances.shape[1]):
+            d = distances[row, landmark]
+            if d != d:
+                for f in range(len(values)):
+                    values[f] += unknown[landmark, f]
+                continue
+            x = min(np.log10(1 + abs(d)), largest)
+            place = ((x if d >= 0 else -x) - low) / step
+            first = int(place)
+            t = place - first
+            w0 = np.float32((1 - t) ** 3 / 6)
+            w1 = np.float32((3 * t**3 - 6 * t**2 + 4) / 6)
+            w2 = np.float32((-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6)
+            w3 = np.float32(t**3 / 6)
+            rows = kernel[landmark]
+            for f in range(len(values)):
+                values[f] += (
+                    w0 * rows[first, f] + w1 * rows[first + 1, f] + w2 * rows[first + 2, f] + w3 * rows[first + 3, f]
+                )
+        for f in range(len(values)):
+            values[f] = max(values[f], np.float32(0))

@@ -16,6 +16,7 @@ Shapes: B windows, U distinct region windows, M alternatives, F1/F2 filters, H h
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import NamedTuple
 
@@ -23,7 +24,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.genome.encoding import UNKNOWN, Codes
-from ripe_lib.network.fast.geometry import MAX_SPAN, Sizes, first_pool2, touched
 from ripe_lib.network.fast.kernels import First, first_kernels, second_kernels
 from ripe_lib.network.fast.loops import change_pools, hidden_of_pools, merged_sequences, pooled_sequences, product
 from ripe_lib.network.fast.region_steps import RegionSteps
@@ -34,6 +34,7 @@ Array = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Distances = NDArray[np.floating]
 
+MAX_SPAN = 6  # longest changed stretch that is scored by difference
 _ALTERNATIVES_AT_A_TIME = 2048
 
 
@@ -318,7 +319,19 @@ class FastNetwork:
     # --- alternatives ----------------------------------------------------------------------------------------------
 
     def alternatives(self, passed: Passed, codes: Codes, site: Ints, position: Ints, alt: Codes) -> Array:
-        """Return the logits (M, T) of alternatives ``alt`` (M, S) at ``position`` of windows ``site`` of ``codes``."""
+        """Return the logits (M, T) of alternatives ``alt`` (M, S) at ``position`` of windows ``site`` of ``codes``.
+
+        Parameters
+        ----------
+        passed : Passed
+            The windows' intermediates.
+        codes : uint8 array (B, L)
+            Base codes of the windows.
+        site, position : int64 array (M,)
+            The window of each alternative, and the 0-based position of its first changed base there.
+        alt : uint8 array (M, S)
+            The base codes that come there.
+        """
         output = np.empty((len(site), len(self._dense[-1][1])), dtype=np.float32)
         # Alternatives that change the same pooled columns follow each other: they use the same part of the kernel.
         order = np.lexsort((position % self.sizes.period, first_pool2(self.sizes, position)))
@@ -375,3 +388,61 @@ def _sequences(
             return first, counts, (sequence, (starts - first[sequence]) // stride)
     counts = np.full(len(starts), n_pooled, dtype=np.int64)
     return starts, counts, (np.arange(len(starts)), np.zeros(len(starts), dtype=np.int64))
+
+
+# --- which columns a substitution touches: integers only -------------------------------------------------------------
+#
+# Names: ``first`` stage = the sequence branch's convolution (width K1) and pooling (size P1, stride S1); ``second``
+# stage = the merged convolution (K2) and pooling (P2, S2). Counts and offsets depend on the position only through
+# ``position % (S1 * S2)``, its *class*; a step of one period moves every touched column by a whole pooled column.
+# A position near an end of the window touches columns that do not exist; they keep their places and change nothing.
+
+
+class Sizes(NamedTuple):
+    """Widths, pools and lengths of the two stages."""
+
+    width1: int
+    size1: int
+    stride1: int
+    width2: int
+    size2: int
+    stride2: int
+    n_pooled1: int  # sequence columns after the first pooling
+
+    @property
+    def period(self) -> int:
+        """Positions after which everything repeats one pooled column further on."""
+        return self.stride1 * self.stride2
+
+
+class Touched(NamedTuple):
+    """How many columns a changed stretch of bases touches, for one class of positions.
+
+    After the first pooling, after the merged convolution, and after the second pooling.
+    """
+
+    n_pool1: int
+    n_conv2: int
+    n_pool2: int
+
+
+def first_pool1(sizes: Sizes, position: np.ndarray) -> np.ndarray:
+    """Return the first touched column after the first pooling (may be negative)."""
+    return -((sizes.size1 + sizes.width1 - 2 - position) // sizes.stride1)
+
+
+def first_pool2(sizes: Sizes, position: np.ndarray) -> np.ndarray:
+    """Return the first touched column after the second pooling (may be negative)."""
+    first_conv2 = first_pool1(sizes, position) - (sizes.width2 - 1)
+    return -((sizes.size2 - 1 - first_conv2) // sizes.stride2)
+
+
+@functools.lru_cache(maxsize=256)
+def touched(sizes: Sizes, position_class: int, span: int) -> Touched:
+    """Return what a stretch of ``span`` changed bases touches that starts at positions of a class."""
+    position = np.array(position_class)
+    pool1 = int(first_pool1(sizes, position))
+    n_pool1 = (position_class + span - 1) // sizes.stride1 - pool1 + 1
+    n_conv2 = n_pool1 + sizes.width2 - 1
+    last_conv2 = pool1 - (sizes.width2 - 1) + n_conv2 - 1
+    return Touched(n_pool1, n_conv2, last_conv2 // sizes.stride2 - int(first_pool2(sizes, position)) + 1)

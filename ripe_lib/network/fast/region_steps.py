@@ -78,7 +78,15 @@ class RegionSteps:
         self._differences: dict[tuple[int, int], Array] = {}
 
     def events(self, codes: Codes, n_rows: int, phase: int, dilation: int) -> Events:
-        """Return the events of a track; row ``j`` sees the letters from ``j * phase`` on."""
+        """Return the events of a track; row ``j`` sees the letters from ``j * phase`` on.
+
+        Parameters
+        ----------
+        codes : uint8 array (n,)
+            Region-type codes of the track.
+        n_rows, phase, dilation : int
+            Rows, letters from one row to the next, and rows from one column of a window to the next.
+        """
         changes = np.concatenate([[0], np.cumsum(codes[1:] != codes[:-1])])  # changes up to each letter
         first = np.arange(n_rows) * phase
         types = codes[first]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.network.fast.landmarks import LandmarkTower
+from ripe_lib.network.fast.loops import LandmarkTower
 
 if TYPE_CHECKING:
     import keras

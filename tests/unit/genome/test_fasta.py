@@ -214,6 +214,7 @@ def test_blank_lines_around_sequences_are_harmless(tmp_path, text, blank):
         (">c1\nACGT\n", ">c1\nACGTGGGG\n"),
         (">c1\nACGT\n", ">c1 v2\nACGT\n"),
         (">c1\nACGT\n", ">c10\nACG\n"),
+        (">c1\nAACC\nGGTT\nACG\n", ">c1\nAACCG\nGTTAC\nG\n"),  # as many bases in as many lines
     ],
 )
 def test_an_index_of_another_fasta_is_noticed_though_it_is_newer(tmp_path, old, new):
@@ -226,6 +227,44 @@ def test_an_index_of_another_fasta_is_noticed_though_it_is_newer(tmp_path, old, 
     want = {part.split()[0]: "".join(part.split("\n")[1:]) for part in new.split(">")[1:]}
     assert genome.contigs == {name: len(text) for name, text in want.items()}
     assert {name: letters(genome, name, 0, len(text)) for name, text in want.items()} == want
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "c1\t8\t4\t4\t0",
+        "c1\t8\t4\t0\t5",
+        "c1\t8\t4\t5\t4",
+        "c1\t-8\t4\t4\t5",
+        f"c1\t{2**63 - 1}\t4\t4\t5",
+        f"c1\t{'9' * 30}\t4\t4\t5",
+        f"c1\t8\t{2**63 - 9}\t4\t5",
+        "c1\t8\t4",
+    ],
+)
+def test_an_index_of_odd_numbers_is_made_anew(tmp_path, row):
+    path = tmp_path / "g.fa"
+    path.write_text(">c1\nAACC\nGGTT\n")
+    (tmp_path / "g.fa.fai").write_text(row + "\n")
+    os.utime(tmp_path / "g.fa.fai", ns=(2 * 10**18, 2 * 10**18))
+    genome = Genome(path)
+    assert genome.contigs == {"c1": 8}
+    assert letters(genome, "c1", 0, 8) == "AACCGGTT"
+    assert (tmp_path / "g.fa.fai").read_text() == "c1\t8\t4\t4\t5\n"
+
+
+@pytest.mark.parametrize("name", ["a\u2028b", "a\x85b", "a\x1cb", "a\u00a0b"])
+def test_names_may_hold_what_only_other_programs_take_for_a_line_end(tmp_path, name):
+    path = tmp_path / "g.fa"
+    path.write_text(f">{name} x\nACGT\n")
+    for _ in range(2):
+        assert Genome(path).contigs == {name: 4}
+
+
+def test_a_pipe_is_one_line(tmp_path):
+    os.mkfifo(tmp_path / "g.fa")
+    with pytest.raises(MissingFileError, match="expected a FASTA file, got a pipe, which has no random access"):
+        Genome(tmp_path / "g.fa")
 
 
 def test_a_contig_of_no_bases_and_a_long_header_fit_their_index(tmp_path):
@@ -301,9 +340,11 @@ def test_a_window_past_the_end_never_sees_the_next_contig(tmp_path):
 @NEEDS_BGZIP
 def test_truncated_bgzip(tmp_path, rng):
     packed = bgzip(write_fasta(tmp_path / "g.fa", {"a": "".join(rng.choice(list("ACGT"), 400_000))}))
-    packed.write_bytes(packed.read_bytes()[:60_000])
-    with pytest.raises(InputError, match=r"g.fa.gz: expected a complete bgzip file, got a truncated or damaged one"):
-        Genome(packed)
+    whole = packed.read_bytes()
+    for end in (60_000, -28):  # within a block, and before the empty one at the end
+        packed.write_bytes(whole[:end])
+        with pytest.raises(InputError, match=r"g.fa.gz: expected a complete bgzip file, got a truncated or damaged"):
+            Genome(packed)
 
 
 @NEEDS_BGZIP

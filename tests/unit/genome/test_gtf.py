@@ -130,6 +130,7 @@ ODD = gtf_line("chr2", "exon", 99, 199, "+", "Z")
         ("chr2\tx\texon\t1\n", "expected 9 tab-separated columns, got 4"),
         (ODD.replace("\t100\t", "\tten\t"), "expected whole numbers in columns 4 and 5, got 'ten 199'"),
         (ODD.replace("\t100\t", "\t1_00\t"), "expected whole numbers in columns 4 and 5, got '1_00 199'"),
+        (ODD.replace("\t199\t", f"\t{'9' * 5000}\t"), "expected whole numbers in columns 4 and 5, got '100 999"),
         (ODD.replace("\t199\t", "\t99\t"), "expected 1 <= start <= end, got start=100 end=99"),
         (ODD.replace("\t100\t", "\t0\t"), "expected 1 <= start <= end, got start=0"),
         (ODD.replace("\t+\t", "\t?\t"), "expected .* in column 7, got '\\?'"),

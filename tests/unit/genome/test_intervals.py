@@ -244,6 +244,14 @@ def test_summits_with_track_lines_and_lines_that_have_none(tmp_path, monkeypatch
     assert read_intervals(blanks, summits=True)["summit"].tolist() == [10, 12]
 
 
+def test_blanks_are_the_same_in_the_fast_and_the_slow_way(tmp_path, monkeypatch):
+    path = bed(tmp_path, "c1 1 9 a\u00a0b\u2028c 0 -\n  c1\t 2  9 d 0 + \n")
+    want = read_intervals(path)
+    assert want["name"].tolist() == ["a\u00a0b\u2028c", "d"]
+    monkeypatch.setattr("ripe_lib.genome.intervals._parse_fast", lambda *_: None)
+    assert read_intervals(path).equals(want)
+
+
 @pytest.mark.parametrize("number", ["1e2", "True", "inf", "1_00", "+100", "0x10", "1.0", "\u0661", "1" * 19])
 @pytest.mark.parametrize("column", ["start", "end"])
 def test_a_number_is_digits_in_the_fast_and_the_slow_way(tmp_path, monkeypatch, number, column):

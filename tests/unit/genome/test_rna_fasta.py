@@ -1,6 +1,8 @@
 import gzip
 import io
+import os
 import sys
+import threading
 import types
 
 import numpy as np
@@ -27,6 +29,19 @@ def test_letters_names_and_lengths(tmp_path):
     assert letters(records) == ["ACGUNN", "U"]
     assert decode_sequence(records.bases(0, 1, 4)) == "CGT"
     assert records.regions(0, 0, 6) is None
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_pipe_is_read_from_its_first_record(tmp_path, pack):
+    pipe = tmp_path / "rna.fa"
+    os.mkfifo(pipe)
+    text = b"".join(b">r%d\n%s\n" % (n, b"ACGU" * 50) for n in range(200))
+    writer = threading.Thread(target=pipe.write_bytes, args=(pack(text),), daemon=True)
+    writer.start()
+    records = read_rna_fasta(pipe, tmp_path / "scratch")
+    writer.join()
+    assert records.names == [f"r{n}" for n in range(200)]
+    assert set(letters(records)) == {"ACGU" * 50}
 
 
 def test_gzip_and_standard_input_are_the_same(tmp_path, monkeypatch):

@@ -8,11 +8,11 @@ from scipy.special import expit
 
 from ripe_lib.errors import InputError, ShapeMismatchError, UnknownNameError
 from ripe_lib.genome.encoding import UNKNOWN
-from ripe_lib.network.fast.geometry import Sizes, first_pool1, first_pool2, touched
 from ripe_lib.network.fast.kernels import toom_cook
+from ripe_lib.network.fast.passes import Sizes, first_pool1, first_pool2, touched
 from ripe_lib.network.fast.wiring import read_wiring
 from ripe_lib.network.load import load_model
-from ripe_lib.network.predict import full_logits, predict_codes
+from ripe_lib.network.predict import predict_codes
 from ripe_lib.network.substitutions import in_silico_mutagenesis, substitution_scores
 from tests.support.toy_models import random_model
 
@@ -130,7 +130,7 @@ def test_every_position_equals_full_passes(wiring, with_region, rng):
     network = model.network
     assert network.fast is not None
     state = network.reference(seq, region)
-    np.testing.assert_allclose(state.logits, full_logits(model, seq, region), atol=LOGIT_TOLERANCE)
+    np.testing.assert_allclose(state.logits, model.network.logits(seq, region), atol=LOGIT_TOLERANCE)
     np.testing.assert_allclose(state.probabilities, predict_codes(model, seq, region), atol=PROBABILITY_TOLERANCE)
 
     position = np.tile(np.arange(model.spec.sequence_length), 2)
@@ -139,7 +139,7 @@ def test_every_position_equals_full_passes(wiring, with_region, rng):
     got = network.substitutions(state, site, position, alt)
     regions = None if region is None else region[site]
     windows = mutated(seq, site, position, alt)
-    np.testing.assert_allclose(got, full_logits(model, windows, regions), atol=LOGIT_TOLERANCE)
+    np.testing.assert_allclose(got, model.network.logits(windows, regions), atol=LOGIT_TOLERANCE)
     np.testing.assert_allclose(expit(got), predict_codes(model, windows, regions), atol=PROBABILITY_TOLERANCE)
 
 
@@ -157,7 +157,7 @@ def test_changed_stretches_equal_full_passes(wiring, span, rng):
     alt = rng.integers(0, 5, (len(position), span)).astype(np.uint8)
     got = network.substitutions(state, site, position, alt)
     regions = None if region is None else region[site]
-    want = full_logits(model, mutated(seq, site, position, alt), regions)
+    want = model.network.logits(mutated(seq, site, position, alt), regions)
     np.testing.assert_allclose(got, want, atol=LOGIT_TOLERANCE)
 
 
@@ -224,7 +224,7 @@ def test_another_wiring_is_scored_by_full_passes(rng):
     site, position = np.array([0, 1, 2, 2]), np.array([0, 20, 39, 5])
     alt = np.array([1, 2, 3, 0], dtype=np.uint8)
     got = substitution_scores(model, seq, region, site, position, alt)
-    want = full_logits(model, mutated(seq, site, position, alt), region[site])
+    want = model.network.logits(mutated(seq, site, position, alt), region[site])
     np.testing.assert_allclose(got.alternative_logits, want, atol=LOGIT_TOLERANCE)
     np.testing.assert_allclose(got.reference, predict_codes(model, seq, region), atol=PROBABILITY_TOLERANCE)
 
@@ -273,12 +273,12 @@ def test_neighbouring_windows_equal_separate_ones(wiring, rng):
     network = model.network
     state = network.neighbours(stretch, starts, region)
     assert (state.seq_codes == windows).all()
-    np.testing.assert_allclose(state.logits, full_logits(model, windows, region), atol=LOGIT_TOLERANCE)
+    np.testing.assert_allclose(state.logits, model.network.logits(windows, region), atol=LOGIT_TOLERANCE)
 
     position = rng.integers(0, length, len(starts))
     site, alt = np.arange(len(starts)), rng.integers(0, 5, len(starts)).astype(np.uint8)
     got = network.substitutions(state, site, position, alt)
-    want = full_logits(model, mutated(windows, site, position, alt), region)
+    want = model.network.logits(mutated(windows, site, position, alt), region)
     np.testing.assert_allclose(got, want, atol=LOGIT_TOLERANCE)
 
 

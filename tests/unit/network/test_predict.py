@@ -11,7 +11,7 @@ import ripe_lib
 from ripe_lib.errors import InputError, ShapeMismatchError, UnknownNameError
 from ripe_lib.genome.encoding import one_hot
 from ripe_lib.network.load import Model
-from ripe_lib.network.predict import full_logits, in_background, predict, predict_codes, predict_intervals
+from ripe_lib.network.predict import in_background, predict, predict_codes, predict_intervals
 from tests.support.toy_models import random_model
 
 TOLERANCE = 1e-6  # contract: whatever the batch size and the door
@@ -130,7 +130,7 @@ def test_logits_are_what_the_sigmoid_is_of(tiny_model, codes):
     np.testing.assert_allclose(
         expit(logits), predict(tiny_model, {"seq": seq, "region": region}), rtol=0, atol=TOLERANCE
     )
-    np.testing.assert_allclose(full_logits(tiny_model, *codes), logits, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(tiny_model.network.logits(*codes), logits, rtol=0, atol=1e-5)
 
 
 def test_logits_of_a_network_without_sigmoid_are_refused(tiny_model):

@@ -15,7 +15,7 @@ from ripe_lib.genome.landmarks import encode_landmarks, unknown_landmarks
 from ripe_lib.genome.windows import Windows
 from ripe_lib.network.fast.wiring import read_wiring
 from ripe_lib.network.inputs import LandmarkWarning
-from ripe_lib.network.predict import full_logits, predict, predict_codes
+from ripe_lib.network.predict import predict, predict_codes
 from ripe_lib.network.spec import ModelSpec
 from tests.support.toy_datasets import write_toy_dataset
 from tests.support.toy_models import random_model
@@ -76,10 +76,10 @@ def test_substitutions_equal_full_passes(model, codes, rng):
     site, position = rng.integers(0, 9, 200), rng.integers(0, 150, 200)
     alt = rng.integers(0, 4, 200).astype(np.uint8)
     state = network.reference(*codes)
-    np.testing.assert_allclose(state.logits, full_logits(model, *codes), atol=2e-5)
+    np.testing.assert_allclose(state.logits, model.network.logits(*codes), atol=2e-5)
     mutated = seq[site].copy()
     mutated[np.arange(200), position] = alt
-    expected = full_logits(model, mutated, region[site], distances[site])
+    expected = model.network.logits(mutated, region[site], distances[site])
     np.testing.assert_allclose(network.substitutions(state, site, position, alt), expected, atol=2e-5)
 
 
@@ -89,7 +89,7 @@ def test_neighbouring_windows_equal_full_passes(model, rng):
     distances = np.round(rng.normal(0, 500, (len(starts), 8)))
     state = model.network.neighbours(stretch, starts, None, distances)
     windows = stretch[starts[:, None] + np.arange(150)]
-    np.testing.assert_allclose(state.logits, full_logits(model, windows, None, distances), atol=2e-5)
+    np.testing.assert_allclose(state.logits, model.network.logits(windows, None, distances), atol=2e-5)
 
 
 @pytest.mark.parametrize("step", [1, 5])
@@ -114,7 +114,7 @@ def test_integrated_gradients_add_up_over_all_inputs(model, codes):
     maps = integrated_gradients(model, windows, task=task, n_steps=300, output="logit")
     assert maps.landmarks.shape == (9, 8, 16)
     start = {"seq": np.zeros_like(windows["seq"])}
-    change = full_logits(model, *codes)[:, 1] - _logits_of(model, start)
+    change = model.network.logits(*codes)[:, 1] - _logits_of(model, start)
     np.testing.assert_allclose(maps.total(), change, atol=0.02 * np.abs(change).max() + 1e-3)
     # The baseline is "unknown": what is not known adds nothing.
     np.testing.assert_array_equal(maps.landmarks[0], 0)

@@ -12,8 +12,10 @@ import pandas as pd
 import pytest
 
 from ripe_lib.errors import InputError, OutputError, UnknownNameError
+from ripe_lib.genome.encoding import encode_sequence
 from ripe_lib.reports.figures import checked_formats, figure_bytes, new_figure, save_figure
 from ripe_lib.reports.page import Report
+from ripe_lib.reports.zoom import Zoom
 
 
 class _Reader(HTMLParser):
@@ -176,8 +178,8 @@ JS_CASES = [
 ]
 
 
-def _script():
-    return (Path(__file__).parents[3] / "ripe_lib/reports/assets/report.js").read_text(encoding="utf-8")
+def _script(name="report"):
+    return (Path(__file__).parents[3] / f"ripe_lib/reports/assets/{name}.js").read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
@@ -199,25 +201,101 @@ def test_filter_and_order_rules():
     assert wrong is None
 
 
-@pytest.mark.browser
-@pytest.mark.slow
-def test_page_sorts_and_filters_in_a_browser(tmp_path):
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_zoom_stays_inside_and_ticks_are_round():
+    script = _script("zoom") + (
+        "console.log(JSON.stringify([insideStretch(100, 40, 60), insideStretch(100, -30, 10),"
+        " insideStretch(100, 90, 130), insideStretch(100, 50, 50), insideStretch(4, 0, 2),"
+        " insideStretch(100, -99, 999),"
+        " roundPlaces(1003, 1, 0, 40, 400), roundPlaces(1003, -1, 0, 40, 400), roundPlaces(0, 1, 10.2, 13, 9000)]));"
+    )
+    done = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True, timeout=60)
+    *ranges, up, down, near = json.loads(done.stdout)
+    assert ranges == [[40, 60], [-0.5, 39.5], [59.5, 99.5], [45, 55], [-0.5, 3.5], [-0.5, 99.5]]
+    assert [1003 + i for i in up] == [1010, 1020, 1030, 1040]
+    assert [1003 - i for i in down] == [1000, 990, 980, 970]
+    assert near == [11, 12, 13]
+
+
+def test_panels_are_cut_to_the_stretch_and_safe_in_a_page():
+    zoom = Zoom(encode_sequence("ACGUN"), first=7, minus=True, label="</script><b>")
+    zoom.add_letters("x", [1.0, -2.0, np.nan, 4.0], at=-2, limits=(-2, 4), spans=[(0, 1)])
+    zoom.add_regions(np.array([1, 1, 4, 0, 0], np.uint8))
+    text = zoom.to_json()
+    assert "<" not in text
+    data = json.loads(text)
+    assert (data["sequence"], data["first"], data["direction"]) == ("ACGUN", 7, -1)
+    letters, regions = data["panels"]
+    assert (letters["at"], letters["values"], letters["unit"]) == (0, [0, 1000], 0.004)
+    assert [run[:2] + run[3:] for run in regions["runs"]] == [
+        [0, 2, "CDS"], [2, 3, "no information"], [3, 5, "intron"]
+    ]  # fmt: skip
+
+
+def in_chromium(page, act, path):
+    """Return the title of a page after a script has acted on it in a headless Chromium."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         pytest.skip("needs chromium")
+    path.write_text(page.replace("</body>", f"<script>{act}</script></body>"), encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000", "--window-size=1200,900"]
+    command = [chromium, *options, "--dump-dom", path.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    return re.search(r"<title>(.*?)</title>", done.stdout).group(1)
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_page_sorts_and_filters_in_a_browser(tmp_path):
     report = Report("t")
     report.add_table(pd.DataFrame({"site": [f"s{i}" for i in range(120)], "score": np.arange(120) % 60 / 60}))
     act = (
-        "<script>document.querySelectorAll('th button')[1].click();"
+        "document.querySelectorAll('th button')[1].click();"
         "const field = document.querySelectorAll('.filters input')[1]; field.value = '<0.5';"
         "field.dispatchEvent(new Event('input'));"
         "const rows = Array.from(document.querySelectorAll('tbody tr')).filter(r => !r.hidden);"
         "document.title = rows.length + ' ' + rows[0].cells[0].textContent + ' '"
-        " + document.querySelector('.pager span').textContent;</script>"
+        " + document.querySelector('.pager span').textContent;"
     )
-    path = tmp_path / "r.html"
-    path.write_text(report.to_html().replace("</body>", act + "</body>"), encoding="utf-8")
-    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", path.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    title = re.search(r"<title>(.*?)</title>", done.stdout).group(1)
+    title = in_chromium(report.to_html(), act, tmp_path / "r.html")
     assert title == "50 s29 rows 1–50 of 60 matching (120 in all)"
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_dragging_zooms_every_panel_in_a_browser(tmp_path):
+    """The middle half of a panel is dragged over; then all panels show it, and buttons go on from there."""
+    zoom = Zoom(encode_sequence("ACGU" * 100), first=1000, label="position")
+    zoom.add_track("QKI", np.linspace(0, 1, 400), threshold=0.5, spans=[(10, 20)])
+    zoom.add_letters("map", np.ones(150), at=100, limits=(0, 2))
+    report = Report("t")
+    report.add_figure(small_figure(), "caption", zoom=zoom)
+    act = """
+    const plots = [], said = [];
+    const made = window.uPlot, sizes = () => plots.map((p) => Math.round(p.scales.x.max - p.scales.x.min)).join(",");
+    window.uPlot = Object.assign(function (...a) { const plot = new made(...a); plots.push(plot); return plot; }, made);
+    document.querySelector(".zoom").querySelectorAll(":scope > :not(script)").forEach((part) => part.remove());
+    enableZoom(document.querySelector(".zoom"), 9);
+    const wait = () => new Promise((done) => setTimeout(done, 50));
+    (async () => {
+      await wait(); said.push(sizes());
+      const over = plots[0].over, box = over.getBoundingClientRect();
+      const mouse = (type, share, on) => on.dispatchEvent(new MouseEvent(type, { bubbles: true, button: 0,
+        movementX: 5, clientX: box.left + share * box.width, clientY: box.top + 20 }));
+      mouse("mousemove", 0.25, over); mouse("mousedown", 0.25, over); mouse("mousemove", 0.5, over);
+      mouse("mousemove", 0.75, over); mouse("mouseup", 0.75, document);
+      await wait(); said.push(sizes());
+      mouse("mousemove", 0.5, over);
+      await wait(); said.push(document.querySelector(".readout").textContent);
+      document.querySelector("[aria-label='zoom in']").click(); await wait(); said.push(sizes());
+      document.querySelector("[aria-label='show all']").click(); await wait(); said.push(sizes());
+      document.title = said.join("|") + "|" + document.querySelector("details").open;
+    })();
+    """
+    said = in_chromium(report.to_html(), act, tmp_path / "z.html").split("|")
+    whole, dragged, readout, further, again, is_open = said
+    assert whole == again == "400,400,400"
+    assert dragged == "200,200,200"
+    assert further == "100,100,100"
+    assert re.fullmatch(r"1,(199|200) [ACGU] · QKI 0\.(499|500|501) · map 1\.00", readout)
+    assert is_open == "false"

@@ -1,5 +1,6 @@
 """Pictures, page and attribution maps of a scan."""
 
+import json
 import re
 
 import h5py
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ripe_lib.errors import InputError, OutputError
-from ripe_lib.reports.scan import scan_report, view_figure, views, write_pictures
+from ripe_lib.reports.scan import computed, scan_report, view_figure, views, write_pictures
 from ripe_lib.scan.memory import SequenceSource
 from ripe_lib.scan.run import ScanOptions, scan_to_files
 from ripe_lib.scan.sources import GenomeSource, TranscriptSource
@@ -45,7 +46,7 @@ def test_best_sites_and_views(scanned):
 def test_figure_shows_tracks_sites_and_logos(scanned):
     model, source, result, _ = scanned
     view = views(source, result.best_sites, 2)[1]
-    axes = view_figure(model, source, view).axes
+    axes = view_figure(computed(model, source, view)).axes
     assert [ax.get_ylabel() for ax in axes] == ["MOTIF", "attribution"]
     assert axes[0].get_title(loc="left").endswith("(-), 5' end on the right")
     assert "ACUAAC" in axes[1].get_title(loc="left")
@@ -64,6 +65,28 @@ def test_pictures_and_page(scanned, tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match="expected a folder, got a file"):
         write_pictures(model, source, result, tmp_path / "file")
+
+
+def zooms(page):
+    return [json.loads(text) for text in re.findall(r'<script type="application/json">(.*?)</script>', page)]
+
+
+def test_page_zooms_along_the_rna_on_either_strand(scanned):
+    """Positions, scores and letters of the panels are those of the view, 5' on the left."""
+    model, source, result, _ = scanned
+    page = scan_report(model, source, result, max_pictures=2).to_html()
+    assert page.count("var uPlot=") == 1
+    for view, data in zip(views(source, result.best_sites, 2), zooms(page), strict=True):
+        minus = view.strand == "-"
+        track, letters = data["panels"]
+        site = data["sequence"].index("ACUAAC")
+        assert data["first"] + data["direction"] * site == (5005 if minus else 700)
+        scores = computed(model, source, view).scores[:: -1 if minus else 1, 0]
+        np.testing.assert_allclose(np.array(track["values"]) * track["unit"], scores, atol=track["unit"])
+        assert any(start <= site < stop for start, stop in track["spans"])
+        heights = np.abs(letters["values"])
+        assert heights[site - letters["at"] :][:6].sum() > 0.9 * heights.sum()
+    assert "uPlot" not in scan_report(model, source, result, max_pictures=0).to_html()  # nothing to zoom in
 
 
 def test_report_without_a_site(scanned):

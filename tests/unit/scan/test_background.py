@@ -125,8 +125,10 @@ def test_rate_of_short_rnas_is_a_rate_of_rnas(tiny_model):
     assert (best >= background.thresholds(0.05)).mean(axis=0) == pytest.approx([0.05] * 3, abs=0.035)
 
 
-def test_short_thresholds_do_not_depend_on_other_records(tiny_model, rng):
+def test_short_thresholds_do_not_depend_on_other_records(tiny_model, rng, monkeypatch):
     """A 42-nt RNA is compared with 42-nt RNAs, whether or not there is a long one in the same file."""
+    monkeypatch.setattr(module, "LEAST_RNAS", 300)
+    monkeypatch.setattr(module, "LEAST_BINS", 300)
     from ripe_lib.scan.thresholds import ThresholdChoice, find_thresholds
 
     short = bases(rng, 42)

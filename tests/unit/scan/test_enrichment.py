@@ -164,6 +164,10 @@ def test_a_planted_word_is_found(world, genome, annotation):
     others = found.table.iloc[1:]
     assert (others["auroc"] - 0.5).abs().max() < 0.2
     assert list(found.table["auroc"]) == sorted(found.table["auroc"], reverse=True)
+    chosen = {"fasta_file": genome, "gtf_file": annotation, "tasks": ["PUM2_TOY"]}
+    alone = enrichment(models, peaks[peaks["name"] != "p1000"], **chosen).table
+    pd.testing.assert_series_equal(alone.iloc[0].drop("q_value"), first.drop("q_value"))
+    assert (len(alone), alone["q_value"][0]) == (1, alone["p_value"][0])  # nothing to correct for
     in_introns = enrichment(models[:1], peaks[peaks["name"] == "p1000"], fasta_file=genome, gtf_file=annotation)
     assert in_introns.table["q_value"].min() > 0.01
 

@@ -315,7 +315,9 @@ def test_bed_of_sites_passes_bedtools(tmp_path, genome, tiny_model):
         assert done.stdout.count(">") == text.count("\n")
 
 
-def test_thresholds_are_seeded_and_reported(tmp_path, rna, motifs):
+def test_thresholds_are_seeded_and_reported(tmp_path, rna, motifs, monkeypatch):
+    for name in ("LEAST_BINS", "LEAST_RNAS"):
+        monkeypatch.setattr(f"ripe_lib.scan.background.{name}", 300)
     results = [
         scan_to_files(
             motifs, rna[0], sites=[tmp_path / "s.tsv"], options=ScanOptions(thresholds=ThresholdChoice(seed=seed))

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from ripe_lib.genome.encoding import UNKNOWN, encode_sequence
-from ripe_lib.network.predict import full_logits
 from ripe_lib.scan.kmers import best_kmers
 from tests.support.toy_models import random_model
 
@@ -17,7 +16,7 @@ def by_full_passes(model, seq, region, landmarks, window, task, length):
     for row, offset in enumerate(offsets, start=1):
         hidden[row, offset : offset + length] = UNKNOWN
     others = [None if one is None else np.tile(one[window], (len(hidden), 1)) for one in (region, landmarks)]
-    logits = full_logits(model, hidden, *others).astype(np.float64)[:, task]
+    logits = model.network.logits(hidden, *others).astype(np.float64)[:, task]
     return dict(zip(offsets, logits[0] - logits[1:], strict=True))
 
 

@@ -36,7 +36,7 @@ def test_scores_by_hand(tiny_model, sequence, strand):
     alt = "A" if sequence[at] != "A" else "G"
     task = tiny_model.tasks[0]
     scorer = asb.AsbScorer(
-        tiny_model, ToyGenome(c=sequence), None, [task], pwms={task: [PPM]}, strand=strand, n_steps=20
+        tiny_model, ToyGenome(c=sequence), None, [task], {task: [PPM]}, asb.AsbOptions(strand=strand, n_steps=20)
     )
     row = scorer.score(one_record(f"c\t{at + 1}\t.\t{sequence[at]}\t{alt}\t.\t.\t.")).iloc[0]
     windows, letters = [], []
@@ -66,7 +66,8 @@ def test_scores_by_hand(tiny_model, sequence, strand):
 
 def test_minor_minus_major(tiny_model, sequence):
     at, task = 150, tiny_model.tasks[0]
-    scorer = asb.AsbScorer(tiny_model, ToyGenome(c=sequence), None, [task], strand="+", effect_key="ASB")
+    options = asb.AsbOptions(strand="+", effect_key="ASB")
+    scorer = asb.AsbScorer(tiny_model, ToyGenome(c=sequence), None, [task], options=options)
     alt = "A" if sequence[at] != "A" else "G"
     rows = {}
     for info in (".", "AF=0.2", "AF=0.9;ASB=0.7", "AF=x"):
@@ -82,14 +83,17 @@ def test_minor_minus_major(tiny_model, sequence):
 
 def test_context_and_tasks_are_checked(tiny_model, sequence):
     with pytest.raises(InputError, match="even number"):
-        asb.AsbScorer(tiny_model, ToyGenome(c=sequence), None, [tiny_model.tasks[0]], context=31)
+        asb.AsbScorer(
+            tiny_model, ToyGenome(c=sequence), None, [tiny_model.tasks[0]], options=asb.AsbOptions(context=31)
+        )
     with pytest.raises(LookupError, match="unknown task"):
         asb.AsbScorer(tiny_model, ToyGenome(c=sequence), None, ["X"])
 
 
 def test_only_snvs_are_scored(tiny_model):
     genome = Genome(FASTA)
-    scorer = asb.AsbScorer(tiny_model, genome, Annotation.load(GTF).for_genome(genome), tiny_model.tasks[:1], n_steps=5)
+    annotation, options = Annotation.load(GTF).for_genome(genome), asb.AsbOptions(n_steps=5)
+    scorer = asb.AsbScorer(tiny_model, genome, annotation, tiny_model.tasks[:1], options=options)
     from ripe_lib.genome.vcf import VcfFile
 
     with VcfFile(VCF) as vcf:

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,13 +20,13 @@ from ripe_lib.cli.main import main
 from ripe_lib.errors import InputError, UnknownNameError
 from ripe_lib.genome.vcf import VcfFile
 from ripe_lib.output.bgzf import bgzf
-from ripe_lib.output.decimals import decimal_rows, plain_decimal_rows
 from ripe_lib.variants import VariantOptions
 from ripe_lib.variants import output as variant_output
-from ripe_lib.variants.format import OutputFormat, Selection, info_fields
+from ripe_lib.variants.format import OutputFormat, Selection, decimal_rows, info_fields, plain_decimal_rows
+from ripe_lib.variants.options import RowFilter
+from ripe_lib.variants.output import VariantJob
 from ripe_lib.variants.output import write_scores as really_write_scores
 from ripe_lib.variants.peaks import Peaks
-from ripe_lib.variants.worker import RowFilter, VariantJob
 from tests.support.toy_genome import ToyGenome
 from tests.support.toy_models import random_model
 from tests.support.variant_files import FASTA, GTF, VCF, example_sequences, random_vcf, write_model
@@ -549,9 +548,8 @@ def test_decimals_are_those_of_python(numbers_given):
     assert decimal_rows(values, "|") == plain_decimal_rows(values, "|")
 
 
-def test_decimals_without_numba(monkeypatch):
+def test_decimals():
     values = np.array([[0.25, np.nan, -1e-9]], dtype=np.float32)
-    monkeypatch.setitem(sys.modules, "ripe_lib.output.decimal_loop", None)
     assert decimal_rows(values, ",") == ["0.250000,,0.000000"]
     assert decimal_rows(values[:, :0], ",") == [""]
 

@@ -5,10 +5,10 @@ import pytest
 
 from ripe_lib.genome.alleles import canonical_alleles
 from ripe_lib.genome.encoding import decode_region, decode_sequence
-from ripe_lib.variants.windows import (
-    Sites,
+from ripe_lib.variants.rows import (
     alternative_region,
     alternative_sequence,
+    place_rows,
     reference_codes,
     substituted_position,
 )
@@ -33,8 +33,13 @@ def random_sites(genome, rng, n=120):
         rows.append(("c", start + 1, ref, "".join(rng.choice(list("ACGT"), inserted))))
     found = canonical_alleles(records(*rows), genome)
     assert set(found.status) == {"ok"}
-    minus = rng.random(n) < 0.5
-    return Sites(found.contig, found.start, minus, found.n_removed, found.n_inserted, found.inserted)
+    return on_one_strand(found, rng)
+
+
+def on_one_strand(found, rng):
+    """Rows of alleles, each on a strand by chance."""
+    both = place_rows(found, strand="both")
+    return both.take(2 * np.arange(len(found)) + rng.integers(0, 2, len(found)))
 
 
 def mutated_contig(genome, sites, i):
@@ -76,8 +81,8 @@ def test_windows_equal_those_of_a_mutated_contig(world, rng, length, shift):
 def test_a_substituted_base_is_where_the_rule_puts_it(world, rng):
     genome, _ = world
     found = canonical_alleles(records(("c", 200, genome.sequences["c"][199], "N")), genome)
-    for minus, index in ((False, 74), (True, 75)):
-        sites = Sites(found.contig, found.start, np.array([minus]), found.n_removed, found.n_inserted, found.inserted)
+    for strand, index in (("+", 74), ("-", 75)):
+        sites = place_rows(found, strand=strand)
         window = alternative_sequence(genome, sites, 150)[0]
         assert list(np.flatnonzero(window == 4)) == [index]
         assert substituted_position(150, sites.minus)[0] == index
@@ -91,8 +96,6 @@ def test_substitutions_keep_the_region_track(world, rng):
     letters = genome.sequences["c"]
     rows = [("c", p, letters[p - 1 : p + 1], rc(letters[p - 1 : p + 1])[::-1]) for p in range(20, 300, 7)]
     found = canonical_alleles(records(*rows), genome)
-    sites = Sites(
-        found.contig, found.start, rng.random(len(found)) < 0.5, found.n_removed, found.n_inserted, found.inserted
-    )
+    sites = on_one_strand(found, rng)
     reference = reference_codes(annotation.region_codes, sites, 60)
     np.testing.assert_array_equal(alternative_region(annotation, sites, 60), reference)

@@ -284,7 +284,7 @@ def test_models_with_one_trunk_score_as_alone(tiny_model, world):
     models = [tiny_model, other, cut_off]
     options = {"strand": "both", "shifts": 2, "region": "both"}
     together = score(models, world, rows, **options)
-    assert len(VariantScorer(models, *world, VariantOptions(**options))._scorer.networks) == 2
+    assert len(VariantScorer(models, *world, VariantOptions(**options)).networks) == 2
     for model in models:
         alone = score(model, world, rows, **options)
         for name in alone.columns[9:]:
@@ -375,7 +375,7 @@ def test_dense_variants_share_work_and_agree(tiny_model, world):
 
     genome, annotation = world
     scorer = VariantScorer([tiny_model], genome, annotation, VariantOptions(strand="both"))
-    alleles, placed = scorer.rows(records(*rows))
-    groups = list(_grouped(placed.sites(alleles, np.arange(len(placed)))))
-    assert sorted(np.concatenate([g.rows for g in groups])) == list(range(len(placed)))
-    assert [g.near for g in groups] == [False, True, True]
+    placed = scorer.rows(records(*rows))
+    groups = list(_grouped(placed))
+    assert sorted(np.concatenate([rows for rows, *_ in groups])) == list(range(len(placed)))
+    assert [near for *_, near in groups] == [False, True, True]

@@ -19,6 +19,7 @@ from tests.support.peak_files import CONTIGS, random_peaks, write_bed, write_pea
 from training.data.backgrounds import BackgroundOptions, background_bins
 from training.data.config import PrepareConfig, WindowOptions
 from training.data.peak_sites import PeakInput
+from training.data.peak_table import read_peak_table
 from training.data.peaks import (
     Axis,
     PeakSet,
@@ -360,10 +361,25 @@ def test_wrong_input(tmp_path):
     attempt("rbp\tfile\nA\tnone.bed\n", r"none\.bed: expected at least one peak to learn from, got none")
     attempt("rbp\tfile\nA\toutside.bed\n", r"outside\.bed: expected peaks of A on transcripts")
     attempt("rbp\tfile\treplicate\nA\tRBP0.bed\t1\nA\tRBP1.bed\t1\n", r"peaks\.tsv:3: A has a peak file already")
+    attempt("rbp\tfile\n# comment\n\n \tRBP0.bed\n", r"peaks\.tsv:4: expected the name of an RBP, got none")
+    attempt("rbp\tfile\nA\tRBP0.bed\tHEK293\n", r"peaks\.tsv:2: expected 2 columns, got 3")
+    attempt("rbp\tfile\trbp\nA\tRBP0.bed\tA\n", r"peaks\.tsv:1: .*'rbp' is missing or there twice")
+    attempt(f"rbp\tfile\tpeaks_in_source\nA\tRBP0.bed\t{'9' * 5000}\n", r"peaks\.tsv:2: expected a whole number")
     with pytest.raises(UnknownNameError, match=r"unknown label rule 'majorty'. Did you mean 'majority'"):
         PeakInput(tmp_path, tmp_path, tmp_path, rule="majorty")
     with pytest.raises(InputError, match="expected one of 'tables', 'peaks' and 'original'"):
         prepare(PrepareConfig(output=tmp_path / "o.h5"))
+
+
+def test_what_a_table_of_peak_files_may_hold(tmp_path):
+    for name in ("a#1.bed", "b.bed"):
+        (tmp_path / name).write_text("chr1\t1\t9\n")
+    (tmp_path / "p.tsv").write_bytes(
+        b'\xef\xbb\xbfrbp\tfile\tcell_line\tprotocol\t\r\n# all\r\nA#1\ta#1.bed\tK562 #2\t\t\r\n"B"\tb.bed\r\n'
+    )
+    one, two = read_peak_table(tmp_path / "p.tsv")
+    assert (one.rbp, one.files, one.cell_line, one.protocol) == ("A#1", (tmp_path / "a#1.bed",), "K562 #2", "")
+    assert (two.rbp, two.files, two.cell_line) == ("B", (tmp_path / "b.bed",), "")
 
 
 def test_an_rbp_without_positives_in_a_split(tmp_path):

@@ -172,6 +172,11 @@ def test_other_wrong_input(tables):
         prepare(config_for(tables, tables=(TableInput(format="clip31", directory=tables / "a"),) * 2))
     with pytest.raises(UnknownNameError, match=r"unknown table format 'clip13'\. Did you mean 'clip31'"):
         prepare(config_for(tables, tables=(TableInput(format="clip13", directory=tables / "a"),)))
+    for listing, message in ((b"\xff\xfe", "expected a tab-separated table"), (b"name\nX\n", "expected a column 'id'")):
+        (tables / "a" / "experiments.tsv").write_bytes(listing)
+        with pytest.raises(InputError, match=rf"experiments\.tsv.*: {message}"):
+            prepare(config_for(tables))
+    (tables / "a" / "experiments.tsv").unlink()
     (tables / "a" / "Y.train.tsv.gz").write_bytes((tables / "a" / "Y.train.tsv.gz").read_bytes()[:60])
     with pytest.raises(InputError, match=r"Y\.train\.tsv\.gz: expected a tab-separated table"):
         prepare(config_for(tables))
@@ -199,6 +204,9 @@ def test_config_files_name_line_and_nearest_key(tmp_path):
         read_config(path)
     path.write_text("prepare:\n  output: ${NOT_SET_ANYWHERE}/x.h5\n")
     with pytest.raises(InputError, match=r"c\.yaml:2: output: environment variable NOT_SET_ANYWHERE is not set"):
+        read_config(path)
+    path.write_text('prepare:\n  output: "x\\0.h5"\n')
+    with pytest.raises(InputError, match=r"c\.yaml:2: output: expected a path, got 'x\\x00\.h5'"):
         read_config(path)
 
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ripe_lib.errors import InputError, UnknownNameError
-from ripe_lib.genome.peaks import PeakWindows
 from ripe_lib.genome.windows import window_start
+from ripe_lib.network.predict import PeakWindows
 
 
 def peaks(*spans):
