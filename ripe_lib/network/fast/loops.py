@@ -32,11 +32,20 @@ def whole(n):
 
 @compiled
 def product(a, kernel):
-    """Return ``a`` (n, K) times ``kernel`` (K, m), contiguous float32 arrays, by whole tiles of rows."""
+    """Return float32 ``a`` (n, K) times contiguous ``kernel`` (K, m), by whole tiles of rows."""
     n = len(a)
     rows = np.zeros((whole(n), a.shape[1]), dtype=np.float32)
     rows[:n] = a
     return np.dot(rows, kernel)[:n]
+
+
+@compiled
+def change_relu(reference, site, delta):
+    """Make changes of ``reference[site]`` before ReLU those after it."""
+    for i in range(len(site)):
+        before, change = reference[site[i]], delta[i]
+        for h in range(len(change)):
+            change[h] = np.maximum(before[h] + change[h], np.float32(0)) - np.maximum(before[h], np.float32(0))
 
 
 @compiled

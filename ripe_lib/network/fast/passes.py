@@ -17,6 +17,7 @@ Shapes: B windows, U distinct region windows, M alternatives, F1/F2 filters, H h
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,14 @@ from numpy.typing import NDArray
 from ripe_lib.genome.encoding import UNKNOWN, Codes
 from ripe_lib.network.fast.geometry import MAX_SPAN, Sizes, first_pool2, touched
 from ripe_lib.network.fast.kernels import First, first_kernels, second_kernels
-from ripe_lib.network.fast.loops import change_pools, hidden_of_pools, merged_sequences, pooled_sequences, product
+from ripe_lib.network.fast.loops import (
+    change_pools,
+    change_relu,
+    hidden_of_pools,
+    merged_sequences,
+    pooled_sequences,
+    product,
+)
 from ripe_lib.network.fast.region_steps import RegionSteps
 from ripe_lib.network.fast.wiring import Wiring
 from ripe_lib.output.threads import in_threads
@@ -85,8 +93,8 @@ class FastNetwork:
         self.n_readable = max(self.n_seq_columns, (self.n_pools - 1) * merged.stride + merged.size)
         self._first, self._second = first_kernels(seq), second_kernels(merged)
         self._region_first = None if region is None else first_kernels(region)
-        self._dense = [(layer.kernel, layer.bias) for layer in wiring.dense]
-        kernel, filters = self._dense[0][0], merged.kernel.shape[2]
+        self._later = [(list(blocks(layer.kernel)), layer.bias) for layer in wiring.dense[1:]]
+        kernel, filters = wiring.dense[0].kernel, merged.kernel.shape[2]
         self._seq_kernel, self._region_kernel = np.split(kernel, [self.n_pools * filters])
         # Alternatives near an end of the window touch columns that do not exist: rows of 0.
         self._rows_before = int(max(0, -first_pool2(self.sizes, np.arange(self.sizes.period)).min()))
@@ -292,7 +300,7 @@ class FastNetwork:
         landmarks : float array (B, 8) or None
         """
         size, stride, filters = self._second.size, self._second.stride, self._second.at_points.shape[2]
-        values = region + self._dense[0][1]
+        values = region + self.wiring.dense[0].bias
         ends = [first for _, _, first in parts[1:]] + [self.n_pools]
         for (columns, base, first), end in zip(parts, ends, strict=True):
             if end > first:
@@ -303,8 +311,8 @@ class FastNetwork:
         if self.wiring.landmarks is not None:
             values += self.wiring.landmarks.hidden(landmarks, len(values))
         dense = [values]
-        for kernel, bias in self._dense[1:]:
-            dense.append(product(np.maximum(dense[-1], np.float32(0)), kernel) + bias)
+        for later, bias in self._later:
+            dense.append(_product(np.maximum(dense[-1], np.float32(0)), later) + bias)
         return dense
 
     def _hidden(
@@ -319,7 +327,7 @@ class FastNetwork:
 
     def alternatives(self, passed: Passed, codes: Codes, site: Ints, position: Ints, alt: Codes) -> Array:
         """Return the logits (M, T) of alternatives ``alt`` (M, S) at ``position`` of windows ``site`` of ``codes``."""
-        output = np.empty((len(site), len(self._dense[-1][1])), dtype=np.float32)
+        output = np.empty((len(site), len(self.wiring.dense[-1].bias)), dtype=np.float32)
         # Alternatives that change the same pooled columns follow each other: they use the same part of the kernel.
         order = np.lexsort((position % self.sizes.period, first_pool2(self.sizes, position)))
 
@@ -348,13 +356,32 @@ class FastNetwork:
         for low, high in itertools.pairwise(borders):
             begin = int(first[low]) * filters
             delta[low:high] = product(pooled[low:high], self._change_kernel[begin : begin + n_pool2 * filters])
-        for before, (kernel, _) in zip(passed.dense, self._dense[1:], strict=False):
-            reference = before[site]
-            delta += reference
-            np.maximum(delta, np.float32(0), out=delta)
-            delta -= np.maximum(reference, np.float32(0), out=reference)
-            delta = product(delta, kernel)
+        for before, (later, _) in zip(passed.dense, self._later, strict=False):
+            change_relu(before, site, delta)
+            delta = _product(delta, later)
         return passed.dense[-1][site] + delta
+
+
+def blocks(kernel: Array) -> Iterator[tuple[slice, Array]]:
+    """Yield the blocks a kernel is 0 outside of, in order of their columns: rows, and the block.
+
+    Output layers of joined networks have one per network, others are a single block.
+    """
+    used = kernel != 0
+    first, last = used.argmax(axis=0), len(kernel) - used[::-1].argmax(axis=0)
+    borders = [0]
+    for column in range(1, kernel.shape[1]):
+        block = slice(borders[-1], column)
+        if first[column] >= last[block].max() or last[column] <= first[block].min():
+            borders.append(column)
+    for low, high in itertools.pairwise([*borders, kernel.shape[1]]):
+        rows = slice(first[low:high].min(), last[low:high].max())
+        yield rows, np.ascontiguousarray(kernel[rows, low:high])
+
+
+def _product(values: Array, parts: list[tuple[slice, Array]]) -> Array:
+    """Return values (n, K) times a kernel given as its :func:`blocks`."""
+    return np.concatenate([product(values[:, rows], block) for rows, block in parts], axis=1)
 
 
 def _sequences(
