@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from ripe_lib.errors import unknown_name
 from ripe_lib.genome.alleles import OK, Alleles
 from ripe_lib.genome.encoding import COMPLEMENT, REGION_TYPES, Codes
-from ripe_lib.genome.windows import window_start
 
 if TYPE_CHECKING:
     from ripe_lib.genome.annotation import Annotation
@@ -208,7 +207,7 @@ def window_starts(rows: Rows, length: int, shift: int = 0) -> NDArray[np.int64]:
 
     Parameters as :func:`reference_codes`.
     """
-    return window_start(rows.start, rows.start + 1, length) + shift
+    return rows.start - change_index(length, shift)
 
 
 def reference_codes(fetch: Fetch, rows: Rows, length: int, shift: int = 0) -> Codes:

@@ -34,11 +34,12 @@ from training.publishing.tiers import (
 
 FETCH_BYTES = 10e6  # per second: an assumption, not a measurement
 BYTES_PER_PEAK = 20  # of gzipped narrowPeak, before the files are here
-# benchmarks/results/prepare_genome.json: 8.9 million peaks in 304 s once genome and annotation (3.6 Gb) are indexed,
-# which took 190 s, and 3.1 GB; annotation.json: 0.7 GB for the annotation alone.
+# benchmarks/results/prepare_genome.json: 8.9 million peaks of 59 sets in 304 s once genome and annotation (3.6 Gb) are
+# indexed, which took 190 s, and 3.1 GB; prepare_encode.json: 3.3 million of 150 sets in 2.9 GB; annotation.json: 0.7 GB
+# for the annotation alone.
 INDEX_SECONDS = 190 / 3.6e9
 PEAK_SECONDS = 304 / 8.9e6
-PEAK_MEMORY = 2.4e9 / 8.9e6
+PEAK_MEMORY = 2.4e9 / (8.9e6 * 59)  # and per task
 BASE_MEMORY = 0.7e9
 BASES = 3.1e9
 BASES_PER_BYTE = 4  # of a gzipped genome
@@ -187,7 +188,7 @@ def _prepare_step(
         "prepare",
         f"{len(by_task)} experiments, about {_number(peaks)} peaks" if by_task else "ready tables",
         peaks * width,
-        BASE_MEMORY + peaks * PEAK_MEMORY,
+        BASE_MEMORY + peaks * len(by_task) * PEAK_MEMORY,
         bases * INDEX_SECONDS + peaks * PEAK_SECONDS,
         False,
     )
