@@ -307,7 +307,7 @@ def with_matches(motifs: Sequence[Motif], database: MotifDatabase, rbp: str) -> 
     motifs : sequence of Motif
     database : MotifDatabase
     rbp : str
-        The protein; motifs of it are marked in the matches.
+        The protein of the motifs, as for :func:`ripe_lib.motifs.match.match_motifs`.
     """
     queries = [MotifMatrix(motif.name, motif.consensus, motif.weighted) for motif in motifs]
     table = match_motifs(queries, database, rbp=rbp)
