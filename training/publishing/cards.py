@@ -180,7 +180,7 @@ def warm_start_table(root: Path = ROOT) -> pd.DataFrame:
     return pd.DataFrame(made).reset_index()
 
 
-def study_table(name: str, table: str, root: Path = ROOT) -> pd.DataFrame:
+def _study_table(name: str, table: str, root: Path = ROOT) -> pd.DataFrame:
     """Return one table of a study, with the columns a reader wants."""
     if table not in STUDY_TABLES:
         raise unknown_name("study table", table, STUDY_TABLES)
@@ -247,7 +247,7 @@ def table_for(what: str, root: Path = ROOT) -> str:
         "checks": checks_table,
         "published": published_table,
         "warm_start": warm_start_table,
-        "study": study_table,
+        "study": _study_table,
         "precompute": precompute_table,
     }
     return markdown(made[kind](*names, root))
