@@ -19,7 +19,7 @@ import pandas as pd
 from benchmarks.common import RESULTS, machine, write_results
 from ripe_lib.cli.common import model_names
 from ripe_lib.evaluation.dataset import Dataset
-from ripe_lib.motifs import search_motifs
+from ripe_lib.motifs import MotifOptions, search_motifs
 from ripe_lib.motifs.databases import MotifDatabase, join_databases, load_database
 from ripe_lib.network.catalogue import tasks_of
 from ripe_lib.network.load import Model, load_model
@@ -66,14 +66,8 @@ def motifs_of(model: Model, dataset: Dataset, database: MotifDatabase, wanted: l
     rows: list[dict] = []
     for task in tasks:
         sites = held_out[dataset.labels[held_out, dataset.task_index(task)] == 1]
-        search = search_motifs(
-            model,
-            dataset.windows(sites),
-            task=task,
-            rbp=proteins[task],
-            database=database,
-            max_sites=max_sites,
-        )
+        options = MotifOptions(max_sites=max_sites)
+        search = search_motifs(model, dataset.windows(sites), task, options, rbp=proteins[task], database=database)
         about = {"own_known": database.of_protein(proteins[task]), "n_true": search.n_true}
         for row, motif in zip(motif_table([search]).to_dict("records"), search.motifs, strict=True):
             best = motif.matches.head(3)[["match", "protein", "consensus", "q_value"]].to_dict("records")

@@ -200,3 +200,12 @@ def join_databases(databases: Sequence[MotifDatabase]) -> MotifDatabase:
             seen.add(name)
             motifs.append(MotifMatrix(name, motif.name, motif.ppm, motif.n_sites))
     return MotifDatabase(" + ".join(database.name for database in databases), tuple(motifs))
+
+
+def chosen_database(names: Sequence[str], *, dna_as_rna: bool = False) -> MotifDatabase | None:
+    """Return the databases of some names as one, as for :func:`load_database`; None for ``none`` alone."""
+    if list(names) == ["none"]:
+        return None
+    if "none" in names:
+        raise InputError("--database none: expected no other --database with it.")
+    return join_databases([load_database(name, dna_as_rna=dna_as_rna) for name in names])

@@ -6,6 +6,7 @@ import errno
 import glob
 import os
 import re
+import resource
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -134,9 +135,13 @@ def check_room(path: str | Path, n_bytes: int) -> None:
     Raises
     ------
     OSError
-        "No space left on device"; :func:`atomic_file` turns it into an :class:`OutputError`.
+        "No space left on device", "File too large"; :func:`atomic_file` turns it into an :class:`OutputError`.
     """
-    usage = shutil.disk_usage(Path(path).parent)
+    path = Path(path)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if limit != resource.RLIM_INFINITY and limit < n_bytes + (path.stat().st_size if path.exists() else 0):
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    usage = shutil.disk_usage(path.parent)
     # Some network file systems do not tell their size.
     if usage.total and usage.free < n_bytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))

@@ -45,6 +45,7 @@ _STYLE: dict[str, Any] = {
     "svg.hashsalt": "deepripe",
     "svg.fonttype": "path",
     "pdf.fonttype": 42,
+    "text.parse_math": False,  # names may hold dollar signs
 }
 
 
@@ -79,6 +80,7 @@ def wrapped(text: str, width_mm: float, size: float) -> str:
     def fits(line: str) -> bool:
         return text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] <= width_mm / MM_PER_INCH * 72
 
+    text = " ".join(text.split("\n"))
     lines, n = [text], len(text)
     while n > 8 and not all(map(fits, lines)):
         n = int(n * 0.95)
@@ -125,8 +127,12 @@ def figure_bytes(figure: Figure, format: str = "png", *, dpi: int = 300) -> byte
         "svg": {"Date": None, "Creator": None},
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     }[format]
+    from matplotlib.text import Text
+
     buffer = io.BytesIO()
     with style():
+        for text in figure.findobj(Text):  # made outside the style
+            text.set_parse_math(False)
         if figure.get_layout_engine() is not None:
             # Laying out twice moves elements a little; once and for all makes every saved copy the same.
             figure.draw_without_rendering()

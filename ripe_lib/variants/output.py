@@ -122,13 +122,13 @@ class Worker:
         self.job = job
         self.scorer = VariantScorer(models, genome, annotation, job.options)
         self.selection = Selection(models, job.rows.tasks)
+        self.peaks = None if job.rows.peaks_file is None else Peaks(job.rows.peaks_file, genome)
         self.vcf = VcfFile(job.vcf_file)
         self.blocks: list[Block] = []  # the order in which they will come, if it is known
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="ripe-read")
         n_threads = 1 if os.environ.get("TF_NUM_INTRAOP_THREADS") == "1" else _SCORING_THREADS
         self._scoring = ThreadPoolExecutor(n_threads, thread_name_prefix="ripe-score")
         self._ahead: dict[int, Future[list[Placed]]] = {}
-        self.peaks = None if job.rows.peaks_file is None else Peaks(job.rows.peaks_file, genome)
 
     def close(self) -> None:
         """End the threads and close the VCF."""

@@ -24,9 +24,11 @@ from pathlib import Path
 import numpy as np
 
 from ripe_lib.errors import RipeError
+from tests.support.faults import FUZZED
 
-SECONDS = 10
 MEMORY = 1 << 30
+VERDICTS = ("accepted", "refused", "fault")
+PASSED = ("seed", "keep", "seconds", "tally")  # options for a process of its own
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -35,8 +37,8 @@ class Hang(BaseException):
 
 
 @contextmanager
-def limits():
-    """Let what runs inside take at most :data:`SECONDS` and :data:`MEMORY` more than the process has now."""
+def limits(seconds):
+    """Let what runs inside take at most so many seconds and :data:`MEMORY` more than the process has now."""
 
     def give_up(*_):
         raise Hang
@@ -45,7 +47,7 @@ def limits():
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY, hard))
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
@@ -55,17 +57,26 @@ def limits():
 
 
 @contextmanager
-def silence(log):
-    """Send what compiled libraries write to standard error to a file."""
+def standard_error():
+    """Catch what compiled libraries write there; yields a function that returns, and forgets, what came since."""
     sys.stderr.flush()
-    kept = os.dup(2)
-    os.dup2(log.fileno(), 2)
+    kept, log = os.dup(2), os.memfd_create("stderr")
+    os.dup2(log, 2)
+
+    def told():
+        sys.stderr.flush()
+        n = os.lseek(log, 0, os.SEEK_CUR)
+        os.ftruncate(log, n)
+        os.lseek(log, 0, os.SEEK_SET)
+        return os.pread(log, n, 0).decode(errors="replace") if n else ""
+
     try:
-        yield
+        yield told
     finally:
         sys.stderr.flush()
         os.dup2(kept, 2)
         os.close(kept)
+        os.close(log)
 
 
 def one_line(text):
@@ -75,20 +86,20 @@ def one_line(text):
     return "stack trace in the message" if "Traceback" in text else ""
 
 
-def judged(read, path):
+def judged(one, path):
     """Read one file; return ("accepted" or "refused", fault or nothing)."""
     try:
-        with limits(), warnings.catch_warnings():
+        with limits(one.seconds), warnings.catch_warnings():
             warnings.simplefilter("error")
             # Warnings of our own are for the user.
             warnings.filterwarnings("default", category=UserWarning)
             warnings.showwarning = lambda *_, **__: None
-            read(path)
+            one.read(path)
         return "accepted", ""
     except RipeError as error:
         return "refused", one_line(str(error))
     except Hang:
-        return "fault", f"more than {SECONDS} s"
+        return "fault", f"more than {one.seconds} s"
     except MemoryError:
         return "fault", f"MemoryError at {place()}"
     except Exception as error:  # noqa: BLE001 (that is what is looked for)
@@ -120,43 +131,47 @@ def fuzz(one, n, seed, folder, keep=None, seconds=None):
     os.chdir(folder)
     seeds = one.seeds()
     until = None if seconds is None else time.monotonic() + seconds
-    for number in range(n):
-        if until is not None and time.monotonic() > until:
-            break
-        data = one.mutate(seeds[int(rng.integers(len(seeds)))], rng)
-        path.write_bytes(data)
-        with tempfile.TemporaryFile() as log:
-            with silence(log):
-                verdict, fault = judged(one.read, path)
-            log.seek(0)
-            told = log.read().decode(errors="replace")
-        fault = fault or (f"written to standard error: {told[:100]!r}" if told else "")
-        left = sorted(file.name for file in folder.iterdir() if file.name not in (path.name, path.name + ".fai"))
-        fault = fault or (f"left behind: {left}" if left else "")
-        if fault:
-            verdict = "fault"
-            key = re.sub(r"\d+", "0", fault.split(": ")[0]) if " at " not in fault else fault.split(": ")[0]
-            if key not in faults:
-                faults[key] = f"{one.name} input {number}: {fault}"
-                if keep is not None:
-                    keep.mkdir(parents=True, exist_ok=True)
-                    (keep / f"{one.name.replace(' ', '_')}-{number}{one.suffix}").write_bytes(data)
-        counts[verdict] += 1
-        for file in folder.iterdir():
-            shutil.rmtree(file) if file.is_dir() else file.unlink()
+    with standard_error() as told:
+        for number in range(n):
+            if until is not None and time.monotonic() > until:
+                break
+            data = one.mutate(seeds[int(rng.integers(len(seeds)))], rng)
+            path.write_bytes(data)
+            verdict, fault = judged(one, path)
+            words = told()
+            fault = fault or (f"written to standard error: {words[:100]!r}" if words else "")
+            left = set(os.listdir(folder)) - {path.name, path.name + ".fai"}
+            fault = fault or (f"left behind: {sorted(left)}" if left else "")
+            if fault:
+                verdict = "fault"
+                key = re.sub(r"\d+", "0", fault.split(": ")[0]) if " at " not in fault else fault.split(": ")[0]
+                if key not in faults:
+                    faults[key] = f"{one.name} input {number}: {fault}"
+                    if keep is not None:
+                        keep.mkdir(parents=True, exist_ok=True)
+                        name = f"{one.name.replace(' ', '_')}-{seed}-{number}{one.suffix}"
+                        (keep / name).write_bytes(data)
+            counts[verdict] += 1
+            for file in folder.iterdir():
+                shutil.rmtree(file) if file.is_dir() else file.unlink()
     return counts, faults
 
 
-def run_apart(name, n, *, seed=0, keep=None, seconds=None, capture=True):
-    """Run one format in a process of its own; its standard output says what was found."""
-    words = [sys.executable, "-m", "tests.fuzz.run", "--here", "--n", str(n), "--seed", str(seed), "--only", name]
-    words += ["--keep", str(keep)] if keep else []
-    words += ["--seconds", str(seconds)] if seconds else []
+def run_apart(names, n, *more, capture=True):
+    """Run formats in a process of their own: compiled readers can end it. Its output says what was found."""
+    words = [sys.executable, "-m", "tests.fuzz.run", "--here", "--n", str(n), *more, "--only", *names]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     return subprocess.run(words, cwd=ROOT, env=environment, capture_output=capture, text=True)
 
 
+def report_of(name, told):
+    """Return what the output of :func:`run_apart` says about a format."""
+    found = re.search(rf"^{re.escape(name)}: .*(?:\n  .*)*", told, re.MULTILINE)
+    return found[0] if found else f"{name}: not reached; {told[-1000:]}"
+
+
 def main():
+    from tests.fuzz.commands import COMMANDS
     from tests.fuzz.readers import FORMATS
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -165,28 +180,67 @@ def main():
     parser.add_argument("--seconds", type=float, help="at most so long per format")
     parser.add_argument("--only", nargs="+", metavar="FORMAT")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="put one input per fault there")
+    parser.add_argument(
+        "--tally", type=Path, metavar="TSV", help="add a line per format there, and do only what it lacks"
+    )
+    parser.add_argument("--page", type=Path, metavar="MD", help="write the tally's table there")
+    parser.add_argument("--commands", action="store_true", help="every command instead of every reader; implies --here")
     parser.add_argument("--here", action="store_true", help="in this process (else one process per format)")
     args = parser.parse_args()
     failed = False
-    for name in args.only or FORMATS:
-        if args.here:
-            started = time.monotonic()
-            with tempfile.TemporaryDirectory(prefix="ripe-fuzz-") as folder:
-                keep = args.keep.absolute() if args.keep else None
-                counts, faults = fuzz(FORMATS[name], args.n, args.seed, Path(folder), keep, args.seconds)
-                os.chdir(ROOT)
-            told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("accepted", "refused", "fault"))
-            seconds = time.monotonic() - started
-            sys.stdout.write(f"{name}: {sum(counts.values())} inputs, {told}, {seconds:.0f} s\n")
-            for fault in faults.values():
-                sys.stdout.write(f"  {fault}\n")
-            failed |= bool(faults)
+    every = COMMANDS if args.commands else FORMATS
+    for name in args.only or every:
+        if not (args.here or args.commands):
+            more = [f"--{option}={value}" for option, value in vars(args).items() if option in PASSED and value]
+            code = run_apart([name], args.n, *more, capture=False).returncode
+            if code not in (0, 1):
+                sys.stdout.write(f"{name}: the process died ({code})\n")
+            failed |= bool(code)
             continue
-        code = run_apart(name, args.n, seed=args.seed, keep=args.keep, seconds=args.seconds, capture=False).returncode
-        if code not in (0, 1):
-            sys.stdout.write(f"{name}: the process died ({code})\n")
-        failed |= bool(code)
+        started = time.monotonic()
+        before = [row for row in tallied(args.tally) if row[0] == name]
+        n, seed = args.n - sum(sum(row[1:]) for row in before), args.seed + len(before)
+        with tempfile.TemporaryDirectory(prefix="ripe-fuzz-") as folder:
+            keep = args.keep.absolute() if args.keep else None
+            counts, faults = fuzz(every[name], n, seed, Path(folder), keep, args.seconds)
+            os.chdir(ROOT)
+        n, seconds = sum(counts.values()), time.monotonic() - started
+        told = f"{counts['accepted']} read, {counts['refused']} refused, {counts['fault']} faults"
+        sys.stdout.write(f"{name}: {n} inputs, {told}, {seconds:.1f} s\n")
+        sys.stdout.writelines(f"  {fault}\n" for fault in faults.values())
+        sys.stdout.flush()
+        if args.tally and n:
+            with args.tally.open("a") as tally:
+                tally.write("\t".join([name, *(str(counts[verdict]) for verdict in VERDICTS)]) + "\n")
+        failed |= bool(faults)
+    if args.page:
+        text = args.page.read_text(encoding="utf-8").split(FUZZED)[0]
+        args.page.write_text(text + FUZZED + tally_table(tallied(args.tally)), encoding="utf-8")
     return int(failed)
+
+
+def tallied(tally):
+    """Return (format, read, refused, faults) of every run that is in a tally."""
+    lines = tally.read_text().splitlines() if tally and tally.exists() else []
+    return [(name, *map(int, numbers)) for name, *numbers in (line.split("\t") for line in lines)]
+
+
+def tally_table(rows):
+    """What ``docs/reliability.md`` says of a tally."""
+    lines = [
+        "",
+        "Made by `python -m tests.fuzz.run --tally T --page docs/reliability.md`: small real files, damaged in bytes,",
+        "lines, columns, encodings, compression or HDF5 objects, are read by every reader of their format. Read means",
+        "accepted, with what it says the same in blocks and as a whole, and the same as samtools, htslib or a plain",
+        "reading say. Refused means one line. A fault is anything else; those found in these runs are mended.",
+        "",
+        "| format | inputs | read | refused | faults found |",
+        "|---|---|---|---|---|",
+    ]
+    for name in dict.fromkeys(row[0] for row in rows):
+        numbers = [sum(column) for column in zip(*(row[1:] for row in rows if row[0] == name), strict=True)]
+        lines.append(f"| {name} | " + " | ".join(f"{number:,}" for number in (sum(numbers), *numbers)) + " |")
+    return "\n".join([*lines, ""])
 
 
 if __name__ == "__main__":

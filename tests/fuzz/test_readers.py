@@ -7,9 +7,11 @@ import shutil
 
 import pytest
 
+from tests.fuzz.commands import COMMANDS
 from tests.fuzz.readers import FORMATS, bed_files, bedtools_rows, plain_bed
-from tests.fuzz.run import ROOT, fuzz, run_apart
+from tests.fuzz.run import ROOT, fuzz, report_of, run_apart
 
+pytestmark = pytest.mark.xdist_group("fuzz")
 N = 500
 
 
@@ -24,10 +26,22 @@ def test_seeds_are_read(name, tmp_path, monkeypatch):
         FORMATS[name].read(path)
 
 
+@pytest.fixture(scope="module")
+def told():
+    done = run_apart(FORMATS, N)
+    return done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("name", FORMATS)
-def test_damaged_files_are_one_line(name):
-    # A process of its own: compiled readers can end it.
-    done = run_apart(name, N, seed=0)
+def test_damaged_files_are_one_line(name, told):
+    report = report_of(name, told)
+    assert report.startswith(f"{name}: {N} inputs"), report
+    assert " 0 faults" in report, report
+
+
+@pytest.mark.parametrize("n", [1, pytest.param(20, marks=pytest.mark.slow)])
+def test_every_command_on_a_damaged_file(n):
+    done = run_apart(COMMANDS, n, "--commands")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -29,10 +29,9 @@ def run(args: argparse.Namespace) -> None:
     """Fetch, prepare, train and publish the models of a config; goes on where it was stopped."""
     from ripe_lib.network.catalogue import bundled_models_directory, user_models_directory
     from ripe_lib.network.load import quiet_tensorflow
-    from ripe_lib.output.console import apply_threads, progress
+    from ripe_lib.output.console import progress
     from training.publishing.tiers import TierOptions, make_tiers
 
-    apply_threads(args.threads)
     quiet_tensorflow()
     options = TierOptions(
         config=Path(args.config).absolute(),

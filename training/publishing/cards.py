@@ -16,6 +16,7 @@ marker                       table, and the files it comes from
 ``warm_start``               ``docs/results/warm_start.csv``: a new protein from a few sites, means over proteins
 ``study NAME TABLE``         ``docs/results/study_NAME/tables/TABLE.csv``: ``arms``, ``tests``, ``protocols``,
                              ``borders``, ``time``, ``own_rank`` or ``cross_experiment``
+``precompute``               ``benchmarks/results/precompute.json``: size and time of every substitution of a Mb
 ===========================  ===================================================================================
 
 ``python -m training.publishing.cards README.md docs/*.md`` rewrites the documents; with ``--check`` it only says
@@ -25,6 +26,7 @@ which are out of date (exit code 1).
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -39,7 +41,7 @@ from training.publishing.checks import checks_file
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKER = re.compile(r"(<!-- table: (?P<what>[^>]*?) -->\n).*?(<!-- end table -->)", re.DOTALL)
-WORDS = {"models": 0, "tasks": 1, "checks": 1, "published": 1, "warm_start": 0, "study": 2}
+WORDS = {"models": 0, "tasks": 1, "checks": 1, "published": 1, "warm_start": 0, "study": 2, "precompute": 0}
 STUDY_TABLES = ("arms", "tests", "protocols", "borders", "time", "own_rank", "cross_experiment")
 
 
@@ -178,7 +180,7 @@ def warm_start_table(root: Path = ROOT) -> pd.DataFrame:
     return pd.DataFrame(made).reset_index()
 
 
-def study_table(name: str, table: str, root: Path = ROOT) -> pd.DataFrame:
+def _study_table(name: str, table: str, root: Path = ROOT) -> pd.DataFrame:
     """Return one table of a study, with the columns a reader wants."""
     if table not in STUDY_TABLES:
         raise unknown_name("study table", table, STUDY_TABLES)
@@ -213,6 +215,19 @@ def study_table(name: str, table: str, root: Path = ROOT) -> pd.DataFrame:
     return kept.assign(AUROC=with_interval(rows, "auroc"), AP=with_interval(rows, "ap"))
 
 
+def precompute_table(root: Path = ROOT) -> pd.DataFrame:
+    """Return what ``benchmarks/bench_precompute.py`` measured."""
+    found = json.loads((root / "benchmarks" / "results" / "precompute.json").read_text(encoding="utf-8"))
+    names = {"megabytes_per_mb": "MB per Mb", "cpu_minutes_per_mb": "CPU minutes per Mb"}
+    return pd.DataFrame(
+        [
+            {"model": f"`{found['model']}`", "file": f"`.{kind}`", "bases": f"{found['bases']:,}"}
+            | {title: f"{found[kind][key]:g}" for key, title in names.items()}
+            for kind in ("tsv.gz", "vcf.gz")
+        ]
+    )
+
+
 def table_for(what: str, root: Path = ROOT) -> str:
     """Return the Markdown of a marker's table.
 
@@ -232,7 +247,8 @@ def table_for(what: str, root: Path = ROOT) -> str:
         "checks": checks_table,
         "published": published_table,
         "warm_start": warm_start_table,
-        "study": study_table,
+        "study": _study_table,
+        "precompute": precompute_table,
     }
     return markdown(made[kind](*names, root))
 

@@ -23,12 +23,11 @@ from training.data.config import PrepareConfig
 from training.data.peak_table import read_peak_table
 from training.fetch.fetch import sizes
 from training.fitting.config import FitConfig
+from training.publishing.config import PublishConfig, own_network
 from training.publishing.tiers import (
     BACKGROUND_VARIANTS,
-    PublishConfig,
     TierOptions,
     is_published,
-    own_network,
     record_of,
     training_order,
 )
@@ -123,7 +122,7 @@ def make_plan(options: TierOptions) -> list[Step]:
     of = {model: sites.of(publishing, model) for model in wanted}
     every = max(len(sites.peaks), 1)
     shared = set().union(*training_order(options, set(wanted.values()) - set(publishing.alone)))
-    speeds = {name: measured_speed(configs[name], prepare, every) for name in shared | set(wanted.values())}
+    speeds = {name: _measured_speed(configs[name], prepare, every) for name in shared | set(wanted.values())}
     for name in (name for name in configs if name in shared):
         config, speed = configs[name], speeds[name]
         done = (config.run / "weights.h5").is_file()
@@ -145,7 +144,7 @@ def make_plan(options: TierOptions) -> list[Step]:
         if own is not configs[network]:
             # Frozen layers cost no gradient, so a tuned network is faster than the one it starts from.
             if own.trainable not in own_speeds:
-                own_speeds[own.trainable] = measured_speed(own, prepare, every)
+                own_speeds[own.trainable] = _measured_speed(own, prepare, every)
             speed = own_speeds[own.trainable]
             rows = share if own.sampling.bound_only else 1.0
             if not (own.run / "weights.h5").is_file():
@@ -210,7 +209,7 @@ class Speed:
     parameters: int
 
 
-def measured_speed(config: FitConfig, prepare: PrepareConfig, n_tasks: int) -> Speed:
+def _measured_speed(config: FitConfig, prepare: PrepareConfig, n_tasks: int) -> Speed:
     """Return how fast a network is on this machine."""
     from training.fitting.loop import build_model, keras, training_model
     from training.fitting.start import freeze

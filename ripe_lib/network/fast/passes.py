@@ -91,7 +91,7 @@ class FastNetwork:
         self._seq_kernel, self._region_kernel = np.split(kernel, [self.n_pools * filters])
         # Alternatives near an end of the window touch columns that do not exist: rows of 0.
         self._rows_before = int(max(0, -first_pool2(self.sizes, np.arange(self.sizes.period)).min()))
-        after = max(touched(self.sizes, c, MAX_SPAN).n_pool2 for c in range(self.sizes.period))
+        after = max(_touched(self.sizes, c, MAX_SPAN).n_pool2 for c in range(self.sizes.period))
         self._change_kernel = np.pad(self._seq_kernel, ((self._rows_before * filters, after * filters), (0, 0)))
         self._constants: dict[int, RegionPart] = {}
         self._steps = self._region_steps()
@@ -347,7 +347,7 @@ class FastNetwork:
     def _changed(self, passed: Passed, codes: Codes, site: Ints, position: Ints, alt: Codes) -> Array:
         second, filters = self._second, self._second.at_points.shape[2]
         classes = position % self.sizes.period
-        shapes = {int(c): touched(self.sizes, int(c), alt.shape[1]) for c in np.unique(classes)}
+        shapes = {int(c): _touched(self.sizes, int(c), alt.shape[1]) for c in np.unique(classes)}
         n_pool2 = max(shape.n_pool2 for shape in shapes.values())
         pooled = np.empty((len(site), n_pool2 * filters), dtype=np.float32)
         for c, shape in shapes.items():
@@ -438,7 +438,7 @@ def first_pool2(sizes: Sizes, position: np.ndarray) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=256)
-def touched(sizes: Sizes, position_class: int, span: int) -> Touched:
+def _touched(sizes: Sizes, position_class: int, span: int) -> Touched:
     """Return what a stretch of ``span`` changed bases touches that starts at positions of a class."""
     position = np.array(position_class)
     pool1 = int(first_pool1(sizes, position))

@@ -208,6 +208,11 @@ def test_places_that_cannot_be_written_are_refused_before(tmp_path, monkeypatch)
     with pytest.raises(OSError, match="No space left on device"):
         check_room(tmp_path / "file", 1 << 62)
     check_room(tmp_path / "file", 1)
+    monkeypatch.setattr("resource.getrlimit", lambda _: (1000, 1000))
+    (tmp_path / "file").write_bytes(bytes(600))
+    check_room(tmp_path / "file", 400)
+    with pytest.raises(OSError, match="File too large"):
+        check_room(tmp_path / "file", 401)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 0))
     check_room(tmp_path / "file", 1)  # a file system that does not tell
 

@@ -1,5 +1,6 @@
 """Numbers in cards and documents are those of the result files."""
 
+import json
 import re
 
 import numpy as np
@@ -66,6 +67,23 @@ def test_tables_show_the_files_numbers(results):
         "| region types | multitask | sequence_only | own | AUROC | 0.900 | 0.850 | +0.0500 | 3 of 3 | 0.25 |" in text
     )
     assert text.count("region types") == 2  # against its own negatives, and against other sites
+
+
+def test_size_and_time_of_precomputed_scores(results):
+    folder = results / "benchmarks" / "results"
+    folder.mkdir(parents=True)
+    measured = {"seconds": 3.2, "minutes_per_mb": 2.5, "cpu_minutes_per_mb": 4.0, "megabytes_per_mb": 31.0}
+    found = {
+        "model": "DeepRiPe/clip31",
+        "bases": 20000,
+        "tsv.gz": measured,
+        "vcf.gz": {**measured, "cpu_minutes_per_mb": 4.5},
+    }
+    (folder / "precompute.json").write_text(json.dumps(found))
+    assert cards.table_for("precompute", results).splitlines()[2:] == [
+        "| `DeepRiPe/clip31` | `.tsv.gz` | 20,000 | 31 | 4 |",
+        "| `DeepRiPe/clip31` | `.vcf.gz` | 20,000 | 31 | 4.5 |",
+    ]
 
 
 def test_published_figures_beside_those_of_the_metrics(results):

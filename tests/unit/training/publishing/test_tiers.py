@@ -17,8 +17,9 @@ from ripe_lib.network.weights import sha256_of
 from tests.support.mirror import write_world
 from tests.support.toy_datasets import TINY_SIZES, write_toy_dataset
 from training.cli.main import main
+from training.publishing.config import PublishConfig
 from training.publishing.plan import Speed, Step, make_plan, plan_table
-from training.publishing.tiers import PublishConfig, TierOptions, make_tiers, record_of, training_order
+from training.publishing.tiers import TierOptions, make_tiers, record_of, training_order
 
 CONFIGS = Path(__file__).resolve().parents[4] / "training" / "configs"
 
