@@ -122,7 +122,7 @@ def test_the_plan_before_anything_is_there(tmp_path, world):
 
 def test_the_plan_counts_tuned_networks_by_the_windows_they_see(tmp_path, world, monkeypatch):
     """Each task is in one tier, so their windows are all windows. Peaks are guessed from bytes (14, 19, 26)."""
-    monkeypatch.setattr("training.publishing.plan.measured_speed", lambda *_: Speed(100.0, 200.0, 1000))
+    monkeypatch.setattr("training.publishing.plan._measured_speed", lambda *_: Speed(100.0, 200.0, 1000))
     publish = {
         "networks": {"a": {}},
         "default": "a",
@@ -152,7 +152,7 @@ def test_the_plan_counts_tuned_networks_by_the_windows_they_see(tmp_path, world,
 
 
 def test_what_is_published_is_done_until_it_changes(tmp_path, world, monkeypatch):
-    monkeypatch.setattr("training.publishing.plan.measured_speed", lambda *_: Speed(100.0, 200.0, 1000))
+    monkeypatch.setattr("training.publishing.plan._measured_speed", lambda *_: Speed(100.0, 200.0, 1000))
     publish = {"networks": {"a": {}}, "default": "a", "outputs": {"DeepRiPe/m": ["A"]}}
     made = options(tmp_path, world, publish=publish)
     run, weights = made.work / "a" / "weights.h5", made.models / "DeepRiPe" / "m" / "weights.h5"
