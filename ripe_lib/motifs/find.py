@@ -358,10 +358,7 @@ def _chosen(
 
 
 def _take(inputs: Any, rows: NDArray[np.int64]) -> dict[str, Any]:
-    taken = {"seq": inputs.seq[rows]}
-    if inputs.region is not None:
-        taken["region"] = inputs.region[rows]
-    return taken
+    return {name: array[rows] for name, array in inputs._asdict().items() if array is not None}
 
 
 def _letter_maps(model: Model, inputs: dict[str, Any], task: str, n_steps: int) -> NDArray[np.float32]:

@@ -32,6 +32,7 @@ def test_one_network_gives_the_scores_of_its_members(rng, architecture):
     members = [[(0, slice(0, 2)), (2, slice(2, 5)), (3, slice(5, 7))], [(1, slice(0, 1))]]
     assert [network.members for network in networks] == members
     assert networks[1].model is other
+    assert joint_models((first, other, third, fourth))[0].model is networks[0].model  # made once
     width = [network.keras_model.get_layer("hidden1").get_weights()[1].size for network in (networks[0].model, first)]
     assert width[0] == 2 * width[1]  # first and third have theirs in common
     seq, region = (rng.integers(0, 5, (7, length)).astype(np.uint8) for length in (150, 250))
