@@ -338,9 +338,8 @@ def test_landmarks_count_for_which_sites_are_used(rng):
     scores = predict(network, arrays)[:, 0]
     bound = float(np.quantile(scores, 0.5))
     assert 0 < (scores > bound).sum() < 60
-    found = search_motifs(network, arrays, task="A", min_score=bound, database=None, method="single")
+    options = MotifOptions(min_score=bound, method="single")
+    found = search_motifs(network, arrays, "A", options, database=None)
     assert found.n_used == (scores > bound).sum()
-    without = search_motifs(
-        network, {**arrays, "landmarks": None}, task="A", min_score=bound, database=None, method="single"
-    )
+    without = search_motifs(network, {**arrays, "landmarks": None}, "A", options, database=None)
     assert without.n_used != found.n_used
