@@ -307,7 +307,7 @@ def with_matches(motifs: Sequence[Motif], database: MotifDatabase, rbp: str) -> 
     motifs : sequence of Motif
     database : MotifDatabase
     rbp : str
-        The protein; motifs of it are marked in the matches.
+        The protein of the motifs, as for :func:`ripe_lib.motifs.match.match_motifs`.
     """
     queries = [MotifMatrix(motif.name, motif.consensus, motif.weighted) for motif in motifs]
     table = match_motifs(queries, database, rbp=rbp)
@@ -358,10 +358,7 @@ def _chosen(
 
 
 def _take(inputs: Any, rows: NDArray[np.int64]) -> dict[str, Any]:
-    taken = {"seq": inputs.seq[rows]}
-    if inputs.region is not None:
-        taken["region"] = inputs.region[rows]
-    return taken
+    return {name: array[rows] for name, array in inputs._asdict().items() if array is not None}
 
 
 def _letter_maps(model: Model, inputs: dict[str, Any], task: str, n_steps: int) -> NDArray[np.float32]:

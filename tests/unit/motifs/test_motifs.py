@@ -5,13 +5,15 @@ import pytest
 
 from ripe_lib.errors import InputError, ShapeMismatchError, UnknownNameError
 from ripe_lib.genome.encoding import UNKNOWN, encode_sequence, one_hot
+from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.motifs import MotifOptions, clusters, find_motifs, motifs_from_maps, search_motifs
 from ripe_lib.motifs.databases import MotifDatabase
 from ripe_lib.motifs.filters import filter_motifs
 from ripe_lib.motifs.match import SMALLEST_P, match_motifs, q_values
 from ripe_lib.motifs.meme import MotifMatrix
 from ripe_lib.motifs.seqlets import Seqlets, cut, top_windows
-from tests.support.toy_models import detector_model
+from ripe_lib.network.predict import predict
+from tests.support.toy_models import detector_model, random_model
 
 PLANTED = "UGUAAAC"
 REVERSED = "GUUUACA"
@@ -320,3 +322,25 @@ def test_filter_counts_against_the_network_itself(tiny_model, rng):
 def test_filter_options_are_checked(model, sites):
     with pytest.raises(InputError, match=r"share_of_max: expected a number between 0 and 1, got 1"):
         filter_motifs(model, {"seq": one_hot(sites)}, share_of_max=1)
+
+
+def test_landmarks_count_for_which_sites_are_used(rng):
+    sizes = {"filters": 12, "left_filters2": 16, "right_filters": 6, "hidden": 20, "landmark_hidden": 10}
+    inputs = {"architecture": "towers", "inputs": "sequence+region+landmarks", "landmark_bases": 16}
+    network = random_model(tasks=("A",), sizes=sizes, **inputs)
+    layer = network.keras_model.get_layer("landmark_hidden")
+    layer.set_weights([30 * array for array in layer.get_weights()])  # so that they matter
+    arrays = {
+        "seq": one_hot(rng.integers(0, 4, (60, 150)).astype(np.uint8)),
+        "region": one_hot(rng.integers(0, 4, (60, 250)).astype(np.uint8)),
+        "landmarks": encode_landmarks(rng.normal(0, 3000, (60, 8))),
+    }
+    scores = predict(network, arrays)[:, 0]
+    bound = float(np.quantile(scores, 0.5))
+    assert 0 < (scores > bound).sum() < 60
+    found = search_motifs(network, arrays, task="A", min_score=bound, database=None, method="single")
+    assert found.n_used == (scores > bound).sum()
+    without = search_motifs(
+        network, {**arrays, "landmarks": None}, task="A", min_score=bound, database=None, method="single"
+    )
+    assert without.n_used != found.n_used

@@ -9,7 +9,7 @@ from scipy.special import expit
 from ripe_lib.errors import InputError, ShapeMismatchError, UnknownNameError
 from ripe_lib.genome.encoding import UNKNOWN
 from ripe_lib.network.fast.kernels import toom_cook
-from ripe_lib.network.fast.passes import Sizes, _touched, first_pool1, first_pool2
+from ripe_lib.network.fast.loops import Sizes, first_pool1, first_pool2, touched
 from ripe_lib.network.fast.wiring import read_wiring
 from ripe_lib.network.load import load_model
 from ripe_lib.network.predict import predict_codes
@@ -112,7 +112,7 @@ def test_touched_columns_are_those_that_see_the_stretch(
     conv2 = [q for q in columns if set(pool1) & set(range(q, q + width2))]
     pool2 = [c for c in columns if set(conv2) & set(range(stride2 * c, stride2 * c + sizes.size2))]
     where = np.array([position])
-    t = _touched(sizes, position % sizes.period, span)
+    t = touched(sizes, position % sizes.period, span)
     assert (int(first_pool1(sizes, where)[0]), t.n_pool1) == (pool1[0], len(pool1))
     assert (int(first_pool2(sizes, where)[0]), t.n_pool2) == (pool2[0], len(pool2))
     assert t.n_conv2 == len(conv2)

@@ -27,7 +27,7 @@ from training.fitting.config import FitConfig, read_config
 from training.fitting.fit import fit, fit_members
 from training.fitting.losses import LossOptions
 from training.fitting.rows import training_data
-from training.fitting.runs import TrainingFailedError, finished_weights
+from training.fitting.runs import TrainingFailedError, finished_weights, read_checkpoint, read_record
 from training.fitting.sampling import SamplingOptions, chosen_rows
 
 REPOSITORY = Path(__file__).resolve().parents[4]
@@ -405,3 +405,13 @@ def test_a_run_killed_at_its_very_start_is_started_again(tmp_path):
     (tmp_path / "other" / "thesis.txt").write_text("")
     with pytest.raises(InputError, match="expected a new or empty folder or an earlier run"):
         open_run(tmp_path / "other", {"a": 1}, dataset)
+
+
+def test_a_damaged_run_is_one_line(tmp_path):
+    for damage in (bytes(50), b"{}", b"[1]", b'{"path": 3, "manifest_sha256": "x"}'):
+        (tmp_path / "data.json").write_bytes(damage)
+        with pytest.raises(InputError, match="expected the record of a run's data set, got none or a damaged one"):
+            read_record(tmp_path)
+    (tmp_path / "checkpoint.h5").write_bytes(bytes(50))
+    with pytest.raises(InputError, match="expected the checkpoint of a run, got something unreadable"):
+        read_checkpoint(tmp_path / "checkpoint.h5")

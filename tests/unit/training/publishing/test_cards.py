@@ -119,6 +119,21 @@ def test_warm_start_is_the_mean_over_proteins(results):
     ]
 
 
+def test_models_beside_the_kmer_baseline(results):
+    head, kmers = "input,task,n_pos,n_neg,auroc,ap\n", "k-mer logistic regression"
+    for name, better in (("toy_low", 0.9), ("toy_mid", 0.7)):
+        rows = f"everything,A,4,6,{better},0.5\neverything,B,5,0,,\n{kmers},A,4,6,0.8,0.4\n{kmers},B,5,0,,\n"
+        (results / "docs" / "results" / f"checks_{name}.csv").write_text(head + rows)
+    assert cards.table_for("baseline toy", results).splitlines()[2:] == [
+        "| toy_low | 1 | 0.900 | 0.800 | 1 (100%) | 0.500 | 0.400 | 1 (100%) |",
+        "| toy_mid | 1 | 0.700 | 0.800 | 0 (0%) | 0.500 | 0.400 | 1 (100%) |",
+        "| all toy | 2 | 0.800 | 0.800 | 1 (50%) | 0.500 | 0.400 | 2 (100%) |",
+    ]
+    assert "| everything | 1 | 0.900 | 0.500 | 1 | 1 |" in cards.table_for("checks toy_low", results)
+    with pytest.raises(MissingFileError, match="training.publishing.checks"):
+        cards.table_for("baseline none", results)
+
+
 def test_every_published_figure_is_of_a_task_here():
     reported = pd.read_csv(cards.ROOT / "docs" / "results" / "published_accuracy.csv")
     for model, rows in reported.groupby("model"):
