@@ -130,7 +130,7 @@ def test_models_beside_the_kmer_baseline(results):
         "| all toy | 2 | 0.800 | 0.800 | 1 (50%) | 0.500 | 0.400 | 2 (100%) |",
     ]
     assert "| everything | 1 | 0.900 | 0.500 | 1 | 1 |" in cards.table_for("checks toy_low", results)
-    with pytest.raises(MissingFileError, match="training.publishing.checks"):
+    with pytest.raises(MissingFileError, match=r"training\.publishing\.checks"):
         cards.table_for("baseline none", results)
 
 
