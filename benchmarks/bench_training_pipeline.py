@@ -7,7 +7,8 @@ mask, flank fill and region dropout, one-hot in the graph. Both keep all cores b
 ratio of throughputs that does not depend on what else the machine does. The project's limit is 90 %.
 
 Then the networks of ``training/configs`` train an epoch each on windows of 200 nt with 100 tasks, as the steps of
-``ripe-train tiers`` do; ``epoch_minutes_per_million_windows`` is their CPU time over all cores, augmentation included.
+``ripe-train tiers`` do (``--epochs-only``: nothing else); minutes are their CPU time over all cores, augmentation
+included.
 """
 
 from __future__ import annotations
@@ -102,7 +103,14 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--tasks", type=int, default=31)
+    parser.add_argument("--epochs-only", action="store_true", help="only the networks' epochs")
     options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = 128 * options.batches
+        minutes = epoch_minutes(Path(folder), rows, 100)
+    write_results("training_epochs", {**machine(), "rows": rows, "minutes_per_million_windows": minutes})
+    if options.epochs_only:
+        return
     from ripe_lib.network.load import quiet_tensorflow
 
     quiet_tensorflow()
@@ -152,7 +160,6 @@ def main() -> None:
             for _ in batches.epoch(number):
                 pass
             only.append(time.perf_counter() - began)
-        minutes = epoch_minutes(Path(folder), 128 * options.batches, 100)
     rows = 128 * options.batches
     ratios = [r / p for r, p in zip(seconds["ready"], seconds["pipeline"], strict=True)]
     cpu_ratios = [r / p for r, p in zip(cpu["ready"], cpu["pipeline"], strict=True)]
@@ -166,7 +173,6 @@ def main() -> None:
         "cpu_seconds": {name: round(float(np.median(values)), 2) for name, values in cpu.items()},
         "throughput_ratio_cpu_median": round(float(np.median(cpu_ratios)), 3),
         "throughput_ratio_cpu_rounds": [round(r, 3) for r in cpu_ratios],
-        "epoch_minutes_per_million_windows": minutes,
         "throughput_ratio_rounds": [round(r, 3) for r in ratios],
     }
     for key, value in results.items():

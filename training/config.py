@@ -72,6 +72,15 @@ def read_yaml(path: str | Path) -> Mapping:
 def build(kind: type[T], mapping: Any, where: str = "config") -> T:
     """Fill a dataclass from a mapping, checking keys and types, nested dataclasses included.
 
+    Parameters
+    ----------
+    kind : type
+        The dataclass.
+    mapping : object
+        What was read; anything but a dict is refused.
+    where : str
+        The file or section, for messages.
+
     Raises
     ------
     InputError

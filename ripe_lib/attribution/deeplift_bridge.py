@@ -24,7 +24,6 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ripe_lib.attribution.gradients import Inputs
-from ripe_lib.attribution.inputs import baseline_inputs, network_inputs
 from ripe_lib.errors import InputError, MissingPackageError
 from ripe_lib.network.load import Model
 from ripe_lib.network.network import Network
@@ -35,28 +34,27 @@ _PRIVATE: dict[str, ModuleType] = {}
 _LAYERS = ("InputLayer", "Conv1D", "MaxPooling1D", "Dropout", "Concatenate", "Flatten", "Dense", "Activation")
 
 
-def deeplift_scores(
-    model: Model, windows: Any, task: str, *, baseline: Any = "paper", batch_size: int = DEFAULT_BATCH_SIZE
+def deeplift_contributions(
+    model: Model, inputs: Inputs, baseline: Inputs, task_index: int, *, batch_size: int = DEFAULT_BATCH_SIZE
 ) -> Inputs:
-    """Return DeepLIFT contributions of both inputs to a task's logit.
+    """Return DeepLIFT contributions of all inputs to a task's logit.
 
     Parameters
     ----------
     model : Model
         A network of the ``cnn`` kind (convolutions, pooling, dense layers).
-    windows : Windows, dict or array
-        As for :func:`ripe_lib.predict`.
-    task : str
-    baseline : str or dict
-        The reference, as for :func:`ripe_lib.integrated_gradients`.
+    inputs, baseline : Inputs
+        Windows, and the reference.
+    task_index : int
+        Output column.
     batch_size : int
 
     Returns
     -------
     Inputs
-        ``seq`` (B, L, 4) and ``region`` (B, R, 4) or None, float32. Their sum is close to logit - logit of the
-        baseline; it is not exact where the baseline's activations differ within a max-pooling window, as they do at
-        the border of the two branches (exact for sequence-only networks and a constant baseline).
+        float32, of the inputs' shapes. Their sum is close to logit - logit of the baseline; it is not exact where the
+        baseline's activations differ within a max-pooling window, as they do at the border of the two branches (exact
+        for sequence-only networks and a constant baseline).
 
     Raises
     ------
@@ -65,15 +63,6 @@ def deeplift_scores(
     InputError
         If the network has a layer that DeepLIFT has no rule for.
     """
-    inputs = network_inputs(model, windows)
-    start = baseline_inputs(model, inputs, baseline)
-    return deeplift_contributions(model, inputs, start, model.spec.task_index(task), batch_size=batch_size)
-
-
-def deeplift_contributions(
-    model: Model, inputs: Inputs, baseline: Inputs, task_index: int, *, batch_size: int = DEFAULT_BATCH_SIZE
-) -> Inputs:
-    """Return the same for ready arrays and an output column; parameters as :func:`deeplift_scores`."""
     with _LOCK:
         network = converted(model)
         arrays = inputs.present()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +16,8 @@ import pandas as pd
 
 from ripe_lib.attribution import compute
 from ripe_lib.attribution.gradients import DEFAULT_POINTS
-from ripe_lib.attribution.maps import Attributions, known_bases
+from ripe_lib.attribution.maps import Attributions, CompletenessWarning, known_bases
+from ripe_lib.attribution.store import create_attributions
 from ripe_lib.errors import InputError, unknown_name
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.encoding import UNKNOWN, one_hot, place
@@ -25,6 +27,7 @@ from ripe_lib.genome.landmarks import unknown_landmarks
 from ripe_lib.genome.rna_fasta import RnaRecords, read_rna_fasta
 from ripe_lib.genome.windows import WindowMaker, Windows
 from ripe_lib.network.load import Model
+from ripe_lib.network.predict import predict
 from ripe_lib.network.spec import ModelSpec
 
 METHODS = ("ig", "saliency", "gradxinput", "deeplift", "ism")
@@ -224,3 +227,60 @@ class ConstructSites:
         ).astype({"start": np.int64, "end": np.int64})
         landmarks = unknown_landmarks(len(rows), spec.landmark_bases) if spec.has_landmarks else None
         return Windows(one_hot(seq), one_hot(region) if spec.has_region else None, landmarks, frame)
+
+
+def explain_sites(
+    model: Model,
+    source: IntervalSites | ConstructSites,
+    tasks: Sequence[str],
+    method: Method,
+    path: str | Path,
+    *,
+    min_score: float | None = None,
+    advance: Callable[[int], object] = lambda _: None,
+) -> tuple[SiteCounts, int]:
+    """Write the maps of all sites of a source into a file (:mod:`ripe_lib.attribution.store`).
+
+    Parameters
+    ----------
+    model : Model
+    source : IntervalSites or ConstructSites
+    tasks : sequence of str
+    method : Method
+    path : path
+        HDF5 file; gaps of completeness are in it.
+    min_score : float, optional
+        Only sites with a score above it for one of the tasks.
+    advance : callable
+        Is given the number of sites of each chunk when it is written.
+
+    Returns
+    -------
+    SiteCounts, int
+        What was met, and how many sites were written.
+
+    Raises
+    ------
+    InputError
+        If no site has a known base.
+    """
+    size = max(1, min(1024, 10_000 // len(tasks)))  # maps of one chunk: about 64 MB
+    columns = [model.spec.task_index(task) for task in tasks]
+    counts = SiteCounts()
+    options: dict[str, Any] = {"method": method.name, "options": method.options(), "with_context": method.has_region}
+    with (
+        warnings.catch_warnings(),
+        create_attributions(path, model, tasks, is_genomic=source.is_genomic, **options) as writer,
+    ):
+        warnings.simplefilter("ignore", CompletenessWarning)  # counted over the whole file by who reads it
+        for windows in source.chunks(model.spec, size):
+            counts.add(windows)
+            scores = predict(model, windows)
+            if min_score is not None:
+                chosen = np.flatnonzero((scores[:, columns] > min_score).any(axis=1))
+                windows, scores = windows[chosen], scores[chosen]
+            if len(windows):
+                writer.write(windows, method(model, windows, tasks), scores)
+            advance(len(windows))
+        counts.check(source.where)
+        return counts, writer.n_sites

@@ -13,7 +13,7 @@ from ripe_lib.cli.common import (
     chosen_tasks,
     model_spec,
 )
-from ripe_lib.output.console import apply_threads, note, progress, warnings_as_notes
+from ripe_lib.output.console import note, noted, progress
 
 EXAMPLES = """
 examples:
@@ -47,14 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
 
 
+@noted
 def run(args: argparse.Namespace) -> None:
     """Score and write."""
-    apply_threads(args.threads)
-    with warnings_as_notes(quiet=args.quiet):
-        _run(args)
-
-
-def _run(args: argparse.Namespace) -> None:
     from ripe_lib.output.atomic import check_output_file
     from ripe_lib.output.tables import table_format
 

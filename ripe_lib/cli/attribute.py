@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from ripe_lib.cli.common import (
     chosen_tasks,
     model_spec,
 )
-from ripe_lib.output.console import apply_threads, bars, note, positive_int, progress, warnings_as_notes
+from ripe_lib.output.console import bars, note, positive_int, progress, warnings_as_notes
 
 METHODS = ("ig", "saliency", "gradxinput", "deeplift", "ism")
 EXAMPLES = """
@@ -83,7 +82,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
-    apply_threads(args.threads)
     check_files(args.intervals, args.sequences, args.fasta, args.gtf)
     tasks = chosen_tasks(args.task or ["all"], model_spec(args.model))
     from ripe_lib.attribution.methods import Method
@@ -137,44 +135,16 @@ def _source(args: argparse.Namespace) -> Any:
 
 
 def _maps(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], method: Any, formats: Any) -> None:
-    from ripe_lib.attribution import CompletenessWarning
-    from ripe_lib.attribution.methods import SiteCounts
-    from ripe_lib.attribution.store import AttributionFile, create_attributions
-    from ripe_lib.network.predict import predict
+    from ripe_lib.attribution.methods import explain_sites
+    from ripe_lib.attribution.store import AttributionFile
     from ripe_lib.output.atomic import atomic_files
     from ripe_lib.reports.attribution import attribution_report, count_gaps, write_pictures
 
-    # Maps of one chunk: about 64 MB.
-    size = max(1, min(1024, 10_000 // len(tasks)))
-    counts = SiteCounts()
     threshold = args.min_score
-    with (
-        warnings.catch_warnings(),
-        create_attributions(
-            args.output,
-            model,
-            tasks,
-            method=method.name,
-            options=method.options(),
-            with_context=method.has_region,
-            is_genomic=source.is_genomic,
-        ) as writer,
-        progress(quiet=args.quiet, desc="explaining", unit="site") as bar,
-    ):
-        # Counted over the whole file below, in one sentence.
-        warnings.simplefilter("ignore", CompletenessWarning)
-        for windows in source.chunks(model.spec, size):
-            counts.add(windows)
-            scores = predict(model, windows)
-            if threshold is not None:
-                columns = [model.spec.task_index(task) for task in tasks]
-                chosen = (scores[:, columns] > threshold).any(axis=1).nonzero()[0]
-                windows, scores = windows[chosen], scores[chosen]
-            if len(windows):
-                writer.write(windows, method(model, windows, tasks), scores)
-            bar.update(len(windows))
-        counts.check(source.where)
-        n_written = writer.n_sites
+    with progress(quiet=args.quiet, desc="explaining", unit="site") as bar:
+        counts, n_written = explain_sites(
+            model, source, tasks, method, args.output, min_score=threshold, advance=bar.update
+        )
     n_filtered = counts.n_sites - n_written
     left_out = "" if threshold is None else f" ({n_filtered} with no score above {threshold:g} left out)"
     note(f"{n_written} sites x {len(tasks)} tasks: {args.output}{left_out}", quiet=args.quiet)

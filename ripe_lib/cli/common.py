@@ -89,7 +89,16 @@ def wanted_tasks(names: Sequence[str] | None, *specs: ModelSpec) -> list[str] | 
 
 
 def add_model_argument(parser: argparse.ArgumentParser, *, several: bool = False, optional: bool = False) -> None:
-    """Add the first argument, ``MODEL`` (``args.model``), or ``MODEL[,MODEL]`` (``args.models``, a list)."""
+    """Add the first argument, ``MODEL`` (``args.model``), or ``MODEL[,MODEL]`` (``args.models``, a list).
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+    several : bool
+        Take a list of models (``args.models``).
+    optional : bool
+        The argument may be left out.
+    """
     text = "name or directory of a model, see: ripe models"
     if several:
         text += "; several: commas, or all, 'eclip_*'"
@@ -105,7 +114,15 @@ def add_task_argument(
     *,
     required: bool = False,
 ) -> None:
-    """Add ``--task``, which takes several names and may be repeated."""
+    """Add ``--task``, which takes several names and may be repeated.
+
+    Parameters
+    ----------
+    parser : ArgumentParser or a group of it
+    text : str
+        The help.
+    required : bool
+    """
     action = parser.add_argument("--task", nargs="+", action="extend", required=required, metavar="T", help=text)
     action.completer = _complete_tasks  # type: ignore[attr-defined]
 

@@ -14,7 +14,7 @@ from ripe_lib.cli.common import (
     model_spec,
     wanted_tasks,
 )
-from ripe_lib.output.console import apply_threads, note, positive_int, progress, warnings_as_notes
+from ripe_lib.output.console import note, noted, positive_int, progress
 
 EXAMPLES = """
 examples:
@@ -44,14 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
 
 
+@noted
 def run(args: argparse.Namespace) -> None:
     """Score twice and write the table; the summary goes to standard output."""
-    apply_threads(args.threads)
-    with warnings_as_notes(quiet=args.quiet):
-        _run(args)
-
-
-def _run(args: argparse.Namespace) -> None:
     from ripe_lib.errors import InputError
 
     if args.gtf is None:

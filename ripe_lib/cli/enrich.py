@@ -15,7 +15,7 @@ from ripe_lib.cli.common import (
     wanted_tasks,
     write_table,
 )
-from ripe_lib.output.console import apply_threads, note, positive_int, progress, warnings_as_notes
+from ripe_lib.output.console import note, noted, positive_int, progress
 
 EXAMPLES = """
 examples:
@@ -46,14 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
 
 
+@noted
 def run(args: argparse.Namespace) -> None:
     """Run ``ripe enrich``."""
-    apply_threads(args.threads)
-    with warnings_as_notes(quiet=args.quiet):
-        _run(args)
-
-
-def _run(args: argparse.Namespace) -> None:
     check_files(args.intervals, args.fasta, args.gtf)
     names = model_names(args.models)
     tasks = wanted_tasks(args.task, *map(model_spec, names))

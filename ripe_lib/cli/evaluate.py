@@ -17,7 +17,7 @@ from ripe_lib.cli.common import (
     model_spec,
 )
 from ripe_lib.errors import InputError
-from ripe_lib.output.console import apply_threads, note, positive_int, progress, warnings_as_notes
+from ripe_lib.output.console import note, positive_int, progress, warnings_as_notes
 
 if TYPE_CHECKING:
     from ripe_lib.evaluation.evaluate import Evaluation
@@ -76,7 +76,6 @@ def _share(text: str) -> float:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
-    apply_threads(args.threads)
     from ripe_lib.output.atomic import check_new_folder
 
     if (args.dataset is None) == (args.positives is None) or (args.positives is None) != (args.negatives is None):

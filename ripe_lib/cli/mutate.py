@@ -14,7 +14,7 @@ from ripe_lib.cli.common import (
     model_spec,
     wanted_tasks,
 )
-from ripe_lib.output.console import apply_threads, bars, note, warnings_as_notes
+from ripe_lib.output.console import bars, note, noted
 
 EXAMPLES = """
 examples:
@@ -49,14 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
 
 
+@noted
 def run(args: argparse.Namespace) -> None:
     """Score and write."""
-    apply_threads(args.threads)
-    with warnings_as_notes(quiet=args.quiet):
-        _run(args)
-
-
-def _run(args: argparse.Namespace) -> None:
     check_files(args.fasta, args.gtf)
     tasks = wanted_tasks(args.task, model_spec(args.model))
     from ripe_lib.genome.annotation import Annotation

@@ -15,7 +15,7 @@ from ripe_lib.cli.common import (
     model_spec,
 )
 from ripe_lib.cli.score_variants import add_scoring_arguments, scoring_options
-from ripe_lib.output.console import apply_threads, note, progress, warnings_as_notes
+from ripe_lib.output.console import note, noted, progress
 
 EXAMPLES = """
 examples:
@@ -44,14 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
 
 
+@noted
 def run(args: argparse.Namespace) -> None:
     """Score and write."""
-    apply_threads(args.threads)
-    with warnings_as_notes(quiet=args.quiet):
-        _run(args)
-
-
-def _run(args: argparse.Namespace) -> None:
     is_region = ":" in args.regions and not Path(args.regions).exists()
     check_files(None if is_region else args.regions, args.fasta, args.gtf)
     tasks = chosen_tasks(args.task or [], model_spec(args.model))

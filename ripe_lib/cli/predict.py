@@ -7,7 +7,7 @@ import time
 import warnings
 
 from ripe_lib.cli.common import add_genome_arguments, add_model_argument, add_run_arguments, check_files, model_spec
-from ripe_lib.output.console import apply_threads, note, progress, warnings_as_notes
+from ripe_lib.output.console import note, progress, warnings_as_notes
 
 EXAMPLES = """
 examples:
@@ -48,7 +48,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run ``ripe predict``."""
-    apply_threads(args.threads)
     check_files(args.intervals, args.fasta, args.gtf)
     spec = model_spec(args.model)
     from ripe_lib.network.load import load_model

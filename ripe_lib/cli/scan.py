@@ -19,7 +19,7 @@ from ripe_lib.cli.common import (
     wanted_tasks,
 )
 from ripe_lib.errors import InputError, MissingFileError
-from ripe_lib.output.console import apply_threads, note, positive_int, progress
+from ripe_lib.output.console import note, positive_int, progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -141,7 +141,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run ``ripe scan``."""
-    apply_threads(args.threads)
     _check_arguments(args)
     check_files(args.rna, args.intervals, args.region_file, args.fasta, args.gtf)
     spec = model_spec(args.model)

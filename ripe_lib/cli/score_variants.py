@@ -15,7 +15,7 @@ from ripe_lib.cli.common import (
     model_spec,
     wanted_tasks,
 )
-from ripe_lib.output.console import apply_threads, bars, note, positive_int, progress, warnings_as_notes
+from ripe_lib.output.console import bars, note, noted, positive_int, progress
 
 STRANDS = ("auto", "+", "-", "both")
 EXAMPLES = """
@@ -125,14 +125,9 @@ def scoring_options(args: argparse.Namespace, *, default_shifts: int = 1) -> Any
     )
 
 
+@noted
 def run(args: argparse.Namespace) -> None:
     """Score a VCF into a file."""
-    apply_threads(args.threads)
-    with warnings_as_notes(quiet=args.quiet):
-        _run(args)
-
-
-def _run(args: argparse.Namespace) -> None:
     from ripe_lib.output.atomic import check_output_file
 
     check_output_file(args.output)

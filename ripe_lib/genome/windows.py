@@ -211,36 +211,15 @@ class WindowMaker:
 
     def codes(self, intervals: IntervalSource, sequences: Sequence[str] | None = None) -> CodeWindows:
         """Return codes of the windows of intervals; see :func:`make_windows`."""
-        return self._codes_of(*self._prepare(intervals), sequences)
+        return self.codes_of(*self._prepare(intervals), sequences)
 
     def windows(self, intervals: IntervalSource, sequences: Sequence[str] | None = None) -> Windows:
         """Return the network's inputs for intervals; see :func:`make_windows`."""
         frame, contigs = self._prepare(intervals)
-        codes = self._codes_of(frame, contigs, sequences)
+        codes = self.codes_of(frame, contigs, sequences)
         region = one_hot(codes.region) if self.region_length else None
         landmarks = None if codes.landmarks is None else encode_landmarks(codes.landmarks, self.landmark_bases)
         return Windows(one_hot(codes.seq), region, landmarks, frame)
-
-    def codes_at(
-        self,
-        contigs: str | Iterable[str],
-        sequence_starts: NDArray[np.int64],
-        region_starts: NDArray[np.int64],
-        minus: NDArray[np.bool_],
-    ) -> tuple[Codes, Codes]:
-        """Return base and region-type codes for windows at given starts.
-
-        Parameters
-        ----------
-        contigs : str or sequence of str (B,)
-            Contig names.
-        sequence_starts, region_starts : int64 array (B,)
-            First plus-strand position of each window; windows may overhang the contig.
-        minus : bool array (B,)
-            Which windows are on the minus strand.
-        """
-        sequence = self.genome.fetch(contigs, sequence_starts, self.sequence_length, minus)
-        return sequence, self._regions(contigs, region_starts, minus)
 
     def _landmarks(
         self, contigs: NDArray[np.object_], centres: NDArray[np.int64], minus: NDArray[np.bool_]
@@ -257,9 +236,20 @@ class WindowMaker:
             return np.full((len(starts), self.region_length), UNKNOWN, dtype=np.uint8)
         return self.annotation.region_codes(contigs, starts, self.region_length, minus)
 
-    def _codes_of(
-        self, frame: pd.DataFrame, contigs: NDArray[np.object_], sequences: Sequence[str] | None
+    def codes_of(
+        self, frame: pd.DataFrame, contigs: NDArray[np.object_], sequences: Sequence[str] | None = None
     ) -> CodeWindows:
+        """Return codes of the windows of settled intervals.
+
+        Parameters
+        ----------
+        frame : DataFrame (B rows)
+            ``start``, ``end`` and ``strand`` (``+`` or ``-``), as :meth:`settled` gives them.
+        contigs : str array (B,)
+            The FASTA's names.
+        sequences : sequence of str, optional
+            See :func:`make_windows`.
+        """
         start, end = frame["start"].to_numpy(), frame["end"].to_numpy()
         minus = (frame["strand"] == "-").to_numpy()
         first = window_start(start, end, self.sequence_length)
@@ -275,7 +265,13 @@ class WindowMaker:
         return CodeWindows(seq, self._regions(contigs, region_first, minus), landmarks)
 
     def _prepare(self, intervals: IntervalSource) -> tuple[pd.DataFrame, NDArray[np.object_]]:
-        frame = read_intervals(intervals)
+        return self.settled(read_intervals(intervals))
+
+    def settled(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.object_]]:
+        """Return what :func:`~ripe_lib.genome.intervals.read_intervals` read with its strands, and the FASTA's contigs.
+
+        Errors as :meth:`prepare`.
+        """
         contigs = self._contigs_of(frame)
         strand = frame["strand"].to_numpy(dtype=object)
         unstranded = np.flatnonzero(strand == ".")

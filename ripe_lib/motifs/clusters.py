@@ -24,7 +24,18 @@ _FLATTEN = 0.3
 
 
 def seqlet_vectors(scores: NDArray[np.floating], codes: Codes, seqlets: Seqlets, length: int) -> NDArray[np.float32]:
-    """Return (S, length * 4): the scores at their letters, negative ones 0, scaled to add up to 1."""
+    """Return (S, length * 4): the scores at their letters, negative ones 0, scaled to add up to 1.
+
+    Parameters
+    ----------
+    scores : float array (N, L)
+        Attribution of the base that is there.
+    codes : uint8 array (N, L)
+        Base codes, RNA sense.
+    seqlets : Seqlets
+    length : int
+        Of the seqlets, in nt.
+    """
     values = np.maximum(cut(scores, seqlets, length), 0).astype(np.float64)
     values /= np.maximum(values.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     letters = np.eye(5)[cut(codes, seqlets, length, fill=UNKNOWN)][..., :4]
@@ -67,6 +78,8 @@ def align(scores: NDArray[np.floating], codes: Codes, seqlets: Seqlets, length: 
     Every seqlet may move by up to half its length; it goes where its scores agree best with the cluster's average,
     which is then taken anew. The cluster as a whole stays where its summed score is highest. A window that would hold
     an unknown base or leave the sequence stays where it was.
+
+    Parameters as :func:`seqlet_vectors`.
     """
     reach = length // 2
     wide = length + 2 * reach
@@ -104,7 +117,15 @@ def _distinct(seqlets: Seqlets) -> Seqlets:
 
 
 def counts(codes: Codes, seqlets: Seqlets, length: int, flank: int = 0) -> NDArray[np.int64]:
-    """Return the (length + 2 flank, 4) counts of bases at the aligned positions; unknown bases count nowhere."""
+    """Return the (length + 2 flank, 4) counts of bases at the aligned positions; unknown bases count nowhere.
+
+    Parameters
+    ----------
+    codes, seqlets, length
+        As :func:`seqlet_vectors`.
+    flank : int
+        Bases counted on either side, too.
+    """
     letters = cut(codes, seqlets, length + 2 * flank, before=flank, fill=UNKNOWN)
     return np.stack([(letters == base).sum(axis=0) for base in range(4)], axis=1).astype(np.int64)
 
@@ -116,7 +137,14 @@ def frequencies(pfm: NDArray) -> NDArray[np.float64]:
 
 
 def merge_copies(codes: Codes, clusters: Sequence[Seqlets], length: int) -> list[Seqlets]:
-    """Join clusters that are shifted copies of a larger one; largest first."""
+    """Join clusters that are shifted copies of a larger one; largest first.
+
+    Parameters
+    ----------
+    codes, length
+        As :func:`seqlet_vectors`.
+    clusters : sequence of Seqlets
+    """
     merged: list[Seqlets] = []
     for one in sorted(clusters, key=lambda seqlets: (-len(seqlets), seqlets.site[0], seqlets.start[0])):
         for place, larger in enumerate(merged):
@@ -171,6 +199,8 @@ def weighted_frequencies(
     Attributions are those of :func:`seqlet_vectors` (negative ones 0, scaled per seqlet), so this is the cluster's
     average map (what the paper shows), scaled to add up to 1 at every position. Positions with little attribution
     are drawn towards 0.25 each: by their share of the highest one to the power :data:`_FLATTEN`.
+
+    Parameters as :func:`seqlet_vectors`; ``flank`` (nt) bases on either side are in it, too.
     """
     wide = length + 2 * flank
     values = np.maximum(cut(scores, seqlets, wide, before=flank), 0).astype(np.float64)

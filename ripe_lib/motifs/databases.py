@@ -109,7 +109,9 @@ def consensus() -> MotifDatabase:
     return MotifDatabase("consensus", tuple(motifs))
 
 
-def attract(organism: str = "Homo_sapiens", *, min_length: int = 4, min_bits: float = 4.0) -> MotifDatabase:
+def attract(
+    organism: str = "Homo_sapiens", *, min_length: int = 4, min_bits: float = 4.0, experiment: str = ""
+) -> MotifDatabase:
     """Load ATtRACT, the database of RBP motifs that comes with ``concise``.
 
     Only its two data files are read: importing ``concise`` itself needs a Keras of 2017.
@@ -123,6 +125,8 @@ def attract(organism: str = "Homo_sapiens", *, min_length: int = 4, min_bits: fl
     min_bits : float
         So do motifs with less information than two certain positions (4 bits), such as MMMM or SNNNGSG: flat columns
         look like any other flat column to Tomtom.
+    experiment : str
+        Only what was found by experiments whose description begins so, e.g. ``"RNAcompete"``.
 
     Returns
     -------
@@ -140,7 +144,7 @@ def attract(organism: str = "Homo_sapiens", *, min_length: int = 4, min_bits: fl
         if organism not in known:
             raise unknown_name("organism", organism, known)
         table = table[table["Organism"] == organism]
-    table = table[table["Mutated"].str.lower() != "yes"]
+    table = table[(table["Mutated"].str.lower() != "yes") & table["Experiment_description"].str.startswith(experiment)]
     matrices = _attract_matrices(folder / "attract_pwm.txt")
     motifs = []
     for identifier, rows in table.groupby("Matrix_id", sort=False):
@@ -152,7 +156,7 @@ def attract(organism: str = "Homo_sapiens", *, min_length: int = 4, min_bits: fl
         ppm = matrix / matrix.sum(axis=1, keepdims=True)
         if information(ppm).sum() >= min_bits:
             motifs.append(MotifMatrix(str(identifier), name, ppm))
-    return MotifDatabase("ATtRACT", tuple(motifs))
+    return MotifDatabase(experiment or "ATtRACT", tuple(motifs))
 
 
 def _concise_resources() -> Path:
@@ -200,3 +204,12 @@ def join_databases(databases: Sequence[MotifDatabase]) -> MotifDatabase:
             seen.add(name)
             motifs.append(MotifMatrix(name, motif.name, motif.ppm, motif.n_sites))
     return MotifDatabase(" + ".join(database.name for database in databases), tuple(motifs))
+
+
+def chosen_database(names: Sequence[str], *, dna_as_rna: bool = False) -> MotifDatabase | None:
+    """Return the databases of some names as one, as for :func:`load_database`; None for ``none`` alone."""
+    if list(names) == ["none"]:
+        return None
+    if "none" in names:
+        raise InputError("--database none: expected no other --database with it.")
+    return join_databases([load_database(name, dna_as_rna=dna_as_rna) for name in names])

@@ -31,6 +31,27 @@ _SITES_PER_CALL = 256
 
 
 @dataclass(frozen=True)
+class MotifOptions:
+    """How maps become motifs; all of them as for :func:`find_motifs`."""
+
+    length: int = 6
+    min_score: float = 0.5
+    method: str = "umap-dbscan"
+    n_windows: int = 1
+    flank: int = FLANK
+    max_sites: int | None = DEFAULT_SITES
+    n_steps: int = 50
+    batch_size: int = 1024
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise unknown_name("method", self.method, METHODS)
+        if not 0 <= self.min_score < 1:
+            raise InputError(f"min_score: expected a probability from 0 to below 1, got {self.min_score}.")
+
+
+@dataclass(frozen=True)
 class Motif:
     """A motif that a model has learned for one task.
 
@@ -168,50 +189,36 @@ def find_motifs(
     Source: paper, Methods, "consensus motifs". Left open there: how many windows per map, all parameters of UMAP and
     DBSCAN, and how clusters are joined; see docs/motifs.md for what is done here.
     """
-    return search_motifs(
-        model,
-        windows,
-        task=task,
-        length=length,
-        min_score=min_score,
-        method=method,
-        labels=labels,
-        database=database,
-        rbp=rbp,
-        n_windows=n_windows,
-        flank=flank,
-        max_sites=max_sites,
-        n_steps=n_steps,
-        batch_size=batch_size,
-        seed=seed,
-    ).motifs
+    options = MotifOptions(length, min_score, method, n_windows, flank, max_sites, n_steps, batch_size, seed)
+    return search_motifs(model, windows, task, options, labels=labels, database=database, rbp=rbp).motifs
 
 
 def search_motifs(
     model: Model,
     windows: Any,
-    *,
     task: str,
-    length: int = 6,
-    min_score: float = 0.5,
-    method: str = "umap-dbscan",
+    options: MotifOptions | None = None,
+    *,
     labels: ArrayLike | None = None,
     database: MotifDatabase | str | Path | None = CONSENSUS,
     rbp: str | None = None,
-    n_windows: int = 1,
-    flank: int = FLANK,
-    max_sites: int | None = DEFAULT_SITES,
-    n_steps: int = 50,
-    batch_size: int = 1024,
-    seed: int = 0,
     n_true: int | None = None,
 ) -> MotifSearch:
-    """As :func:`find_motifs`, and says how many sites there were.
+    """Find motifs, and say how many sites there were; parameters as :func:`find_motifs`.
 
-    ``n_true`` is the number of true sites when those with low predictions were left out before.
+    Parameters
+    ----------
+    model, windows, task, labels, database, rbp
+        As for :func:`find_motifs`.
+    options : MotifOptions, optional
+    n_true : int, optional
+        Number of true sites, when those with low predictions were left out before.
     """
+    options = options or MotifOptions()
     index = model.spec.task_index(task)
-    _check(length, min_score, method, model.spec.sequence_length)
+    longest = min(30, model.spec.sequence_length)
+    if not 3 <= options.length <= longest:
+        raise InputError(f"motif length: expected 3 to {longest} nt, got {options.length}.")
     inputs = network_inputs(model, windows)
     n_windows_given = len(inputs.seq)
     is_site = np.ones(n_windows_given, dtype=bool) if labels is None else np.asarray(labels) == 1
@@ -220,46 +227,31 @@ def search_motifs(
     scores = np.zeros(n_windows_given)
     rows = np.flatnonzero(is_site)
     if len(rows):
-        scores[rows] = predict(model, _take(inputs, rows), batch_size=batch_size)[:, index]
+        scores[rows] = predict(model, _take(inputs, rows), batch_size=options.batch_size)[:, index]
     codes = codes_from_one_hot(inputs.seq)
-    used = _chosen(rows[scores[rows] > min_score], scores, codes, inputs.region, max_sites)
+    used = _chosen(rows[scores[rows] > options.min_score], scores, codes, inputs.region, options.max_sites)
     protein = task.split("_")[0] if rbp is None else rbp
     n_true = int(is_site.sum()) if n_true is None else n_true
     if not len(used):
         return MotifSearch(task, protein, n_true, 0, [])
     maps = np.concatenate(
         [
-            _letter_maps(model, _take(inputs, used[first : first + _SITES_PER_CALL]), task, n_steps)
+            _letter_maps(model, _take(inputs, used[first : first + _SITES_PER_CALL]), task, options.n_steps)
             for first in range(0, len(used), _SITES_PER_CALL)
         ]
     )
-    motifs = motifs_from_maps(
-        maps,
-        codes[used],
-        name=task,
-        n_true=n_true,
-        length=length,
-        method=method,
-        n_windows=n_windows,
-        flank=flank,
-        seed=seed,
-        database=_database(database),
-        rbp=protein,
-    )
+    known = load_database(database) if isinstance(database, str | Path) else database
+    motifs = motifs_from_maps(maps, codes[used], options, name=task, n_true=n_true, database=known, rbp=protein)
     return MotifSearch(task, protein, n_true, len(used), motifs)
 
 
 def motifs_from_maps(
     scores: NDArray[np.floating],
     codes: Codes,
+    options: MotifOptions | None = None,
     *,
     name: str,
     n_true: int,
-    length: int = 6,
-    method: str = "umap-dbscan",
-    n_windows: int = 1,
-    flank: int = FLANK,
-    seed: int = 0,
     database: MotifDatabase | None = None,
     rbp: str = "",
 ) -> list[Motif]:
@@ -271,15 +263,18 @@ def motifs_from_maps(
         Attribution of the letter at each position.
     codes : (B, L) uint8
         Bases of the sites.
+    options : MotifOptions, optional
     name : str
         First part of the motifs' names.
     n_true : int
         Number of all true sites, for ``fraction``.
-    length, method, n_windows, flank, seed, database, rbp
+    database, rbp
         As for :func:`find_motifs`.
     """
-    seqlets = top_windows(scores, codes, length, n_windows=n_windows)
-    groups = _groups(scores, codes, seqlets, length, method, seed)
+    options = options or MotifOptions()
+    length, flank = options.length, options.flank
+    seqlets = top_windows(scores, codes, length, n_windows=options.n_windows)
+    groups = _groups(scores, codes, seqlets, options)
     fewest = min(FEWEST_SITES, len(codes))
     groups = [group for group in groups if len(np.unique(group.site)) >= fewest]
     motifs = []
@@ -305,7 +300,15 @@ def motifs_from_maps(
 
 
 def with_matches(motifs: Sequence[Motif], database: MotifDatabase, rbp: str) -> list[Motif]:
-    """Return the motifs with their matches in a database."""
+    """Return the motifs with their matches in a database.
+
+    Parameters
+    ----------
+    motifs : sequence of Motif
+    database : MotifDatabase
+    rbp : str
+        The protein of the motifs, as for :func:`ripe_lib.motifs.match.match_motifs`.
+    """
     queries = [MotifMatrix(motif.name, motif.consensus, motif.weighted) for motif in motifs]
     table = match_motifs(queries, database, rbp=rbp)
     parts = dict(iter(table.groupby("motif", sort=False)))
@@ -317,18 +320,17 @@ def with_matches(motifs: Sequence[Motif], database: MotifDatabase, rbp: str) -> 
     return found
 
 
-def _groups(
-    scores: NDArray[np.floating], codes: Codes, seqlets: Seqlets, length: int, method: str, seed: int
-) -> list[Seqlets]:
+def _groups(scores: NDArray[np.floating], codes: Codes, seqlets: Seqlets, options: MotifOptions) -> list[Seqlets]:
+    length = options.length
     if not len(seqlets):
         return []
-    if method == "single" or len(seqlets) < clusters.FEWEST_TO_EMBED:
+    if options.method == "single" or len(seqlets) < clusters.FEWEST_TO_EMBED:
         return [clusters.align(scores, codes, seqlets, length)]
     vectors = clusters.seqlet_vectors(scores, codes, seqlets, length)
     if clusters.few_kinds(vectors):
         parts = clusters.cluster(vectors, clusters.EPS_VECTORS)
     else:
-        parts = clusters.cluster(clusters.embed(vectors, seed), clusters.EPS_EMBEDDED)
+        parts = clusters.cluster(clusters.embed(vectors, options.seed), clusters.EPS_EMBEDDED)
     found = [clusters.align(scores, codes, seqlets.take(rows), length) for rows in parts]
     return clusters.merge_copies(codes, found, length)
 
@@ -356,10 +358,7 @@ def _chosen(
 
 
 def _take(inputs: Any, rows: NDArray[np.int64]) -> dict[str, Any]:
-    taken = {"seq": inputs.seq[rows]}
-    if inputs.region is not None:
-        taken["region"] = inputs.region[rows]
-    return taken
+    return {name: array[rows] for name, array in inputs._asdict().items() if array is not None}
 
 
 def _letter_maps(model: Model, inputs: dict[str, Any], task: str, n_steps: int) -> NDArray[np.float32]:
@@ -368,16 +367,3 @@ def _letter_maps(model: Model, inputs: dict[str, Any], task: str, n_steps: int) 
         warnings.simplefilter("ignore", CompletenessWarning)
         maps = integrated_gradients(model, inputs, task=task, n_steps=n_steps)
     return letter_scores(maps.seq, inputs["seq"])
-
-
-def _database(source: MotifDatabase | str | Path | None) -> MotifDatabase | None:
-    return source if source is None or isinstance(source, MotifDatabase) else load_database(source)
-
-
-def _check(length: int, min_score: float, method: str, window: int) -> None:
-    if method not in METHODS:
-        raise unknown_name("method", method, METHODS)
-    if not 3 <= length <= min(30, window):
-        raise InputError(f"motif length: expected 3 to {min(30, window)} nt, got {length}.")
-    if not 0 <= min_score < 1:
-        raise InputError(f"min_score: expected a probability from 0 to below 1, got {min_score}.")

@@ -28,17 +28,9 @@ def checked_windows(spec: ModelSpec, windows: Any) -> tuple[OneHot, OneHot | Non
     Warns
     -----
     LandmarkWarning
-        If bare arrays have region types, but no landmarks where the model takes them.
+        If bare arrays have known region types, but no landmarks where the model takes them.
     """
     given = _unpack(windows)
-    is_bare = not hasattr(windows, "seq")  # `make_windows` leaves out what no annotation was given for
-    if is_bare and spec.has_landmarks and given.get("region") is not None and given.get("landmarks") is None:
-        warnings.warn(
-            f"model {spec.name}: expected distances to landmarks beside the region types, got none; they count as "
-            "unknown. Make windows with: ripe_lib.make_windows(..., gtf_file=...)",
-            LandmarkWarning,
-            stacklevel=3,
-        )
     shapes = spec.input_shapes
     checked = {
         name: _checked_array(spec, name, given[name], shapes[name])
@@ -46,6 +38,15 @@ def checked_windows(spec: ModelSpec, windows: Any) -> tuple[OneHot, OneHot | Non
         if name == "seq" or given.get(name) is not None
     }
     _check_same_number(spec, checked)
+    is_bare = not hasattr(windows, "seq")  # `make_windows` leaves out what no annotation was given for
+    lacking = is_bare and spec.has_landmarks and "region" in checked and "landmarks" not in checked
+    if lacking and checked["region"].max(initial=0) > 0.99:
+        warnings.warn(
+            f"model {spec.name}: expected distances to landmarks beside the region types, got none; they count as "
+            "unknown. Make windows with: ripe_lib.make_windows(..., gtf_file=...)",
+            LandmarkWarning,
+            stacklevel=3,
+        )
     return checked["seq"], checked.get("region"), checked.get("landmarks")
 
 

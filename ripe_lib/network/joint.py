@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -45,8 +46,14 @@ def joint_models(models: Sequence[Model]) -> list[JointModel]:
     Returns
     -------
     list of JointModel
-        In order of their first members; every model is a member of exactly one.
+        In order of their first members; every model is a member of exactly one. Asked again for the same models it
+        returns the same networks.
     """
+    return list(_joint_models(tuple(models)))
+
+
+@lru_cache(maxsize=1)
+def _joint_models(models: tuple[Model, ...]) -> list[JointModel]:
     groups: dict[str, list[int]] = {}
     arrays = [arrays_of(model.keras_model) for model in models]
     for number, model in enumerate(models):

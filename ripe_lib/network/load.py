@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import keras
 
 
-@dataclass
+@dataclass(eq=False)
 class Model:
     """A trained network with its names.
 

@@ -145,9 +145,13 @@ def predict_intervals(
 
     def arrays() -> Iterator[tuple[Any, ...]]:
         for chunk in chunks:
-            frame = maker.prepare(chunk)
-            placed, first = (frame, None) if placing is None else placing.split(frame, _summits_of(chunk))
-            yield (frame, first, *maker.codes(placed))
+            frame, contigs = maker.settled(chunk)
+            placed, first = frame, None
+            if placing is not None:
+                placed, first = placing.split(frame, frame["summit"].to_numpy() if "summit" in frame else None)
+            if first is not None:
+                contigs = np.repeat(contigs, np.diff(first, append=len(placed)))
+            yield (frame, first, *maker.codes_of(placed, contigs))
 
     columns: list[str] = []
     for frame, first, *codes in in_background(arrays()):
@@ -263,10 +267,6 @@ def _on_summits(
         raise InputError(f"interval {place}: expected a summit within it, got {summits[row]}. Check column 10.")
     at = start + np.where(has_summit, summits, 0)
     return frame.assign(start=np.where(has_summit, at, start), end=np.where(has_summit, at + 1, end))
-
-
-def _summits_of(chunk: pd.DataFrame) -> NDArray[np.int64] | None:
-    return chunk["summit"].to_numpy() if "summit" in chunk else None
 
 
 def _labelled(frame: pd.DataFrame, tasks: list[str], probabilities: Floats) -> pd.DataFrame:

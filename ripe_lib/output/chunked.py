@@ -36,7 +36,7 @@ Progress = Callable[[int, int], None]
 
 
 class Chunk(NamedTuple):
-    """One piece of a job: its place in the result and what to compute (picklable)."""
+    """One part of a job: its place in the result and what to compute (picklable)."""
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     payload: Any

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import os
 import sys
@@ -75,6 +76,7 @@ def run_command(program: str, description: str, commands: dict[str, tuple[str, s
         note(one, quiet=getattr(args, "quiet", False))
     try:
         check_apart(*(_named(args, getattr(loaded, kind, ())) for kind in ("WRITES", "READS", "REPLACES")))
+        apply_threads(getattr(args, "threads", None))
         code = args.run(args) or EXIT_DONE
         sys.stdout.flush()  # a full disk or a reader that left shows here, not at exit
         return code
@@ -192,3 +194,14 @@ def warnings_as_notes(*, quiet: bool) -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: note(f"note: {message}", quiet=quiet)
         yield
+
+
+def noted(run: Callable[[argparse.Namespace], None]) -> Callable[[argparse.Namespace], None]:
+    """Make a command say its warnings as :func:`warnings_as_notes`."""
+
+    @functools.wraps(run)
+    def with_notes(args: argparse.Namespace) -> None:
+        with warnings_as_notes(quiet=args.quiet):
+            run(args)
+
+    return with_notes

@@ -1,11 +1,11 @@
-"""Tables written piece by piece: TSV, CSV, Parquet, HDF5, with flat memory, complete or not there.
+"""Tables written chunk by chunk: TSV, CSV, Parquet, HDF5, with flat memory, complete or not there.
 
 =======================  ==========================================================================================
 suffix                   what is written
 =======================  ==========================================================================================
 ``.tsv`` ``.csv``        text with one header line, also as ``.gz``; missing values are empty; floats in the shortest
                          form that reads back to the same number
-``.parquet``             one row group per piece or more, zstd; attributes in the schema's metadata
+``.parquet``             one row group per chunk or more, zstd; attributes in the schema's metadata
 ``.h5`` ``.hdf5``        one dataset per column (text as UTF-8), root attribute ``columns`` with their order, and the
                          attributes as root attributes
 =======================  ==========================================================================================
@@ -42,7 +42,7 @@ class TableWriter(Protocol):
     """What :func:`open_table` yields."""
 
     def write(self, table: pd.DataFrame) -> None:
-        """Append rows; every piece has the same columns with the same kinds of values."""
+        """Append rows; every chunk has the same columns with the same kinds of values."""
 
 
 def table_format(path: str | Path) -> str:
@@ -74,12 +74,12 @@ def open_table(path: str | Path, *, attributes: Mapping[str, Any] | None = None)
     Yields
     ------
     TableWriter
-        Call ``write(DataFrame)`` as often as wanted. Memory does not grow with the number of pieces.
+        Call ``write(DataFrame)`` as often as wanted. Memory does not grow with the number of chunks.
 
     Raises
     ------
     InputError
-        For an unknown suffix, or a piece with other columns than the first.
+        For an unknown suffix, or a chunk with other columns than the first.
     OutputError
         If the folder is missing or not writable, or the disk is full.
     """
@@ -98,7 +98,7 @@ def open_table(path: str | Path, *, attributes: Mapping[str, Any] | None = None)
 
 
 def _arrow_table(table: pd.DataFrame, schema: pa.Schema | None) -> pa.Table:
-    """Convert a piece; a text column without any value stays text, NaN becomes null."""
+    """Convert a chunk; a text column without any value stays text, NaN becomes null."""
     import pyarrow as pa
 
     if schema is None:
@@ -131,14 +131,14 @@ def only_utf8(name: str) -> Iterator[None]:
 
 
 class _Columns:
-    """Remembers the first piece's columns and refuses others."""
+    """Remembers the first chunk's columns and refuses others."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.names: list[str] | None = None
 
     def check(self, table: pd.DataFrame) -> bool:
-        """Return whether this is the first piece."""
+        """Return whether this is the first chunk."""
         names = [str(name) for name in table.columns]
         if self.names is None:
             self.names = names
@@ -171,9 +171,9 @@ class _TextWriter:
         buffer = pa.BufferOutputStream()
         options = csv.WriteOptions(include_header=False, delimiter=self._separator, quoting_style="none")
         try:
-            piece = _arrow_table(table, self._schema)
-            self._schema = piece.schema
-            csv.write_csv(piece, buffer, options)
+            chunk = _arrow_table(table, self._schema)
+            self._schema = chunk.schema
+            csv.write_csv(chunk, buffer, options)
         except (pa.ArrowInvalid, UnicodeEncodeError):
             # A text holds a separator, quote or line end (pandas quotes just those), or bytes that are no UTF-8.
             text = table.to_csv(sep=self._separator, index=False, header=False, lineterminator="\n")
@@ -197,10 +197,10 @@ class _ParquetWriter:
     def write(self, table: pd.DataFrame) -> None:
         self._columns.check(table)
         with only_utf8(self._path.name.partition(".part.")[2]):
-            piece = _arrow_table(table, self._schema)
-        self._schema = piece.schema
-        self._open(piece.schema)
-        self._writer.write_table(piece.cast(self._writer.schema))
+            chunk = _arrow_table(table, self._schema)
+        self._schema = chunk.schema
+        self._open(chunk.schema)
+        self._writer.write_table(chunk.cast(self._writer.schema))
 
     def _open(self, schema: pa.Schema) -> None:
         from pyarrow import parquet

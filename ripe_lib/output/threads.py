@@ -28,7 +28,8 @@ def in_threads(function: Callable[[slice], Any], n: int, n_items: int) -> None:
     """
     n_parts = min(_n_threads(), n_items // _WORTH_A_THREAD, n)
     if n_parts < 2:
-        function(slice(0, n))
+        if n:
+            function(slice(0, n))
         return
     borders = [n * part // n_parts for part in range(n_parts + 1)]
     with _single_blas():

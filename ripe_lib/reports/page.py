@@ -8,7 +8,6 @@ gives the same bytes.
 from __future__ import annotations
 
 import base64
-import html
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jinja2
 import numpy as np
 
 from ripe_lib.errors import InputError
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from ripe_lib.reports.zoom import Zoom
 
 _MIME = {"png": "image/png", "svg": "image/svg+xml"}
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
 class Report:
@@ -54,7 +53,7 @@ class Report:
     def __init__(self, title: str, subtitle: str = "") -> None:
         self.title = title
         self.subtitle = subtitle
-        self._blocks: list[str] = []
+        self._blocks: list[tuple[str, dict[str, Any]]] = []  # kind and content, for the template
         self._headings: list[tuple[str, str]] = []
         self._anchors: set[str] = set()
         self._n_figures = 0
@@ -73,14 +72,13 @@ class Report:
         """Start a section (it appears in the contents); returns its anchor."""
         anchor = self._anchor(text)
         self._headings.append((anchor, text))
-        self._blocks.append(f'<h2 id="{anchor}">{html.escape(text)}</h2>')
+        self._blocks.append(("heading", {"anchor": anchor, "text": text}))
         return anchor
 
     def add_text(self, text: str) -> None:
         """Add paragraphs; a blank line starts a new one, ``backquoted`` words are set as code. No HTML."""
         for paragraph in re.split(r"\n\s*\n", text.strip()):
-            escaped = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(paragraph))
-            self._blocks.append(f"<p>{escaped}</p>")
+            self._blocks.append(("text", {"parts": re.split(r"`([^`]+)`", paragraph)}))  # every other one is code
 
     def add_table(
         self,
@@ -129,19 +127,6 @@ class Report:
         shown = table.iloc[:max_rows]
         columns = [shown.iloc[:, number] for number in range(shown.shape[1])]
         numeric = [column.dtype.kind in "iuf" for column in columns]
-        head = "".join(
-            f'<th scope="col" class="{"num" if is_number else "text"}">'
-            + (f'<button type="button">{html.escape(str(c))}</button>' if sortable else html.escape(str(c)))
-            + "</th>"
-            for c, is_number in zip(shown.columns, numeric, strict=True)
-        )
-        if filterable:
-            fields = "".join(
-                f'<td><input type="search" placeholder="{"e.g. &gt;0.5" if is_number else "filter"}" '
-                f'aria-label="filter {html.escape(str(c), quote=True)}"></td>'
-                for c, is_number in zip(shown.columns, numeric, strict=True)
-            )
-            head += f'</tr><tr class="filters">{fields}'
         # Whole numbers that may be missing are pandas' own NA, which is no float.
         values_by_column = [column.astype(object).where(column.notna(), None).tolist() for column in columns]
         link_columns = [links.get(c) for c in shown.columns]
@@ -151,17 +136,21 @@ class Report:
                 _cell(values[number], is_number, digits, anchors[number] if anchors else None)
                 for values, is_number, anchors in zip(values_by_column, numeric, link_columns, strict=True)
             ]
-            rows.append(f"<tr>{''.join(cells)}</tr>")
+            rows.append(cells)
         notes = [f"{len(table):,} row{'' if len(table) == 1 else 's'}"]
         if len(shown) < len(table):
             notes.append(f"the first {len(shown):,} are shown")
-        name = f"Table {self._n_tables}. " if caption else ""
-        self._blocks.append(
-            f'<figure class="table"><figcaption>{f"<b>{name}</b>" if name else ""}{html.escape(caption)} '
-            f'<span class="count">{"; ".join(notes)}</span></figcaption>'
-            f'<div class="scroll"><table data-page="{page_rows}"><thead><tr>{head}</tr></thead>'
-            f"<tbody>{''.join(rows)}</tbody></table></div></figure>"
-        )
+        block = {
+            "number": self._n_tables,
+            "caption": caption,
+            "notes": "; ".join(notes),
+            "page_rows": page_rows,
+            "columns": list(zip(map(str, shown.columns), numeric, strict=True)),
+            "sortable": sortable,
+            "filterable": filterable,
+            "rows": rows,
+        }
+        self._blocks.append(("table", block))
 
     def add_figure(
         self,
@@ -196,18 +185,17 @@ class Report:
         anchor = self._anchor(anchor or f"figure-{self._n_figures}")
         data = base64.b64encode(figure_bytes(figure, format, dpi=dpi)).decode("ascii")
         width = round(figure.get_figwidth() * 144)  # print size times 1.5: 7-point letters are small on a screen
-        picture = (
-            f'<img style="width:{width}px" alt="{html.escape(caption, quote=True)}" '
-            f'src="data:{_MIME[format]};base64,{data}">'
-        )
-        if zoom is not None:
-            self._zooms = True
-            panels = f'<div class="zoom"><script type="application/json">{zoom.to_json()}</script></div>'
-            picture = f"{panels}<details open><summary>as a picture</summary>{picture}</details>"
-        self._blocks.append(
-            f'<figure id="{anchor}">{picture}'
-            f"<figcaption><b>Figure {self._n_figures}.</b> {html.escape(caption)}</figcaption></figure>"
-        )
+        self._zooms |= zoom is not None
+        block = {
+            "anchor": anchor,
+            "number": self._n_figures,
+            "caption": caption,
+            "width": width,
+            "mime": _MIME[format],
+            "data": data,
+            "zoom": None if zoom is None else zoom.to_json(),
+        }
+        self._blocks.append(("figure", block))
         return anchor
 
     def to_html(self) -> str:
@@ -218,17 +206,17 @@ class Report:
             "".join((assets / f"{name}.{kind}").read_text(encoding="utf-8") for name in names)
             for kind, names in (("css", (*zooming[:1], "report")), ("js", ("report", *zooming)))
         )
-        contents = "".join(f'<li><a href="#{a}">{html.escape(t)}</a></li>' for a, t in self._headings)
-        subtitle = f'<p class="subtitle">{html.escape(self.subtitle)}</p>' if self.subtitle else ""
-        return (
-            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{html.escape(self.title)}</title>\n<style>\n{css}</style></head>\n<body><main>\n"
-            f"<h1>{html.escape(self.title)}</h1>{subtitle}\n"
-            + (f'<nav aria-label="contents"><ul>{contents}</ul></nav>\n' if len(self._headings) > 1 else "")
-            + "\n".join(self._blocks)
-            + f"\n</main><script>\n{script}</script></body></html>\n"
+        environment = jinja2.Environment(
+            autoescape=True, trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+        )
+        template = environment.from_string((assets / "report.html.jinja").read_text(encoding="utf-8"))
+        return template.render(
+            title=self.title,
+            subtitle=self.subtitle,
+            headings=self._headings,
+            blocks=self._blocks,
+            css=css,
+            script=script,
         )
 
     def write(self, path: str | Path) -> Path:
@@ -245,13 +233,9 @@ class Report:
         return path
 
 
-def _cell(value: Any, is_number: bool, digits: int, anchor: str | None) -> str:
+def _cell(value: Any, is_number: bool, digits: int, anchor: str | None) -> tuple[str, str | None, str | None]:
+    """Return what a cell shows, what a number is sorted by, and where it links to."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
-        return '<td class="num" data-v=""></td>' if is_number else "<td></td>"
+        return "", "" if is_number else None, None
     text = f"{value:.{digits}g}" if isinstance(value, float | np.floating) else str(value)
-    inner = html.escape(text)
-    if anchor:
-        inner = f'<a href="#{html.escape(anchor, quote=True)}">{inner}</a>'
-    if is_number:
-        return f'<td class="num" data-v="{float(value)!r}">{inner}</td>'
-    return f"<td>{inner}</td>"
+    return text, repr(float(value)) if is_number else None, anchor

@@ -161,7 +161,7 @@ def view_figure(drawn: Drawn) -> Figure:
     view, tasks = drawn.view, drawn.tasks
     minus = view.strand == "-"  # region types belong to the strand; the picture runs along the plus strand
     codes = drawn.regions if drawn.regions is None or not minus else drawn.regions[::-1]
-    heights = [2.0] * len(tasks) + ([0.35] if codes is not None else []) + [1.9] * len(drawn.logos)
+    heights = [2.0] * len(tasks) + ([0.35] if codes is not None else []) + [3.0] * len(drawn.logos)
     with style():
         figure = new_figure(height_mm=14 + 9.5 * sum(heights))
         axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
@@ -176,6 +176,8 @@ def view_figure(drawn: Drawn) -> Figure:
         bottom.set_xlabel(_axis_label(drawn))
         for ax, logo in zip(axes[len(heights) - len(drawn.logos) :], drawn.logos, strict=True):
             _draw_logo(ax, logo, drawn.kind)
+            if logo is not drawn.logos[-1]:
+                ax.set_xlabel("")  # that of the lowest is enough
     return figure
 
 

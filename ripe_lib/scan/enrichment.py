@@ -134,13 +134,13 @@ def _logits_of(
     for network in networks:
         makers.setdefault(_lengths(network.model), WindowMaker(network.model.spec, genome, annotation))
     for start in range(0, len(intervals), _AT_A_TIME):
-        piece = slice(start, start + _AT_A_TIME)
-        part = intervals.iloc[piece].reset_index(drop=True)
+        chunk = slice(start, start + _AT_A_TIME)
+        part = intervals.iloc[chunk].reset_index(drop=True)
         codes = {key: maker.codes(part) for key, maker in makers.items()}
         for network in networks:
             logits = network.model.network.logits(*codes[_lengths(network.model)], batch_size=batch_size)
             for number, columns in network.members:
-                found[number][piece] = logits[:, columns]
+                found[number][chunk] = logits[:, columns]
         if progress is not None:
             progress(min(start + _AT_A_TIME, len(intervals)), len(intervals))
     return found

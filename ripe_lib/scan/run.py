@@ -167,7 +167,7 @@ def scan_to_files(
     if thresholds is not None:
         result.thresholds, result.threshold_note = thresholds.table(), thresholds.explanation
     strands = sorted({run.strand for run in runs}) or ["+"]  # of nothing: tracks of nothing
-    chunks = [Chunk(number, piece) for number, piece in enumerate(pack(runs, step))]
+    chunks = [Chunk(number, payload) for number, payload in enumerate(pack(runs, step))]
     identity, files = source.fingerprint()
     fingerprint = fingerprint_of(
         {"scan": identity, "step": step, "tasks": scanner.tasks, "weights": weights_digest(model)}, files
@@ -235,9 +235,9 @@ def _plan(model: Model, source: Source, options: ScanOptions) -> tuple[list[Run]
 
 
 def pack(runs: Sequence[Run], step: int) -> list[tuple[Run, ...]]:
-    """Cut runs into pieces of about :data:`PART_WINDOWS` bins or :data:`PART_LETTERS` letters, in order."""
+    """Cut runs into chunks of about :data:`PART_WINDOWS` bins or :data:`PART_LETTERS` letters, in order."""
     limit = max(1, min(PART_WINDOWS, PART_LETTERS // step))
-    pieces: list[tuple[Run, ...]] = []
+    chunks: list[tuple[Run, ...]] = []
     current: list[Run] = []
     room = limit
     for run in runs:
@@ -247,11 +247,11 @@ def pack(runs: Sequence[Run], step: int) -> list[tuple[Run, ...]]:
             current.append(run._replace(first=first, n=n))
             first, left, room = first + n, left - n, room - n
             if not room:
-                pieces.append(tuple(current))
+                chunks.append(tuple(current))
                 current, room = [], limit
     if current:
-        pieces.append(tuple(current))
-    return pieces
+        chunks.append(tuple(current))
+    return chunks
 
 
 def weights_digest(model: Model) -> str:
@@ -276,7 +276,7 @@ def _scanner_for(key: _WorkKey) -> Scanner:
 
 
 class ScanWork:
-    """Compute the scores of one piece; picklable if the model came from a directory."""
+    """Compute the scores of one chunk; picklable if the model came from a directory."""
 
     def __init__(
         self,
@@ -300,7 +300,7 @@ class ScanWork:
         return {**self.__dict__, "_scanner": None}
 
     def __call__(self, chunk: Chunk, path: Path) -> None:
-        """Write the scores (n, T) of the piece's bins, ascending in each run."""
+        """Write the scores (n, T) of the chunk's bins, ascending in each run."""
         scanner = self._scanner or load_once(_scanner_for, self._key)
         _write_part(path, scores_of_runs(scanner, self._source, chunk.payload))
 

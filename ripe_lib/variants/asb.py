@@ -193,12 +193,14 @@ class AsbScorer:
         found: dict[str, NDArray[np.float64]] = {}
         for column, task in enumerate(self.tasks):
             ref, alt = np.split(probability[:, spec.task_index(task)].astype(np.float64), 2)
-            sums = best_window_sum(letters[:, column], np.tile(at, 2), IG_WINDOW)
+            sums = _best_window_sum(letters[:, column], np.tile(at, 2), IG_WINDOW)
             found[f"{task}.ref"], found[f"{task}.alt"] = ref, alt
             found[f"{task}.model_score"] = factor * (alt - ref)
             found[f"{task}.ig_score"] = factor * (sums[n:] - sums[:n])
             if task in self.pwms:
-                best = np.max([best_log_odds(np.concatenate(full), np.tile(at, 2), m) for m in self.pwms[task]], axis=0)
+                best = np.max(
+                    [_best_log_odds(np.concatenate(full), np.tile(at, 2), m) for m in self.pwms[task]], axis=0
+                )
                 found[f"{task}.motif_score"] = factor * (best[n:] - best[:n])
         return found
 
@@ -246,7 +248,7 @@ def _centred(codes: Codes, context: int) -> Codes:
     return kept
 
 
-def best_window_sum(letters: NDArray[np.floating], at: NDArray[np.int64], width: int) -> NDArray[np.float64]:
+def _best_window_sum(letters: NDArray[np.floating], at: NDArray[np.int64], width: int) -> NDArray[np.float64]:
     """Return the largest sum of ``width`` values (B, L) in a row that contains position ``at`` (B,)."""
     sums = np.lib.stride_tricks.sliding_window_view(letters.astype(np.float64), width, axis=1).sum(axis=2)
     starts = at[:, None] - np.arange(width)
@@ -261,7 +263,7 @@ def log_odds(ppm: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.log2(ppm / ppm.sum(axis=1, keepdims=True) / _BACKGROUND)
 
 
-def best_log_odds(codes: Codes, at: NDArray[np.int64], pwm: NDArray[np.float64]) -> NDArray[np.float64]:
+def _best_log_odds(codes: Codes, at: NDArray[np.int64], pwm: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the best log-odds of a PWM (w, 4) within the 10-nt windows that contain position ``at`` of codes (B, L).
 
     An unknown base counts 0, as the background.

@@ -65,6 +65,15 @@ class OutputFormat:
     def of(cls, path: str | Path, layout: str | None = None, top: int = 0) -> OutputFormat:
         """Choose by the suffix of the output.
 
+        Parameters
+        ----------
+        path : path
+            Of the output.
+        layout : str, optional
+            One of :data:`LAYOUTS`; default: ``long`` with ``top``, else ``wide``.
+        top : int
+            Tasks written per allele and strand; 0: all.
+
         Raises
         ------
         InputError
@@ -144,7 +153,18 @@ def text_payload(scored: ScoredVariants, selection: Selection, keep: NDArray[np.
 
 
 def header(scored: ScoredVariants, selection: Selection, out: OutputFormat, vcf_header: Sequence[str]) -> bytes:
-    """Return the beginning of the output file; ``scored`` may be empty."""
+    """Return the beginning of the output file; ``scored`` may be empty.
+
+    Parameters
+    ----------
+    scored : ScoredVariants
+        Has the fields; may be empty.
+    selection : Selection
+        The tasks that are written.
+    out : OutputFormat
+    vcf_header : sequence of str
+        The lines of a VCF's header.
+    """
     if out.kind == "parquet":
         return b""
     if out.kind == "vcf":
@@ -220,7 +240,16 @@ def info_names(selection: Selection) -> list[str]:
 
 
 def number_texts(values: NDArray[np.float32], fields: Sequence[str], separator: str) -> list[str]:
-    """Return one text per row of (n, t, F): numbers with six decimals, classes by name, NaN empty."""
+    """Return one text per row: numbers with six decimals, classes by name, NaN empty.
+
+    Parameters
+    ----------
+    values : float32 array (n, t, F)
+        Of rows, tasks and fields.
+    fields : sequence of str (F,)
+    separator : str
+        One character.
+    """
     n, n_tasks, n_fields = values.shape
     texts = decimal_rows(values.reshape(n, n_tasks * n_fields), separator)
     if "class" not in fields:

@@ -46,7 +46,15 @@ class Peaks:
         end: NDArray[np.int64],
         minus: NDArray[np.bool_],
     ) -> NDArray[np.bool_]:
-        """Return whether each interval (0-based, half-open) shares a base with a peak of its strand."""
+        """Return whether each interval shares a base with a peak of its strand.
+
+        Parameters
+        ----------
+        contig : str array (n,)
+        start, end : int64 array (n,)
+            0-based, half-open, on the plus strand.
+        minus : bool array (n,)
+        """
         found = np.zeros(len(start), dtype=bool)
         for (name, strand), (starts, ends) in self._merged.items():
             rows = np.flatnonzero((contig == name) & (minus == strand))

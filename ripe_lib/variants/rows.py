@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from ripe_lib.errors import unknown_name
 from ripe_lib.genome.alleles import OK, Alleles
 from ripe_lib.genome.encoding import COMPLEMENT, REGION_TYPES, Codes
-from ripe_lib.genome.windows import window_start
 
 if TYPE_CHECKING:
     from ripe_lib.genome.annotation import Annotation
@@ -189,14 +188,26 @@ def change_index(length: int, shift: int = 0) -> int:
 
 
 def substituted_position(length: int, minus: NDArray[np.bool_], shift: int = 0) -> NDArray[np.int64]:
-    """Return the index (B,) of a substituted base in RNA sense."""
+    """Return the index (B,) of a substituted base in RNA sense.
+
+    Parameters
+    ----------
+    length : int
+        Of the window, in nt.
+    minus : bool array (B,)
+    shift : int
+        As in :func:`reference_codes`.
+    """
     left = change_index(length, shift)
     return np.where(minus, length - 1 - left, left)
 
 
 def window_starts(rows: Rows, length: int, shift: int = 0) -> NDArray[np.int64]:
-    """Return where the windows start (0-based, plus strand)."""
-    return window_start(rows.start, rows.start + 1, length) + shift
+    """Return where the windows start (0-based, plus strand).
+
+    Parameters as :func:`reference_codes`.
+    """
+    return rows.start - change_index(length, shift)
 
 
 def reference_codes(fetch: Fetch, rows: Rows, length: int, shift: int = 0) -> Codes:
@@ -215,12 +226,26 @@ def reference_codes(fetch: Fetch, rows: Rows, length: int, shift: int = 0) -> Co
 
 
 def site_landmarks(annotation: Annotation, rows: Rows, shift: int = 0) -> NDArray[np.float64]:
-    """Return distances (B, 8) from the windows' centres to landmarks; both alleles have those of the reference."""
+    """Return distances (B, 8) from the windows' centres to landmarks; both alleles have those of the reference.
+
+    Parameters
+    ----------
+    annotation : Annotation
+    rows, shift
+        As :func:`reference_codes`.
+    """
     return annotation.landmark_distances(rows.contig, rows.start + shift, rows.minus)
 
 
 def alternative_sequence(genome: Genome, rows: Rows, length: int, shift: int = 0) -> Codes:
-    """Return the windows (B, length) of the alternative allele, RNA sense."""
+    """Return the windows (B, length) of the alternative allele, RNA sense.
+
+    Parameters
+    ----------
+    genome : Genome
+    rows, length, shift
+        As :func:`reference_codes`.
+    """
     plus = np.zeros(len(rows.start), dtype=bool)
     left, right = _sides(genome.fetch, rows, length, shift, plus)
     relative = np.arange(length) - change_index(length, shift)
@@ -233,7 +258,10 @@ def alternative_sequence(genome: Genome, rows: Rows, length: int, shift: int = 0
 
 
 def alternative_region(annotation: Annotation, rows: Rows, length: int, shift: int = 0) -> Codes:
-    """Return the region-type windows (B, length) of the alternative allele, RNA sense."""
+    """Return the region-type windows (B, length) of the alternative allele, RNA sense.
+
+    Parameters as :func:`alternative_sequence`, with an annotation.
+    """
     left, right = _sides(annotation.region_codes, rows, length, shift, rows.minus)
     # Annotations answer in RNA sense; joining is done in genomic order.
     left[rows.minus], right[rows.minus] = left[rows.minus, ::-1], right[rows.minus, ::-1]

@@ -91,7 +91,12 @@ class Saturation:
 def parse_region(text: str, genome: Genome, annotation: Annotation | None = None) -> Region:
     """Read ``chr1:1,001-2,000`` with or without ``:+``/``:-`` (1-based, both ends included, as in genome browsers).
 
-    Without a strand it is that of the overlapping transcript, plus if there is none.
+    Parameters
+    ----------
+    text : str
+    genome : Genome
+    annotation : Annotation, optional
+        Gives the strand where the text has none: that of the overlapping transcript, plus if there is none.
 
     Raises
     ------

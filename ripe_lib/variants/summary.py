@@ -22,6 +22,12 @@ def class_codes(
 
     ``none``: ``|alt - ref| <= delta_threshold`` (the paper looks at > 0.1). Otherwise ``lost`` or ``gained`` if only
     one of the alleles is a site (probability > ``site_threshold``), else ``weakened`` or ``strengthened``.
+
+    Parameters
+    ----------
+    ref, alt : float32 array
+        Probabilities of the two alleles, of one shape.
+    delta_threshold, site_threshold : float
     """
     delta = alt - ref
     was, is_now = ref > site_threshold, alt > site_threshold

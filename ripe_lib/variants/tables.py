@@ -23,7 +23,17 @@ from ripe_lib.variants.summary import class_names
 def wide_or_long(
     scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], out: OutputFormat
 ) -> pd.DataFrame:
-    """Return the table of a chunk, unrounded."""
+    """Return the table of a chunk, unrounded.
+
+    Parameters
+    ----------
+    scored : ScoredVariants
+    selection : Selection
+        The tasks that are written.
+    keep : bool array (R,)
+        The rows that are written.
+    out : OutputFormat
+    """
     if out.layout == "long":
         return long_frame(scored, selection, keep, out.top)
     meta = pd.DataFrame(scored.rows.meta())
@@ -40,6 +50,13 @@ def long_frame(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
     """Return one row per allele, strand and task: all tasks, or the ``top`` with the largest |delta|, largest first.
 
     An allele that could not be scored has one row, without a task.
+
+    Parameters
+    ----------
+    scored, selection, keep
+        As :func:`wide_or_long`.
+    top : int
+        Tasks per row of ``scored``; 0: all.
     """
     at = scored.fields.index("delta")
     values = np.concatenate(selection.values(scored), axis=1)

@@ -10,8 +10,11 @@ What counts is decided by what a function is given and gives back, not by its na
   annotation and what is made of them once);
 - of the rest a function is on the way if an argument or what it returns *is* the data or holds them: an array, a table,
   bytes, or a tuple, list or dataclass of those. So progress bars, threads, chunks and atomic files, which are given
-  paths, numbers and functions, are not on it, and a contig's name looked up by itself is not; loops that numba compiles
-  are run as plain Python here, so that they are seen.
+  paths, numbers and functions, are not on it, and a contig's name looked up by itself is not. The network's weights
+  (:data:`WEIGHTS`) and a number of rows are not the data.
+
+Loops that numba compiles are not seen; those of these ways are in files that the ways cross anyway
+(``network/fast/loops.py`` and ``variants/format.py``).
 """
 
 import dataclasses
@@ -26,11 +29,13 @@ EXAMPLE = ROOT / "dataloaders" / "example_files"
 MODEL = "DeepRiPe/parclip_mid"
 PACKAGES = ("ripe_lib", "training", "dataloaders")
 LOADING = {
-    "load_model", "model_spec", "joint_models", "_compiled", "fast",  # networks
+    "<module>", "load_model", "model_spec", "joint_models", "_compiled", "fast",  # code and networks
     "load", "for_genome",  # annotations
     "Genome.__init__", "VcfFile.__init__", "Genes.__init__", "Transcriptome.__init__", "Axis.__init__",
     "fingerprint", "sha256_of", "read_config",  # what a job is
 }  # fmt: skip
+INSIDE = {"<genexpr>", "<lambda>", "<listcomp>", "<dictcomp>", "<setcomp>", "__len__"}  # of another function
+WEIGHTS = {"Wiring", "ConvPool", "LandmarkTower", "First", "Second"}
 ARRAYS = {("numpy", "ndarray"), ("pandas", "DataFrame"), ("pandas", "Series"), ("pyarrow", "Table")}
 
 
@@ -41,7 +46,7 @@ def holds_data(value: object, depth: int = 3) -> bool:
         return bool(value)
     if (kind.__module__.partition(".")[0], kind.__name__) in ARRAYS:
         return bool(len(value)) if getattr(value, "ndim", 1) else False  # type: ignore[arg-type]
-    if not depth:
+    if not depth or kind.__name__ in WEIGHTS:
         return False
     if isinstance(value, tuple):
         return any(holds_data(one, depth - 1) for one in value)
@@ -75,7 +80,7 @@ class Trace:
         if event not in ("call", "return"):
             return
         code = frame.f_code
-        if not code.co_filename.startswith(str(ROOT)) or code.co_name.startswith("<"):
+        if not code.co_filename.startswith(str(ROOT)) or code.co_name in INSIDE:
             return
         file = code.co_filename[len(str(ROOT)) + 1 :]
         if not file.startswith(PACKAGES):
@@ -118,7 +123,7 @@ def files_and_returns(way: list[tuple[str, str]]) -> tuple[int, int]:
 
 
 def traced(main, words: list[str]) -> list[tuple[str, str]]:
-    """Run a command once to warm up, then traced; returns its way."""
+    """Run a command; returns its way."""
     with Trace() as trace:
         code = main([*words, "--quiet"])
     if code:
@@ -165,15 +170,16 @@ WAYS = {"An interval": interval, "A VCF record": vcf_record, "A peak": peaks}
 
 
 def described(title: str, about: str, way: list[tuple[str, str]]) -> str:
-    """Return a way as text: a line per stay in a file, with the functions that are not private to it."""
+    """Return a way as text: a line per file in the order they are entered, with functions that others may call."""
     n_files, n_returns = files_and_returns(way)
-    lines = [f"**{title}** ({about}): {n_files} files, {n_returns} returns.", ""]
-    for at, (file, name) in enumerate(way):
-        if at and way[at - 1][0] == file:
-            if not name.startswith("_") and f"`{name}`" not in lines[-1]:
-                lines[-1] += f", `{name}`"
-        else:
-            lines.append(f"{sum(line[:1].isdigit() for line in lines) + 1}. `{file}`: `{name}`")
+    names: dict[str, dict[str, None]] = {}
+    for file, name in way:
+        names.setdefault(file, {})[name] = None
+    about = about.replace("``", "`")
+    lines = [f"{title} ({about}): {n_files} files, {n_returns} returns to a file left before.", ""]
+    for number, (file, found) in enumerate(names.items(), start=1):
+        shown = [name for name in found if not name.startswith("_")] or list(found)
+        lines.append(f"{number}. `{file}`: {', '.join(shown)}")
     return "\n".join(lines) + "\n"
 
 

@@ -29,9 +29,7 @@ def run(args: argparse.Namespace) -> None:
     """Train on a data set; an unfinished run is taken up where it stopped."""
     from dataclasses import replace
 
-    from ripe_lib.output.console import apply_threads, note
-
-    apply_threads(args.threads)
+    from ripe_lib.output.console import note
     from training.fitting.config import read_config
     from training.fitting.fit import fit_members
 

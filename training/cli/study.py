@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ripe_lib.output.console import apply_threads, note, positive_int
+from ripe_lib.output.console import note, positive_int
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run a study; what was done before is kept."""
-    apply_threads(args.threads)
     from training.study.run import run_study
 
     changes = {

@@ -27,12 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Fetch, prepare, train and publish the models of a config; goes on where it was stopped."""
-    from ripe_lib.network.catalogue import user_models_directory
+    from ripe_lib.network.catalogue import bundled_models_directory, user_models_directory
     from ripe_lib.network.load import quiet_tensorflow
-    from ripe_lib.output.console import apply_threads, progress
+    from ripe_lib.output.console import progress
     from training.publishing.tiers import TierOptions, make_tiers
 
-    apply_threads(args.threads)
     quiet_tensorflow()
     options = TierOptions(
         config=Path(args.config).absolute(),
@@ -67,6 +66,11 @@ def run(args: argparse.Namespace) -> None:
             if not args.quiet:
                 bar.write(line, file=sys.stderr)
 
+        for model in options.wanted():
+            if options.models != bundled_models_directory() and (bundled_models_directory() / model).is_dir():
+                say(
+                    f"{model} is also the name of a shipped model, which commands prefer: give {options.models / model}"
+                )
         made = make_tiers(options, scheduler=args.dask, note=say, progress=show)
     for directory in made:
         sys.stdout.write(f"{directory}\n")

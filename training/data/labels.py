@@ -31,7 +31,15 @@ Bool = NDArray[np.bool_]
 def neighbour_pairs(
     group: NDArray[np.int64], position: NDArray[np.int64], radius: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return all pairs (i, j), both orders and i = j, of equal group with ``|position_i - position_j| <= radius``."""
+    """Return all pairs (i, j), both orders and i = j, of equal group with ``|position_i - position_j| <= radius``.
+
+    Parameters
+    ----------
+    group, position : int64 array (N,)
+        Contig and strand, and place there in nt.
+    radius : int
+        In nt.
+    """
     order = np.lexsort((position, group))
     # One axis for all groups, wide enough apart that windows of different groups are never near.
     span = int(position.max() - position.min()) + radius + 1 if len(position) else 1

@@ -22,7 +22,15 @@ from training.data.store import SiteColumns, write_dataset
 
 
 def prepare_original(config: PrepareConfig, original: OriginalInput, note: Note) -> Path:
-    """Convert a file, in pieces, keeping its split.
+    """Convert one of the authors' files, chunk by chunk, keeping its split; return the data set.
+
+    Parameters
+    ----------
+    config : PrepareConfig
+    original : OriginalInput
+        The file.
+    note : callable
+        Takes remarks for the user.
 
     Raises
     ------

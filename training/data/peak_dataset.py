@@ -19,7 +19,21 @@ BIG_CLUSTER = 0.05
 
 
 def prepare_peaks(config: PrepareConfig, peaks: PeakInput, note: Note) -> list[Path]:
-    """Make the data sets of a config with ``peaks``."""
+    """Make the data sets of a config with ``peaks``, one per tier; return their files.
+
+    Parameters
+    ----------
+    config : PrepareConfig
+    peaks : PeakInput
+        The peak files and rules.
+    note : callable
+        Takes remarks for the user.
+
+    Raises
+    ------
+    InputError
+        If the config names ``tasks`` too, and as :func:`label_bins`.
+    """
     if config.tasks is not None:
         raise InputError("prepare: 'tasks' is for tables; with peaks, the table of peak files names the tasks.")
     labelled = label_bins(peaks, seed=config.seed, note=note)

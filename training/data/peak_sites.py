@@ -156,6 +156,14 @@ class Bins:
 def label_bins(config: PeakInput, *, seed: int, note: Note = lambda _: None) -> Bins:
     """Read all peak files and label the bins of the transcriptome.
 
+    Parameters
+    ----------
+    config : PeakInput
+    seed : int
+        Of the bins drawn as background, and of the peaks whose ends are looked at.
+    note : callable
+        Takes remarks for the user.
+
     Raises
     ------
     RipeError
@@ -235,6 +243,16 @@ def border_bases(
     """Return the share of G at the first, middle and last base of a sample of peaks, and just after them (RNA sense).
 
     RNase T1 cuts after G: then the last base, and the base before the first, are G far more often than the middle.
+
+    Parameters
+    ----------
+    peaks : PeakSet
+    axis : Axis
+        The one the peaks lie on.
+    genome : Genome
+    rng : Generator
+    n : int
+        Peaks to look at, at most.
     """
     rows = np.sort(rng.choice(len(peaks), min(n, len(peaks)), replace=False))
     group = axis.group(peaks.start[rows] // axis.bin_length)
@@ -278,7 +296,16 @@ class CodeMaker:
 
 
 def sequence_keys(maker: CodeMaker, n: int, margin: int, length: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Return a 64-bit key of every window's sequence (equal sequences, equal keys) and its number of unknown bases."""
+    """Return a 64-bit key of every window's sequence (equal sequences, equal keys) and its number of unknown bases.
+
+    Parameters
+    ----------
+    maker : CodeMaker
+    n : int
+        Windows.
+    margin, length : int
+        Bases before the window in the maker's codes, and the window's length, in nt.
+    """
     factors = np.random.default_rng(0x5E9).integers(1, 2**63, size=length, dtype=np.uint64) | np.uint64(1)
     keys, n_unknown = np.empty(n, dtype=np.uint64), np.empty(n, dtype=np.int64)
     for first in range(0, n, CHUNK):

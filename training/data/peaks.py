@@ -60,7 +60,16 @@ class Axis:
         self.rows = {name: row for row, name in enumerate(self.contigs)}
 
     def at(self, contig_rows: Ints, minus: NDArray[np.bool_], positions: Ints) -> Ints:
-        """Return axis positions."""
+        """Return positions on the axis, int64 (N,).
+
+        Parameters
+        ----------
+        contig_rows : int64 array (N,)
+            Numbers of contigs.
+        minus : bool array (N,)
+        positions : int64 array (N,)
+            0-based, on the plus strand of the contig.
+        """
         return self.first_bin[2 * contig_rows + minus] * self.bin_length + positions
 
     def group(self, bins: Ints) -> Ints:
@@ -187,6 +196,14 @@ def read_peaks(path: Path, axis: Axis, genome: Genome, annotation: Annotation) -
 
     Peaks without a strand take that of the transcripts they overlap (``Annotation.strand_of``).
 
+    Parameters
+    ----------
+    path : Path
+        BED3 to BED6 or narrowPeak.
+    axis : Axis
+    genome, annotation
+        Of one assembly; names of contigs may be aliases.
+
     Returns
     -------
     PeakSet, int
@@ -256,7 +273,21 @@ def _expanded(start: Ints, end: Ints, bin_length: int) -> tuple[Ints, Ints, Ints
 def bins_of_peaks(
     peaks: PeakSet, bin_length: int, *, rule: str = "majority", long_peaks: str = "centre", min_overlap: int = 1
 ) -> tuple[Ints, Ints]:
-    """Return (peak, bin): the bins that peaks make positive, by the rules of this module."""
+    """Return (peak, bin): the bins that peaks make positive, by the rules of this module.
+
+    Parameters
+    ----------
+    peaks : PeakSet
+    bin_length, min_overlap : int
+        In nt.
+    rule, long_peaks : str
+        One of :data:`RULES`, one of :data:`LONG_PEAKS`.
+
+    Returns
+    -------
+    peak, bin : int64 arrays (M,)
+        Row of ``peaks`` and number of a bin on the axis.
+    """
     start, end = peaks.start, peaks.end
     every = np.arange(len(start))
     if rule == "crosslink":

@@ -19,7 +19,24 @@ from training.fetch.fetch import read_manifest
 def warn_about_splits(
     labels: np.ndarray, split: np.ndarray, tasks: list[str], options: SplitOptions, note: Note
 ) -> None:
-    """Refuse a task without positives in the training set; warn about one without in a wanted other split."""
+    """Refuse a task without positives in the training set; warn about one without in a wanted other split.
+
+    Parameters
+    ----------
+    labels : int8 array (N, T)
+        1, 0, or -1 for unknown.
+    split : uint8 array (N,)
+    tasks : list of str
+    options : SplitOptions
+        Says which splits are wanted.
+    note : callable
+        Takes the warnings.
+
+    Raises
+    ------
+    InputError
+        If a task has no positive in the training set.
+    """
     wanted = [
         True,
         options.valid > 0 or bool(options.valid_chromosomes),
@@ -38,7 +55,16 @@ def warn_about_splits(
 
 
 def manifest_of(config: PrepareConfig, inputs: dict[str, Any], info: dict[str, dict[str, str]]) -> dict[str, Any]:
-    """Return the manifest of a data set before its counts are known: no absolute paths, dates of fetched files only."""
+    """Return the manifest of a data set before its counts are known: no absolute paths, dates of fetched files only.
+
+    Parameters
+    ----------
+    config : PrepareConfig
+    inputs : dict
+        Digests of the files by name.
+    info : dict of task to dict
+        RBP, protocol and the like (:func:`task_info`).
+    """
     # Where files lie is not part of what a data set is; their digests are.
     return {
         "made_by": f"deepripe {__version__}",

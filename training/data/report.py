@@ -163,7 +163,16 @@ def shared_sites(dataset: Dataset) -> NDArray[np.float64]:
 
 
 def data_warnings(dataset: Dataset, table: pd.DataFrame, peaks: pd.DataFrame | None) -> list[str]:
-    """Return what could give labels away, one line each."""
+    """Return what could give labels away, one line each.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    table : DataFrame
+        Of the tasks (:func:`task_table`).
+    peaks : DataFrame, optional
+        Of the peak files, where the data set is made from peaks.
+    """
     lines = []
     for row in (peaks if peaks is not None else table).to_dict("records"):
         if row.get("g_middle", 0) > 0 and row["g_last"] > T1_RATIO * row["g_middle"]:

@@ -178,6 +178,14 @@ def check_disjoint(
 ) -> None:
     """Refuse splits that share a locus.
 
+    Parameters
+    ----------
+    group, position : int64 array (N,)
+        Chromosome and strand, and place there in nt.
+    split : uint8 array (N,)
+    distance : int
+        In nt.
+
     Raises
     ------
     InputError

@@ -185,7 +185,14 @@ def _strand_index(strand: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def counts(columns: SiteColumns, tasks: list[str], sources: list[str]) -> dict[str, Any]:
-    """Count rows per split and source, and positives and negatives per task and split."""
+    """Count rows per split and source, and positives and negatives per task and split.
+
+    Parameters
+    ----------
+    columns : SiteColumns
+    tasks, sources : list of str
+        Names of the label columns and of the numbers in ``columns.source``.
+    """
     per_task = {}
     for index, task in enumerate(tasks):
         column = columns.labels[:, index]

@@ -103,7 +103,7 @@ def read_manifest(folder: Path) -> dict[str, dict[str, str]]:
     return {row["file"]: row for row in rows}
 
 
-def is_here(file: Wanted, folder: Path, manifest: dict[str, dict[str, str]]) -> bool:
+def _is_here(file: Wanted, folder: Path, manifest: dict[str, dict[str, str]]) -> bool:
     """Whether a file was fetched and is still the same."""
     row, path = manifest.get(file.name), folder / file.name
     return (
@@ -116,10 +116,19 @@ def is_here(file: Wanted, folder: Path, manifest: dict[str, dict[str, str]]) -> 
 
 
 def sizes(files: Sequence[Wanted], folder: Path, mirror: str = "") -> list[tuple[Wanted, int | None, bool]]:
-    """Return (file, bytes to fetch, whether it is here), asking the server where the size is not known."""
+    """Return (file, bytes to fetch, whether it is here), asking the server where the size is not known.
+
+    Parameters
+    ----------
+    files : sequence of Wanted
+    folder : Path
+        Where they are fetched to.
+    mirror : str
+        Another server, or a folder, with the same paths. Empty: the public one.
+    """
     manifest = read_manifest(folder)
     return [
-        (f, f.n_bytes if f.n_bytes is not None else size_of(place_of(f.address, mirror)), is_here(f, folder, manifest))
+        (f, f.n_bytes if f.n_bytes is not None else size_of(place_of(f.address, mirror)), _is_here(f, folder, manifest))
         for f in files
     ]
 
@@ -148,7 +157,7 @@ def fetch_files(
     """
     with _locked(folder):
         manifest = read_manifest(folder)
-        missing = [file for file in files if not is_here(file, folder, manifest)]
+        missing = [file for file in files if not _is_here(file, folder, manifest)]
         expected = {file.name: file.n_bytes or 0 for file in missing}
         done = dict.fromkeys(expected, 0)
         failed: list[DownloadError] = []

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from ripe_lib.evaluation.dataset import NEGATIVE, POSITIVE, Dataset
-from ripe_lib.evaluation.metrics import auroc, average_precision
+from ripe_lib.evaluation.metrics import task_metrics
 from ripe_lib.genome.encoding import UNKNOWN, Codes
 
 LONGEST = 5
@@ -116,15 +116,8 @@ def kmer_baseline(dataset: Dataset, tasks: Sequence[str], **rows: Any) -> pd.Dat
     """
     scores = kmer_scores(dataset, tasks, **rows)
     labels = dataset.labels[scores.index][:, [dataset.task_index(task) for task in tasks]]
-    records = []
-    for column, task in enumerate(tasks):
-        known = (labels[:, column] == POSITIVE) | (labels[:, column] == NEGATIVE)
-        bound, score = (labels[known, column] == POSITIVE).astype(int), scores[task].to_numpy()[known]
-        row = {"task": task, "n_pos": int(bound.sum()), "n_neg": int((1 - bound).sum())}
-        if 0 < bound.sum() < len(bound) and np.ptp(score) > 0:
-            row |= {"auroc": auroc(bound, score), "ap": average_precision(bound, score)}
-        records.append(row)
-    return pd.DataFrame(records, columns=["task", "n_pos", "n_neg", "auroc", "ap"])
+    table = task_metrics(labels, scores.to_numpy(), tasks=tasks)
+    return table[["task", "n_pos", "n_neg", "auroc", "ap"]]
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -91,7 +91,17 @@ def mask_flanks(codes: Codes, rows: NDArray[np.bool_]) -> Codes:
 
 
 def cut_windows(codes: Codes, length: int, margin: int, shift: NDArray[np.int64]) -> Codes:
-    """Return windows (n, length) of codes (n, length + 2 margin), row i moved right by ``shift[i]`` nt (RNA sense)."""
+    """Return windows (n, length), each row moved by its shift.
+
+    Parameters
+    ----------
+    codes : uint8 array (n, length + 2 margin)
+        RNA sense.
+    length, margin : int
+        In nt.
+    shift : int64 array (n,)
+        To the right (towards 3'), at most ``margin`` either way.
+    """
     if not shift.any():
         return codes[:, margin : margin + length]
     windows = np.lib.stride_tricks.sliding_window_view(codes, length, axis=1)
@@ -99,9 +109,16 @@ def cut_windows(codes: Codes, length: int, margin: int, shift: NDArray[np.int64]
 
 
 def fill_flanks(seq: Codes, rows: NDArray[np.bool_], rng: np.random.Generator) -> Codes:
-    """Return codes (n, W) where rows with ``rows`` true have no unknown base: they are drawn from the row's known ones.
+    """Return codes where the unknown bases of chosen rows are drawn from the row's known ones.
 
     A row keeps its composition; rows without a known base stay as they are.
+
+    Parameters
+    ----------
+    seq : uint8 array (n, W)
+    rows : bool array (n,)
+        Rows to fill.
+    rng : Generator
     """
     known = seq != UNKNOWN
     n_known = known.sum(axis=1, keepdims=True)
@@ -113,9 +130,17 @@ def fill_flanks(seq: Codes, rows: NDArray[np.bool_], rng: np.random.Generator) -
 def splice_windows(
     seq: Codes, region: Codes, chance: float, rng: np.random.Generator
 ) -> tuple[Codes, Codes, NDArray[np.bool_]]:
-    """Return windows (n, L) and (n, R), by chance continued by another row's from one place on, and which (n,).
+    """Return windows, by chance continued by another row's from one place on, and which (n,).
 
     Both tracks change rows at the same nucleotide; they share their centre.
+
+    Parameters
+    ----------
+    seq, region : uint8 array (n, L) and (n, R)
+        Base and region-type codes, RNA sense.
+    chance : float
+        Share of the rows.
+    rng : Generator
     """
     n, length = seq.shape
     spliced, partner = rng.random(n) < chance, rng.permutation(n)
@@ -137,7 +162,17 @@ class Batch(NamedTuple):
 
 
 def augment(rows: Batch, dataset: Dataset, options: AugmentOptions, rng: np.random.Generator) -> Batch:
-    """Return augmented windows of rows with margins; what is spliced has no labels left."""
+    """Return augmented windows of rows with margins; what is spliced has no labels left.
+
+    Parameters
+    ----------
+    rows : Batch
+        Codes with margins, distances, labels.
+    dataset : Dataset
+        Has the lengths of windows and margins.
+    options : AugmentOptions
+    rng : Generator
+    """
     seq, region, landmarks, labels = rows
     n = len(seq)
     jitter, margin = options.jitter, dataset.margin

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit
 
 from ripe_lib.errors import InputError, WeightsError
 from ripe_lib.evaluation.metrics import check_labels_and_scores, prevalence_weights
@@ -24,13 +25,8 @@ class PlattFit(NamedTuple):
     reason: list[str]
 
 
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    """Logistic function, without overflow."""
-    return 0.5 * (1 + np.tanh(0.5 * np.asarray(x, dtype=np.float64)))
-
-
 def logit(probabilities: np.ndarray, *, floor: float = 1e-7) -> np.ndarray:
-    """Inverse of :func:`sigmoid`; probabilities are kept ``floor`` away from 0 and 1 (float32 saturates there)."""
+    """Return logits of probabilities, which are kept ``floor`` away from 0 and 1 (float32 saturates there)."""
     p = np.clip(np.asarray(probabilities, dtype=np.float64), floor, 1 - floor)
     return np.log(p) - np.log1p(-p)
 
@@ -86,7 +82,7 @@ def _fit_one(label: np.ndarray, z: np.ndarray, weight: np.ndarray, n_steps: int 
 
     current = loss(parameters)
     for _ in range(n_steps):
-        p = sigmoid(design @ parameters)
+        p = expit(design @ parameters)
         gradient = design.T @ (weight * (p - target))
         curvature = (design * (weight * p * (1 - p))[:, None]).T @ design + 1e-9 * np.eye(2)
         step = np.linalg.solve(curvature, gradient)

@@ -10,7 +10,17 @@ from training.fitting.history import best_epoch
 
 
 def plot_curves(history: list[dict[str, Any]], path: Path, best_by: str) -> None:
-    """Draw loss, AUROC and average precision by epoch; the best epoch is marked."""
+    """Draw loss, AUROC and average precision by epoch; the best epoch is marked.
+
+    Parameters
+    ----------
+    history : list of dict
+        One per epoch (``history.csv``).
+    path : Path
+        Of the picture.
+    best_by : str
+        Column the best epoch is chosen by.
+    """
     epochs = [row["epoch"] for row in history]
     best = best_epoch(history, best_by)
     with style():

@@ -128,6 +128,14 @@ def teacher_probabilities(teachers: list[Model], spec: ModelSpec, inputs: list[A
     """Return the teachers' probabilities (B, T) of one-hot inputs, their logits averaged, as a Keras tensor.
 
     A task that no teacher knows gets 0.5; :func:`with_teachers` leaves it out.
+
+    Parameters
+    ----------
+    teachers : list of Model
+    spec : ModelSpec
+        Of the student, whose tasks the columns are.
+    inputs : list of tensors
+        ``seq`` (B, L, 4) and, where there are any, ``region`` and ``landmarks``.
     """
     from keras import ops
 

@@ -16,7 +16,17 @@ def best_epoch(history: Sequence[Mapping[Any, Any]], best_by: str = "val_loss") 
 
 
 def is_over(history: Sequence[Mapping[Any, Any]], epochs: int, patience: int, best_by: str = "val_loss") -> bool:
-    """Return whether training stops after this history."""
+    """Return whether training stops after this history.
+
+    Parameters
+    ----------
+    history : sequence of dict
+        One per epoch.
+    epochs, patience : int
+        Epochs at most, and epochs without a better one before training stops (0: never).
+    best_by : str
+        Column that says which epoch is better.
+    """
     if len(history) >= epochs:
         return True
     return bool(history) and patience > 0 and len(history) - best_epoch(history, best_by) >= patience

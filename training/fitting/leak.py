@@ -21,7 +21,7 @@ from training.fitting.batches import fill_flanks, mask_flanks
 CHANGES = ("no_flanks", "random_flanks")
 
 
-def changed_codes(seq: Codes, change: str, rng: np.random.Generator) -> Codes:
+def _changed_codes(seq: Codes, change: str, rng: np.random.Generator) -> Codes:
     """Return centred base codes after one of :data:`CHANGES`."""
     every = np.ones(len(seq), dtype=bool)
     return mask_flanks(seq, every) if change == "no_flanks" else fill_flanks(seq, every, rng)
@@ -72,7 +72,7 @@ def source_leak(
         (seq, region), landmarks = dataset.centred_codes(rows), dataset.landmarks(rows)
         plain = predict_codes(model, seq, region, landmarks)
         for change in CHANGES:
-            scores = predict_codes(model, changed_codes(seq, change, rng), region, landmarks)
+            scores = predict_codes(model, _changed_codes(seq, change, rng), region, landmarks)
             for task in lacking[source]:
                 before, after = plain[:, task].astype(float), scores[:, task].astype(float)
                 records.append(

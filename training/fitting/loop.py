@@ -115,7 +115,13 @@ def distribution(name: str, devices: list[str] | None = None) -> Any:
 def training_model(network: keras.Model, spec: ModelSpec, teachers: Sequence[Model] = ()) -> keras.Model:
     """Return a model that takes codes instead of one-hot arrays (landmarks encoded) and shares the network's weights.
 
-    With teachers the output is (B, 2T): the network's probabilities, then the teachers'.
+    Parameters
+    ----------
+    network : keras.Model
+    spec : ModelSpec
+        Of the network.
+    teachers : sequence of Model
+        With them the output is (B, 2T): the network's probabilities, then the teachers'.
     """
     inputs, arrays = [], []
     for name, shape in spec.input_shapes.items():
@@ -152,11 +158,19 @@ def _assign(variables: list[Any], arrays: list[np.ndarray]) -> None:
 
 
 def as_tf_dataset(batches: EpochBatches, epoch: int, spec: ModelSpec) -> tf.data.Dataset:
-    """Return one epoch as a ``tf.data`` pipeline of (inputs, label codes), two batches ahead of the model."""
+    """Return one epoch as a ``tf.data`` pipeline of (inputs, label codes), two batches ahead of the model.
+
+    Parameters
+    ----------
+    batches : EpochBatches
+    epoch : int
+        Decides the order and the augmentation.
+    spec : ModelSpec
+    """
 
     def generate() -> Iterator[Any]:
         for batch in batches.epoch(epoch):
-            yield tuple(network_arrays(spec, batch.seq, batch.region, batch.landmarks)), batch.labels
+            yield tuple(_network_arrays(spec, batch.seq, batch.region, batch.landmarks)), batch.labels
 
     signature = (
         tuple(
@@ -174,7 +188,7 @@ def as_tf_dataset(batches: EpochBatches, epoch: int, spec: ModelSpec) -> tf.data
     return pipeline.apply(tf.data.experimental.assert_cardinality(len(batches))).with_options(options).prefetch(2)
 
 
-def network_arrays(spec: ModelSpec, seq: Codes, region: Codes, landmarks: NDArray[np.float32]) -> list[Any]:
+def _network_arrays(spec: ModelSpec, seq: Codes, region: Codes, landmarks: NDArray[np.float32]) -> list[Any]:
     """Return what :func:`training_model` takes: codes, and encoded distances, of the inputs the spec has."""
     arrays: list[Any] = [seq, region] if spec.has_region else [seq]
     if spec.has_landmarks:
@@ -182,7 +196,7 @@ def network_arrays(spec: ModelSpec, seq: Codes, region: Codes, landmarks: NDArra
     return arrays
 
 
-def view_codes(data: TrainingData, rows: NDArray[np.int64], view: str) -> tuple[Codes, Codes, NDArray[np.float32]]:
+def _view_codes(data: TrainingData, rows: NDArray[np.int64], view: str) -> tuple[Codes, Codes, NDArray[np.float32]]:
     """Return centred codes and distances of rows as a caller without GTF, or without flanks, would give them."""
     dataset = data.dataset
     (seq, region), landmarks = dataset.centred_codes(rows), dataset.landmarks(rows)
@@ -196,7 +210,7 @@ def view_codes(data: TrainingData, rows: NDArray[np.int64], view: str) -> tuple[
     return seq, region, landmarks
 
 
-def validate(
+def _validate(
     predict: Callable[[list[Codes]], Any], spec: ModelSpec, data: TrainingData, views: tuple[str, ...]
 ) -> tuple[float, NDArray[np.float32]]:
     """Return the mean loss over views and the predictions (n, T) of the first view on the validation rows."""
@@ -204,7 +218,7 @@ def validate(
     for view in views:
         parts = []
         for start in range(0, len(data.valid), VALID_BATCH):
-            arrays = network_arrays(spec, *view_codes(data, data.valid[start : start + VALID_BATCH], view))
+            arrays = _network_arrays(spec, *_view_codes(data, data.valid[start : start + VALID_BATCH], view))
             # Padded to one shape, so that TensorFlow traces the function once.
             n = len(arrays[0])
             arrays = [np.pad(a, ((0, VALID_BATCH - n), *[(0, 0)] * (a.ndim - 1))) for a in arrays]
@@ -217,7 +231,7 @@ def validate(
     return float(np.mean(losses)), first
 
 
-def validation_table(data: TrainingData, tasks: tuple[str, ...], probabilities: NDArray[np.float32]) -> pd.DataFrame:
+def _validation_table(data: TrainingData, tasks: tuple[str, ...], probabilities: NDArray[np.float32]) -> pd.DataFrame:
     """Return AUROC and average precision per task of predictions on the validation rows."""
     codes = data.codes[data.valid]
     rows = []
@@ -346,8 +360,8 @@ class Trainer:
             )
         row: dict[str, Any] = {"epoch": epoch, "loss": loss}
         if len(self.data.valid):
-            row["val_loss"], probabilities = validate(self.predict, self.spec, self.data, self.config.views)
-            table = validation_table(self.data, self.spec.tasks, probabilities)
+            row["val_loss"], probabilities = _validate(self.predict, self.spec, self.data, self.config.views)
+            table = _validation_table(self.data, self.spec.tasks, probabilities)
             row["val_auroc"], row["val_ap"] = float(table["auroc"].mean()), float(table["ap"].mean())
         row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row["rows_per_second"] = round(self.batches.n_rows / seconds, 1)
@@ -367,7 +381,18 @@ def train(
     note: Callable[[str], None],
     after_epoch: Callable[[int], None],
 ) -> None:
-    """Train until over, from the last checkpoint if there is one, and write the run's results."""
+    """Train until over, from the last checkpoint if there is one, and write the run's results.
+
+    Parameters
+    ----------
+    config : FitConfig
+    spec : ModelSpec
+    data : TrainingData
+    quiet : bool
+        No progress bar.
+    note, after_epoch : callable
+        Take remarks for the user, and the number of epochs done after each checkpoint.
+    """
     run = config.run
     checkpoint = run / "checkpoint.h5"
     trainer = Trainer(config, spec, data)
@@ -414,8 +439,8 @@ def _write_results(trainer: Trainer, run: Path) -> None:
     _write_history(run, trainer.history)
     plot_curves(trainer.history, run / "curves.png", trainer.config.best_by)
     if len(trainer.data.valid):
-        _, probabilities = validate(trainer.predict, trainer.spec, trainer.data, trainer.config.views[:1])
-        table = validation_table(trainer.data, trainer.spec.tasks, probabilities)
+        _, probabilities = _validate(trainer.predict, trainer.spec, trainer.data, trainer.config.views[:1])
+        table = _validation_table(trainer.data, trainer.spec.tasks, probabilities)
         with atomic_file(run / "metrics.tsv") as temporary:
             table.to_csv(temporary, sep="\t", index=False)
     # Outside any strategy: the file must not depend on how it was trained.

@@ -66,6 +66,19 @@ def chosen_rows(
     """Return labels (N, T) int8 of the chosen tasks, training rows and validation rows.
 
     A row that is oversampled is in the training rows more than once. Validation rows are never balanced.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    columns : list of int
+        Of the tasks.
+    options : SamplingOptions
+    seed : int
+
+    Raises
+    ------
+    InputError
+        If the options want one task and there are several.
     """
     labels = dataset.labels[:, columns]
     train, valid = (np.flatnonzero(dataset.split == SPLITS.index(name)) for name in ("train", "valid"))

@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
 
 def take_over(network: keras.Model, spec: ModelSpec, weights: Path) -> None:
-    """Give a network the weights of another one: layers of equal shape, and the outputs of tasks both have."""
+    """Give a network the weights of another one: layers of equal shape, and the outputs of tasks both have.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Changed in place.
+    spec : ModelSpec
+        Of the network.
+    weights : Path
+        Weights file of the other one.
+    """
     theirs, arrays = read_weights(weights)
     own = arrays_of(network)
     taken = {

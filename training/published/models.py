@@ -98,11 +98,11 @@ def _install(
     full_name, rows = _identity(path, blob, name, tasks)
     spec, arrays = read_legacy(path, name=full_name, tasks=tuple(row.task for row in rows))
     check_catalogue_shapes(full_name, spec, path)
-    spec_arrays = checked_arrays(spec, arrays, path)
+    spec_arrays = _checked_arrays(spec, arrays, path)
     directory = user_models_directory() / full_name if out is None else Path(out)
     directory.parent.mkdir(parents=True, exist_ok=True)
     with atomic_directory(directory, overwrite=overwrite) as temporary:
-        write_model_directory(temporary, spec, spec_arrays, rows, source=_source_text(full_name, path, blob))
+        _write_model_directory(temporary, spec, spec_arrays, rows, source=_source_text(full_name, path, blob))
     return directory
 
 
@@ -178,7 +178,21 @@ def _names_in(path: Path) -> list[str]:
 
 
 def check_catalogue_shapes(name: str, spec: ModelSpec, path: Path) -> None:
-    """Refuse a file whose window lengths or inputs are not those the catalogue has for this model."""
+    """Refuse a file whose window lengths or inputs are not those the catalogue has for this model.
+
+    Parameters
+    ----------
+    name : str
+        Of the model in the catalogue; one that is not there may have any.
+    spec : ModelSpec
+        Of the file.
+    path : Path
+        For messages.
+
+    Raises
+    ------
+    WeightsError
+    """
     entry = catalogue().models.get(name)
     if entry is None:
         return
@@ -188,7 +202,7 @@ def check_catalogue_shapes(name: str, spec: ModelSpec, path: Path) -> None:
             raise WeightsError(f"{path}: expected {key} {value} for {name}, got {getattr(spec, key)}.")
 
 
-def checked_arrays(spec: ModelSpec, arrays: LayerArrays, path: Path) -> LayerArrays:
+def _checked_arrays(spec: ModelSpec, arrays: LayerArrays, path: Path) -> LayerArrays:
     """Put arrays into the network of a spec, which checks layers, shapes and that all values are finite."""
     from ripe_lib.network.load import quiet_tensorflow
 
@@ -200,7 +214,7 @@ def checked_arrays(spec: ModelSpec, arrays: LayerArrays, path: Path) -> LayerArr
     return {layer: [np.asarray(v, dtype=np.float32) for v in values] for layer, values in arrays_of(network).items()}
 
 
-def write_model_directory(
+def _write_model_directory(
     directory: Path,
     spec: ModelSpec,
     arrays: LayerArrays,

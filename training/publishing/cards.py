@@ -11,11 +11,13 @@ marker                       table, and the files it comes from
 ``models``                   shipped models with their means: ``kipoi_models/DeepRiPe/*/metrics.tsv``
 ``tasks MODEL``              every task of one of them: ``kipoi_models/DeepRiPe/MODEL/metrics.tsv``
 ``checks MODEL``             ``docs/results/checks_MODEL.csv``: what each input is worth, and the k-mer baseline
+``baseline PREFIX ...``      the same files: models whose names begin so beside the k-mer baseline, and their totals
 ``published MODEL``          ``docs/results/published_accuracy.csv``: what others reported for the same tasks, beside
                              what is measured here
 ``warm_start``               ``docs/results/warm_start.csv``: a new protein from a few sites, means over proteins
 ``study NAME TABLE``         ``docs/results/study_NAME/tables/TABLE.csv``: ``arms``, ``tests``, ``protocols``,
                              ``borders``, ``time``, ``own_rank`` or ``cross_experiment``
+``precompute``               ``benchmarks/results/precompute.json``: size and time of every substitution of a Mb
 ===========================  ===================================================================================
 
 ``python -m training.publishing.cards README.md docs/*.md`` rewrites the documents; with ``--check`` it only says
@@ -25,6 +27,7 @@ which are out of date (exit code 1).
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -35,11 +38,26 @@ import pandas as pd
 from ripe_lib.errors import InputError, MissingFileError, RipeError, unknown_name
 from ripe_lib.network.catalogue import catalogue
 from ripe_lib.output.atomic import atomic_file
-from training.publishing.checks import checks_file
+from training.publishing.checks import BASELINE, FULL, checks_file, summary
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKER = re.compile(r"(<!-- table: (?P<what>[^>]*?) -->\n).*?(<!-- end table -->)", re.DOTALL)
-WORDS = {"models": 0, "tasks": 1, "checks": 1, "published": 1, "warm_start": 0, "study": 2}
+WORDS = {
+    "models": 0,
+    "tasks": 1,
+    "checks": 1,
+    "baseline": 1,
+    "published": 1,
+    "warm_start": 0,
+    "study": 2,
+    "precompute": 0,
+}
+ABOVE = {
+    "auroc": "AUROC",
+    "ap": "AP",
+    "auroc_above": "AUROC above k-mers in",
+    "ap_above": "AP above k-mers in",
+}
 STUDY_TABLES = ("arms", "tests", "protocols", "borders", "time", "own_rank", "cross_experiment")
 
 
@@ -134,7 +152,36 @@ def checks_table(model: str, root: Path = ROOT) -> pd.DataFrame:
     path = checks_file(model, root / "docs" / "results")
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file. Make it with: python -m training.publishing.checks")
-    return pd.read_csv(path).rename(columns={"auroc": "AUROC", "ap": "AP"})
+    table = pd.read_csv(path)
+    return (summary(table) if "task" in table else table).rename(columns=ABOVE)  # older files hold means only
+
+
+def baseline_table(prefixes: Sequence[str], root: Path = ROOT) -> pd.DataFrame:
+    """Return models measured task by task beside the k-mer baseline, and all tasks of those of one prefix.
+
+    Raises
+    ------
+    MissingFileError
+        If nothing was measured of any model with such a name.
+    """
+    rows = []
+    for prefix in prefixes:
+        files = sorted((root / "docs" / "results").glob(f"checks_{prefix}*.csv"))
+        if not files:
+            raise MissingFileError(f"checks_{prefix}*.csv: none. Make them with: python -m training.publishing.checks")
+        tables = {path.stem.removeprefix("checks_"): pd.read_csv(path) for path in files}
+        tables = {name: table for name, table in tables.items() if "task" in table}
+        tables[f"all {prefix}"] = pd.concat([table.assign(model=name) for name, table in tables.items()])
+        for name, table in tables.items():
+            means = summary(table).set_index("input")
+            full, kmers = means.loc[FULL], means.loc[BASELINE]
+            row: dict[str, object] = {"model": name, "tasks": int(full["tasks"])}
+            for key, title in (("auroc", "AUROC"), ("ap", "AP")):
+                above = full[f"{key}_above"]
+                row |= {title: full[key], f"k-mers: {title}": kmers[key]}
+                row[f"{title} above k-mers in"] = f"{above:.0f} ({above / full['tasks']:.0%})"
+            rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def published_table(model: str, root: Path = ROOT) -> pd.DataFrame:
@@ -178,7 +225,7 @@ def warm_start_table(root: Path = ROOT) -> pd.DataFrame:
     return pd.DataFrame(made).reset_index()
 
 
-def study_table(name: str, table: str, root: Path = ROOT) -> pd.DataFrame:
+def _study_table(name: str, table: str, root: Path = ROOT) -> pd.DataFrame:
     """Return one table of a study, with the columns a reader wants."""
     if table not in STUDY_TABLES:
         raise unknown_name("study table", table, STUDY_TABLES)
@@ -213,6 +260,19 @@ def study_table(name: str, table: str, root: Path = ROOT) -> pd.DataFrame:
     return kept.assign(AUROC=with_interval(rows, "auroc"), AP=with_interval(rows, "ap"))
 
 
+def precompute_table(root: Path = ROOT) -> pd.DataFrame:
+    """Return what ``benchmarks/bench_precompute.py`` measured."""
+    found = json.loads((root / "benchmarks" / "results" / "precompute.json").read_text(encoding="utf-8"))
+    names = {"megabytes_per_mb": "MB per Mb", "cpu_minutes_per_mb": "CPU minutes per Mb"}
+    return pd.DataFrame(
+        [
+            {"model": f"`{found['model']}`", "file": f"`.{kind}`", "bases": f"{found['bases']:,}"}
+            | {title: f"{found[kind][key]:g}" for key, title in names.items()}
+            for kind in ("tsv.gz", "vcf.gz")
+        ]
+    )
+
+
 def table_for(what: str, root: Path = ROOT) -> str:
     """Return the Markdown of a marker's table.
 
@@ -224,15 +284,18 @@ def table_for(what: str, root: Path = ROOT) -> str:
     kind, *names = what.split()
     if kind not in WORDS:
         raise unknown_name("table", kind, WORDS)
-    if len(names) != WORDS[kind]:
+    several = kind == "baseline" and names
+    if len(names) != WORDS[kind] and not several:
         raise InputError(f"table marker {what!r}: expected {WORDS[kind]} words after {kind!r}, got {len(names)}.")
     made: dict[str, Callable[..., pd.DataFrame]] = {
         "models": models_table,
         "tasks": tasks_table,
         "checks": checks_table,
+        "baseline": lambda *words: baseline_table(words[:-1], words[-1]),
         "published": published_table,
         "warm_start": warm_start_table,
-        "study": study_table,
+        "study": _study_table,
+        "precompute": precompute_table,
     }
     return markdown(made[kind](*names, root))
 

@@ -1,7 +1,7 @@
 """What a model makes of each of its inputs, beside the k-mer baseline, on the untouched test split.
 
-``python -m training.publishing.checks MODEL DATASET`` writes ``docs/results/checks_<model>.csv``: the mean accuracy
-with everything given, with real flanks hidden, without landmarks, and from sequence alone, and that of a logistic
+``python -m training.publishing.checks MODEL DATASET`` writes ``docs/results/checks_<model>.csv``: the accuracy of every
+task with everything given, with real flanks hidden, without landmarks, and from sequence alone, and that of a logistic
 regression on k-mers and region types (:mod:`training.fitting.baseline`).
 """
 
@@ -14,10 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from ripe_lib.evaluation.dataset import NEGATIVE, POSITIVE, Dataset
-from ripe_lib.evaluation.metrics import auroc, average_precision
+from ripe_lib.evaluation.dataset import POSITIVE, Dataset
+from ripe_lib.evaluation.metrics import task_metrics
 from ripe_lib.network.load import Model, load_model
 from ripe_lib.network.predict import predict_codes
 from ripe_lib.output.atomic import atomic_file
@@ -25,7 +24,7 @@ from training.fitting.baseline import kmer_baseline
 from training.fitting.batches import mask_flanks
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
-BASELINE = "k-mer logistic regression"
+FULL, BASELINE = "everything", "k-mer logistic regression"
 
 
 def checks(
@@ -55,8 +54,7 @@ def checks(
     Returns
     -------
     DataFrame
-        One row per ``input``: ``tasks`` (how many are defined) and their mean ``auroc`` and ``ap``, each task's
-        positives against its own negatives.
+        One row per ``input`` and ``task``: ``n_pos n_neg auroc ap`` of its positives against its own negatives.
     """
     columns = [dataset.task_index(task) for task in model.tasks]
     rows = dataset.indices(split)
@@ -69,7 +67,7 @@ def checks(
     (seq, region), landmarks = dataset.centred_codes(rows), dataset.landmarks(rows)
     cut = mask_flanks(seq, np.ones(len(rows), dtype=bool))
     views = {
-        "everything": predict_codes(model, seq, region, landmarks),
+        FULL: predict_codes(model, seq, region, landmarks),
         "101 known bases": predict_codes(model, cut, region, landmarks),
         "no landmarks": predict_codes(model, seq, region),
         "sequence alone": predict_codes(model, seq),
@@ -77,24 +75,37 @@ def checks(
     }
     if not model.spec.has_landmarks:
         del views["no landmarks"]
-    table = [{"input": name, **mean_accuracy(labels, scores)} for name, scores in views.items()]
+    measured = {name: task_metrics(labels, scores, tasks=model.tasks) for name, scores in views.items()}
     if baseline:
-        found = kmer_baseline(dataset, model.tasks, split=split, bound_only=bound_only, sources=sources)
-        means = {"tasks": int(found["auroc"].notna().sum()), "auroc": found["auroc"].mean(), "ap": found["ap"].mean()}
-        table.append({"input": BASELINE, **means})
-    return pd.DataFrame(table)
+        chosen = {"split": split, "bound_only": bound_only, "sources": sources}
+        measured[BASELINE] = kmer_baseline(dataset, model.tasks, **chosen)
+    tables = [table.assign(input=name) for name, table in measured.items()]
+    return pd.concat(tables, ignore_index=True)[["input", "task", "n_pos", "n_neg", "auroc", "ap"]]
 
 
-def mean_accuracy(labels: NDArray[np.int8], scores: NDArray[np.float32]) -> dict[str, float]:
-    """Return ``tasks``, ``auroc`` and ``ap`` over the columns of labels (n, T) that have both classes."""
-    found = []
-    for column, score in zip(labels.T, scores.T, strict=True):
-        known = (column == POSITIVE) | (column == NEGATIVE)
-        bound = (column[known] == POSITIVE).astype(int)
-        if 0 < bound.sum() < len(bound):
-            found.append((auroc(bound, score[known]), average_precision(bound, score[known])))
-    means = np.mean(found, axis=0) if found else (np.nan, np.nan)
-    return {"tasks": len(found), "auroc": float(means[0]), "ap": float(means[1])}
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Return means over tasks.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of :func:`checks`; more columns than ``task`` may tell tasks apart.
+
+    Returns
+    -------
+    DataFrame
+        One row per ``input``: ``tasks`` (how many are defined), mean ``auroc`` and ``ap``, and in how many tasks each
+        is above that of the k-mer baseline (``auroc_above``, ``ap_above``).
+    """
+    keys = [name for name in ("model", "task") if name in table]
+    views = {name: rows.set_index(keys)[["auroc", "ap"]].dropna() for name, rows in table.groupby("input", sort=False)}
+    rows = []
+    for name, view in views.items():
+        row = {"input": name, "tasks": len(view), **view.mean()}
+        if BASELINE in views:
+            row |= (view > views[BASELINE].reindex(view.index)).sum().add_suffix("_above")
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def checks_file(model: str, folder: Path = RESULTS) -> Path:

@@ -23,23 +23,23 @@ from training.data.config import PrepareConfig
 from training.data.peak_table import read_peak_table
 from training.fetch.fetch import sizes
 from training.fitting.config import FitConfig
+from training.publishing.config import PublishConfig, own_network
 from training.publishing.tiers import (
     BACKGROUND_VARIANTS,
-    PublishConfig,
     TierOptions,
     is_published,
-    own_network,
     record_of,
     training_order,
 )
 
 FETCH_BYTES = 10e6  # per second: an assumption, not a measurement
 BYTES_PER_PEAK = 20  # of gzipped narrowPeak, before the files are here
-# benchmarks/results/prepare_genome.json: 8.9 million peaks in 304 s once genome and annotation (3.6 Gb) are indexed,
-# which took 190 s, and 3.1 GB; annotation.json: 0.7 GB for the annotation alone.
+# benchmarks/results/prepare_genome.json: 8.9 million peaks of 59 sets in 304 s once genome and annotation (3.6 Gb) are
+# indexed, which took 190 s, and 3.1 GB; prepare_encode.json: 3.3 million of 150 sets in 2.9 GB; annotation.json: 0.7 GB
+# for the annotation alone.
 INDEX_SECONDS = 190 / 3.6e9
 PEAK_SECONDS = 304 / 8.9e6
-PEAK_MEMORY = 2.4e9 / 8.9e6
+PEAK_MEMORY = 2.4e9 / (8.9e6 * 59)  # and per task
 BASE_MEMORY = 0.7e9
 BASES = 3.1e9
 BASES_PER_BYTE = 4  # of a gzipped genome
@@ -122,7 +122,7 @@ def make_plan(options: TierOptions) -> list[Step]:
     of = {model: sites.of(publishing, model) for model in wanted}
     every = max(len(sites.peaks), 1)
     shared = set().union(*training_order(options, set(wanted.values()) - set(publishing.alone)))
-    speeds = {name: measured_speed(configs[name], prepare, every) for name in shared | set(wanted.values())}
+    speeds = {name: _measured_speed(configs[name], prepare, every) for name in shared | set(wanted.values())}
     for name in (name for name in configs if name in shared):
         config, speed = configs[name], speeds[name]
         done = (config.run / "weights.h5").is_file()
@@ -144,7 +144,7 @@ def make_plan(options: TierOptions) -> list[Step]:
         if own is not configs[network]:
             # Frozen layers cost no gradient, so a tuned network is faster than the one it starts from.
             if own.trainable not in own_speeds:
-                own_speeds[own.trainable] = measured_speed(own, prepare, every)
+                own_speeds[own.trainable] = _measured_speed(own, prepare, every)
             speed = own_speeds[own.trainable]
             rows = share if own.sampling.bound_only else 1.0
             if not (own.run / "weights.h5").is_file():
@@ -188,7 +188,7 @@ def _prepare_step(
         "prepare",
         f"{len(by_task)} experiments, about {_number(peaks)} peaks" if by_task else "ready tables",
         peaks * width,
-        BASE_MEMORY + peaks * PEAK_MEMORY,
+        BASE_MEMORY + peaks * len(by_task) * PEAK_MEMORY,
         bases * INDEX_SECONDS + peaks * PEAK_SECONDS,
         False,
     )
@@ -209,7 +209,7 @@ class Speed:
     parameters: int
 
 
-def measured_speed(config: FitConfig, prepare: PrepareConfig, n_tasks: int) -> Speed:
+def _measured_speed(config: FitConfig, prepare: PrepareConfig, n_tasks: int) -> Speed:
     """Return how fast a network is on this machine."""
     from training.fitting.loop import build_model, keras, training_model
     from training.fitting.start import freeze

@@ -96,7 +96,7 @@ def publish(
         spec = replace(spec, name=name if name.startswith("DeepRiPe/") else f"DeepRiPe/{name}")
     trained = spec.tasks
     if tasks is not None:
-        spec, arrays = keep_tasks(spec, arrays, tasks)
+        spec, arrays = _keep_tasks(spec, arrays, tasks)
     model = _model(spec, arrays)
     calibration = ""
     if calibrate:
@@ -106,13 +106,13 @@ def publish(
     # Rounded as in metrics.tsv, so that the card and the catalogue show the same third decimal as the file.
     table = evaluation.table().round(6)
     remarks = quality(evaluation)
-    rows = task_entries(spec, dataset, table, remarks)
+    rows = _task_entries(spec, dataset, table, remarks)
     directory = user_models_directory() / spec.name if out is None else Path(out)
     directory.parent.mkdir(parents=True, exist_ok=True)
     with atomic_directory(directory, overwrite=overwrite) as temporary:
         write_weights(temporary / "weights.h5", spec, arrays_of(model.keras_model))
         table.to_csv(temporary / "metrics.tsv", sep="\t", index=False, float_format="%.6f")
-        card = card_text(
+        card = _card_text(
             run,
             model,
             dataset,
@@ -129,7 +129,7 @@ def publish(
     return directory
 
 
-def keep_tasks(
+def _keep_tasks(
     spec: ModelSpec, arrays: dict[str, list[np.ndarray]], tasks: Sequence[str]
 ) -> tuple[ModelSpec, dict[str, list[np.ndarray]]]:
     """Return the spec and arrays of the same network with only these outputs, in this order.
@@ -148,7 +148,7 @@ def _describe(directory: Path, spec: ModelSpec, rows: tuple[TaskEntry, ...]) -> 
     from ripe_lib.kipoi.render import is_shipped, render_model
 
     if is_shipped(directory):
-        put_model(model_entry(spec, rows, sha256=sha256_of(directory / "weights.h5")), rows)
+        put_model(_model_entry(spec, rows, sha256=sha256_of(directory / "weights.h5")), rows)
     else:
         write_task_table(directory / "tasks.tsv", rows)
     render_model(directory)
@@ -169,6 +169,17 @@ def calibrated(
     """Return the model with calibrated outputs (scale and offset fitted on the validation split), and a remark.
 
     ``rows``: ``sources`` and ``bound_only`` of :func:`ripe_lib.evaluation.evaluate.score_dataset`.
+
+    Parameters
+    ----------
+    model : Model
+    dataset : Dataset
+    options : Options
+        Its ``prevalence`` is what the probabilities hold for.
+    note : callable
+        Takes remarks for the user.
+    rows
+        ``sources`` and ``bound_only`` of :func:`ripe_lib.evaluation.evaluate.score_dataset`.
     """
     from training.fitting.calibration import logit
 
@@ -182,7 +193,7 @@ def calibrated(
     return _model(model.spec, arrays), remark
 
 
-def task_entries(
+def _task_entries(
     spec: ModelSpec, dataset: Dataset, table: pd.DataFrame, remarks: Mapping[str, str]
 ) -> tuple[TaskEntry, ...]:
     """Return the catalogue rows of a model's tasks: names from the data set's manifest, numbers from the table."""
@@ -211,7 +222,7 @@ def task_entries(
     return tuple(entries)
 
 
-def model_entry(spec: ModelSpec, rows: tuple[TaskEntry, ...], *, sha256: str) -> ModelEntry:
+def _model_entry(spec: ModelSpec, rows: tuple[TaskEntry, ...], *, sha256: str) -> ModelEntry:
     """Return the catalogue row of a shipped model."""
     models = catalogue().models
     before = models.get(spec.name) or models.get(spec.name.removesuffix("_paper"))
@@ -248,7 +259,7 @@ def _common(values: Any) -> str:
     return distinct.pop() if len(distinct) == 1 else "mixed"
 
 
-def card_text(
+def _card_text(
     run: Path,
     model: Model,
     dataset: Dataset,

@@ -11,142 +11,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ripe_lib.errors import InputError, unknown_name
 from ripe_lib.evaluation.dataset import Dataset
-from ripe_lib.network.catalogue import catalogue
 from ripe_lib.network.load import load_model
 from ripe_lib.network.weights import sha256_of
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.chunked import Chunk, fingerprint_of, remove_parts, run_chunks
 from ripe_lib.variants.summary import BACKGROUND_FILE
-from training.config import build, merged, plain, read_yaml, section
+from training.config import build, read_yaml, section
 from training.data.config import PrepareConfig
 from training.data.prepare import prepare
 from training.fetch.fetch import MANIFEST, FetchConfig, fetch_files, read_manifest
 from training.fetch.sources import write_peak_table
 from training.fitting.config import FitConfig
 from training.fitting.fit import fit
+from training.publishing.config import PublishConfig, networks_of, own_network
 from training.publishing.publish import publish
 from training.publishing.variant_background import write_background
 
-PAPER_SUFFIX = "_paper"
 BACKGROUND_VARIANTS = 20_000
 
 Note = Callable[[str], None]
 # Called with a step ("fetch", "prepare", "fit NETWORK", "publish MODEL") and the share of it that is done.
 Progress = Callable[[str, float], None]
-
-
-@dataclass(frozen=True)
-class PublishConfig:
-    """The section ``publish`` of a config.
-
-    Attributes
-    ----------
-    networks : dict
-        Name -> what it changes in the section ``fit``; ``start`` and ``distill: teachers`` may name networks above.
-    outputs : dict
-        Model -> the tasks it keeps: a list; ``{published: MODEL, suffix: TEXT}`` for those of a published model whose
-        names, with the suffix, the data set has; or ``{peaks: [LEAST, MOST]}`` for those with so many peaks (``null``:
-        no limit), which leaves a model without tasks out.
-    default, paper : str
-        The network the models are taken from, and the one that gives the ``_paper`` models (none if empty).
-    tune : dict
-        If given, every model gets a network of its own: it starts from that one, learns the model's tasks only, and
-        this is what it changes in the section ``fit``. Layers that are not among its ``trainable`` stay the same in all
-        models, which are then scored together in less time than one by one. Networks other than ``default`` stay whole.
-    alone : tuple of str
-        Networks that are not trained on all tasks: every model trains one of its own on its tasks, from the beginning,
-        as the paper did.
-    sources : tuple of str, optional
-        Calibration and measurement look at rows of these sources only.
-    bound_only : bool
-        They look at bins that one of the model's own tasks has as a site, as the paper's tiers do.
-    """
-
-    networks: dict[str, Any]
-    outputs: dict[str, Any]
-    default: str
-    paper: str = ""
-    tune: dict[str, Any] = field(default_factory=dict)
-    alone: tuple[str, ...] = ()
-    sources: tuple[str, ...] | None = None
-    bound_only: bool = False
-    backgrounds: bool = True
-    seed: int = field(default=0)
-
-    def __post_init__(self) -> None:
-        for name in (self.default, *([self.paper] if self.paper else []), *self.alone):
-            if name not in self.networks:
-                raise unknown_name("network", name, self.networks)
-
-    def models(self) -> dict[str, str]:
-        """Return the network of every model."""
-        of = dict.fromkeys(self.outputs, self.default)
-        return {**of, **({f"{name}{PAPER_SUFFIX}": self.paper for name in self.outputs} if self.paper else {})}
-
-    def tasks(self, model: str, known: Collection[str], peaks: Sequence[Mapping[str, Any]] = ()) -> list[str]:
-        """Return the tasks of a model that the data set has.
-
-        Parameters
-        ----------
-        model : str
-        known : collection of str
-            Tasks of the data set.
-        peaks : sequence of mappings
-            What its manifest says of every task's ``peaks``.
-
-        Returns
-        -------
-        list of str
-            Empty only if tasks are chosen by their number of peaks.
-
-        Raises
-        ------
-        InputError
-            If a list or a published model has none of them.
-        """
-        chosen = self.outputs[model.removesuffix(PAPER_SUFFIX)]
-        if isinstance(chosen, dict) and "peaks" in chosen:
-            least, most = chosen["peaks"]
-            return [
-                str(row["task"])
-                for row in peaks
-                if row["task"] in known and row["peaks"] >= least and (most is None or row["peaks"] <= most)
-            ]
-        if isinstance(chosen, dict):
-            names = [f"{row.task}{chosen.get('suffix', '')}" for row in catalogue().tasks[chosen["published"]]]
-            chosen = [name for name in names if name in known]
-        if not chosen:
-            raise InputError(f"publish: outputs of {model}: expected tasks of the data set, got none.")
-        return list(chosen)
-
-
-def networks_of(config: str | Path, work: Path, data: Path) -> dict[str, FitConfig]:
-    """Return the options of every network by name, those it builds on before it."""
-    made: dict[str, FitConfig] = {}
-    for name, changes in build(PublishConfig, section(config, "publish"), str(config)).networks.items():
-        options = merged(section(config, "fit"), changes or {})
-        if (start := options.get("start")) in made:
-            options = merged(options, {"start": str(made[start].run / "weights.h5")})
-        if teachers := options.get("distill", {}).get("teachers"):
-            files = [str(made[teacher].run / "weights.h5") for teacher in teachers]
-            options = merged(options, {"distill": {"teachers": files}})
-        made[name] = build(FitConfig, merged(options, {"data": str(data), "run": str(work / name)}), str(config))
-    return made
-
-
-def own_network(options: PublishConfig, base: FitConfig, network: str, model: str, tasks: Sequence[str]) -> FitConfig:
-    """Return the options of the network a model is published from: ``base`` itself, or one of the model's own."""
-    if network not in options.alone and not (options.tune and network == options.default):
-        return base
-    own = {"name": model, "run": str(base.run.parent / model.removeprefix("DeepRiPe/")), "tasks": list(tasks)}
-    changes = {} if network in options.alone else {**options.tune, "start": str(base.run / "weights.h5")}
-    return build(FitConfig, merged(merged(plain(base), changes), own), f"publish: {model}")
 
 
 @dataclass(frozen=True)
@@ -226,7 +117,17 @@ class TierOptions:
 
 
 def record_of(publishing: PublishConfig, run: Path, dataset: Dataset, tasks: Sequence[str]) -> dict[str, Any]:
-    """Return what a published model depends on."""
+    """Return what a published model depends on.
+
+    Parameters
+    ----------
+    publishing : PublishConfig
+    run : Path
+        Folder of the network.
+    dataset : Dataset
+    tasks : sequence of str
+        Of the model.
+    """
     return {
         "run": sha256_of(run / "weights.h5"),
         "data": dataset.manifest_sha256,
@@ -237,7 +138,15 @@ def record_of(publishing: PublishConfig, run: Path, dataset: Dataset, tasks: Seq
 
 
 def is_published(options: TierOptions, model: str, record: Mapping[str, Any]) -> bool:
-    """Whether a model was published with this record and is still the same."""
+    """Whether a model was published with this record and is still the same.
+
+    Parameters
+    ----------
+    options : TierOptions
+    model : str
+    record : mapping
+        From :func:`record_of`.
+    """
     path, weights = options.record(model), options.models / model / "weights.h5"
     if not path.is_file() or not weights.is_file():
         return False

@@ -31,6 +31,14 @@ PERCENTAGES = (*range(0, 100, 5), 96, 97, 98, 99, 99.5, 99.9, 100)
 def background_deltas(model: Model, dataset: Dataset, n: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """Return |delta| (n, T) in probability of random SNVs in bound sites that were not trained on.
 
+    Parameters
+    ----------
+    model : Model
+    dataset : Dataset
+    n : int
+        Variants to draw.
+    rng : Generator
+
     Raises
     ------
     InputError
@@ -83,7 +91,15 @@ def _moved(codes: NDArray[np.uint8], shift: NDArray[np.int64], length: int) -> N
 
 
 def write_background(model: Model, dataset: Dataset, path: Path, *, n: int, seed: int) -> None:
-    """Write the quantile table of a model."""
+    """Write the quantile table of a model's random |delta|.
+
+    Parameters
+    ----------
+    model, dataset, n
+        As :func:`background_deltas`; the model must have a directory.
+    path : Path
+    seed : int
+    """
     if model.directory is None:
         raise InputError(f"model {model.name}: expected a model with a directory.")
     deltas = background_deltas(model, dataset, n, np.random.default_rng(seed))

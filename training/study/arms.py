@@ -142,7 +142,19 @@ def is_trained(config: StudyConfig, arm: Arm) -> bool:
 
 
 def train_arm(config: StudyConfig, arm: Arm, data: Path, *, quiet: bool, note: Note) -> None:
-    """Train the networks of an arm that are not trained yet."""
+    """Train the networks of an arm that are not trained yet.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    arm : Arm
+    data : Path
+        The data set.
+    quiet : bool
+        No progress bar.
+    note : callable
+        Takes remarks for the user.
+    """
     for run, weights in zip(arm.runs, weights_files(config, arm), strict=True):
         if not weights.is_file():
             note(f"training {run.name}")
@@ -164,7 +176,16 @@ def load_run(weights: Path) -> Model:
 
 
 def score_arm(config: StudyConfig, arm: Arm, weights: list[Path], dataset: Dataset) -> Evaluation:
-    """Score the held-out windows, or read the scores if they belong to these weights and this data set."""
+    """Score the held-out windows, or read the scores if they belong to these weights and this data set.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    arm : Arm
+    weights : list of Path
+        Of the arm's networks.
+    dataset : Dataset
+    """
     options = Options(n_bootstrap=config.n_bootstrap, prevalence=config.prevalence, seed=config.seed)
     asked = [config.split, arm.region, arm.landmarks]
     key = "\n".join([dataset.manifest_sha256, *asked, *(sha256_of(path) for path in weights)])

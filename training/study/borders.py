@@ -62,6 +62,15 @@ def site_ends(start: np.ndarray, end: np.ndarray, strand: np.ndarray, length: in
     """Return the window indices (RNA sense) of the first and last base of sites ``[start, end)``.
 
     The window of ``length`` nt lies by the window rule: it starts at ``(start + end - 1) // 2 - (length // 2 - 1)``.
+
+    Parameters
+    ----------
+    start, end : int array (n,)
+        Sites, 0-based, half-open.
+    strand : str array (n,)
+        ``+`` or ``-``.
+    length : int
+        Of the windows, in nt.
     """
     window = (start + end - 1) // 2 - (length // 2 - 1)
     minus = strand == "-"
@@ -73,6 +82,13 @@ def windows_with_borders(dataset: Dataset, split: str, n_edge: int) -> SiteWindo
     """Return the windows of a split whose site's ends, the bases around them and the control places are known bases.
 
     Sites as long as most of the window, or of one fixed length in the whole data set, have no borders to look at.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    split : str
+    n_edge : int
+        Bases on either side of each end that must be known.
 
     Raises
     ------
@@ -102,7 +118,15 @@ def _span(first: np.ndarray, last: np.ndarray, length: int) -> np.ndarray:
 
 
 def edge_mask(first: np.ndarray, last: np.ndarray, length: int, n_edge: int) -> np.ndarray:
-    """Return (n, L) bool: the ``n_edge`` bases on either side of each end of a site."""
+    """Return (n, L) bool: the ``n_edge`` bases on either side of each end of a site.
+
+    Parameters
+    ----------
+    first, last : int array (n,)
+        Window indices of the sites' first and last base.
+    length, n_edge : int
+        In nt.
+    """
     before_first = _span(first - n_edge, first + n_edge - 1, length)
     return before_first | _span(last - n_edge + 1, last + n_edge, length)
 
@@ -113,7 +137,15 @@ def control_shift(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def replaced(seq: Codes, mask: np.ndarray, rng: np.random.Generator) -> Codes:
-    """Return codes with the masked bases drawn anew from the composition of all windows."""
+    """Return codes with the masked bases drawn anew from the composition of all windows.
+
+    Parameters
+    ----------
+    seq : uint8 array (n, L)
+        Base codes.
+    mask : bool array (n, L)
+    rng : Generator
+    """
     share = np.bincount(seq.ravel(), minlength=5)[:4].astype(float)
     fresh = rng.choice(4, size=seq.shape, p=share / share.sum()).astype(np.uint8)
     return np.where(mask, fresh, seq)
@@ -199,6 +231,16 @@ def border_profiles(
     models: list[Model], dataset: Dataset, windows: SiteWindows, options: BorderOptions, seed: int
 ) -> pd.DataFrame:
     """Average attribution maps of positives around the ends of their sites.
+
+    Parameters
+    ----------
+    models : list of Model
+    dataset : Dataset
+    windows : SiteWindows
+        From :func:`windows_with_borders`.
+    options : BorderOptions
+    seed : int
+        Of the sample of positives.
 
     Returns
     -------

@@ -111,7 +111,15 @@ def _method(values: np.ndarray) -> str:
 def compare_all(
     comparisons: list[Comparison], arms: dict[str, Evaluation], n_bootstrap: int, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the differences of all comparisons (rows per task) and their tests (rows per comparison and measure)."""
+    """Return the differences of all comparisons (rows per task) and their tests (rows per comparison and measure).
+
+    Parameters
+    ----------
+    comparisons : list of Comparison
+    arms : dict of name to Evaluation
+    n_bootstrap, seed : int
+        Of the paired bootstrap.
+    """
     differences, tests = [], []
     for comparison in comparisons:
         for negatives in NEGATIVES:

@@ -178,7 +178,19 @@ class StudyConfig:
         self.fit_config("check", Path(), single=True)
 
     def fit_config(self, arm: str, data: Path, *, single: bool = False, **changes: Any) -> FitConfig:
-        """Return the options of one run; ``changes`` come last."""
+        """Return the options of one run; ``changes`` come last.
+
+        Parameters
+        ----------
+        arm : str
+            Name of the run.
+        data : Path
+            The data set.
+        single : bool
+            One of the networks of one task.
+        changes
+            Options that come last.
+        """
         options = merged(self.fit, self.single_fit) if single else self.fit
         fixed = {
             "name": f"study/{arm}",

@@ -16,6 +16,14 @@ def chosen_rows(dataset: Dataset, tasks: list[str], n_rows: int, seed: int) -> n
     """Return the rows of a slice, sorted.
 
     Per split and task: up to ``n_rows`` positives, twice as many negatives, and as many windows without any site.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    tasks : list of str
+    n_rows : int
+        Positives per split and task.
+    seed : int
     """
     rng = np.random.default_rng([seed, 0x51C])
     bound = (dataset.labels == 1).any(axis=1)

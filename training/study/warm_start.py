@@ -74,6 +74,16 @@ def few_sites(dataset: Dataset, task: str, n: int, negatives: float, seed: int) 
 
     Sites and negatives are drawn from all rows but the test ones, or are all there are; loci stay together when a fifth
     becomes validation.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    task : str
+    n : int
+        Sites of the lab.
+    negatives : float
+        Negatives per site.
+    seed : int
     """
     label = dataset.labels[:, dataset.task_index(task)]
     known = dataset.split != TEST

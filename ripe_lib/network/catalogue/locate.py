@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -120,11 +121,18 @@ def model_arguments(directory: Path) -> dict[str, Any]:
     MissingFileError, InputError
         If there is no such file, or it names anything else.
     """
-    from ripe_lib.output.foreign import load_yaml
-
     path = directory / "model.yaml"
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file. Give the name or directory of a DeepRiPe model.")
+    state = path.stat()
+    return dict(_arguments(path, (state.st_ino, state.st_mtime_ns, state.st_size)))
+
+
+@lru_cache
+def _arguments(path: Path, state: tuple[int, ...]) -> dict[str, Any]:
+    """Read the file; ``state`` tells a changed one from one that was read before."""
+    from ripe_lib.output.foreign import load_yaml
+
     content = load_yaml(path)
     arguments = content.get("args") if isinstance(content, dict) else None
     if not isinstance(arguments, dict) or set(arguments) != {"weights", "sha256"}:

@@ -16,8 +16,8 @@ Shapes: B windows, U distinct region windows, M alternatives, F1/F2 filters, H h
 
 from __future__ import annotations
 
-import functools
 import itertools
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +25,17 @@ from numpy.typing import NDArray
 
 from ripe_lib.genome.encoding import UNKNOWN, Codes
 from ripe_lib.network.fast.kernels import First, first_kernels, second_kernels
-from ripe_lib.network.fast.loops import change_pools, hidden_of_pools, merged_sequences, pooled_sequences, product
+from ripe_lib.network.fast.loops import (
+    Sizes,
+    change_pools,
+    change_relu,
+    first_pool2,
+    hidden_of_pools,
+    merged_sequences,
+    pooled_sequences,
+    product,
+    touched,
+)
 from ripe_lib.network.fast.region_steps import RegionSteps
 from ripe_lib.network.fast.wiring import Wiring
 from ripe_lib.output.threads import in_threads
@@ -86,8 +96,8 @@ class FastNetwork:
         self.n_readable = max(self.n_seq_columns, (self.n_pools - 1) * merged.stride + merged.size)
         self._first, self._second = first_kernels(seq), second_kernels(merged)
         self._region_first = None if region is None else first_kernels(region)
-        self._dense = [(layer.kernel, layer.bias) for layer in wiring.dense]
-        kernel, filters = self._dense[0][0], merged.kernel.shape[2]
+        self._later = [(list(blocks(layer.kernel)), layer.bias) for layer in wiring.dense[1:]]
+        kernel, filters = wiring.dense[0].kernel, merged.kernel.shape[2]
         self._seq_kernel, self._region_kernel = np.split(kernel, [self.n_pools * filters])
         # Alternatives near an end of the window touch columns that do not exist: rows of 0.
         self._rows_before = int(max(0, -first_pool2(self.sizes, np.arange(self.sizes.period)).min()))
@@ -293,7 +303,7 @@ class FastNetwork:
         landmarks : float array (B, 8) or None
         """
         size, stride, filters = self._second.size, self._second.stride, self._second.at_points.shape[2]
-        values = region + self._dense[0][1]
+        values = region + self.wiring.dense[0].bias
         ends = [first for _, _, first in parts[1:]] + [self.n_pools]
         for (columns, base, first), end in zip(parts, ends, strict=True):
             if end > first:
@@ -304,8 +314,8 @@ class FastNetwork:
         if self.wiring.landmarks is not None:
             values += self.wiring.landmarks.hidden(landmarks, len(values))
         dense = [values]
-        for kernel, bias in self._dense[1:]:
-            dense.append(product(np.maximum(dense[-1], np.float32(0)), kernel) + bias)
+        for later, bias in self._later:
+            dense.append(_product(np.maximum(dense[-1], np.float32(0)), later) + bias)
         return dense
 
     def _hidden(
@@ -332,7 +342,7 @@ class FastNetwork:
         alt : uint8 array (M, S)
             The base codes that come there.
         """
-        output = np.empty((len(site), len(self._dense[-1][1])), dtype=np.float32)
+        output = np.empty((len(site), len(self.wiring.dense[-1].bias)), dtype=np.float32)
         # Alternatives that change the same pooled columns follow each other: they use the same part of the kernel.
         order = np.lexsort((position % self.sizes.period, first_pool2(self.sizes, position)))
 
@@ -361,13 +371,32 @@ class FastNetwork:
         for low, high in itertools.pairwise(borders):
             begin = int(first[low]) * filters
             delta[low:high] = product(pooled[low:high], self._change_kernel[begin : begin + n_pool2 * filters])
-        for before, (kernel, _) in zip(passed.dense, self._dense[1:], strict=False):
-            reference = before[site]
-            delta += reference
-            np.maximum(delta, np.float32(0), out=delta)
-            delta -= np.maximum(reference, np.float32(0), out=reference)
-            delta = product(delta, kernel)
+        for before, (later, _) in zip(passed.dense, self._later, strict=False):
+            change_relu(before, site, delta)
+            delta = _product(delta, later)
         return passed.dense[-1][site] + delta
+
+
+def blocks(kernel: Array) -> Iterator[tuple[slice, Array]]:
+    """Yield the blocks a kernel is 0 outside of, in order of their columns: rows, and the block.
+
+    Output layers of joined networks have one per network, others are a single block.
+    """
+    used = kernel != 0
+    first, last = used.argmax(axis=0), len(kernel) - used[::-1].argmax(axis=0)
+    borders = [0]
+    for column in range(1, kernel.shape[1]):
+        block = slice(borders[-1], column)
+        if first[column] >= last[block].max() or last[column] <= first[block].min():
+            borders.append(column)
+    for low, high in itertools.pairwise([*borders, kernel.shape[1]]):
+        rows = slice(first[low:high].min(), last[low:high].max())
+        yield rows, np.ascontiguousarray(kernel[rows, low:high])
+
+
+def _product(values: Array, parts: list[tuple[slice, Array]]) -> Array:
+    """Return values (n, K) times a kernel given as its :func:`blocks`."""
+    return np.concatenate([product(values[:, rows], block) for rows, block in parts], axis=1)
 
 
 def _sequences(
@@ -388,61 +417,3 @@ def _sequences(
             return first, counts, (sequence, (starts - first[sequence]) // stride)
     counts = np.full(len(starts), n_pooled, dtype=np.int64)
     return starts, counts, (np.arange(len(starts)), np.zeros(len(starts), dtype=np.int64))
-
-
-# --- which columns a substitution touches: integers only -------------------------------------------------------------
-#
-# Names: ``first`` stage = the sequence branch's convolution (width K1) and pooling (size P1, stride S1); ``second``
-# stage = the merged convolution (K2) and pooling (P2, S2). Counts and offsets depend on the position only through
-# ``position % (S1 * S2)``, its *class*; a step of one period moves every touched column by a whole pooled column.
-# A position near an end of the window touches columns that do not exist; they keep their places and change nothing.
-
-
-class Sizes(NamedTuple):
-    """Widths, pools and lengths of the two stages."""
-
-    width1: int
-    size1: int
-    stride1: int
-    width2: int
-    size2: int
-    stride2: int
-    n_pooled1: int  # sequence columns after the first pooling
-
-    @property
-    def period(self) -> int:
-        """Positions after which everything repeats one pooled column further on."""
-        return self.stride1 * self.stride2
-
-
-class Touched(NamedTuple):
-    """How many columns a changed stretch of bases touches, for one class of positions.
-
-    After the first pooling, after the merged convolution, and after the second pooling.
-    """
-
-    n_pool1: int
-    n_conv2: int
-    n_pool2: int
-
-
-def first_pool1(sizes: Sizes, position: np.ndarray) -> np.ndarray:
-    """Return the first touched column after the first pooling (may be negative)."""
-    return -((sizes.size1 + sizes.width1 - 2 - position) // sizes.stride1)
-
-
-def first_pool2(sizes: Sizes, position: np.ndarray) -> np.ndarray:
-    """Return the first touched column after the second pooling (may be negative)."""
-    first_conv2 = first_pool1(sizes, position) - (sizes.width2 - 1)
-    return -((sizes.size2 - 1 - first_conv2) // sizes.stride2)
-
-
-@functools.lru_cache(maxsize=256)
-def touched(sizes: Sizes, position_class: int, span: int) -> Touched:
-    """Return what a stretch of ``span`` changed bases touches that starts at positions of a class."""
-    position = np.array(position_class)
-    pool1 = int(first_pool1(sizes, position))
-    n_pool1 = (position_class + span - 1) // sizes.stride1 - pool1 + 1
-    n_conv2 = n_pool1 + sizes.width2 - 1
-    last_conv2 = pool1 - (sizes.width2 - 1) + n_conv2 - 1
-    return Touched(n_pool1, n_conv2, last_conv2 // sizes.stride2 - int(first_pool2(sizes, position)) + 1)

@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("deeplift")
 
-from ripe_lib.attribution import deeplift, deeplift_bridge, integrated_gradients, network_inputs
-from ripe_lib.attribution.deeplift_bridge import converted, deeplift_scores, functional_config
+from ripe_lib.attribution import baseline_inputs, deeplift, deeplift_bridge, integrated_gradients, network_inputs
+from ripe_lib.attribution.deeplift_bridge import converted, deeplift_contributions, functional_config
 from ripe_lib.errors import InputError, MissingPackageError, UnknownNameError
 from tests.support.explaining import random_sites
 from tests.support.numpy_network import numpy_logits
@@ -29,7 +29,7 @@ def sites(rng):
 
 
 def test_names_and_weights_of_the_converted_network(model):
-    deeplift_scores(model, {"seq": np.full((1, 150, 4), 0.25)}, "QKI_PARCLIP")
+    deeplift(model, {"seq": np.full((1, 150, 4), 0.25)}, task="QKI_PARCLIP")
     layers = converted(model).network.get_name_to_layer()
     for layer in model.keras_model.layers:
         assert f"{layer.name}_0" in layers
@@ -74,27 +74,28 @@ def test_contributions_of_both_inputs_nearly_add_up(model, sites):
 
 
 def test_batches_and_baselines(model, sites):
-    whole = deeplift_scores(model, sites, "QKI_PARCLIP")
-    parts = deeplift_scores(model, sites, "QKI_PARCLIP", batch_size=3)
+    whole, inputs = deeplift(model, sites, task="QKI_PARCLIP"), network_inputs(model, sites)
+    start, column = baseline_inputs(model, inputs, "paper"), model.spec.task_index("QKI_PARCLIP")
+    parts = deeplift_contributions(model, inputs, start, column, batch_size=3)
     np.testing.assert_allclose(parts.seq, whole.seq, atol=1e-6)
     np.testing.assert_allclose(parts.region, whole.region, atol=1e-6)
-    own = deeplift_scores(model, sites, "QKI_PARCLIP", baseline=network_inputs(model, sites)._asdict())
+    own = deeplift(model, sites, task="QKI_PARCLIP", baseline=inputs._asdict())
     assert not own.seq.any()
     assert not own.region.any()
-    unknown = deeplift_scores(model, {"seq": sites["seq"]}, "QKI_PARCLIP")
+    unknown = deeplift(model, {"seq": sites["seq"]}, task="QKI_PARCLIP")
     assert not unknown.region.any()
 
 
 def test_errors(model, sites, monkeypatch):
     with pytest.raises(UnknownNameError, match="unknown task 'QKI'"):
-        deeplift_scores(model, sites, "QKI")
+        deeplift(model, sites, task="QKI")
     gru = random_model(architecture="gru", sizes={"filters": 4, "gru_units": 3, "hidden": 4})
     with pytest.raises(InputError, match=r"DeepLIFT has no rule for layer 'gru' \(Bidirectional\)"):
-        deeplift_scores(gru, sites, "QKI_PARCLIP")
+        deeplift(gru, sites, task="QKI_PARCLIP")
     monkeypatch.setattr(deeplift_bridge, "_PRIVATE", {})
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match="pip install deeplift"):
-        deeplift_scores(random_model(sizes=SMALL), sites, "QKI_PARCLIP")
+        deeplift(random_model(sizes=SMALL), sites, task="QKI_PARCLIP")
 
 
 def test_the_process_stays_as_it_was():
@@ -104,13 +105,13 @@ import sys
 import numpy as np, tensorflow as tf
 import deeplift.util as theirs                     # as kipoi-interpret imports it
 before = {k: v for k, v in sys.modules.items() if k == "tensorflow" or k.startswith("deeplift")}
-from ripe_lib.attribution.deeplift_bridge import deeplift_scores
+from ripe_lib.attribution import deeplift
 from ripe_lib.network.predict import predict
 from tests.support.toy_models import random_model
 model = random_model(sizes={"filters": 4, "merged_filters": 4, "hidden": 4})
 seq = np.eye(4, dtype=np.float32)[np.random.default_rng(0).integers(0, 4, (2, 150))]
 probability = predict(model, seq)
-deeplift_scores(model, seq, "QKI_PARCLIP")
+deeplift(model, seq, task="QKI_PARCLIP")
 after = {k: v for k, v in sys.modules.items() if k == "tensorflow" or k.startswith("deeplift")}
 assert before.keys() == after.keys() and all(before[k] is after[k] for k in before), set(after) ^ set(before)
 assert tf.executing_eagerly() and theirs._SESS is None

@@ -98,11 +98,18 @@ def test_reports_of_variants(model, here, capsys):
         assert main([str(word) for word in words]) == 0, capsys.readouterr().err
 
 
-@pytest.mark.parametrize("output", ["o.tsv", "o.bedgraph", "o.bw"])
-def test_scans(model, here, output, capsys):
-    base = ["--task", TASK, "--step", "10", "-o", output, "--threshold", "0.1", "--sites", "s.bed", "--report", "r"]
-    for words in (["--genes", "all", *genome()], ["--intervals", "odd.bed", *genome()], ["odd.fa"]):
-        assert main([str(word) for word in ["scan", model, *words, *base]]) == 0, capsys.readouterr().err
+GENES, INTERVALS, RNAS = ["--genes", "all", *genome()], ["--intervals", "odd.bed", *genome()], ["odd.fa"]
+
+
+@pytest.mark.parametrize(
+    ("output", "sources"), [("o.tsv", [GENES, INTERVALS, RNAS]), ("o.bedgraph", [GENES]), ("o.bw", [RNAS])]
+)
+def test_scans(model, here, output, sources, capsys):
+    base = ["--task", TASK, "--step", "10", "-o", output, "--threshold", "0.1", "--sites", "s.bed"]
+    for words in sources:
+        assert main([str(word) for word in ["scan", model, *words, *base, "--report", "r", "--max-plots", "2"]]) == 0, (
+            capsys.readouterr()
+        )
     (here / output).unlink(missing_ok=True)
     assert main([str(word) for word in ["scan", model, "name.fa", *base]]) == 2
     assert "expected a name in UTF-8" in capsys.readouterr().err

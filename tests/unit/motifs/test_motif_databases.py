@@ -130,3 +130,12 @@ def test_joined_databases_keep_identifiers_apart():
     both = join_databases([one, other])
     assert [m.identifier for m in both.motifs] == ["a", "other:a", "b"]
     assert join_databases([one]) is one
+
+
+@needs_concise
+def test_attract_by_experiment():
+    competed = attract(experiment="RNAcompete")
+    assert competed.name == "RNAcompete"
+    assert {"M046_0.6"} == set(competed.of_protein("QKI")) < set(attract().of_protein("QKI"))
+    assert not competed.of_protein("PUM2")  # only by other experiments
+    assert attract().of_protein("PUM2")

@@ -5,13 +5,15 @@ import pytest
 
 from ripe_lib.errors import InputError, ShapeMismatchError, UnknownNameError
 from ripe_lib.genome.encoding import UNKNOWN, encode_sequence, one_hot
-from ripe_lib.motifs import clusters, find_motifs, motifs_from_maps, search_motifs
+from ripe_lib.genome.landmarks import encode_landmarks
+from ripe_lib.motifs import MotifOptions, clusters, find_motifs, motifs_from_maps, search_motifs
 from ripe_lib.motifs.databases import MotifDatabase
 from ripe_lib.motifs.filters import filter_motifs
 from ripe_lib.motifs.match import SMALLEST_P, match_motifs, q_values
 from ripe_lib.motifs.meme import MotifMatrix
 from ripe_lib.motifs.seqlets import Seqlets, cut, top_windows
-from tests.support.toy_models import detector_model
+from ripe_lib.network.predict import predict
+from tests.support.toy_models import detector_model, random_model
 
 PLANTED = "UGUAAAC"
 REVERSED = "GUUUACA"
@@ -48,7 +50,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def search(model, sites, database):
-    return search_motifs(model, {"seq": one_hot(sites)}, task="PUM2_TOY", database=database, n_steps=20)
+    return search_motifs(model, {"seq": one_hot(sites)}, "PUM2_TOY", MotifOptions(n_steps=20), database=database)
 
 
 # --- the whole way -------------------------------------------------------------------------------------------------
@@ -75,9 +77,8 @@ def search_database(motif):
 
 def test_the_order_of_sites_and_the_batch_size_change_nothing(model, sites, search, database):
     order = np.random.default_rng(3).permutation(len(sites))
-    again = search_motifs(
-        model, {"seq": one_hot(sites[order])}, task="PUM2_TOY", database=database, n_steps=20, batch_size=7
-    )
+    options = MotifOptions(n_steps=20, batch_size=7)
+    again = search_motifs(model, {"seq": one_hot(sites[order])}, "PUM2_TOY", options, database=database)
     assert_same(again.motifs, search.motifs)
 
 
@@ -103,19 +104,18 @@ def test_two_words_in_noisy_maps_are_two_motifs_by_embedding(rng):
         start = rng.integers(10, 40)
         codes[row, start : start + 6] = encode_sequence(word)
         scores[row, start : start + 6] = rng.uniform(0.5, 1.5, 6)
-    found = motifs_from_maps(scores, codes, name="X", n_true=120, flank=0)
+    found = motifs_from_maps(scores, codes, MotifOptions(flank=0), name="X", n_true=120)
     assert [m.consensus for m in found[:2]] == ["UGUAAA", "GGAGCC"]
     assert found[0].n_sites >= 60
     assert found[1].n_sites >= 40
-    assert_same(motifs_from_maps(scores, codes, name="X", n_true=120, flank=0), found)
+    assert_same(motifs_from_maps(scores, codes, MotifOptions(flank=0), name="X", n_true=120), found)
 
 
 def test_labels_leave_sites_out(model, sites):
     labels = np.zeros(len(sites), dtype=bool)
     labels[:20] = labels[60:] = True
-    found = search_motifs(
-        model, {"seq": one_hot(sites)}, task="PUM2_TOY", labels=labels, database=None, method="single", n_steps=8
-    )
+    options = MotifOptions(method="single", n_steps=8)
+    found = search_motifs(model, {"seq": one_hot(sites)}, "PUM2_TOY", options, labels=labels, database=None)
     assert (found.n_true, found.n_used) == (40, 20)
     with pytest.raises(ShapeMismatchError, match=r"labels: expected shape \(80,\), got \(3,\)"):
         find_motifs(model, {"seq": one_hot(sites)}, task="PUM2_TOY", labels=[1, 0, 1])
@@ -228,9 +228,9 @@ def test_few_sites_are_one_consensus(rng):
     scores = np.zeros((6, 40))
     codes[:, 10:16] = encode_sequence("UGUAUA")
     scores[:, 10:16] = 1
-    (motif,) = motifs_from_maps(scores, codes, name="X", n_true=6, flank=0)
+    (motif,) = motifs_from_maps(scores, codes, MotifOptions(flank=0), name="X", n_true=6)
     assert (motif.consensus, motif.n_sites, motif.kmers) == ("UGUAUA", 6, {"UGUAUA": 6})
-    one = motifs_from_maps(scores[:1], codes[:1], name="X", n_true=1, flank=0)
+    one = motifs_from_maps(scores[:1], codes[:1], MotifOptions(flank=0), name="X", n_true=1)
     assert [m.consensus for m in one] == ["UGUAUA"]
 
 
@@ -322,3 +322,25 @@ def test_filter_counts_against_the_network_itself(tiny_model, rng):
 def test_filter_options_are_checked(model, sites):
     with pytest.raises(InputError, match=r"share_of_max: expected a number between 0 and 1, got 1"):
         filter_motifs(model, {"seq": one_hot(sites)}, share_of_max=1)
+
+
+def test_landmarks_count_for_which_sites_are_used(rng):
+    sizes = {"filters": 12, "left_filters2": 16, "right_filters": 6, "hidden": 20, "landmark_hidden": 10}
+    inputs = {"architecture": "towers", "inputs": "sequence+region+landmarks", "landmark_bases": 16}
+    network = random_model(tasks=("A",), sizes=sizes, **inputs)
+    layer = network.keras_model.get_layer("landmark_hidden")
+    layer.set_weights([30 * array for array in layer.get_weights()])  # so that they matter
+    arrays = {
+        "seq": one_hot(rng.integers(0, 4, (60, 150)).astype(np.uint8)),
+        "region": one_hot(rng.integers(0, 4, (60, 250)).astype(np.uint8)),
+        "landmarks": encode_landmarks(rng.normal(0, 3000, (60, 8))),
+    }
+    scores = predict(network, arrays)[:, 0]
+    bound = float(np.quantile(scores, 0.5))
+    assert 0 < (scores > bound).sum() < 60
+    found = search_motifs(network, arrays, task="A", min_score=bound, database=None, method="single")
+    assert found.n_used == (scores > bound).sum()
+    without = search_motifs(
+        network, {**arrays, "landmarks": None}, task="A", min_score=bound, database=None, method="single"
+    )
+    assert without.n_used != found.n_used

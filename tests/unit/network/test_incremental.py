@@ -9,7 +9,7 @@ from scipy.special import expit
 from ripe_lib.errors import InputError, ShapeMismatchError, UnknownNameError
 from ripe_lib.genome.encoding import UNKNOWN
 from ripe_lib.network.fast.kernels import toom_cook
-from ripe_lib.network.fast.passes import Sizes, first_pool1, first_pool2, touched
+from ripe_lib.network.fast.loops import Sizes, first_pool1, first_pool2, touched
 from ripe_lib.network.fast.wiring import read_wiring
 from ripe_lib.network.load import load_model
 from ripe_lib.network.predict import predict_codes

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ripe_lib.network.fast.passes import blocks
 from ripe_lib.network.joint import joint_models
 from ripe_lib.network.load import load_model
 from ripe_lib.network.predict import predict_codes
@@ -31,12 +32,35 @@ def test_one_network_gives_the_scores_of_its_members(rng, architecture):
     members = [[(0, slice(0, 2)), (2, slice(2, 5)), (3, slice(5, 7))], [(1, slice(0, 1))]]
     assert [network.members for network in networks] == members
     assert networks[1].model is other
+    assert joint_models((first, other, third, fourth))[0].model is networks[0].model  # made once
     width = [network.keras_model.get_layer("hidden1").get_weights()[1].size for network in (networks[0].model, first)]
     assert width[0] == 2 * width[1]  # first and third have theirs in common
     seq, region = (rng.integers(0, 5, (7, length)).astype(np.uint8) for length in (150, 250))
     together = predict_codes(networks[0].model, seq, region)
+    state = networks[0].model.network.reference(seq, region)
+    np.testing.assert_allclose(state.probabilities, together, atol=1e-6)
+    changes = np.arange(7), np.full(7, 70), np.full(7, 2, np.uint8)
+    changed = networks[0].model.network.substitutions(state, *changes)
+    for model, (_, columns) in zip((first, third, fourth), members[0], strict=True):
+        alone = model.network.substitutions(model.network.reference(seq, region), *changes)
+        np.testing.assert_allclose(changed[:, columns], alone, atol=1e-5)
     for model, (_, columns) in zip((first, third, fourth), members[0], strict=True):
         np.testing.assert_allclose(together[:, columns], predict_codes(model, seq, region), atol=1e-6)
+
+
+def test_blocks_make_up_the_kernel_and_hold_no_zeros_of_others(rng):
+    kernel = np.zeros((7, 6), dtype=np.float32)
+    kernel[:3, :2], kernel[3:, 2:5], kernel[:3, 5:] = (rng.random(shape) + 1 for shape in ((3, 2), (4, 3), (3, 1)))
+    kernel[0, 0] = kernel[6, 4] = 0  # weights of a block that happen to be 0
+    found = list(blocks(kernel))
+    assert [(rows, block.shape) for rows, block in found] == [
+        (slice(0, 3), (3, 2)),
+        (slice(3, 7), (4, 3)),
+        (slice(0, 3), (3, 1)),
+    ]
+    values = rng.random((5, 7)).astype(np.float32)
+    parts = np.concatenate([values[:, rows] @ block for rows, block in found], axis=1)
+    np.testing.assert_allclose(parts, values @ kernel, rtol=1e-6)
 
 
 def test_one_changed_weight_or_size_below_keeps_models_apart():

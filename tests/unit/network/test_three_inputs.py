@@ -165,6 +165,7 @@ def test_bare_arrays_without_landmarks_are_taken_as_unknown_and_that_is_said(mod
         warnings.simplefilter("error")
         np.testing.assert_array_equal(bare, predict(model, {"seq": seq, "region": region, "landmarks": unknown}))
         predict(model, seq)
+        predict(model, [seq, np.full_like(region, 0.25)])  # without an annotation neither is known
         predict(model, Windows(seq=seq, region=region, landmarks=None, intervals=None))
 
 

@@ -114,13 +114,14 @@ def best_scores(model, source, scanner):
     )
 
 
-def test_rate_of_short_rnas_is_a_rate_of_rnas(tiny_model):
+def test_rate_of_short_rnas_is_a_rate_of_rnas(tiny_model, monkeypatch):
     """5 % of other random RNAs as short show a site, although each has 42 bins; as a rate of bins it would be less."""
+    monkeypatch.setattr(module, "LEAST_RNAS", 1000)
     rng = np.random.default_rng(8)
     source = Rnas(a=bases(rng, 42))
     scanner = Scanner(tiny_model)
     background = background_of(scanner, source, groups_of(source, source.runs(1), 150)[0], 0.05, "human", rng)
-    others = Rnas(**{f"r{i}": module.human_like(42, rng) for i in range(1000)})
+    others = Rnas(**{f"r{i}": module.human_like(42, rng) for i in range(600)})
     best = best_scores(tiny_model, others, scanner)
     assert (best >= background.thresholds(0.05)).mean(axis=0) == pytest.approx([0.05] * 3, abs=0.035)
 

@@ -316,8 +316,8 @@ def test_bed_of_sites_passes_bedtools(tmp_path, genome, tiny_model):
 
 
 def test_thresholds_are_seeded_and_reported(tmp_path, rna, motifs, monkeypatch):
-    for name in ("LEAST_BINS", "LEAST_RNAS"):
-        monkeypatch.setattr(f"ripe_lib.scan.background.{name}", 300)
+    for name, small in (("LEAST_BINS", 100), ("LEAST_RNAS", 100), ("NULL_HITS", 5)):
+        monkeypatch.setattr(f"ripe_lib.scan.background.{name}", small)
     results = [
         scan_to_files(
             motifs, rna[0], sites=[tmp_path / "s.tsv"], options=ScanOptions(thresholds=ThresholdChoice(seed=seed))

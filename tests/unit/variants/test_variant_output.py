@@ -27,6 +27,7 @@ from ripe_lib.variants.options import RowFilter
 from ripe_lib.variants.output import VariantJob
 from ripe_lib.variants.output import write_scores as really_write_scores
 from ripe_lib.variants.peaks import Peaks
+from tests.support.documents import ROOT
 from tests.support.toy_genome import ToyGenome
 from tests.support.toy_models import random_model
 from tests.support.variant_files import FASTA, GTF, VCF, example_sequences, random_vcf, write_model
@@ -300,6 +301,22 @@ def test_split_vep_reads_the_packed_field(annotated, model):
     found = bcftools(*vep, "-c", "REGION_TYPE,STRAND", "-i", f'REGION_TYPE="{region}"', "-f", "%ID %STRAND\\n")
     chosen = table[table["region_type"] == region]
     assert found == [f"{name} {strand}" for name, strand in zip(chosen["id"], chosen["strand"], strict=True)]
+
+
+@needs_bcftools
+def test_the_documents_recipe_for_the_strongest_loss_of_each_gene(annotated, model):
+    path, table = annotated
+    text = (ROOT / "docs" / "variants.md").read_text(encoding="utf-8")
+    recipe = re.search(r"bcftools \+split-vep -a DeepRiPe_clip31 -d -f '%GENES.*?-su -k1,1", text, re.DOTALL).group()
+    words = {"DeepRiPe_clip31": "DeepRiPe_toy", "QKI_PARCLIP": model.tasks[0], "scored.vcf.gz": str(path)}
+    for old, new in words.items():
+        recipe = recipe.replace(old, new)
+    done = subprocess.run(["bash", "-c", recipe], capture_output=True, text=True, check=True)
+    found = {line.split("\t")[0]: float(line.split("\t")[5]) for line in done.stdout.splitlines() if line[0] != "."}
+    scored = table[(table["status"] == "ok") & (table["genes"] != "")]
+    expected = scored.groupby(scored["genes"].str.replace(",", "&"))[f"{model.tasks[0]}.delta"].min()
+    assert len(scored) > len(expected) > 0
+    assert found == pytest.approx(expected.to_dict(), abs=4e-6)
 
 
 def test_models_of_one_last_name_get_their_own_fields():

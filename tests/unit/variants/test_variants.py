@@ -186,7 +186,7 @@ def test_fast_and_full_agree_on_everything(tiny_model, world):
     rng = np.random.default_rng(8)
     sequence = world[0].sequences["c"]
     rows = []
-    for _ in range(150):
+    for _ in range(60):
         at = int(rng.integers(0, N - 12))
         size, new = int(rng.choice([1, 1, 1, 2, 9])), int(rng.choice([1, 1, 1, 3]))
         rows.append(("c", at + 1, sequence[at : at + size], "".join(rng.choice(list("ACGTN"), new))))
@@ -274,7 +274,7 @@ def test_several_models(tiny_model, world):
 
 def test_models_with_one_trunk_score_as_alone(tiny_model, world):
     rows = [snv(world, 200), snv(world, 600), ("c", 300, world[0].sequences["c"][299:302], "T"), snv(world, 20)]
-    rows += [snv(world, p) for p in range(620, 690)]  # near each other
+    rows += [snv(world, p) for p in range(620, 640)]  # near each other
     other = random_model(tasks=("A",), seed=3, inputs="sequence", sequence_length=200)
     object.__setattr__(other.spec, "name", "DeepRiPe/other")
     cut_off = random_model(tasks=("X", "Y"), seed=4)

@@ -290,7 +290,7 @@ def test_only_sites_of_the_runs_own_tasks(config, tmp_path, rng):
 
 
 def test_a_models_own_network_keeps_the_layers_it_shares(config, tmp_path):
-    from training.publishing.tiers import PublishConfig, own_network
+    from training.publishing.config import PublishConfig, own_network
 
     base = replace(config, epochs=1)
     fit(base)
@@ -361,7 +361,7 @@ def test_config_takes_the_data_from_prepare(tmp_path):
 def test_the_shipped_configs_are_valid(name, monkeypatch):
     from training.config import section
     from training.data.config import read_config as read_prepare_config
-    from training.publishing.tiers import PublishConfig, build, networks_of
+    from training.publishing.config import PublishConfig, build, networks_of
 
     monkeypatch.setenv("RIPE_DATA", "/data")
     path = REPOSITORY / "training" / "configs" / "paper" / f"{name}.yaml"

@@ -1,5 +1,6 @@
 """Numbers in cards and documents are those of the result files."""
 
+import json
 import re
 
 import numpy as np
@@ -68,6 +69,23 @@ def test_tables_show_the_files_numbers(results):
     assert text.count("region types") == 2  # against its own negatives, and against other sites
 
 
+def test_size_and_time_of_precomputed_scores(results):
+    folder = results / "benchmarks" / "results"
+    folder.mkdir(parents=True)
+    measured = {"seconds": 3.2, "minutes_per_mb": 2.5, "cpu_minutes_per_mb": 4.0, "megabytes_per_mb": 31.0}
+    found = {
+        "model": "DeepRiPe/clip31",
+        "bases": 20000,
+        "tsv.gz": measured,
+        "vcf.gz": {**measured, "cpu_minutes_per_mb": 4.5},
+    }
+    (folder / "precompute.json").write_text(json.dumps(found))
+    assert cards.table_for("precompute", results).splitlines()[2:] == [
+        "| `DeepRiPe/clip31` | `.tsv.gz` | 20,000 | 31 | 4 |",
+        "| `DeepRiPe/clip31` | `.vcf.gz` | 20,000 | 31 | 4.5 |",
+    ]
+
+
 def test_published_figures_beside_those_of_the_metrics(results):
     columns = "model,task,n_train,deepripe_auroc,deepripe_ap,how,multiresbind_auroc,multiresbind_ap\n"
     rows = (
@@ -99,6 +117,21 @@ def test_warm_start_is_the_mean_over_proteins(results):
         "| 100 | 0.800 | 0.650 | 0.800 | 1 of 2 | 0.400 | 0.325 | 0.400 | 1 of 2 |",
         "| 300 | 1.000 | 1.000 | 0.000 | 1 of 1 | 0.500 | 0.500 | 0.000 | 1 of 1 |",
     ]
+
+
+def test_models_beside_the_kmer_baseline(results):
+    head, kmers = "input,task,n_pos,n_neg,auroc,ap\n", "k-mer logistic regression"
+    for name, better in (("toy_low", 0.9), ("toy_mid", 0.7)):
+        rows = f"everything,A,4,6,{better},0.5\neverything,B,5,0,,\n{kmers},A,4,6,0.8,0.4\n{kmers},B,5,0,,\n"
+        (results / "docs" / "results" / f"checks_{name}.csv").write_text(head + rows)
+    assert cards.table_for("baseline toy", results).splitlines()[2:] == [
+        "| toy_low | 1 | 0.900 | 0.800 | 1 (100%) | 0.500 | 0.400 | 1 (100%) |",
+        "| toy_mid | 1 | 0.700 | 0.800 | 0 (0%) | 0.500 | 0.400 | 1 (100%) |",
+        "| all toy | 2 | 0.800 | 0.800 | 1 (50%) | 0.500 | 0.400 | 2 (100%) |",
+    ]
+    assert "| everything | 1 | 0.900 | 0.500 | 1 | 1 |" in cards.table_for("checks toy_low", results)
+    with pytest.raises(MissingFileError, match="training.publishing.checks"):
+        cards.table_for("baseline none", results)
 
 
 def test_every_published_figure_is_of_a_task_here():

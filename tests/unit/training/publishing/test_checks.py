@@ -6,12 +6,13 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ripe_lib.evaluation.dataset import Dataset
+from ripe_lib.evaluation.metrics import task_metrics
 from ripe_lib.genome.encoding import UNKNOWN
 from ripe_lib.network.predict import predict_codes
 from tests.support.toy_datasets import write_toy_dataset
 from tests.support.toy_models import random_model
 from training.fitting.baseline import kmer_features
-from training.publishing.checks import BASELINE, checks, mean_accuracy, write_checks
+from training.publishing.checks import BASELINE, checks, summary, write_checks
 
 SIZES = {"filters": 4, "merged_filters": 4, "hidden": 4}
 
@@ -21,40 +22,40 @@ def dataset(tmp_path, rng):
     return Dataset(write_toy_dataset(tmp_path / "toy.h5", rng, n=300))
 
 
-def test_mean_accuracy_is_sklearns_over_defined_tasks(rng):
-    labels = rng.integers(-1, 2, (200, 3)).astype(np.int8)
-    labels[:, 2] = 1  # no negative: left out
-    scores = rng.random((200, 3)).astype(np.float32)
-    found = mean_accuracy(labels, scores)
-    known = [labels[:, i] >= 0 for i in range(2)]
-    assert found["tasks"] == 2
-    assert found["auroc"] == pytest.approx(
-        np.mean([roc_auc_score(labels[k, i], scores[k, i]) for i, k in enumerate(known)])
-    )
-    assert found["ap"] == pytest.approx(
-        np.mean([average_precision_score(labels[k, i], scores[k, i]) for i, k in enumerate(known)])
-    )
-    assert np.isnan(mean_accuracy(labels[:, 2:], scores[:, 2:])["auroc"])
+def test_summary_counts_the_tasks_above_the_baseline():
+    views = {"everything": (0.9, 0.7, np.nan), BASELINE: (0.8, 0.75, np.nan)}
+    rows = [
+        (name, task, value, value / 2)
+        for name, values in views.items()
+        for task, value in zip("ABC", values, strict=True)
+    ]
+    found = summary(pd.DataFrame(rows, columns=["input", "task", "auroc", "ap"])).set_index("input")
+    assert found.loc["everything"].tolist() == [2, pytest.approx(0.8), pytest.approx(0.4), 1, 1]
+    assert found.loc[BASELINE].tolist() == [2, pytest.approx(0.775), pytest.approx(0.3875), 0, 0]
 
 
 def test_views_are_what_their_names_say(dataset):
+    """Against sklearn, on codes made here."""
     model = random_model(tasks=tuple(dataset.tasks), sizes=SIZES)
-    table = checks(model, dataset, baseline=False).set_index("input")
+    table = checks(model, dataset, baseline=False).set_index(["input", "task"])
     rows = dataset.indices("test")
     seq, region = dataset.centred_codes(rows)
-    labels = dataset.labels[rows]
-    assert table.loc["everything", "ap"] == pytest.approx(
-        mean_accuracy(labels, predict_codes(model, seq, region))["ap"]
-    )
-    bare = mean_accuracy(labels, predict_codes(model, seq, np.full_like(region, UNKNOWN)))
-    assert table.loc["sequence alone", "auroc"] == pytest.approx(bare["auroc"])
-    assert table.loc["everything", "auroc"] != table.loc["101 known bases", "auroc"]
-    assert "no landmarks" not in table.index
+    bare = np.full_like(region, UNKNOWN)
+    for view, codes in (("everything", region), ("sequence alone", bare)):
+        scores = predict_codes(model, seq, codes)
+        for column, task in enumerate(dataset.tasks):
+            known = dataset.labels[rows, column] >= 0
+            bound, score = dataset.labels[rows, column][known], scores[known, column]
+            assert table.loc[(view, task), "auroc"] == pytest.approx(roc_auc_score(bound, score))
+            assert table.loc[(view, task), "ap"] == pytest.approx(average_precision_score(bound, score))
+    auroc = table["auroc"].unstack("input")
+    assert (auroc["everything"] != auroc["101 known bases"]).any()
+    assert "no landmarks" not in auroc
 
 
 def test_the_baseline_finds_planted_words(dataset):
     """The toy tasks are one word each: a regression on k-mers is far above chance."""
-    table = checks(random_model(tasks=tuple(dataset.tasks), sizes=SIZES), dataset).set_index("input")
+    table = summary(checks(random_model(tasks=tuple(dataset.tasks), sizes=SIZES), dataset)).set_index("input")
     assert table.loc[BASELINE, "auroc"] > 0.75
     assert table.loc[BASELINE, "tasks"] == 2
 
@@ -73,9 +74,9 @@ def test_sources_and_bound_rows_are_chosen(tmp_path, rng):
     rows = dataset.indices("test")
     rows = rows[dataset.source_index[rows] == 1]
     rows = rows[(dataset.labels[rows] == 1).any(axis=1)]
-    expected = mean_accuracy(dataset.labels[rows], predict_codes(model, *dataset.centred_codes(rows)))
-    table = checks(model, dataset, sources=["rbp24"], bound_only=True, baseline=False).set_index("input")
-    assert table.loc["everything", "auroc"] == pytest.approx(expected["auroc"])
+    expected = task_metrics(dataset.labels[rows], predict_codes(model, *dataset.centred_codes(rows)))
+    table = checks(model, dataset, sources=["rbp24"], bound_only=True, baseline=False)
+    assert table.loc[table["input"] == "everything", "auroc"].tolist() == pytest.approx(expected["auroc"].tolist())
 
 
 def test_the_file_is_written_whole(tmp_path):

@@ -1,18 +1,25 @@
 """Tiers from public files: what the recipes say, what is planned, and what is not done twice."""
 
+import io
+import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from tqdm import tqdm
 
 from ripe_lib.errors import InputError, UnknownNameError
+from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.network.load import load_model
+from ripe_lib.network.weights import sha256_of
 from tests.support.mirror import write_world
-from tests.support.toy_datasets import TINY_SIZES
+from tests.support.toy_datasets import TINY_SIZES, write_toy_dataset
 from training.cli.main import main
+from training.publishing.config import PublishConfig
 from training.publishing.plan import Speed, Step, make_plan, plan_table
-from training.publishing.tiers import PublishConfig, TierOptions, make_tiers, training_order
+from training.publishing.tiers import TierOptions, make_tiers, record_of, training_order
 
 CONFIGS = Path(__file__).resolve().parents[4] / "training" / "configs"
 
@@ -115,7 +122,7 @@ def test_the_plan_before_anything_is_there(tmp_path, world):
 
 def test_the_plan_counts_tuned_networks_by_the_windows_they_see(tmp_path, world, monkeypatch):
     """Each task is in one tier, so their windows are all windows. Peaks are guessed from bytes (14, 19, 26)."""
-    monkeypatch.setattr("training.publishing.plan.measured_speed", lambda *_: Speed(100.0, 200.0, 1000))
+    monkeypatch.setattr("training.publishing.plan._measured_speed", lambda *_: Speed(100.0, 200.0, 1000))
     publish = {
         "networks": {"a": {}},
         "default": "a",
@@ -144,6 +151,28 @@ def test_the_plan_counts_tuned_networks_by_the_windows_they_see(tmp_path, world,
     assert (none.what, none.seconds, none.done) == ("no task has so many peaks", 0, True)
 
 
+def test_what_is_published_is_done_until_it_changes(tmp_path, world, monkeypatch):
+    monkeypatch.setattr("training.publishing.plan._measured_speed", lambda *_: Speed(100.0, 200.0, 1000))
+    publish = {"networks": {"a": {}}, "default": "a", "outputs": {"DeepRiPe/m": ["A"]}}
+    made = options(tmp_path, world, publish=publish)
+    run, weights = made.work / "a" / "weights.h5", made.models / "DeepRiPe" / "m" / "weights.h5"
+    for path in (run, weights, made.record("DeepRiPe/m")):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(path.name.encode())
+    write_toy_dataset(made.data, np.random.default_rng(2), n=60, tasks=("A", "B"))
+    record = record_of(made.publishing(), run.parent, Dataset(made.data), ["A"])
+    made.record("DeepRiPe/m").write_text(json.dumps({**record, "weights": sha256_of(weights)}))
+
+    def still_to_do():
+        return {step.name for step in make_plan(made) if not step.done}
+
+    assert still_to_do() == {"fetch"}
+    weights.write_bytes(b"others")
+    assert still_to_do() == {"fetch", "publish DeepRiPe/m"}
+    run.unlink()
+    assert still_to_do() == {"fetch", "fit a", "publish DeepRiPe/m"}
+
+
 def test_the_plan_as_text():
     steps = [
         Step("prepare", "ready tables", float("nan"), 2e9, float("nan"), False),
@@ -157,6 +186,43 @@ def test_the_plan_as_text():
         "fit b    2 epochs                                            3.2 MB  1.0 GB   done",
         "all      as far as it is known before the data set is there  6.4 MB  2.0 GB  2.0 h",
     ]
+
+
+def test_one_bar_over_all_steps(tmp_path, world, monkeypatch, capsys):
+    """A step moves it by its planned seconds, a part of them by a part; what was not planned does not move it."""
+    bars = []
+
+    def bar(**about):
+        del about["quiet"]
+        bars.append(tqdm(file=io.StringIO(), **about))
+        return bars[-1]
+
+    def steps_done(options, *, note, progress, scheduler):
+        at = []
+        for step, share in (
+            ("fetch", 0.5),
+            ("fetch", 1.0),
+            ("prepare", 1.0),
+            ("fit a", 0.25),
+            ("fit a", 1.0),
+            ("x", 1.0),
+        ):
+            progress(step, share)
+            at.append(bars[0].n)
+        assert at == [5, 10, 10, 20, 50, 50]
+        return [tmp_path / "model"]
+
+    plan = [
+        Step("fetch", "", 0, 0, 10.0, False),
+        Step("prepare", "", 0, 0, 0.0, True),
+        Step("fit a", "", 0, 0, 40.0, False),
+    ]
+    monkeypatch.setattr("training.publishing.plan.make_plan", lambda _: plan)
+    monkeypatch.setattr("training.publishing.tiers.make_tiers", steps_done)
+    monkeypatch.setattr("ripe_lib.output.console.progress", bar)
+    assert main(["tiers", str(config(tmp_path)), "--work", str(tmp_path / "w"), "--mirror", str(world.folder)]) == 0
+    assert (bars[0].n, bars[0].total) == (50, 50)
+    assert capsys.readouterr().out == f"{tmp_path / 'model'}\n"
 
 
 @pytest.mark.slow

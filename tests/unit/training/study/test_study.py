@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from scipy.special import expit
 from scipy.stats import wilcoxon
 from sklearn.metrics import roc_auc_score
 
@@ -19,7 +20,6 @@ from ripe_lib.genome.windows import window_start
 from tests.support.planted_datasets import PLANTED, write_planted_dataset
 from training.cli.main import main
 from training.config import build, merged
-from training.fitting.calibration import sigmoid
 from training.study import borders, compare
 from training.study.arms import arms_of
 from training.study.config import BorderOptions, StudyConfig, read_config
@@ -154,7 +154,7 @@ def test_a_model_that_reads_the_border_is_found_out(planted, rng, monkeypatch):
     }
     tables = {}
     for name, rule in rules.items():
-        monkeypatch.setattr(borders, "_scores", lambda m, w, seq, rule=rule: sigmoid(rule(w, seq))[:, None])
+        monkeypatch.setattr(borders, "_scores", lambda m, w, seq, rule=rule: expit(rule(w, seq))[:, None])
         tables[name] = borders.lean_on_borders(
             [_Toy(["QKI_PARCLIP"])], planted, windows, BorderOptions(n_repeats=3), seed=1
         ).iloc[0]
