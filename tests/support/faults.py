@@ -404,6 +404,9 @@ def table(cells):
         "- **clock jumps**: a run on a genome of other bases is killed; what it left is then dated next year, and the",
         "  inputs, among them the right genome, yesterday. The genome's index is newer than the genome.",
         "",
+        "A killed `study` is also in `tests/end_to_end/test_study_slow.py`, a dask worker that dies in",
+        "`test_variants_workers.py`.",
+        "",
     ]
     return "\n".join(lines)
 
