@@ -118,7 +118,7 @@ def test_the_plan_before_anything_is_there(tmp_path, world):
 
 def test_the_plan_counts_tuned_networks_by_the_windows_they_see(tmp_path, world, monkeypatch):
     """Each task is in one tier, so their windows are all windows. Peaks are guessed from bytes (14, 19, 26)."""
-    monkeypatch.setattr("training.publishing.plan.measured_speed", lambda *_: Speed(100.0, 200.0, 1000))
+    monkeypatch.setattr("training.publishing.plan._measured_speed", lambda *_: Speed(100.0, 200.0, 1000))
     publish = {
         "networks": {"a": {}},
         "default": "a",
