@@ -324,6 +324,7 @@ def test_filter_options_are_checked(model, sites):
         filter_motifs(model, {"seq": one_hot(sites)}, share_of_max=1)
 
 
+@pytest.mark.filterwarnings("ignore::ripe_lib.network.inputs.LandmarkWarning")
 def test_landmarks_count_for_which_sites_are_used(rng):
     sizes = {"filters": 12, "left_filters2": 16, "right_filters": 6, "hidden": 20, "landmark_hidden": 10}
     inputs = {"architecture": "towers", "inputs": "sequence+region+landmarks", "landmark_bases": 16}
