@@ -237,7 +237,7 @@ def _parse_fast(data: bytes, separator: str, summits: bool) -> pd.DataFrame | No
 
 
 def _summit(text: str) -> int:
-    return int(text) if _NUMBER.fullmatch(text.strip()) else NO_SUMMIT
+    return int(text) if _NUMBER.fullmatch(text.strip(" \r")) else NO_SUMMIT
 
 
 def _first_bad_row(frame: pd.DataFrame) -> int | None:
@@ -282,7 +282,7 @@ def _parse_line(fields: list[str], at: str) -> tuple[str, int, int, str, str, st
 
 
 def _whole_number(text: str, column: str, at: str) -> int:
-    if _NUMBER.fullmatch(text.strip()):
+    if _NUMBER.fullmatch(text.strip(" \r")):
         return int(text)
     hint = " If this is a header line, put # before it." if at.endswith(":1") else ""
     raise InputError(f"{at}: expected a whole number as {column}, got {_short([text])}.{hint}")
@@ -394,7 +394,7 @@ def _whole_numbers(column: pd.Series, name: str) -> np.ndarray:
 
 def _is_number(value: object) -> bool:
     if isinstance(value, str):
-        return _NUMBER.fullmatch(value.strip()) is not None
+        return _NUMBER.fullmatch(value.strip(" \r")) is not None
     return not isinstance(value, bool | np.bool_)
 
 

@@ -231,7 +231,7 @@ def test_shipped_configs_are_valid_and_quick_ones_too(monkeypatch, tmp_path):
         quick = config.quickened()
         assert quick.directory.name.endswith("_quick")
         assert quick.n_bootstrap < config.n_bootstrap
-        assert quick.fit_config("x", tmp_path, single=True).sizes["hidden"] < 100
+        assert quick.fit_config("x", tmp_path, single=True).sizes["hidden"] < 100, path
         for group, tasks in quick.protocols.groups.items():
             assert set(tasks) <= set(config.quick.tasks), group
 
