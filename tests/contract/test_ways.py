@@ -12,6 +12,7 @@ MOST_FILES = {"An interval": 9, "A VCF record": 12, "A peak": 14}
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow  # every call of a run is traced
 @pytest.mark.parametrize("title", MOST_FILES)
 def test_a_way_is_short_and_described(title, tmp_path, capsys):
     way = WAYS[title](tmp_path)

@@ -75,6 +75,7 @@ def test_names_of_intervals(model, here, output, arrives, capsys):
         assert "expected text in UTF-8, which Parquet holds" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_names_of_sites_that_are_explained(model, here, capsys):
     words = ["attribute", model, "odd.bed", *genome(), "--task", TASK, "--steps", "2", "-o", "o.h5"]
     assert arrives_or_is_refused([*words, "--plots", "p", "--report", "r", "--format", "svg"], here / "o.h5", capsys)
@@ -102,7 +103,12 @@ GENES, INTERVALS, RNAS = ["--genes", "all", *genome()], ["--intervals", "odd.bed
 
 
 @pytest.mark.parametrize(
-    ("output", "sources"), [("o.tsv", [GENES, INTERVALS, RNAS]), ("o.bedgraph", [GENES]), ("o.bw", [RNAS])]
+    ("output", "sources"),
+    [
+        pytest.param("o.tsv", [GENES, INTERVALS, RNAS], marks=pytest.mark.slow),
+        ("o.bedgraph", [GENES]),
+        ("o.bw", [RNAS]),
+    ],
 )
 def test_scans(model, here, output, sources, capsys):
     base = ["--task", TASK, "--step", "10", "-o", output, "--threshold", "0.1", "--sites", "s.bed"]

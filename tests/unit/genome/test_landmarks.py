@@ -135,6 +135,7 @@ def test_a_mirrored_annotation_and_shifted_coordinates_change_nothing(tmp_path):
         np.testing.assert_array_equal(Annotation.load(shifted).landmark_distances("a", centres + 77, minus), expected)
 
 
+@pytest.mark.slow
 def test_published_distances(shared_data):
     """Avsec et al. took all transcripts of protein-coding genes, of another release: most are equal to the base."""
     reference = shared_data / "reference"

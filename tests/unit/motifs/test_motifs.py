@@ -95,6 +95,7 @@ def assert_same(some, others):
         np.testing.assert_allclose(one.matches["p_value"], other.matches["p_value"], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_two_words_in_noisy_maps_are_two_motifs_by_embedding(rng):
     """Maps that differ from site to site go through UMAP and DBSCAN; the same seed gives the same motifs."""
     codes = rng.integers(0, 4, (120, 60)).astype(np.uint8)

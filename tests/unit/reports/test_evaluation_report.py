@@ -139,6 +139,7 @@ def test_undefined_tasks_are_shown_not_dropped(tmp_path, toy_path, tiny_model):
         write_evaluation(broken, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_the_same_evaluation_gives_the_same_bytes(tmp_path, toy_path, tiny_model):
     scored = score_dataset(tiny_model, toy_path, options=Options(n_bootstrap=10))
     for name in ("a", "b"):

@@ -77,6 +77,7 @@ def ripe(tmp_path, monkeypatch, model):
     return run
 
 
+@pytest.mark.slow
 def test_sites(ripe):
     here = ripe("attribute", "<i>&'.bed", "--task", "all", "--steps", "2", "-o", "o.h5", "--report", "r")
     is_only_text(here / "r" / "report.html", EVIL, IMAGE)
@@ -86,6 +87,7 @@ def test_sites(ripe):
     is_only_text(here / "g" / "index.html", EVIL)
 
 
+@pytest.mark.slow
 def test_scans(ripe):
     here = ripe("scan", "--genes", "all", "--step", "50", "--threshold", "0.1", "--sites", "s.tsv", "--report", "r")
     is_only_text(here / "r" / "report.html", EVIL, IMAGE)

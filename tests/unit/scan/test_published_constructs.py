@@ -77,6 +77,7 @@ def test_elavl1_site_of_erbb2_at_default_thresholds(name, task, tmp_path):
     assert rich["kmer_start"].between(changed[0] - 22, changed[-1]).all()  # in the element, or its upstream sites
 
 
+@pytest.mark.slow
 def test_rank_of_numb_among_random_rnas(clip31, tmp_path):
     """Wild type ranks above the double mutant among random 42-mers (share of these that score as high)."""
     choice = ThresholdChoice(false_positive_rate=0.999)

@@ -50,6 +50,7 @@ def any_kernels():
         config.enable_op_determinism()
 
 
+@pytest.mark.slow
 def test_a_step_in_lower_precision_that_xla_compiles(data, tmp_path, monkeypatch, any_kernels):
     monkeypatch.setattr(loop, "has_gpu", lambda: True)
     fast = trainer(data, tmp_path / "run", fast_gpu=True, deterministic=False)

@@ -29,6 +29,8 @@ from training.fitting.fit import fit
 from training.fitting.losses import EPSILON, POSITIVE, LossOptions, element_weights, make_loss, numpy_loss
 from training.publishing.publish import publish
 
+pytestmark = pytest.mark.xdist_group("distill")  # the teachers are trained once
+
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
