@@ -158,6 +158,8 @@ def _complete_tasks(parsed_args: argparse.Namespace, **_: object) -> list[str]:
 def model_names(names: Sequence[str]) -> list[str]:
     """Return models named on the command line, each once; ``all`` and ``eclip_*`` stand for shipped models.
 
+    Networks that are there for comparison (``..._paper``) are no part of a group that does not say so.
+
     Raises
     ------
     UnknownNameError
@@ -176,6 +178,8 @@ def model_names(names: Sequence[str]) -> list[str]:
             found.append(shipped.get(pattern, name))
             continue
         fitting = [full for short, full in shipped.items() if fnmatchcase(short, pattern)]
+        if not pattern.endswith("_paper"):
+            fitting = [full for full in fitting if not full.endswith("_paper")]
         if not fitting:
             raise unknown_name("group of models", name, ["all", *shipped], "List the models with: ripe models")
         found += fitting

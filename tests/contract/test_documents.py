@@ -50,9 +50,9 @@ def test_a_command_of_the_readme_runs_as_printed_and_gives_a_result(line, place,
     if line[1] == "motifs":
         table = pd.read_csv(place / "motifs" / "motifs.tsv", sep="\t")
         assert table["n_sites"].sum() >= 20
-        assert "ACUAA" in table["consensus"][0]
+        (known,) = table["motif"][:2][table["consensus"].str.contains("ACUAA")]
         matches = pd.read_csv(place / "motifs" / "matches.tsv", sep="\t")
-        assert {"QKI", "SF1"} >= set(matches[matches["motif"] == "QKI.1"]["protein"][:2])
+        assert {"QKI", "SF1"} >= set(matches[matches["motif"] == known]["protein"][:2])
 
 
 def test_example_files_are_those_of_their_script(tmp_path):

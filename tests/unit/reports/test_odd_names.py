@@ -58,7 +58,8 @@ def model(tmp_path_factory):
 def ripe(tmp_path, monkeypatch, model):
     """Run a command among inputs whose every name is odd."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ripe_lib.network.load.load_model", lambda _: model)
+    for module in ("network.load", "reports.variants", "scan.run", "variants.output"):
+        monkeypatch.setattr(f"ripe_lib.{module}.load_model", lambda _: model)
     for name, start in ((EVIL, 700), (IMAGE, 1900)):
         with (tmp_path / "<i>&'.bed").open("a") as bed:
             bed.write(f"chr1\t{start}\t{start + 60}\t{name}\t0\t+\n")

@@ -52,7 +52,8 @@ def test_all_models_score_as_alone(tmp_path):
 
 def test_names_and_groups():
     shipped = [name for name, entry in catalogue().models.items() if entry.origin == "shipped"]
-    assert model_names(["all"]) == shipped
+    assert model_names(["all"]) == [name for name in shipped if not name.endswith("_paper")]
+    assert model_names(["*_paper"]) == [name for name in shipped if name.endswith("_paper")]
     assert model_names(["eclip_hepg2_*"]) == [name for name in shipped if "eclip_hepg2" in name]
     chosen = model_names(["parclip_mid", "some/folder", "DeepRiPe/parclip_*"])
     assert chosen[:2] == ["DeepRiPe/parclip_mid", "some/folder"]
