@@ -122,7 +122,7 @@ def test_other_models_get_what_the_plugin_does(model):
     other = OtherModel()
     score = get_importance_score("intgrad")(other)
     assert type(score) is referencebased.IntegratedGradients
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(NotImplementedError, match=r"^$"):  # what the plugin has today
         score.score(None, None)
     assert get_importance_score("intgrad").is_compatible(other)
     assert not get_importance_score("deeplift").is_compatible(other)

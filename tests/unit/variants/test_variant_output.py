@@ -431,12 +431,12 @@ def test_an_interrupted_run_continues_and_gives_the_same_bytes(tmp_path, model_d
 
     def failing(worker, chunk, path):
         if len(computed) == 3:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("fourth part")
         computed.append(chunk.index)
         real(worker, chunk, path)
 
     monkeypatch.setattr(variant_output, "score_part", failing)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="fourth part"):
         write_scores(job(model_dir, name, vcf), tmp_path / name, chunk_size=11)
     assert not (tmp_path / name).exists()
 

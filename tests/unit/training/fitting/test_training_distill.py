@@ -135,9 +135,9 @@ def test_a_distilled_run_goes_on_after_an_epoch(config, tmp_path):
 
     def stop(epoch):
         if epoch == 2:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("stopped")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="stopped"):
         fit(config, after_epoch=stop)
     assert sha256_of(fit(config) / "weights.h5") == sha256_of(unbroken / "weights.h5")
 
@@ -170,9 +170,9 @@ def test_a_run_is_not_resumed_with_other_teachers(config, teachers):
     config = replace(config, epochs=2, distill=DistillOptions((str(copy),)))
 
     def stop(epoch):
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("stopped")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="stopped"):
         fit(config, after_epoch=stop)
     spec, arrays = read_weights(copy)
     write_weights(copy, spec, {**arrays, "output": [1.1 * values for values in arrays["output"]]})

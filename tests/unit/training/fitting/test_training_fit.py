@@ -110,9 +110,9 @@ def test_resuming_with_weight_decay_and_cosine_is_exact(config, tmp_path):
 
     def stop(epoch):
         if epoch == 2:
-            raise StopError
+            raise StopError("after epoch 2")
 
-    with pytest.raises(StopError):  # nothing to match
+    with pytest.raises(StopError, match="after epoch 2"):
         fit(config, after_epoch=stop)
     fit(config)
     assert (config.run / "weights.h5").read_bytes() == (unbroken / "weights.h5").read_bytes()
