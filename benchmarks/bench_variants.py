@@ -30,8 +30,8 @@ import numpy as np
 import ripe_lib
 from benchmarks.common import machine, write_results
 from ripe_lib.genome.encoding import encode_sequence, one_hot
-from ripe_lib.variants import VariantOptions
 from ripe_lib.variants.format import OutputFormat
+from ripe_lib.variants.options import VariantOptions
 from ripe_lib.variants.output import VariantJob, Worker, write_scores
 
 SPACING = 550

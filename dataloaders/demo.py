@@ -30,7 +30,7 @@ def kipoi_command() -> list[str]:
 def temporary_home(folder: Path) -> dict[str, str]:
     """Register the models as Kipoi's default source under ``folder``; returns the environment that uses it."""
     from ripe_lib.kipoi.config import register
-    from ripe_lib.network.catalogue import bundled_models_directory
+    from ripe_lib.network.catalogue.locate import bundled_models_directory
 
     bundled = bundled_models_directory()
     register({"deepripe": bundled}, folder / ".kipoi" / "config.yaml", as_default=bundled)

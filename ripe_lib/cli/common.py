@@ -48,7 +48,8 @@ def model_spec(name: str) -> ModelSpec:
     ------
     UnknownNameError, MissingFileError, WeightsError
     """
-    from ripe_lib.network.catalogue import find_model_directory, spec_of
+    from ripe_lib.network.catalogue import spec_of
+    from ripe_lib.network.catalogue.locate import find_model_directory
 
     directory = find_model_directory(name)
     try:
@@ -139,7 +140,7 @@ def _names(text: str) -> list[str]:
 
 
 def _complete_models(**_: object) -> list[str]:
-    from ripe_lib.network.catalogue import catalogue
+    from ripe_lib.network.catalogue.entries import catalogue
     from ripe_lib.network.catalogue.locate import installed_directories
 
     shipped = [entry.short_name for entry in catalogue().models.values() if entry.origin == "shipped"]
@@ -147,7 +148,7 @@ def _complete_models(**_: object) -> list[str]:
 
 
 def _complete_tasks(parsed_args: argparse.Namespace, **_: object) -> list[str]:
-    from ripe_lib.network.catalogue import catalogue
+    from ripe_lib.network.catalogue.entries import catalogue
     from ripe_lib.network.catalogue.locate import full_name
 
     named = getattr(parsed_args, "models", None) or [getattr(parsed_args, "model", "")]
@@ -168,7 +169,7 @@ def model_names(names: Sequence[str]) -> list[str]:
     from fnmatch import fnmatchcase
 
     from ripe_lib.errors import unknown_name
-    from ripe_lib.network.catalogue import catalogue
+    from ripe_lib.network.catalogue.entries import catalogue
 
     shipped = {entry.short_name: name for name, entry in catalogue().models.items() if entry.origin == "shipped"}
     found: list[str] = []

@@ -111,7 +111,7 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
 
 def scoring_options(args: argparse.Namespace, *, default_shifts: int = 1) -> Any:
     """Return the :class:`VariantOptions` of parsed arguments."""
-    from ripe_lib.variants import VariantOptions
+    from ripe_lib.variants.options import VariantOptions
 
     return VariantOptions(
         strand=args.strand,

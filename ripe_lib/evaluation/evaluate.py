@@ -408,7 +408,7 @@ def _match_tasks(model: Model, data: Dataset, tasks: TaskChoice) -> list[tuple[s
 
 def proteins_of(task: str) -> frozenset[str]:
     """Return the proteins of a task: the catalogue's, else the part of its name before the first underscore."""
-    from ripe_lib.network.catalogue import catalogue
+    from ripe_lib.network.catalogue.entries import catalogue
 
     for entries in catalogue().tasks.values():
         for entry in entries:

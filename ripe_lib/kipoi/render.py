@@ -18,7 +18,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from ripe_lib.errors import InputError, MissingFileError, unknown_name
-from ripe_lib.network.catalogue import bundled_models_directory, catalogue, tasks_of, update_measured
+from ripe_lib.network.catalogue import tasks_of, update_measured
+from ripe_lib.network.catalogue.entries import catalogue
+from ripe_lib.network.catalogue.locate import bundled_models_directory
 from ripe_lib.network.load import model_from_weights
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import read_weights, sha256_of

@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ripe_lib.attribution import CompletenessWarning, integrated_gradients, letter_scores, network_inputs
+from ripe_lib.attribution.compute import integrated_gradients
+from ripe_lib.attribution.inputs import network_inputs
+from ripe_lib.attribution.maps import CompletenessWarning, letter_scores
 from ripe_lib.errors import InputError, ShapeMismatchError, unknown_name
 from ripe_lib.genome.encoding import Codes, codes_from_one_hot, decode_sequence
 from ripe_lib.motifs import clusters

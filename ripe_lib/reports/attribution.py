@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ripe_lib.attribution import GapCount
+from ripe_lib.attribution.maps import GapCount
 from ripe_lib.attribution.store import AttributionFile
 from ripe_lib.genome.landmarks import decode_landmarks
 from ripe_lib.output.atomic import atomic_files

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ripe_lib.attribution import known_bases, letter_scores
+from ripe_lib.attribution.maps import known_bases, letter_scores
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import REGION_TYPES, RNA_BASES, codes_from_one_hot, encode_sequence
 from ripe_lib.genome.landmarks import LANDMARKS

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ripe_lib.attribution import Attributions, CompletenessWarning, GapCount
 from ripe_lib.attribution.landmark_profiles import landmark_profiles
+from ripe_lib.attribution.maps import Attributions, CompletenessWarning, GapCount
 from ripe_lib.attribution.methods import Method, SiteCounts
 from ripe_lib.genome.encoding import REGION_TYPES, codes_from_one_hot, one_hot
 from ripe_lib.genome.landmarks import decode_landmarks

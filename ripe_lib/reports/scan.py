@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.attribution import CompletenessWarning, integrated_gradients, letter_scores
+from ripe_lib.attribution.compute import integrated_gradients
+from ripe_lib.attribution.maps import CompletenessWarning, letter_scores
 from ripe_lib.genome.encoding import Codes, one_hot
 from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.network.load import Model

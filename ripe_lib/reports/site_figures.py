@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.attribution import letter_scores
+from ripe_lib.attribution.maps import letter_scores
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import REGION_TYPES
 from ripe_lib.reports.drawing import (
@@ -61,7 +61,7 @@ class SiteMap:
         known.
     method : str
         Name of the method as in ``ripe attribute --method``; for ``"ism"`` letters are
-        :func:`ripe_lib.attribution.ism_letters` and the changes are shown as a heat map too.
+        :func:`ripe_lib.attribution.maps.ism_letters` and the changes are shown as a heat map too.
     """
 
     label: str
@@ -87,7 +87,7 @@ class SiteMap:
     @property
     def letters(self) -> NDArray[np.float32]:
         """Heights (L, 4): one letter per known base."""
-        from ripe_lib.attribution import ism_letters
+        from ripe_lib.attribution.maps import ism_letters
 
         heights = ism_letters(self.seq_map, self.seq) if self.method == "ism" else letter_scores(self.seq_map, self.seq)
         return heights[:, np.newaxis] * (np.asarray(self.seq) > 0.99)

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.attribution import CompletenessWarning, integrated_gradients, letter_scores
+from ripe_lib.attribution.compute import integrated_gradients
+from ripe_lib.attribution.maps import CompletenessWarning, letter_scores
 from ripe_lib.genome.alleles import canonical_alleles
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.encoding import Codes, one_hot

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.attribution import CompletenessWarning, integrated_gradients
+from ripe_lib.attribution.compute import integrated_gradients
+from ripe_lib.attribution.maps import CompletenessWarning
 from ripe_lib.genome.encoding import UNKNOWN, Codes, one_hot
 from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.network.load import Model

@@ -24,7 +24,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from ripe_lib.attribution import CompletenessWarning, GapCount, integrated_gradients, letter_scores
+from ripe_lib.attribution.compute import integrated_gradients
+from ripe_lib.attribution.maps import CompletenessWarning, GapCount, letter_scores
 from ripe_lib.errors import InputError, unknown_name
 from ripe_lib.genome.alleles import OK, SNV, canonical_alleles
 from ripe_lib.genome.encoding import UNKNOWN, Codes, one_hot

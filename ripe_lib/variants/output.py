@@ -28,8 +28,8 @@ from ripe_lib.genome.alleles import OK, AssemblyCheck, nothing_scored
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.vcf import BGZF_END, Block, VcfFile, VcfRecords, annotated_header
-from ripe_lib.network.catalogue import find_model_directory
-from ripe_lib.network.load import Model, load_model, model_arguments
+from ripe_lib.network.catalogue.locate import find_model_directory, model_arguments
+from ripe_lib.network.load import Model, load_model
 from ripe_lib.output.atomic import atomic_file, check_output_file
 from ripe_lib.output.bgzf import convert_to_bcf, write_index
 from ripe_lib.output.chunked import (

@@ -20,8 +20,8 @@ from ripe_lib.genome.alleles import OK
 from ripe_lib.genome.encoding import BASES, decode_sequence
 from ripe_lib.genome.intervals import read_intervals, where
 from ripe_lib.genome.vcf import BGZF_END, COLUMNS, InfoField, VcfRecords, escape, info_key
-from ripe_lib.network.catalogue import find_model_directory
-from ripe_lib.network.load import load_model, model_arguments
+from ripe_lib.network.catalogue.locate import find_model_directory, model_arguments
+from ripe_lib.network.load import load_model
 from ripe_lib.output.atomic import atomic_file, check_output_file
 from ripe_lib.output.bgzf import bgzf, write_index
 from ripe_lib.output.chunked import Chunk, Progress, fingerprint_of, parts_directory, remove_parts, run_chunks

@@ -51,7 +51,8 @@ def test_fast_and_full_passes_agree_to_1e_5(clip31):
     from ripe_lib.genome.annotation import Annotation
     from ripe_lib.genome.fasta import Genome
     from ripe_lib.genome.vcf import VcfFile
-    from ripe_lib.variants import VariantOptions, VariantScorer
+    from ripe_lib.variants.options import VariantOptions
+    from ripe_lib.variants.scorer import VariantScorer
 
     genome = Genome(FASTA)
     annotation = Annotation.load(GTF).for_genome(genome)

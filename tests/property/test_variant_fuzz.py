@@ -13,9 +13,10 @@ from ripe_lib.genome.alleles import OK, REASONS
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.vcf import VcfFile
-from ripe_lib.variants import VariantOptions, VariantScorer
 from ripe_lib.variants.format import OutputFormat, Selection, header
+from ripe_lib.variants.options import VariantOptions
 from ripe_lib.variants.output import payload
+from ripe_lib.variants.scorer import VariantScorer
 from tests.support.toy_models import random_model
 from tests.support.variant_files import FASTA, GTF, example_sequences
 

@@ -7,17 +7,9 @@ import numpy as np
 import pytest
 
 from ripe_lib import attribution
-from ripe_lib.attribution import (
-    CompletenessWarning,
-    gradient_x_input,
-    input_gradients,
-    integrated_gradients,
-    ism,
-    known_bases,
-    letter_scores,
-    saliency,
-)
+from ripe_lib.attribution.compute import gradient_x_input, input_gradients, integrated_gradients, ism, saliency
 from ripe_lib.attribution.gradients import path_points
+from ripe_lib.attribution.maps import CompletenessWarning, known_bases, letter_scores
 from ripe_lib.errors import InputError, ShapeMismatchError, UnknownNameError
 from ripe_lib.network.predict import predict
 from tests.support.explaining import linear_model, naive_ism, random_sites

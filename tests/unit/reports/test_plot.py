@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from matplotlib.patches import StepPatch
 
-from ripe_lib.attribution import ism_letters, letter_scores
+from ripe_lib.attribution.maps import ism_letters, letter_scores
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import encode_region, encode_sequence, one_hot
 from ripe_lib.genome.landmarks import decode_landmarks, encode_landmarks

@@ -10,8 +10,9 @@ from ripe_lib.errors import InputError, UnknownNameError
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.fasta import Genome
 from ripe_lib.reports.saturation import heat_map
-from ripe_lib.variants import VariantOptions, VariantScorer
+from ripe_lib.variants.options import VariantOptions
 from ripe_lib.variants.saturation import Region, parse_region, saturate
+from ripe_lib.variants.scorer import VariantScorer
 from tests.support.toy_genome import records
 from tests.support.variant_files import FASTA, GTF, example_sequences, write_model
 

@@ -6,7 +6,8 @@ import pytest
 from ripe_lib.errors import InputError, UnknownNameError
 from ripe_lib.genome.encoding import encode_region, encode_sequence
 from ripe_lib.network.predict import predict_codes
-from ripe_lib.variants import VariantOptions, VariantScorer
+from ripe_lib.variants.options import VariantOptions
+from ripe_lib.variants.scorer import VariantScorer
 from ripe_lib.variants.summary import CLASSES, class_codes, class_names, percentiles
 from tests.support.toy_genome import ToyAnnotation, ToyGenome, cut, rc, records
 from tests.support.toy_models import random_model
