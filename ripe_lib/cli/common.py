@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ripe_lib.errors import InputError, MissingFileError, WeightsError, unknown_name
-from ripe_lib.output.console import positive_int
+from ripe_lib.output.console import note, positive_int
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,6 +128,17 @@ def add_task_argument(
     action.completer = _complete_tasks  # type: ignore[attr-defined]
 
 
+def add_output_argument(parser: argparse.ArgumentParser, text: str, *, metavar: str = "OUT") -> None:
+    """Add ``-o``, which has to be given; ``text`` says what is written.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    text, metavar : str
+    """
+    parser.add_argument("-o", "--output", required=True, metavar=metavar, help=text)
+
+
 def add_plot_format(parser: argparse._ActionsContainer, default: str = "png") -> None:
     """Add ``--plot-format``."""
     parser.add_argument(
@@ -196,6 +207,12 @@ def add_run_arguments(parser: argparse.ArgumentParser, *, batch_size: int | None
     )
     group.add_argument("--threads", type=positive_int, default=None, metavar="N", help="CPU threads (default: all)")
     group.add_argument("--quiet", action="store_true", help="no progress bar and no notes on stderr")
+
+
+def note_strand(args: argparse.Namespace) -> None:
+    """Say on which strand variants are scored where nothing tells."""
+    if args.gtf is None and args.strand == "auto":
+        note("note: no --gtf, so every variant is scored on the plus strand; choose with --strand", quiet=args.quiet)
 
 
 def add_genome_arguments(parser: argparse._ActionsContainer, *, required: bool = True) -> None:
