@@ -18,7 +18,7 @@ from ripe_lib.attribution import compute
 from ripe_lib.attribution.gradients import DEFAULT_POINTS
 from ripe_lib.attribution.maps import Attributions, CompletenessWarning, known_bases
 from ripe_lib.attribution.store import create_attributions
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.encoding import UNKNOWN, one_hot, place
 from ripe_lib.genome.fasta import Genome
@@ -58,8 +58,7 @@ class Method:
     batch_size: int = DEFAULT_POINTS
 
     def __post_init__(self) -> None:
-        if self.name not in METHODS:
-            raise unknown_name("method", self.name, METHODS)
+        check_known("method", self.name, METHODS)
 
     @property
     def explains(self) -> str:
@@ -193,8 +192,7 @@ class ConstructSites:
         InputError
             If a record is longer than the window.
         """
-        if self.pad not in PADS:
-            raise unknown_name("padding", self.pad, PADS)
+        check_known("padding", self.pad, PADS)
         with tempfile.TemporaryDirectory(prefix="ripe-constructs-") as folder:
             records = read_rna_fasta(self.fasta_file, Path(folder) / "codes")
             for name, length in zip(records.names, records.lengths.tolist(), strict=True):

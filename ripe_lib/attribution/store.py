@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from ripe_lib._version import __version__
 from ripe_lib.attribution.maps import Attributions
-from ripe_lib.errors import InputError, MissingFileError, unknown_name
+from ripe_lib.errors import InputError, MissingFileError, check_known
 from ripe_lib.genome.encoding import UNKNOWN, codes_from_one_hot, one_hot
 from ripe_lib.genome.landmarks import N_BASES, decode_landmarks, encode_landmarks
 from ripe_lib.genome.windows import Windows
@@ -285,8 +285,7 @@ class AttributionFile:
 
     def maps(self, task: str, rows: Any = slice(None)) -> Attributions:
         """Return the maps of one task for some sites (a slice or increasing row numbers)."""
-        if task not in self.tasks:
-            raise unknown_name("task", task, self.tasks, f"{self.path} has no maps of it.")
+        check_known("task", task, self.tasks, f"{self.path} has no maps of it.")
         index = self.tasks.index(task)
         region, landmarks = (
             self._values(name, (rows, index)) if name in self._handle else None for name in ("region", "landmarks")

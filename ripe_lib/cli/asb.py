@@ -52,16 +52,14 @@ def run(args: argparse.Namespace) -> None:
     import pandas as pd
 
     from ripe_lib.genome.alleles import OK, check_assembly
-    from ripe_lib.genome.annotation import Annotation
-    from ripe_lib.genome.fasta import Genome
+    from ripe_lib.genome.annotation import open_genome
     from ripe_lib.genome.vcf import VcfFile
     from ripe_lib.network.load import load_model
     from ripe_lib.output.tables import open_table
     from ripe_lib.reports.asb import write_asb_report
     from ripe_lib.variants.asb import AsbOptions, AsbScorer, motifs_of_tasks
 
-    genome = Genome(args.fasta)
-    annotation = None if args.gtf is None else Annotation.load(args.gtf).for_genome(genome)
+    genome, annotation = open_genome(args.fasta, args.gtf)
     common.note_strand(args)
     model = load_model(args.model)
     pwms = None if args.motifs is None else motifs_of_tasks(args.motifs, model, args.task, args.motif or ())

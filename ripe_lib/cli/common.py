@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ripe_lib.errors import InputError, MissingFileError, WeightsError, unknown_name
+from ripe_lib.errors import InputError, MissingFileError, WeightsError, check_known, unknown_name
 from ripe_lib.output.console import note, positive_int
 
 if TYPE_CHECKING:
@@ -79,8 +79,7 @@ def chosen_tasks(names: Sequence[str], *specs: ModelSpec) -> list[str]:
     if "all" in names and "all" not in known:
         names = [name for name in names if name != "all"] + known
     for name in names:
-        if name not in known:
-            raise unknown_name("task", name, known, f"List them with: ripe tasks {specs[0].name}")
+        check_known("task", name, known, f"List them with: ripe tasks {specs[0].name}")
     return list(dict.fromkeys(names))
 
 
@@ -179,7 +178,6 @@ def model_names(names: Sequence[str]) -> list[str]:
     """
     from fnmatch import fnmatchcase
 
-    from ripe_lib.errors import unknown_name
     from ripe_lib.network.catalogue.entries import catalogue
 
     shipped = {entry.short_name: name for name, entry in catalogue().models.items() if entry.origin == "shipped"}

@@ -41,8 +41,7 @@ def run(args: argparse.Namespace) -> None:
     """Score and write."""
     common.check_files(args.fasta, args.gtf)
     tasks = common.wanted_tasks(args.task, common.model_spec(args.model))
-    from ripe_lib.genome.annotation import Annotation
-    from ripe_lib.genome.fasta import Genome
+    from ripe_lib.genome.annotation import open_genome
     from ripe_lib.network.load import load_model
     from ripe_lib.output.atomic import check_output_file
     from ripe_lib.reports.figures import checked_formats
@@ -52,8 +51,7 @@ def run(args: argparse.Namespace) -> None:
 
     check_output_file(args.output)
     formats = checked_formats(args.plot_format)
-    genome = Genome(args.fasta)
-    annotation = None if args.gtf is None else Annotation.load(args.gtf).for_genome(genome)
+    genome, annotation = open_genome(args.fasta, args.gtf)
     region = parse_region(args.region, genome, annotation)
     model = load_model(args.model)
     options = VariantOptions(region=args.region_types, batch_size=args.batch_size)

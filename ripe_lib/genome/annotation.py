@@ -22,7 +22,6 @@ import warnings
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -44,13 +43,18 @@ from ripe_lib.genome.annotation_index import (
 )
 from ripe_lib.genome.contigs import ContigNames, mitochondria_agree
 from ripe_lib.genome.encoding import UNKNOWN, Codes
+from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.gtf import PROTEIN_CODING, AnnotationWarning
-
-if TYPE_CHECKING:
-    from ripe_lib.genome.fasta import Genome
+from ripe_lib.genome.intervals import PathLike
 
 STRANDS = np.array(["+", "-", "."], dtype=object)
 _FAR = 1 << 38
+
+
+def open_genome(fasta_file: PathLike, gtf_file: PathLike | None = None) -> tuple[Genome, Annotation | None]:
+    """Return a genome, and the annotation matched to it if there is one."""
+    genome = Genome(fasta_file)
+    return genome, None if gtf_file is None else Annotation.load(gtf_file).for_genome(genome)
 
 
 class Annotation:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from ripe_lib.attribution.compute import integrated_gradients
 from ripe_lib.attribution.inputs import network_inputs
 from ripe_lib.attribution.maps import CompletenessWarning, letter_scores
-from ripe_lib.errors import InputError, ShapeMismatchError, unknown_name
+from ripe_lib.errors import InputError, ShapeMismatchError, check_known
 from ripe_lib.genome.encoding import Codes, codes_from_one_hot, decode_sequence
 from ripe_lib.motifs import clusters
 from ripe_lib.motifs.databases import CONSENSUS, MotifDatabase, load_database
@@ -47,8 +47,7 @@ class MotifOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise unknown_name("method", self.method, METHODS)
+        check_known("method", self.method, METHODS)
         if not 0 <= self.min_score < 1:
             raise InputError(f"min_score: expected a probability from 0 to below 1, got {self.min_score}.")
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError, ShapeMismatchError, unknown_name
+from ripe_lib.errors import InputError, ShapeMismatchError, check_known
 from ripe_lib.genome.encoding import Codes, OneHot
 from ripe_lib.network.spec import N_LANDMARKS, ModelSpec
 
@@ -85,8 +85,7 @@ def checked_codes(
 def _unpack(windows: Any) -> dict[str, Any]:
     if isinstance(windows, Mapping):
         for key in windows:
-            if key not in INPUT_NAMES:
-                raise unknown_name("model input", str(key), INPUT_NAMES)
+            check_known("model input", str(key), INPUT_NAMES)
         if "seq" not in windows:
             raise InputError("model inputs: expected an array 'seq', got none.")
         return dict(windows)

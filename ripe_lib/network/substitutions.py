@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.genome.encoding import UNKNOWN, Codes
 from ripe_lib.network.inputs import Distances, checked_codes
 from ripe_lib.network.load import Model
@@ -129,8 +129,7 @@ def in_silico_mutagenesis(
     UnknownNameError
         For a task the model does not have.
     """
-    if output not in OUTPUTS:
-        raise unknown_name("output", output, OUTPUTS)
+    check_known("output", output, OUTPUTS)
     columns = [model.spec.task_index(task) for task in (model.tasks if tasks is None else tasks)]
     codes = checked_codes(model.spec, seq_codes, region_codes, landmarks)
     deltas = np.zeros((*codes[0].shape, 4, len(columns)), dtype=np.float32)

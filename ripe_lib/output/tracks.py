@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError, MissingFileError, unknown_name
+from ripe_lib.errors import InputError, MissingFileError, check_known
 from ripe_lib.output.atomic import atomic_file
 
 if TYPE_CHECKING:
@@ -276,8 +276,7 @@ def read_tracks(
         if handle.attrs.get("format") != HDF5_FORMAT:
             raise InputError(f"{path}: expected tracks written by ripe scan, got another HDF5 file.")
         names = handle["contigs/name"].asstr()[:].tolist()
-        if contig not in names:
-            raise unknown_name(f"contig in {path}", contig, names)
+        check_known(f"contig in {path}", contig, names)
         number, step = names.index(contig), int(handle.attrs["step"])
         length = int(handle["contigs/length"][number])
         runs = handle["runs"]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ripe_lib.attribution.compute import integrated_gradients
 from ripe_lib.attribution.maps import CompletenessWarning, letter_scores
 from ripe_lib.genome.alleles import canonical_alleles
-from ripe_lib.genome.annotation import Annotation
+from ripe_lib.genome.annotation import Annotation, open_genome
 from ripe_lib.genome.encoding import Codes, one_hot
 from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.landmarks import encode_landmarks
@@ -73,8 +73,7 @@ def write_report(job: VariantJob, summary: Summary, folder: str | Path, *, bar: 
     if not strongest:
         report.add_text("No allele could be scored, or none passed the filters.")
         return report.write(folder / "index.html")
-    genome = Genome(job.fasta_file)
-    annotation = None if job.gtf_file is None else Annotation.load(job.gtf_file).for_genome(genome)
+    genome, annotation = open_genome(job.fasta_file, job.gtf_file)
     models = {model.name: model for model in map(load_model, job.models)}
     anchors = [f"change-{number + 1}" for number in range(len(strongest))]
     table = _table(job, strongest, several=len(models) > 1)

@@ -26,7 +26,7 @@ from scipy.special import expit
 
 from ripe_lib.attribution.compute import integrated_gradients
 from ripe_lib.attribution.maps import CompletenessWarning, GapCount, letter_scores
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.genome.alleles import OK, SNV, canonical_alleles
 from ripe_lib.genome.encoding import UNKNOWN, Codes, one_hot
 from ripe_lib.genome.landmarks import encode_landmarks
@@ -230,8 +230,7 @@ def motifs_of_tasks(
     if names:
         known = {motif.identifier: motif.ppm for motif in motifs}
         for name in names:
-            if name not in known:
-                raise unknown_name(f"motif in {path}", name, known)
+            check_known(f"motif in {path}", name, known)
         return {task: [known[name] for name in names] for task in tasks}
     proteins = tasks_of(model).set_index("task")["rbp"]
     found = {t: [m.ppm for m in motifs if is_same_protein(m.name or m.identifier, str(proteins[t]))] for t in tasks}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.genome.alleles import OK
 from ripe_lib.genome.vcf import InfoField, annotated_line, escape, info_key
 from ripe_lib.output.bgzf import bgzf
@@ -111,12 +111,9 @@ class Selection:
     """Which tasks are written, as indices per model, in the order they were asked for."""
 
     def __init__(self, models: Sequence[Model], tasks: Sequence[str] | None = None) -> None:
-        from ripe_lib.errors import unknown_name
-
         known = [task for model in models for task in model.tasks]
         for task in tasks or ():
-            if task not in known:
-                raise unknown_name("task", task, known, f"List them with: ripe tasks {models[0].name}")
+            check_known("task", task, known, f"List them with: ripe tasks {models[0].name}")
         self.models = list(models)
         self.columns = [
             np.array([m.tasks.index(t) for t in dict.fromkeys(tasks or m.tasks) if t in m.tasks], dtype=np.intp)

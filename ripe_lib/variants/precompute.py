@@ -95,20 +95,18 @@ def precompute(
     UnknownNameError
         For an unknown model, task or contig.
     """
-    from ripe_lib.genome.annotation import Annotation
-    from ripe_lib.genome.fasta import Genome
+    from ripe_lib.genome.annotation import open_genome
 
     output, options = Path(output), options or VariantOptions()
     check_output_file(output)
     if not output.name.endswith(SUFFIXES):
         raise InputError(f"{output}: expected a file name that ends in {' or '.join(SUFFIXES)}.")
     directory = find_model_directory(model)
-    genome = Genome(fasta_file)
+    genome, annotation = open_genome(fasta_file, gtf_file)
     stretches = merged(regions, genome)
     loaded = load_model(directory)
     for task in tasks:
         loaded.spec.task_index(task)
-    annotation = None if gtf_file is None else Annotation.load(gtf_file).for_genome(genome)
     writer = _Writer(loaded, tuple(tasks), VariantScorer([loaded], genome, annotation, options), output.name)
     described = {**asdict(options), "tasks": list(tasks), "regions": stretches, "vcf": writer.vcf, "chunk": chunk_bases}
     files = [fasta_file, gtf_file, directory / "model.yaml", directory / model_arguments(directory)["weights"]]

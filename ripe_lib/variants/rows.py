@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.errors import unknown_name
+from ripe_lib.errors import check_known
 from ripe_lib.genome.alleles import OK, Alleles
 from ripe_lib.genome.encoding import COMPLEMENT, REGION_TYPES, Codes
 
@@ -105,8 +105,7 @@ def place_rows(alleles: Alleles, known: Genes | None = None, *, strand: str = "a
         What to do under ``auto`` where no transcript is: ``skip``, or the strands to score.
     """
     for name, value, choices in (("strand", strand, STRANDS), ("intergenic strand", intergenic, INTERGENIC)):
-        if value not in choices:
-            raise unknown_name(name, value, choices)
+        check_known(name, value, choices)
     usable = np.flatnonzero(alleles.status == OK)
     genes = np.full((len(usable), 2), "", dtype=object)
     if known is None:
