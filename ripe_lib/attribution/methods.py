@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +15,7 @@ import pandas as pd
 
 from ripe_lib.attribution import compute
 from ripe_lib.attribution.gradients import DEFAULT_POINTS
-from ripe_lib.attribution.maps import Attributions, CompletenessWarning, known_bases
+from ripe_lib.attribution.maps import Attributions, gaps_ignored, known_bases
 from ripe_lib.attribution.store import create_attributions
 from ripe_lib.errors import InputError, check_known
 from ripe_lib.genome.annotation import Annotation
@@ -267,10 +266,9 @@ def explain_sites(
     counts = SiteCounts()
     options: dict[str, Any] = {"method": method.name, "options": method.options(), "with_context": method.has_region}
     with (
-        warnings.catch_warnings(),
+        gaps_ignored(),  # counted over the whole file by who reads it
         create_attributions(path, model, tasks, is_genomic=source.is_genomic, **options) as writer,
     ):
-        warnings.simplefilter("ignore", CompletenessWarning)  # counted over the whole file by who reads it
         for windows in source.chunks(model.spec, size):
             counts.add(windows)
             scores = predict(model, windows)

@@ -6,7 +6,6 @@ The sites are streamed once and only the best of every task are kept, so that me
 from __future__ import annotations
 
 import heapq
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ripe_lib.attribution.landmark_profiles import landmark_profiles
-from ripe_lib.attribution.maps import Attributions, CompletenessWarning, GapCount
+from ripe_lib.attribution.maps import Attributions, GapCount, gaps_ignored
 from ripe_lib.attribution.methods import Method, SiteCounts
 from ripe_lib.genome.encoding import REGION_TYPES, codes_from_one_hot, one_hot
 from ripe_lib.genome.landmarks import decode_landmarks
@@ -256,9 +255,7 @@ def _maps(model: Model, method: Method, task: str, entries: list[Any]) -> Attrib
     seq = one_hot(np.stack([entry[0] for entry in entries]))
     region = None if entries[0][1] is None else one_hot(np.stack([entry[1] for entry in entries]))
     landmarks = None if entries[0][3] is None else np.stack([entry[3] for entry in entries])
-    with warnings.catch_warnings():
-        # Counted over all tasks, for one sentence.
-        warnings.simplefilter("ignore", CompletenessWarning)
+    with gaps_ignored():  # counted over all tasks, for one sentence
         return method(model, {"seq": seq, "region": region, "landmarks": landmarks}, [task]).for_task(0)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.attribution.compute import integrated_gradients
-from ripe_lib.attribution.maps import CompletenessWarning, letter_scores
+from ripe_lib.attribution.compute import explained_codes
 from ripe_lib.genome.encoding import Codes, one_hot
-from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.network.load import Model
 from ripe_lib.output.atomic import check_filled_folder
 from ripe_lib.output.tracks import safe_name
@@ -142,19 +139,11 @@ def computed(
 
 
 def _logo(model: Model, source: Source, site: pd.Series, step: int) -> Logo:
-    seq_codes, region_codes, landmarks, start = peak_windows(
+    windows, start = peak_windows(
         source, model.spec, str(site["chrom"]), str(site["strand"]), [int(site["peak_start"]) // step], step
     )
-    inputs = {"seq": one_hot(seq_codes)}
-    if region_codes is not None:
-        inputs["region"] = one_hot(region_codes)
-    if landmarks is not None:
-        inputs["landmarks"] = encode_landmarks(landmarks, model.spec.landmark_bases)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CompletenessWarning)  # a picture, not a measurement
-        maps = integrated_gradients(model, inputs, task=str(site["task"]))
-    letters = letter_scores(maps.seq, inputs["seq"])[0]
-    return Logo(site, letters[:, None] * (inputs["seq"][0] > 0.99), int(start[0]))
+    _, letters = explained_codes(model, windows, str(site["task"]))
+    return Logo(site, letters[0][:, None] * (one_hot(windows.seq[0]) > 0.99), int(start[0]))
 
 
 def view_figure(drawn: Drawn) -> Figure:

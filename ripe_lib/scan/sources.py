@@ -24,7 +24,7 @@ from ripe_lib.genome.contigs import in_natural_order
 from ripe_lib.genome.encoding import Codes, place
 from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.rna_fasta import RnaRecords
-from ripe_lib.genome.windows import window_start
+from ripe_lib.genome.windows import CodeWindows, window_start
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.output.chunked import load_once
 from ripe_lib.scan.engine import Scanner, Stretch
@@ -128,19 +128,10 @@ def _stretch(source: Source, run: Run, start: int, end: int, n: int, step: int, 
     return Stretch(seq, region if lengths[1] else None, offsets[0], offsets[1], n, landmarks)
 
 
-class PeakWindows(NamedTuple):
-    """Windows of single bins: codes, distances, and where the first start on the plus strand (B,)."""
-
-    seq: Codes
-    region: Codes | None
-    landmarks: Distances | None
-    starts: NDArray[np.int64]
-
-
 def peak_windows(
     source: Source, spec: ModelSpec, contig: str, strand: str, bins: Sequence[int], step: int
-) -> PeakWindows:
-    """Return the windows of single bins.
+) -> tuple[CodeWindows, NDArray[np.int64]]:
+    """Return the windows of single bins, and where they start on the plus strand (B,).
 
     Parameters
     ----------
@@ -165,12 +156,8 @@ def peak_windows(
         if stretch.landmarks is not None:
             landmarks.append(stretch.landmarks)
         starts.append(window_start(begin, end, lengths[0]))
-    return PeakWindows(
-        np.stack(seqs),
-        np.stack(regions) if regions else None,
-        np.concatenate(landmarks) if landmarks else None,
-        np.array(starts, dtype=np.int64),
-    )
+    context = np.stack(regions) if regions else None, np.concatenate(landmarks) if landmarks else None
+    return CodeWindows(np.stack(seqs), *context), np.array(starts, dtype=np.int64)
 
 
 @dataclass(frozen=True)
