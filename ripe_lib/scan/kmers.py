@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from ripe_lib.genome.encoding import UNKNOWN
+from ripe_lib.genome.windows import CodeWindows
 from ripe_lib.network.load import Model
 from ripe_lib.network.substitutions import substitution_scores
 
