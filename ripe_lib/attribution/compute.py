@@ -253,8 +253,7 @@ def ism(model: Model, windows: Any, *, task: str | Sequence[str], output: str = 
 
 def _outputs(model: Model, inputs: Inputs, indices: Sequence[int], output: str) -> NDArray[np.float64]:
     """Return (B, K) float64 values of the explained output."""
-    run = model.network.probabilities if output == "probability" else model.network.logits
-    return run(*inputs)[:, list(indices)].astype(np.float64)
+    return model.network.probabilities(*inputs, output=output)[:, list(indices)].astype(np.float64)
 
 
 def _with_gap(maps: Inputs, change: NDArray[np.float64]) -> Attributions:

@@ -220,6 +220,7 @@ def _draw_track(ax: Axes, view: View, task: str, scores: Any, sites: pd.DataFram
 
 def _draw_regions(ax: Axes, codes: Any, view: View) -> None:
     from matplotlib.colors import ListedColormap
+    from matplotlib.patches import Patch
 
     ax.imshow(
         codes[None],
@@ -234,15 +235,11 @@ def _draw_regions(ax: Axes, codes: Any, view: View) -> None:
     ax.set_ylabel("region", rotation=0, ha="right", va="center")
     names = [("intron", "intron"), ("CDS", "CDS"), ("3'UTR", "3UTR"), ("5'UTR", "5UTR")]
     present = set(np.unique(codes).tolist())
-    handles = [_patch(REGION_COLORS[key], text) for number, (text, key) in enumerate(names) if number in present]
+    handles = [
+        Patch(color=REGION_COLORS[key], label=text) for number, (text, key) in enumerate(names) if number in present
+    ]
     if handles:
         ax.legend(handles=handles, frameon=False, ncols=4, loc="upper right", bbox_to_anchor=(1, -2.3), borderpad=0)
-
-
-def _patch(color: str, label: str) -> Any:
-    from matplotlib.patches import Patch
-
-    return Patch(color=color, label=label)
 
 
 def _draw_logo(ax: Axes, logo: Logo, kind: str) -> None:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.attribution.maps import letter_scores
+from ripe_lib.attribution.maps import ism_letters, letter_scores
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import REGION_TYPES
+from ripe_lib.genome.landmarks import decode_landmarks
+from ripe_lib.genome.windows import window_start
 from ripe_lib.reports.drawing import (
     REGION_COLORS,
     REGION_LABELS,
@@ -36,6 +38,9 @@ from ripe_lib.reports.figures import COLUMN_WIDTHS, new_figure, put_title, style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from ripe_lib.attribution.maps import Attributions
+    from ripe_lib.genome.windows import Windows
 
 DOUBLE = COLUMN_WIDTHS["double"]
 _NAME_ROOM = 0.14
@@ -74,6 +79,26 @@ class SiteMap:
     landmark_map: NDArray[Any] | None = None
     distances: NDArray[np.float64] | None = None
 
+    @classmethod
+    def of(cls, task: str, windows: Windows, maps: Attributions, row: int, score: float, method: str) -> SiteMap:
+        """Take one of many windows and its map.
+
+        Parameters
+        ----------
+        task : str
+            The label.
+        windows, maps : Windows and Attributions
+            Of one task.
+        row : int
+        score, method
+            As the attributes.
+        """
+        region_map, landmark_map = (None if one is None else one[row] for one in (maps.region, maps.landmarks))
+        region = None if windows.region is None or region_map is None else windows.region[row]
+        distances = None if windows.landmarks is None else decode_landmarks(windows.landmarks[row])
+        along = None if landmark_map is None else landmark_map.sum(axis=-1)
+        return cls(task, windows.seq[row], maps.seq[row], region, region_map, score, method, along, distances)
+
     @property
     def has_regions(self) -> bool:
         """Whether there is a region map and the type of any position is known."""
@@ -87,8 +112,6 @@ class SiteMap:
     @property
     def letters(self) -> NDArray[np.float32]:
         """Heights (L, 4): one letter per known base."""
-        from ripe_lib.attribution.maps import ism_letters
-
         heights = ism_letters(self.seq_map, self.seq) if self.method == "ism" else letter_scores(self.seq_map, self.seq)
         return heights[:, np.newaxis] * (np.asarray(self.seq) > 0.99)
 
@@ -256,8 +279,6 @@ def peak_span(start: int, end: int, strand: str, length: int) -> tuple[int, int]
     length : int
         Window length.
     """
-    from ripe_lib.genome.windows import window_start
-
     offset = int(start - window_start(start, end, length))
     stop = offset + int(end - start)
     if strand == "-":
@@ -276,8 +297,6 @@ def middle_of(contig: str, start: int, end: int, strand: str) -> Place:
     strand : str
         ``"+"`` or ``"-"``.
     """
-    from ripe_lib.genome.windows import window_start
-
     first_of_two = int(window_start(start, end, 2))
     return Place(contig, first_of_two + (1 if strand == "-" else 2), strand)
 

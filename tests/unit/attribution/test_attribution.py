@@ -17,7 +17,7 @@ from tests.support.numpy_network import numpy_logits, sigmoid
 
 TASK, OTHER, THIRD = "QKI_PARCLIP", "PUM2_PARCLIP", "ELAVL1_PARCLIP"
 
-pytestmark = pytest.mark.filterwarnings("ignore::ripe_lib.attribution.CompletenessWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::ripe_lib.attribution.maps.CompletenessWarning")
 
 
 @pytest.fixture
