@@ -27,9 +27,14 @@ from ripe_lib.output.atomic import atomic_directory
 from ripe_lib.output.console import Bar, no_bar
 from ripe_lib.reports.attribution import METHOD_NAMES, draw_site, file_stem, site_label
 from ripe_lib.reports.figures import checked_formats, save_figure
-from ripe_lib.reports.landmark_figures import landmark_profile_figure
 from ripe_lib.reports.page import Report
-from ripe_lib.reports.site_figures import SiteMap, present_types, region_profile_figure, region_summary_figure
+from ripe_lib.reports.profile_figures import (
+    landmark_profile_figure,
+    present_types,
+    region_profile_figure,
+    region_summary_figure,
+)
+from ripe_lib.reports.site_figures import SiteMap
 
 SITE_COLUMNS = ("task", "rank", "score", "chrom", "start", "end", "name", "strand", "picture")
 

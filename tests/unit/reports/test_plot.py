@@ -25,16 +25,8 @@ from ripe_lib.reports.drawing import (
     value_limits,
 )
 from ripe_lib.reports.figures import figure_bytes, new_figure, put_title
-from ripe_lib.reports.site_figures import (
-    SiteMap,
-    middle_of,
-    mutant_figure,
-    peak_span,
-    present_types,
-    region_profile_figure,
-    region_summary_figure,
-    site_figure,
-)
+from ripe_lib.reports.profile_figures import present_types, region_profile_figure, region_summary_figure
+from ripe_lib.reports.site_figures import SiteMap, middle_of, mutant_figure, peak_span, site_figure
 
 
 @pytest.fixture
