@@ -15,6 +15,7 @@ from ripe_lib.genome.vcf import VcfFile
 from ripe_lib.network.load import Model, load_model
 from ripe_lib.variants.options import VariantOptions
 from ripe_lib.variants.scorer import VariantScorer
+from ripe_lib.variants.tables import wide_frame
 
 DEFAULT_CHUNK_SIZE = 8192
 
@@ -87,6 +88,6 @@ def score_variants(
     def tables() -> Iterator[pd.DataFrame]:
         with vcf:
             for records in vcf.records(chunk_size or DEFAULT_CHUNK_SIZE):
-                yield scorer.score(records).frame()
+                yield wide_frame(scorer.score(records))
 
     return tables()
