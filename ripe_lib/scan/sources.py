@@ -282,19 +282,20 @@ class TranscriptSource:
         order = {name: number for number, name in enumerate(in_natural_order(open_genome(self.fasta_file).contigs))}
 
         def key(name: str) -> tuple[int, bool, int, str]:
-            chrom, strand, start = self._places[name]
+            chrom, strand, start = self._places[name][:3]
             return order[chrom], strand == "-", start, name
 
         return {name: int(np.diff(annotation.exons(name), axis=1).sum()) for name in sorted(self._places, key=key)}
 
     @cached_property
-    def _places(self) -> dict[str, tuple[str, str, int]]:
+    def _places(self) -> dict[str, tuple[str, str, int, str, str]]:
+        """Contig, strand, start, gene's id and name of every transcript."""
         table = open_annotation(self.gtf_file, self.fasta_file).transcripts.set_index("transcript_id")
         genome = open_genome(self.fasta_file)
-        rows = table.loc[list(self.transcript_ids), ["chrom", "strand", "start"]]
+        rows = table.loc[list(self.transcript_ids), ["chrom", "strand", "start", "gene_id", "gene_name"]]
         return {
-            str(name): (genome.resolve(chrom), strand, int(start))
-            for name, chrom, strand, start in rows.itertuples(name=None)
+            str(name): (genome.resolve(chrom), strand, int(start), str(gene), str(label or gene))
+            for name, chrom, strand, start, gene, label in rows.itertuples(name=None)
         }
 
     def runs(self, step: int) -> list[Run]:
@@ -305,15 +306,9 @@ class TranscriptSource:
         """Return contig (as in the FASTA) and strand."""
         return self._places[transcript][:2]
 
-    @cached_property
-    def _genes(self) -> dict[str, tuple[str, str]]:
-        table = open_annotation(self.gtf_file, self.fasta_file).transcripts.set_index("transcript_id")
-        rows = table.loc[list(self.transcript_ids), ["gene_id", "gene_name"]]
-        return {str(name): (str(gene), str(label or gene)) for name, gene, label in rows.itertuples(name=None)}
-
     def gene_of(self, transcript: str) -> tuple[str, str]:
         """Return the gene's id and name (its id if it has none)."""
-        return self._genes[transcript]
+        return self._places[transcript][3:]
 
     def positions(self, transcript: str) -> NDArray[np.int64]:
         """Return the genomic position of every base of the transcript, 5' to 3'."""

@@ -24,7 +24,7 @@ from ripe_lib.network.catalogue.locate import find_model_directory, model_argume
 from ripe_lib.network.load import load_model
 from ripe_lib.output.atomic import atomic_file, check_output_file
 from ripe_lib.output.bgzf import bgzf, write_index
-from ripe_lib.output.chunked import Chunk, Progress, fingerprint_of, parts_directory, remove_parts, run_chunks
+from ripe_lib.output.chunked import Chunk, Progress, cut, fingerprint_of, parts_directory, remove_parts, run_chunks
 from ripe_lib.variants.options import VariantOptions
 from ripe_lib.variants.scorer import VariantScorer
 from ripe_lib.variants.summary import CLASSES, class_codes, class_names
@@ -156,21 +156,11 @@ def merged(regions: Any, genome: Genome) -> list[Stretch]:
     return joined
 
 
-def _chunks(stretches: Iterable[Stretch], n_bases: int) -> Iterator[list[Stretch]]:
-    """Yield lists of pieces that hold ``n_bases`` bases together, the last fewer."""
-    pieces: list[Stretch] = []
-    room = n_bases
-    for contig, start, end in stretches:
-        while start < end:
-            stop = min(end, start + room)
-            pieces.append((contig, start, stop))
-            room -= stop - start
-            start = stop
-            if not room:
-                yield pieces
-                pieces, room = [], n_bases
-    if pieces:
-        yield pieces
+def _chunks(stretches: Sequence[Stretch], n_bases: int) -> list[list[Stretch]]:
+    """Return lists of pieces that hold ``n_bases`` bases together, the last fewer."""
+    cuts = cut([end - start for _, start, end in stretches], n_bases)
+    places = [[(*stretches[i][:2], first, n) for i, first, n in pieces] for pieces in cuts]
+    return [[(contig, start + first, start + first + n) for contig, start, first, n in pieces] for pieces in places]
 
 
 def substitutions(genome: Genome, stretches: Iterable[Stretch]) -> VcfRecords:
