@@ -65,17 +65,18 @@ def best_kmers(
     found = [BestKmer(-1, float("nan"))] * len(sites)
     for start in range(0, len(asked), _WINDOWS):
         rows = asked[start : start + _WINDOWS]
-        codes, *context = windows.take(rows)
+        some = windows.take(rows)
+        codes = some.seq
         known = (sliding_window_view(codes, length, axis=1) != UNKNOWN).all(axis=2) if places > 0 else codes[:, :0] > 0
         row, offset = np.nonzero(known)
         scores = substitution_scores(
             model,
             codes,
-            context[0],
+            some.region,
             row,
             offset,
             np.full((len(row), length), UNKNOWN, dtype=np.uint8),
-            landmarks=context[1],
+            landmarks=some.landmarks,
             batch_size=batch_size,
         )
         whole, hidden = (np.clip(logits.astype(np.float64), -_LARGEST, _LARGEST) for logits in scores)

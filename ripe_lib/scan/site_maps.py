@@ -15,6 +15,7 @@ from ripe_lib.genome.windows import CodeWindows
 from ripe_lib.network.load import Model
 from ripe_lib.network.spec import N_LANDMARKS
 from ripe_lib.output.atomic import atomic_file
+from ripe_lib.output.tables import append, growing
 
 FORMAT = "deepripe-site-maps-1"
 _TEXT = ("chrom", "strand", "task", "kmer")
@@ -33,7 +34,6 @@ class SiteMapWriter:
         import h5py
 
         self._model = model
-        self._n = 0
         self._file = stack.enter_context(h5py.File(stack.enter_context(atomic_file(path)), "w"))
         self._file.attrs["format"] = FORMAT
         self._file.attrs["model"] = model.name
@@ -53,9 +53,7 @@ class SiteMapWriter:
             shapes[name] = (spec.input_shapes[name], np.float32)
         for name, (shape, kind) in shapes.items():
             packing = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if shape else {}
-            self._file.create_dataset(
-                name, (0, *shape), kind, maxshape=(None, *shape), chunks=(256, *shape), track_times=False, **packing
-            )
+            growing(self._file, name, shape, kind, 256, **packing)
 
     def add(self, sites: pd.DataFrame, windows: CodeWindows) -> None:
         """Append sites with the windows of their peaks, RNA sense.
@@ -89,6 +87,4 @@ class SiteMapWriter:
             for name in spec.input_names:
                 columns[name][rows] = getattr(maps, name)
         for name, data in self._file.items():
-            data.resize(self._n + len(sites), axis=0)
-            data[self._n :] = columns[name]
-        self._n += len(sites)
+            append(data, columns[name])
