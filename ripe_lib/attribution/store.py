@@ -189,9 +189,7 @@ class AttributionFile:
         self._handle = h5py.File(self.path, "r")
 
     def _check(self, file: ForeignHdf5) -> None:
-        found = file.handle.attrs.get("format")
-        if not isinstance(found, str) or found != FORMAT:
-            file.refuse(f"a file of format {FORMAT!r}", repr(found)[:60])
+        file.check_format(FORMAT)
         self.tasks, self.all_tasks = file.texts("tasks"), file.texts("all_tasks")
         self.method, self.model_name = file.text("method"), file.text("model")
         self.is_genomic = bool(np.all(file.handle.attrs["is_genomic"]))

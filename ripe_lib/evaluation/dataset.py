@@ -94,9 +94,7 @@ class Dataset:
             self._read(file)
 
     def _read(self, file: ForeignHdf5) -> None:
-        found = file.handle.attrs.get("format")
-        if not isinstance(found, str) or found != FORMAT:
-            file.refuse(f"a data set of format {FORMAT!r}", repr(found)[:60])
+        file.check_format(FORMAT)
         self.tasks: list[str] = file.texts("tasks")
         self.sources: list[str] = file.texts("sources")
         self._chroms: list[str] = file.texts("chroms")

@@ -18,7 +18,7 @@ from ripe_lib._version import __version__
 from ripe_lib.errors import InputError
 from ripe_lib.genome.alleles import OK
 from ripe_lib.genome.encoding import BASES, decode_sequence
-from ripe_lib.genome.intervals import read_intervals, where
+from ripe_lib.genome.intervals import merged, read_intervals, where
 from ripe_lib.genome.vcf import BGZF_END, COLUMNS, InfoField, VcfRecords, escape, info_key
 from ripe_lib.network.catalogue.locate import find_model_directory, model_arguments
 from ripe_lib.network.load import load_model
@@ -103,7 +103,7 @@ def precompute(
         raise InputError(f"{output}: expected a file name that ends in {' or '.join(SUFFIXES)}.")
     directory = find_model_directory(model)
     genome, annotation = open_genome(fasta_file, gtf_file)
-    stretches = merged(regions, genome)
+    stretches = regions_of(regions, genome)
     loaded = load_model(directory)
     for task in tasks:
         loaded.spec.task_index(task)
@@ -134,25 +134,21 @@ def precompute(
     return Precomputed(len(stretches), n_bases, write_index(output, **columns))
 
 
-def merged(regions: Any, genome: Genome) -> list[Stretch]:
+def regions_of(regions: Any, genome: Genome) -> list[Stretch]:
     """Return the regions in the order of the FASTA, joined where they overlap or touch."""
     table = read_intervals(regions)
     order = {name: number for number, name in enumerate(genome.contigs)}
     names = {chrom: genome.resolve(chrom) for chrom in table["chrom"].unique()}
-    found: list[Stretch] = []
     for row, (chrom, start, end) in enumerate(zip(table["chrom"], table["start"], table["end"], strict=True)):
         length = genome.contigs[names[chrom]]
         if start < 0 or end > length:
             raise InputError(
                 f"{where(table, row)}: expected an interval within {chrom} (0-{length}), got {start}-{end}."
             )
-        found.append((names[chrom], int(start), int(end)))
     joined: list[Stretch] = []
-    for contig, start, end in sorted(found, key=lambda stretch: (order[stretch[0]], *stretch[1:])):
-        if joined and joined[-1][0] == contig and start <= joined[-1][2]:
-            joined[-1] = (contig, joined[-1][1], max(joined[-1][2], end))
-        else:
-            joined.append((contig, start, end))
+    for contig, group in sorted(table.groupby(table["chrom"].map(names)), key=lambda pair: order[str(pair[0])]):
+        pieces = merged(group["start"].to_numpy(), group["end"].to_numpy())
+        joined += [(str(contig), *piece) for piece in zip(*(ends.tolist() for ends in pieces), strict=True)]
     return joined
 
 
