@@ -274,9 +274,9 @@ def _labelled(frame: pd.DataFrame, tasks: list[str], probabilities: Floats) -> p
     return pd.concat([frame, scores], axis=1)
 
 
-def in_background(items: Iterable[T], *, depth: int = 2) -> Iterator[T]:
-    """Iterate in another thread, at most ``depth`` items ahead; its exception is raised here."""
-    ahead: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(maxsize=depth)
+def in_background(items: Iterable[T]) -> Iterator[T]:
+    """Iterate in another thread, at most two items ahead; its exception is raised here."""
+    ahead: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(maxsize=2)
     abandoned = threading.Event()
 
     def put(item: T | None, error: BaseException | None) -> bool:

@@ -13,29 +13,26 @@ from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import REGION_TYPES
 from ripe_lib.genome.landmarks import LANDMARKS
 from ripe_lib.reports.drawing import REGION_COLORS, REGION_LABELS
-from ripe_lib.reports.figures import COLUMN_WIDTHS, new_figure, put_title, style
+from ripe_lib.reports.figures import COLUMN_WIDTHS, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def landmark_profile_figure(
-    profiles: LandmarkProfiles, task: str, *, width_mm: float = COLUMN_WIDTHS["double"]
-) -> Figure:
+def landmark_profile_figure(profiles: LandmarkProfiles, task: str) -> Figure:
     """Draw one task's mean score against the distance to each landmark, with the distances of the sites in grey.
 
     Parameters
     ----------
     profiles : LandmarkProfiles
     task : str
-    width_mm : float
     """
     column = profiles.tasks.index(task)
     x = np.sign(profiles.distances) * np.log10(1 + np.abs(profiles.distances))
     edges = np.sign(BIN_EDGES) * np.log10(1 + np.abs(BIN_EDGES))
     ticks = np.array([-100_000, -1000, -10, 10, 1000, 100_000])
     with style():
-        figure = new_figure(width_mm, 78)
+        figure = new_figure(height_mm=78)
         axes = figure.subplots(2, 4, sharex=True, sharey=True).ravel()
         for number, (ax, landmark) in enumerate(zip(axes, LANDMARKS, strict=True)):
             known = profiles.observed[:, number]
@@ -60,10 +57,8 @@ def region_profile_figure(
     profiles: Mapping[str, NDArray[Any]],
     *,
     counts: Mapping[str, int] | None = None,
-    title: str = "",
     columns: int = 4,
     smooth: int = 11,
-    width_mm: float = COLUMN_WIDTHS["double"],
 ) -> Figure:
     """Draw the mean region-type attribution of several tasks along the window (paper, Fig. 4B), one panel each.
 
@@ -73,22 +68,18 @@ def region_profile_figure(
         Task -> array (R, 4): mean over its sites of ``Attributions.region`` masked by :func:`present_types`.
     counts : dict, optional
         Task -> number of sites, shown with the name.
-    title : str
     columns : int
         Panels per row.
     smooth : int
         Width in nt of a moving average (max-pooling makes single positions of the region map arbitrary); 1 for none.
-    width_mm : float
     """
     if not profiles:
         raise InputError("region profile: expected at least one task, got none.")
     columns = min(columns, len(profiles))
     n_rows = -(-len(profiles) // columns)
     with style():
-        figure = new_figure(width_mm, 27.0 * n_rows + 16)
+        figure = new_figure(height_mm=27.0 * n_rows + 16)
         axes = figure.subplots(n_rows, columns, squeeze=False, sharex=True).ravel()
-        if title:
-            put_title(figure, title)
         for ax, (task, profile) in zip(axes, profiles.items(), strict=False):
             x = np.arange(len(profile)) - len(profile) // 2
             for channel, name in enumerate(REGION_TYPES):
@@ -115,9 +106,7 @@ def region_profile_figure(
     return figure
 
 
-def region_summary_figure(
-    means: NDArray[Any], tasks: Sequence[str], *, title: str = "", width_mm: float = COLUMN_WIDTHS["middle"]
-) -> Figure:
+def region_summary_figure(means: NDArray[Any], tasks: Sequence[str]) -> Figure:
     """Draw a heat map of tasks against region types: mean summed attribution per site.
 
     Parameters
@@ -126,13 +115,11 @@ def region_summary_figure(
         NaN where a task has no site.
     tasks : sequence of str
         K names.
-    title : str
-    width_mm : float
     """
     matrix = np.ma.masked_invalid(np.asarray(means, dtype=float))
     limit = float(np.abs(matrix).max()) if matrix.count() else 1.0
     with style():
-        figure = new_figure(width_mm, 4.2 * len(tasks) + 22)
+        figure = new_figure(COLUMN_WIDTHS["middle"], 4.2 * len(tasks) + 22)
         ax = figure.subplots()
         ax.set_facecolor("#f3f3f3")
         image = ax.imshow(matrix, cmap="PuOr_r", vmin=-(limit or 1), vmax=limit or 1, aspect="auto")
@@ -145,8 +132,6 @@ def region_summary_figure(
                 color = "white" if abs(value) > 0.6 * limit else "black"
                 ax.text(column, row, f"{value:+.3f}", ha="center", va="center", fontsize=5.5, color=color)
         figure.colorbar(image, ax=ax, label="mean summed attribution", shrink=0.6, aspect=25)
-        if title:
-            ax.set_title(title, loc="left")
     return figure
 
 

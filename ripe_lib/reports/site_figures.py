@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ripe_lib.attribution.maps import ism_letters, letter_scores
 from ripe_lib.errors import InputError
+from ripe_lib.genome.encoding import codes_from_one_hot, decode_sequence
 from ripe_lib.genome.landmarks import decode_landmarks
 from ripe_lib.genome.windows import window_start
 from ripe_lib.reports.drawing import (
@@ -126,12 +127,13 @@ def site_figure(
     peak_label: str = "CLIP peak",
     motif: str | None = None,
     unit: str = "attribution",
-    zoom: tuple[int, int] | None = None,
     place: Place | None = None,
-    same_scale: bool = True,
-    width_mm: float | None = None,
 ) -> Figure:
     """Draw the maps of one site for one or several tasks, one below the other on a common position axis.
+
+    All tasks have one scale. What is known of the bases and two more on each side, and of the region types, is shown;
+    the picture is two columns of print wide, up to a third more where region types are known beyond the bases: letters
+    are to stay legible.
 
     Parameters
     ----------
@@ -146,16 +148,8 @@ def site_figure(
         A known motif in IUPAC letters; its occurrences are shaded.
     unit : str
         Label of the value axes.
-    zoom : (start, stop), optional
-        Indices of the sequence window to show. Default: the known bases and two more on each side, and with region
-        types what is known of theirs.
     place : Place, optional
         Of position 0 in the genome; its coordinates are shown too.
-    same_scale : bool
-        One value scale for the sequences of all tasks, and one for the region types.
-    width_mm : float, optional
-        Default: two columns of print; up to a third more where region types are known beyond the bases, because all
-        panels have one position axis and letters are to stay legible.
 
     Raises
     ------
@@ -164,21 +158,15 @@ def site_figure(
     """
     if not maps:
         raise InputError("site picture: expected at least one map, got none.")
-    first_map = maps[0]
-    length = len(first_map.seq)
-    low, high = _shown(maps) if zoom is None else (zoom[0] - length // 2, zoom[1] - length // 2)
-    if width_mm is None:
-        bases = np.diff(known_span(first_map.seq, margin=2))[0]
-        width_mm = DOUBLE * float(np.clip((high - low) / bases, 1, 4 / 3))
+    length = len(maps[0].seq)
+    low, high = _shown(maps)
+    bases = np.diff(known_span(maps[0].seq, margin=2))[0]
+    width_mm = DOUBLE * float(np.clip((high - low) / bases, 1, 4 / 3))
     heights = [m.letters for m in maps]
     regions = [m.region_map for m in maps if m.region_map is not None and m.has_regions]
-    region_limits = value_limits([m.sum(axis=1) for m in regions]) if regions and same_scale else None
+    region_limits = value_limits([m.sum(axis=1) for m in regions]) if regions else None
     # Room for the motif's name is a share of the axis, so of what all panels together span.
-    headroom = _NAME_ROOM if motif else 0.0
-    if same_scale:
-        limits = [value_limits(heights, headroom=headroom)] * len(heights)
-    else:
-        limits = [value_limits([height], headroom=headroom) for height in heights]
+    limits = value_limits(heights, headroom=_NAME_ROOM if motif else 0.0)
     rows: list[tuple[str, int, float]] = []
     for number, one in enumerate(maps):
         rows.append(("logo", number, _LOGO_MM))
@@ -197,7 +185,7 @@ def site_figure(
             one = maps[number]
             if kind == "logo":
                 first = -(length // 2)
-                plot_logo(ax, heights[number], first=first, ylabel=unit, ylim=limits[number])
+                plot_logo(ax, heights[number], first=first, ylabel=unit, ylim=limits)
                 ax.set_xlim(low - 0.5, high - 0.5)
                 for side in ((low, first), (first + length, high)):
                     if side[1] > side[0]:  # the network sees no sequence here
@@ -298,23 +286,14 @@ def middle_of(contig: str, start: int, end: int, strand: str) -> Place:
     return Place(contig, first_of_two + (1 if strand == "-" else 2), strand)
 
 
-def mutant_figure(
-    maps: Sequence[SiteMap],
-    *,
-    title: str = "",
-    motif: str | None = None,
-    unit: str = "attribution",
-    zoom: tuple[int, int] | None = None,
-    width_mm: float = DOUBLE,
-) -> Figure:
+def mutant_figure(maps: Sequence[SiteMap], title: str = "") -> Figure:
     """Draw wild type and mutants one below the other on one scale, the changed bases shaded (paper, Fig. 6).
 
     Parameters
     ----------
     maps : sequence of SiteMap
         The first is the wild type; windows of equal length, aligned.
-    title, motif, unit, zoom, width_mm
-        As :func:`site_figure`.
+    title : str
 
     Raises
     ------
@@ -324,35 +303,32 @@ def mutant_figure(
     if len(maps) < 2 or any(len(m.seq) != len(maps[0].seq) for m in maps):
         raise InputError("mutant picture: expected a wild type and at least one mutant in windows of equal length.")
     wild = np.asarray(maps[0].seq)
-    start, stop = zoom or known_span(wild, margin=1)
+    start, stop = known_span(wild, margin=1)
     heights = [m.letters for m in maps]
-    limits = value_limits(heights, headroom=_NAME_ROOM if motif else 0.0)
+    limits = value_limits(heights)
     first = -(len(wild) // 2)
     with style():
-        figure = new_figure(width_mm, (_LOGO_MM + 3.5) * len(maps) + _ROOM_MM)
+        figure = new_figure(DOUBLE, (_LOGO_MM + 3.5) * len(maps) + _ROOM_MM)
         axes = figure.subplots(len(maps), 1, squeeze=False, sharex=True)[:, 0]
         if title:
             put_title(figure, title)
         for ax, one, height in zip(axes, maps, heights, strict=True):
-            plot_logo(ax, height, first=first, ylabel=unit, ylim=limits)
+            plot_logo(ax, height, first=first, ylabel="attribution", ylim=limits)
             changed = np.flatnonzero((np.asarray(one.seq) != wild).any(axis=1))
             mark_positions(ax, (first + changed).tolist(), color="#b9a2e8")
-            _name_changes(ax, one, wild, changed, first)
-            if motif:
-                mark_motif(ax, one.seq, motif, first=first)
+            _name_changes(ax, wild, changed, first)
             ax.set_title(one.title, loc="left", fontweight="bold", pad=13 if len(changed) else None)
             ax.set_xlim(first + start - 0.5, first + stop - 0.5)
         position_axis(axes[-1])
     return figure
 
 
-def _name_changes(ax: Axes, one: SiteMap, wild: NDArray[Any], changed: NDArray[np.int64], first: int) -> None:
+def _name_changes(ax: Axes, wild: NDArray[Any], changed: NDArray[np.int64], first: int) -> None:
     """Write the wild type's base, an arrow's head below it, over each changed base."""
-    letters = "ACGU"
+    letters = decode_sequence(codes_from_one_hot(wild), rna=True)
     for position in changed.tolist():
-        before = letters[int(wild[position].argmax())] if wild[position].max() > 0.99 else "N"
         ax.annotate(
-            f"{before}\n▾",
+            f"{letters[position]}\n▾",
             (first + position, 1.0),
             xycoords=ax.get_xaxis_transform(),
             ha="center",
