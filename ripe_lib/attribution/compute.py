@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from ripe_lib.attribution.gradients import DEFAULT_POINTS, Inputs, path_gradients, path_points
 from ripe_lib.attribution.inputs import baseline_inputs, network_inputs, task_list
-from ripe_lib.attribution.maps import Attributions, CompletenessWarning, GapCount
+from ripe_lib.attribution.maps import Attributions, CompletenessWarning, GapCount, gaps_ignored, letter_scores
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import codes_from_one_hot, one_hot
 from ripe_lib.genome.landmarks import decode_landmarks
+from ripe_lib.genome.windows import CodeWindows
 from ripe_lib.network.load import Model
 from ripe_lib.network.substitutions import in_silico_mutagenesis
 
@@ -104,6 +105,31 @@ def integrated_gradients(
     if count.n_large:
         warnings.warn(f"{count.sentence()}. Raise n_steps (now {n_steps}).", CompletenessWarning, stacklevel=2)
     return _squeezed(found, several)
+
+
+def explained_codes(
+    model: Model, windows: CodeWindows, task: str | Sequence[str], *, n_steps: int = 50
+) -> tuple[Attributions, NDArray[np.float32]]:
+    """Return integrated gradients of windows given as codes, without a warning, and the scores of their letters.
+
+    Parameters
+    ----------
+    model : Model
+    windows : CodeWindows
+    task : str or list of str
+    n_steps : int
+        As for :func:`integrated_gradients`.
+
+    Returns
+    -------
+    maps : Attributions
+    letters : float32 array (B, L), with a list of K tasks (B, K, L)
+        As :func:`~ripe_lib.attribution.maps.letter_scores`.
+    """
+    arrays = windows.inputs(model.spec.landmark_bases)
+    with gaps_ignored():
+        maps = integrated_gradients(model, arrays, task=task, n_steps=n_steps)
+    return maps, letter_scores(maps.seq, arrays["seq"] if isinstance(task, str) else arrays["seq"][:, None])
 
 
 def saliency(
@@ -227,8 +253,7 @@ def ism(model: Model, windows: Any, *, task: str | Sequence[str], output: str = 
 
 def _outputs(model: Model, inputs: Inputs, indices: Sequence[int], output: str) -> NDArray[np.float64]:
     """Return (B, K) float64 values of the explained output."""
-    run = model.network.probabilities if output == "probability" else model.network.logits
-    return run(*inputs)[:, list(indices)].astype(np.float64)
+    return model.network.probabilities(*inputs, output=output)[:, list(indices)].astype(np.float64)
 
 
 def _with_gap(maps: Inputs, change: NDArray[np.float64]) -> Attributions:

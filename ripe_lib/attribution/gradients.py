@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.network.load import Model
 
 RULES = ("midpoint", "left", "trapezoid")
@@ -55,8 +55,7 @@ def path_points(rule: str, n_steps: int) -> tuple[Floats, Floats]:
     InputError
         If ``n_steps`` is not a whole number of at least 1.
     """
-    if rule not in RULES:
-        raise unknown_name("integration rule", rule, RULES)
+    check_known("integration rule", rule, RULES)
     if isinstance(n_steps, bool) or not isinstance(n_steps, int | np.integer) or n_steps < 1:
         raise InputError(f"n_steps: expected a whole number of at least 1, got {n_steps!r}.")
     n = int(n_steps)
@@ -103,8 +102,7 @@ def path_gradients(
         Float32 maps of every input with the tasks behind the sites, e.g. ``seq`` (B, K, L, 4), in units of the output
         per unit of input.
     """
-    if output not in OUTPUTS:
-        raise unknown_name("output", output, OUTPUTS)
+    check_known("output", output, OUTPUTS)
     if batch_size < 1:
         raise InputError(f"batch size: expected at least 1, got {batch_size}.")
     n_sites, n_tasks = len(inputs.seq), len(task_indices)

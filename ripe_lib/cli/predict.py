@@ -6,7 +6,7 @@ import argparse
 import time
 import warnings
 
-from ripe_lib.cli.common import add_genome_arguments, add_model_argument, add_run_arguments, check_files, model_spec
+from ripe_lib.cli import common
 from ripe_lib.output.console import note, progress, warnings_as_notes
 
 EXAMPLES = """
@@ -21,16 +21,10 @@ WRITES = ("output",)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    add_model_argument(parser)
+    common.add_model_argument(parser)
     parser.add_argument("intervals", metavar="INTERVALS", help="BED file (3 to 6 columns or more, plain or gz)")
-    add_genome_arguments(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        required=True,
-        metavar="OUT",
-        help="table to write: .tsv .csv (also .gz) .parquet .h5; one column per task",
-    )
+    common.add_genome_arguments(parser)
+    common.add_output_argument(parser, "table to write: .tsv .csv (also .gz) .parquet .h5; one column per task")
     where = parser.add_argument_group("where the windows lie")
     where.add_argument(
         "--centre",
@@ -43,13 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="windows along all of an interval longer than one; the best of them counts, for each task by itself",
     )
-    add_run_arguments(parser)
+    common.add_run_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Run ``ripe predict``."""
-    check_files(args.intervals, args.fasta, args.gtf)
-    spec = model_spec(args.model)
+    common.check_files(args.intervals, args.fasta, args.gtf)
+    spec = common.model_spec(args.model)
     from ripe_lib.network.load import load_model
     from ripe_lib.network.predict import PeakWindows, predict_intervals
     from ripe_lib.output.atomic import check_output_file

@@ -8,18 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ripe_lib.cli.common import (
-    add_genome_arguments,
-    add_model_argument,
-    add_plot_format,
-    add_run_arguments,
-    add_task_argument,
-    check_files,
-    model_spec,
-    wanted_tasks,
-)
+from ripe_lib.cli import common
 from ripe_lib.errors import InputError, MissingFileError
-from ripe_lib.output.console import note, positive_int, progress
+from ripe_lib.output.console import note, part_bar, positive_int, progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,14 +35,14 @@ WRITES = ("output", "sites", "attributions", "summary")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``ripe scan``."""
-    add_model_argument(parser)
+    common.add_model_argument(parser)
     what = parser.add_argument_group("what to scan (one of these)")
     what.add_argument("rna", nargs="?", metavar="RNA", help="FASTA of RNAs or DNA, plain or gz; - is standard input")
     what.add_argument("--intervals", metavar="BED", help="stretches of the genome")
     what.add_argument("--genes", metavar="NAMES", help="gene names or ids, with commas, a file of them, or 'all'")
     what.add_argument("--chrom", nargs="+", metavar="NAME", help="whole contigs; with --genes: only genes on these")
     how = parser.add_argument_group("sequence")
-    add_genome_arguments(parser, required=False)
+    common.add_genome_arguments(parser, required=False)
     how.add_argument("--spliced", action="store_true", help="with --genes: scan the transcripts, exons joined")
     how.add_argument(
         "--strand",
@@ -79,12 +70,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="mean and maximum of every task in 5'UTR, CDS, 3'UTR, intron of each transcript: .tsv .csv .parquet .h5",
     )
     out.add_argument("--plots", metavar="DIR", help="pictures of the best sites: tracks per RBP, logos")
-    add_plot_format(out)
+    common.add_plot_format(out)
     out.add_argument("--report", metavar="DIR", help="write one self-contained page, DIR/report.html")
     out.add_argument(
         "--max-plots", type=positive_int, default=12, metavar="N", help="pictures in --plots and --report (default 12)"
     )
-    add_task_argument(out)
+    common.add_task_argument(out)
     out.add_argument(
         "--format",
         choices=("wide", "long"),
@@ -135,16 +126,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bins.add_argument(
         "--kmer-length", type=int, metavar="K", help="of the best k-mer of a site, 0: none (default 6; long input: 0)"
     )
-    add_run_arguments(parser)
+    common.add_run_arguments(parser)
     parser.add_argument("--dask", metavar="SCHEDULER", help="address of a dask scheduler, or processes:N")
 
 
 def run(args: argparse.Namespace) -> None:
     """Run ``ripe scan``."""
     _check_arguments(args)
-    check_files(args.rna, args.intervals, args.region_file, args.fasta, args.gtf)
-    spec = model_spec(args.model)
-    args.task = wanted_tasks(args.task, spec)
+    common.check_files(args.rna, args.intervals, args.region_file, args.fasta, args.gtf)
+    spec = common.model_spec(args.model)
+    args.task = common.wanted_tasks(args.task, spec)
     from ripe_lib.network.load import load_model
     from ripe_lib.output.atomic import check_filled_folder
     from ripe_lib.reports.figures import checked_formats
@@ -178,14 +169,9 @@ def _scan(args: argparse.Namespace, model: Model, source: Source, formats: tuple
         scheduler=args.dask,
     )
     with (
-        progress(quiet=args.quiet, unit="part", desc="scan") as bar,
+        part_bar(quiet=args.quiet, unit="part", desc="scan") as show,
         progress(quiet=args.quiet, unit="site", desc="k-mers of sites", delay=2) as site_bar,
     ):
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
         result = scan_to_files(
             model,
             source,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ripe_lib.errors import InputError, ShapeMismatchError, unknown_name
+from ripe_lib.errors import InputError, ShapeMismatchError, check_known
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.evaluation.metrics import (
     NEGATIVES,
@@ -311,10 +311,8 @@ def score_dataset(
     if not isinstance(model, Model):
         model = load_model(model)
     data = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
-    if region not in REGION_CHOICES:
-        raise unknown_name("region choice", region, REGION_CHOICES)
-    if landmarks not in LANDMARK_CHOICES:
-        raise unknown_name("landmark choice", landmarks, LANDMARK_CHOICES)
+    check_known("region choice", region, REGION_CHOICES)
+    check_known("landmark choice", landmarks, LANDMARK_CHOICES)
     pairs = _match_tasks(model, data, tasks)
     rows = np.arange(len(data)) if split == "all" else data.indices(split)
     rows = _chosen_rows(data, rows, [data.task_index(name) for _, name in pairs], sources, bound_only)
@@ -336,8 +334,7 @@ def _chosen_rows(
     data: Dataset, rows: np.ndarray, columns: list[int], sources: Sequence[str] | None, bound_only: bool
 ) -> np.ndarray:
     for name in sources or ():
-        if name not in data.sources:
-            raise unknown_name("source", name, data.sources, f"The data set is {data.path}.")
+        check_known("source", name, data.sources, f"The data set is {data.path}.")
     if sources is not None:
         rows = rows[np.isin(data.source[rows], list(sources))]
     if bound_only:
@@ -408,7 +405,7 @@ def _match_tasks(model: Model, data: Dataset, tasks: TaskChoice) -> list[tuple[s
 
 def proteins_of(task: str) -> frozenset[str]:
     """Return the proteins of a task: the catalogue's, else the part of its name before the first underscore."""
-    from ripe_lib.network.catalogue import catalogue
+    from ripe_lib.network.catalogue.entries import catalogue
 
     for entries in catalogue().tasks.values():
         for entry in entries:

@@ -32,6 +32,9 @@ SMALL_FILE_BYTES = 2_000_000
 # which strand is transcribed: no region type but within a transcript, or its exon; an intron that is an exon of
 # another transcript.
 INTRON, CODING, THREE_UTR, FIVE_UTR, NOTHING, OTHER_INTRON, OTHER_EXON, INTRON_AND_EXON = range(8)
+EXONIC = (CODING, THREE_UTR, FIVE_UTR)
+# What the strand of an interval is told by, the first first.
+STRAND_CLASSES = (EXONIC, (*EXONIC, INTRON, INTRON_AND_EXON), (*EXONIC, OTHER_EXON, INTRON_AND_EXON))
 REGION_OF_RUN = np.array([0, 1, 2, 3, UNKNOWN, UNKNOWN, UNKNOWN, 0], dtype=np.uint8)
 
 Ints = NDArray[np.int64]

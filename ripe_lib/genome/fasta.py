@@ -21,11 +21,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ripe_lib.errors import InputError, MissingFileError, OutputError
-from ripe_lib.genome.contigs import ContigNames, mitochondria_agree
+from ripe_lib.genome.contigs import ContigNames, mitochondria_agree, numbers_of
 from ripe_lib.genome.encoding import BASE_TABLE, COMPLEMENT, UNKNOWN, Codes
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.cache import place_to_write, places
@@ -134,10 +133,7 @@ class Genome:
         return codes
 
     def _contig_rows(self, chroms: str | Iterable[str], n: int) -> NDArray[np.int64]:
-        if isinstance(chroms, str):
-            return np.full(n, self._rows[self.resolve(chroms)], dtype=np.int64)
-        which, levels = pd.factorize(np.asarray(chroms, dtype=object))
-        return np.array([self._rows[self.resolve(name)] for name in levels], dtype=np.int64)[which]
+        return numbers_of(chroms, n, lambda name: self._rows[self.resolve(name)])
 
     def _refuse(self, letters: NDArray, codes: Codes, rows: NDArray, positions: NDArray) -> None:
         row, column = np.argwhere(codes > UNKNOWN)[0]

@@ -122,6 +122,14 @@ def where(intervals: pd.DataFrame, row: int) -> str:
     return f"interval {row + 1} ({chrom}:{start}-{end})"
 
 
+def merged(starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return starts and ends of intervals, ascending, joined where they overlap or touch."""
+    order = np.argsort(starts, kind="stable")
+    starts, ends = starts[order], np.maximum.accumulate(ends[order])
+    first = np.append(True, starts[1:] > ends[:-1])
+    return starts[first], ends[np.append(first[1:], True)]
+
+
 # ------------------------------------------------------------------ files
 
 
@@ -306,24 +314,15 @@ def _short(fields: list[str]) -> str:
 
 
 def _find_line(path: Path, chrom: str, start: int, end: int) -> int | None:
-    pattern = re.compile(
-        rb"^"
-        + re.escape(chrom.encode(*_CODING))
-        + rb"[\t ]+0*"
-        + b"%d" % start
-        + rb"[\t ]+0*"
-        + b"%d" % end
-        + rb"[\s]",
-        re.MULTILINE,
-    )
-    line = 1
+    wanted = [chrom.encode(*_CODING), b"%d" % start, b"%d" % end]
+    line = 0
     try:
         for block in read_blocks(path):
-            block = block if block.endswith(b"\n") else block + b"\n"
-            match = pattern.search(block)
-            if match:
-                return line + block.count(b"\n", 0, match.start())
-            line += block.count(b"\n")
+            for text in block.removesuffix(b"\n").split(b"\n"):
+                line += 1
+                name, *ends = text.removeprefix(b"\xef\xbb\xbf").split(None, 3)[:3] or [b""]
+                if [name, *(one.lstrip(b"0") or b"0" for one in ends)] == wanted:
+                    return line
     except (InputError, MissingFileError):
         return None
     return None

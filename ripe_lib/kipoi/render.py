@@ -17,8 +17,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from ripe_lib.errors import InputError, MissingFileError, unknown_name
-from ripe_lib.network.catalogue import bundled_models_directory, catalogue, tasks_of, update_measured
+from ripe_lib.errors import InputError, MissingFileError, check_known
+from ripe_lib.network.catalogue import tasks_of, update_measured
+from ripe_lib.network.catalogue.entries import catalogue
+from ripe_lib.network.catalogue.locate import bundled_models_directory
 from ripe_lib.network.load import model_from_weights
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import read_weights, sha256_of
@@ -156,8 +158,7 @@ def _check_about(about: Any, where: str) -> None:
     if not isinstance(about, Mapping):
         raise InputError(f"{where}: expected a mapping with keys like 'trained_on', got {type(about).__name__}.")
     for key, value in about.items():
-        if key not in ABOUT_KEYS:
-            raise unknown_name(f"key in {where}", str(key), ABOUT_KEYS)
+        check_known(f"key in {where}", str(key), ABOUT_KEYS)
         if key in {"authors", "contributors"}:
             if not isinstance(value, list) or not all(isinstance(one, Mapping) and "name" in one for one in value):
                 raise InputError(f"{where}: expected {key} to be a list of mappings with 'name', got {value!r}.")

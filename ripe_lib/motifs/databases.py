@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ripe_lib.errors import InputError, MissingPackageError, unknown_name
+from ripe_lib.errors import InputError, MissingPackageError, check_known
 from ripe_lib.genome.encoding import RNA_BASES
 from ripe_lib.motifs.meme import IUPAC, MotifMatrix, information, read_meme
 
@@ -141,8 +141,7 @@ def attract(
     table = pd.read_csv(folder / "attract_metadata.txt", sep="\t", dtype=str)
     if organism != "all":
         known = sorted(table["Organism"].unique())
-        if organism not in known:
-            raise unknown_name("organism", organism, known)
+        check_known("organism", organism, known)
         table = table[table["Organism"] == organism]
     table = table[(table["Mutated"].str.lower() != "yes") & table["Experiment_description"].str.startswith(experiment)]
     matrices = _attract_matrices(folder / "attract_pwm.txt")

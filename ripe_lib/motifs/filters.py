@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.attribution import network_inputs
+from ripe_lib.attribution.inputs import network_inputs
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import Codes, codes_from_one_hot
 from ripe_lib.motifs.clusters import frequencies

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ripe_lib.attribution.methods import IntervalSites, SiteCounts
-from ripe_lib.errors import ShapeMismatchError, unknown_name
+from ripe_lib.errors import ShapeMismatchError, check_known
 from ripe_lib.evaluation.dataset import SPLITS, Dataset
 from ripe_lib.genome.encoding import OneHot, codes_from_one_hot
 from ripe_lib.genome.kmers import Extremes, enriched_kmers
@@ -52,8 +52,7 @@ def checked_splits(names: Sequence[str]) -> list[str]:
     UnknownNameError
     """
     for name in names or [""]:
-        if name not in (*SPLITS, "all"):
-            raise unknown_name("split", name, (*SPLITS, "all"))
+        check_known("split", name, (*SPLITS, "all"))
     return list(SPLITS) if "all" in names else list(names)
 
 

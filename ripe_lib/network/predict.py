@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.genome.encoding import Codes
 from ripe_lib.genome.intervals import NO_SUMMIT, read_intervals
 from ripe_lib.genome.windows import WindowMaker
@@ -188,8 +188,7 @@ class PeakWindows:
     n_summits: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        if self.centre not in CENTRES:
-            raise unknown_name("centre", self.centre, CENTRES)
+        check_known("centre", self.centre, CENTRES)
         if self.tile and self.centre == "summit":
             raise InputError("expected either windows along the whole peak (tile) or on its summit, got both.")
 

@@ -19,9 +19,11 @@ import os
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
 
 from ripe_lib._version import __version__
 from ripe_lib.errors import InputError, MissingFileError, MissingPackageError, OutputError, RipeError
@@ -134,6 +136,19 @@ def run_chunks(
             if progress is not None:
                 progress(done, total)
     return parts
+
+
+def cut(sizes: Sequence[int], limit: int) -> list[list[tuple[int, int, int]]]:
+    """Cut things of some sizes into chunks of ``limit`` together, in order: (which thing, from where on, how much)."""
+    ends = np.cumsum(sizes)
+    borders = np.union1d(np.arange(0, ends[-1] if len(ends) else 0, limit), np.append(0, ends)).tolist()
+    chunks: list[list[tuple[int, int, int]]] = []
+    for low, high in pairwise(borders):
+        which = int(np.searchsorted(ends, low, side="right"))
+        if low % limit == 0:
+            chunks.append([])
+        chunks[-1].append((which, low - int(ends[which] - sizes[which]), high - low))
+    return chunks
 
 
 def remove_parts(parts_dir: str | Path) -> None:

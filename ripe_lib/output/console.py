@@ -169,6 +169,18 @@ def progress(iterable: Iterable[T] | None = None, *, quiet: bool, **options: Any
     return tqdm(iterable, disable=quiet or not sys.stderr.isatty(), dynamic_ncols=True, **options)
 
 
+@contextmanager
+def part_bar(**options: Any) -> Iterator[Callable[[int, int], None]]:
+    """Yield what moves a bar of :func:`progress` to a number of parts done, of so many in all."""
+    with progress(**options) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show
+
+
 Bar = Callable[[Iterable[T], str], Iterable[T]]  # items, and what is done with them
 
 

@@ -164,12 +164,7 @@ def _add_sections(
     enriched: Mapping[str, pd.DataFrame],
 ) -> None:
     known = {motif.identifier: motif for motif in database.motifs} if database else {}
-    pictures: list[tuple[str, Any]] = []
-    anchors: list[str | None] = []
-    for search in searches:
-        for motif in search.motifs:
-            anchors.append(f"motif-{_file(motif)}")
-            pictures.append((search.task, motif))
+    anchors = [f"motif-{_file(motif)}" for search in searches for motif in search.motifs]
     report.add_heading("Table")
     source = f"Known motifs: {database.name}, {len(database)} of them. " if database else "No known motifs were given. "
     report.add_text(

@@ -11,9 +11,10 @@ import numpy as np
 
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import UNKNOWN, one_hot, reverse_complement
+from ripe_lib.output.atomic import TRACK_SUFFIXES
 from ripe_lib.output.console import Bar, no_bar
 from ripe_lib.output.tables import open_table
-from ripe_lib.output.tracks import TRACK_SUFFIXES, BedGraphWriter, BigWigWriter, safe_name, track_files
+from ripe_lib.output.tracks import open_tracks, safe_name, track_files
 from ripe_lib.reports.drawing import plot_mutation_map
 from ripe_lib.reports.figures import new_figure, put_title, save_figure, style
 from ripe_lib.variants.format import OutputFormat, Selection
@@ -68,11 +69,7 @@ def write_saturation(found: Saturation, output: str | Path, genome: Genome, task
     strand = found.region.strand
     files = track_files(output, names, [strand], name_strand=True)
     with ExitStack() as stack:
-        writer: BedGraphWriter | BigWigWriter
-        if output.name.lower().endswith((".bw", ".bigwig")):
-            writer = BigWigWriter(files, names, genome.contigs, stack)
-        else:
-            writer = BedGraphWriter(files, names, stack)
+        writer = open_tracks(output, files, names, genome.contigs, stack)
         writer.add(found.region.contig, strand, starts, starts + 1, np.ascontiguousarray(strongest[known]))
     return [file.path for file in files]
 

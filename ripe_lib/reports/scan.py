@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.attribution import CompletenessWarning, integrated_gradients, letter_scores
+from ripe_lib.attribution.compute import explained_codes
 from ripe_lib.genome.encoding import Codes, one_hot
-from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.network.load import Model
 from ripe_lib.output.atomic import check_filled_folder
 from ripe_lib.output.tracks import safe_name
@@ -141,19 +139,11 @@ def computed(
 
 
 def _logo(model: Model, source: Source, site: pd.Series, step: int) -> Logo:
-    seq_codes, region_codes, landmarks, start = peak_windows(
+    windows, start = peak_windows(
         source, model.spec, str(site["chrom"]), str(site["strand"]), [int(site["peak_start"]) // step], step
     )
-    inputs = {"seq": one_hot(seq_codes)}
-    if region_codes is not None:
-        inputs["region"] = one_hot(region_codes)
-    if landmarks is not None:
-        inputs["landmarks"] = encode_landmarks(landmarks, model.spec.landmark_bases)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CompletenessWarning)  # a picture, not a measurement
-        maps = integrated_gradients(model, inputs, task=str(site["task"]))
-    letters = letter_scores(maps.seq, inputs["seq"])[0]
-    return Logo(site, letters[:, None] * (inputs["seq"][0] > 0.99), int(start[0]))
+    _, letters = explained_codes(model, windows, str(site["task"]))
+    return Logo(site, letters[0][:, None] * (one_hot(windows.seq[0]) > 0.99), int(start[0]))
 
 
 def view_figure(drawn: Drawn) -> Figure:
@@ -230,6 +220,7 @@ def _draw_track(ax: Axes, view: View, task: str, scores: Any, sites: pd.DataFram
 
 def _draw_regions(ax: Axes, codes: Any, view: View) -> None:
     from matplotlib.colors import ListedColormap
+    from matplotlib.patches import Patch
 
     ax.imshow(
         codes[None],
@@ -244,15 +235,11 @@ def _draw_regions(ax: Axes, codes: Any, view: View) -> None:
     ax.set_ylabel("region", rotation=0, ha="right", va="center")
     names = [("intron", "intron"), ("CDS", "CDS"), ("3'UTR", "3UTR"), ("5'UTR", "5UTR")]
     present = set(np.unique(codes).tolist())
-    handles = [_patch(REGION_COLORS[key], text) for number, (text, key) in enumerate(names) if number in present]
+    handles = [
+        Patch(color=REGION_COLORS[key], label=text) for number, (text, key) in enumerate(names) if number in present
+    ]
     if handles:
         ax.legend(handles=handles, frameon=False, ncols=4, loc="upper right", bbox_to_anchor=(1, -2.3), borderpad=0)
-
-
-def _patch(color: str, label: str) -> Any:
-    from matplotlib.patches import Patch
-
-    return Patch(color=color, label=label)
 
 
 def _draw_logo(ax: Axes, logo: Logo, kind: str) -> None:

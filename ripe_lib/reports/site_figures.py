@@ -1,4 +1,4 @@
-"""Ready-made pictures of attribution maps: a site for one or several tasks, wild type against mutants, profiles.
+"""Ready-made pictures of attribution maps: a site for one or several tasks, wild type against mutants.
 
 Every function returns a new :class:`matplotlib.figure.Figure` of a printed size (mm); save it with
 :func:`ripe_lib.reports.figures.save_figure` or put it into a :class:`ripe_lib.reports.page.Report`.
@@ -6,19 +6,18 @@ Every function returns a new :class:`matplotlib.figure.Figure` of a printed size
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.attribution import letter_scores
+from ripe_lib.attribution.maps import ism_letters, letter_scores
 from ripe_lib.errors import InputError
-from ripe_lib.genome.encoding import REGION_TYPES
+from ripe_lib.genome.landmarks import decode_landmarks
+from ripe_lib.genome.windows import window_start
 from ripe_lib.reports.drawing import (
-    REGION_COLORS,
-    REGION_LABELS,
     Place,
     known_span,
     mark_motif,
@@ -36,6 +35,9 @@ from ripe_lib.reports.figures import COLUMN_WIDTHS, new_figure, put_title, style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from ripe_lib.attribution.maps import Attributions
+    from ripe_lib.genome.windows import Windows
 
 DOUBLE = COLUMN_WIDTHS["double"]
 _NAME_ROOM = 0.14
@@ -61,7 +63,7 @@ class SiteMap:
         known.
     method : str
         Name of the method as in ``ripe attribute --method``; for ``"ism"`` letters are
-        :func:`ripe_lib.attribution.ism_letters` and the changes are shown as a heat map too.
+        :func:`ripe_lib.attribution.maps.ism_letters` and the changes are shown as a heat map too.
     """
 
     label: str
@@ -73,6 +75,26 @@ class SiteMap:
     method: str = "ig"
     landmark_map: NDArray[Any] | None = None
     distances: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(cls, task: str, windows: Windows, maps: Attributions, row: int, score: float, method: str) -> SiteMap:
+        """Take one of many windows and its map.
+
+        Parameters
+        ----------
+        task : str
+            The label.
+        windows, maps : Windows and Attributions
+            Of one task.
+        row : int
+        score, method
+            As the attributes.
+        """
+        region_map, landmark_map = (None if one is None else one[row] for one in (maps.region, maps.landmarks))
+        region = None if windows.region is None or region_map is None else windows.region[row]
+        distances = None if windows.landmarks is None else decode_landmarks(windows.landmarks[row])
+        along = None if landmark_map is None else landmark_map.sum(axis=-1)
+        return cls(task, windows.seq[row], maps.seq[row], region, region_map, score, method, along, distances)
 
     @property
     def has_regions(self) -> bool:
@@ -87,8 +109,6 @@ class SiteMap:
     @property
     def letters(self) -> NDArray[np.float32]:
         """Heights (L, 4): one letter per known base."""
-        from ripe_lib.attribution import ism_letters
-
         heights = ism_letters(self.seq_map, self.seq) if self.method == "ism" else letter_scores(self.seq_map, self.seq)
         return heights[:, np.newaxis] * (np.asarray(self.seq) > 0.99)
 
@@ -256,8 +276,6 @@ def peak_span(start: int, end: int, strand: str, length: int) -> tuple[int, int]
     length : int
         Window length.
     """
-    from ripe_lib.genome.windows import window_start
-
     offset = int(start - window_start(start, end, length))
     stop = offset + int(end - start)
     if strand == "-":
@@ -276,8 +294,6 @@ def middle_of(contig: str, start: int, end: int, strand: str) -> Place:
     strand : str
         ``"+"`` or ``"-"``.
     """
-    from ripe_lib.genome.windows import window_start
-
     first_of_two = int(window_start(start, end, 2))
     return Place(contig, first_of_two + (1 if strand == "-" else 2), strand)
 
@@ -346,105 +362,3 @@ def _name_changes(ax: Axes, one: SiteMap, wild: NDArray[Any], changed: NDArray[n
             color="#5b3fa0",
             annotation_clip=True,
         )
-
-
-def region_profile_figure(
-    profiles: Mapping[str, NDArray[Any]],
-    *,
-    counts: Mapping[str, int] | None = None,
-    title: str = "",
-    columns: int = 4,
-    smooth: int = 11,
-    width_mm: float = DOUBLE,
-) -> Figure:
-    """Draw the mean region-type attribution of several tasks along the window (paper, Fig. 4B), one panel each.
-
-    Parameters
-    ----------
-    profiles : dict
-        Task -> array (R, 4): mean over its sites of ``Attributions.region`` masked by :func:`present_types`.
-    counts : dict, optional
-        Task -> number of sites, shown with the name.
-    title : str
-    columns : int
-        Panels per row.
-    smooth : int
-        Width in nt of a moving average (max-pooling makes single positions of the region map arbitrary); 1 for none.
-    width_mm : float
-    """
-    if not profiles:
-        raise InputError("region profile: expected at least one task, got none.")
-    columns = min(columns, len(profiles))
-    n_rows = -(-len(profiles) // columns)
-    with style():
-        figure = new_figure(width_mm, 27.0 * n_rows + 16)
-        axes = figure.subplots(n_rows, columns, squeeze=False, sharex=True).ravel()
-        if title:
-            put_title(figure, title)
-        for ax, (task, profile) in zip(axes, profiles.items(), strict=False):
-            x = np.arange(len(profile)) - len(profile) // 2
-            for channel, name in enumerate(REGION_TYPES):
-                line = np.convolve(profile[:, channel], np.full(smooth, 1 / smooth), mode="same")
-                ax.plot(x, line, color=REGION_COLORS[name], label=REGION_LABELS[name], lw=1)
-            ax.axhline(0, color="black", lw=0.4)
-            ax.axvline(0, color="#999999", lw=0.4, ls=":")
-            ax.set_xlim(x[0], x[-1])
-            number = "" if counts is None else f" ({counts[task]:,})"
-            ax.set_title(f"{task}{number}", loc="left", fontsize=6.5)
-            ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
-            ax.yaxis.get_offset_text().set_fontsize(5)
-            ax.tick_params(labelsize=5.5)
-        for place, ax in enumerate(axes):
-            if place >= len(profiles):
-                ax.set_axis_off()
-            elif place + columns >= len(profiles):
-                # The lowest panel of its column carries the positions, also where the last row is not full.
-                ax.tick_params(labelbottom=True)
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), frameon=False)
-        figure.supxlabel("position from the middle of the window (nt)", fontsize=7)
-        figure.supylabel("mean attribution" + (f" ({smooth}-nt average)" if smooth > 1 else ""), fontsize=7)
-    return figure
-
-
-def region_summary_figure(
-    means: NDArray[Any], tasks: Sequence[str], *, title: str = "", width_mm: float = COLUMN_WIDTHS["middle"]
-) -> Figure:
-    """Draw a heat map of tasks against region types: mean summed attribution per site.
-
-    Parameters
-    ----------
-    means : array (K, 4)
-        NaN where a task has no site.
-    tasks : sequence of str
-        K names.
-    title : str
-    width_mm : float
-    """
-    matrix = np.ma.masked_invalid(np.asarray(means, dtype=float))
-    limit = float(np.abs(matrix).max()) if matrix.count() else 1.0
-    with style():
-        figure = new_figure(width_mm, 4.2 * len(tasks) + 22)
-        ax = figure.subplots()
-        ax.set_facecolor("#f3f3f3")
-        image = ax.imshow(matrix, cmap="PuOr_r", vmin=-(limit or 1), vmax=limit or 1, aspect="auto")
-        ax.set_xticks(range(4), [REGION_LABELS[name] for name in REGION_TYPES])
-        ax.set_yticks(range(len(tasks)), list(tasks))
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
-        for (row, column), value in np.ndenumerate(matrix.filled(0)):
-            if value:
-                color = "white" if abs(value) > 0.6 * limit else "black"
-                ax.text(column, row, f"{value:+.3f}", ha="center", va="center", fontsize=5.5, color=color)
-        figure.colorbar(image, ax=ax, label="mean summed attribution", shrink=0.6, aspect=25)
-        if title:
-            ax.set_title(title, loc="left")
-    return figure
-
-
-def present_types(region_map: NDArray[Any], region: NDArray[Any]) -> NDArray[np.float32]:
-    """Return (..., R, 4): each position's summed attribution in the channel of the type that is there, 0 elsewhere.
-
-    Positions without region information get 0 everywhere.
-    """
-    return (region_map.sum(axis=-1, keepdims=True) * (region > 0.99)).astype(np.float32)

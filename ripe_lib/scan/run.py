@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ from ripe_lib.output.atomic import remove_leftovers
 from ripe_lib.output.chunked import (
     Chunk,
     Progress,
+    cut,
     fingerprint_of,
     load_once,
     parts_directory,
@@ -173,9 +174,8 @@ def scan_to_files(
         {"scan": identity, "step": step, "tasks": scanner.tasks, "weights": weights_digest(model)}, files
     )
     parts_dir = parts_directory(named[0])
-    work = ScanWork(model, source, step, scanner.tasks, options.threads, options.batch_size, scanner)
     parts = run_chunks(
-        chunks, work, parts_dir=parts_dir, fingerprint=fingerprint, suffix=".npy",
+        chunks, ScanWork(scanner, source), parts_dir=parts_dir, fingerprint=fingerprint, suffix=".npy",
         scheduler=options.scheduler, progress=progress,
     )  # fmt: skip
     with _kept_parts(parts_dir), ExitStack() as stack:
@@ -236,22 +236,8 @@ def _plan(model: Model, source: Source, options: ScanOptions) -> tuple[list[Run]
 
 def pack(runs: Sequence[Run], step: int) -> list[tuple[Run, ...]]:
     """Cut runs into chunks of about :data:`PART_WINDOWS` bins or :data:`PART_LETTERS` letters, in order."""
-    limit = max(1, min(PART_WINDOWS, PART_LETTERS // step))
-    chunks: list[tuple[Run, ...]] = []
-    current: list[Run] = []
-    room = limit
-    for run in runs:
-        first, left = run.first, run.n
-        while left:
-            n = min(left, room)
-            current.append(run._replace(first=first, n=n))
-            first, left, room = first + n, left - n, room - n
-            if not room:
-                chunks.append(tuple(current))
-                current, room = [], limit
-    if current:
-        chunks.append(tuple(current))
-    return chunks
+    cuts = cut([run.n for run in runs], max(1, min(PART_WINDOWS, PART_LETTERS // step)))
+    return [tuple(runs[i]._replace(first=runs[i].first + first, n=n) for i, first, n in parts) for parts in cuts]
 
 
 def weights_digest(model: Model) -> str:
@@ -262,37 +248,19 @@ def weights_digest(model: Model) -> str:
     return digest.hexdigest()
 
 
-class _WorkKey(NamedTuple):
-    directory: str
-    step: int
-    tasks: tuple[str, ...]
-    threads: int | None
-    batch_size: int
-
-
-def _scanner_for(key: _WorkKey) -> Scanner:
-    model = load_model(key.directory)
-    return Scanner(model, step=key.step, tasks=key.tasks, threads=key.threads, batch_size=key.batch_size)
+def _scanner_of(directory: str, step: int, tasks: tuple[str, ...], threads: int | None, batch_size: int) -> Scanner:
+    return Scanner(load_model(directory), step=step, tasks=tasks, threads=threads, batch_size=batch_size)
 
 
 class ScanWork:
     """Compute the scores of one chunk; picklable if the model came from a directory."""
 
-    def __init__(
-        self,
-        model: Model,
-        source: Source,
-        step: int,
-        tasks: Sequence[str],
-        threads: int | None,
-        batch_size: int,
-        scanner: Scanner | None = None,
-    ) -> None:
-        self._directory = model.directory
+    def __init__(self, scanner: Scanner, source: Source) -> None:
+        self._scanner: Scanner | None = scanner
+        self._source, model = source, scanner.model
         self._name = model.name
-        directory = "" if model.directory is None else str(model.directory.absolute())
-        self._key = _WorkKey(directory, step, tuple(tasks), threads, batch_size)
-        self._source, self._scanner = source, scanner
+        self._directory = None if model.directory is None else str(model.directory.absolute())
+        self._key = (scanner.step, tuple(scanner.tasks), scanner.n_threads, scanner.batch_size)
 
     def __getstate__(self) -> dict[str, Any]:
         if self._directory is None:
@@ -301,7 +269,7 @@ class ScanWork:
 
     def __call__(self, chunk: Chunk, path: Path) -> None:
         """Write the scores (n, T) of the chunk's bins, ascending in each run."""
-        scanner = self._scanner or load_once(_scanner_for, self._key)
+        scanner = self._scanner or load_once(_scanner_of, self._directory, *self._key)
         _write_part(path, scores_of_runs(scanner, self._source, chunk.payload))
 
 

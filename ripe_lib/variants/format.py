@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.genome.alleles import OK
 from ripe_lib.genome.vcf import InfoField, annotated_line, escape, info_key
 from ripe_lib.output.bgzf import bgzf
@@ -111,12 +111,9 @@ class Selection:
     """Which tasks are written, as indices per model, in the order they were asked for."""
 
     def __init__(self, models: Sequence[Model], tasks: Sequence[str] | None = None) -> None:
-        from ripe_lib.errors import unknown_name
-
         known = [task for model in models for task in model.tasks]
         for task in tasks or ():
-            if task not in known:
-                raise unknown_name("task", task, known, f"List them with: ripe tasks {models[0].name}")
+            check_known("task", task, known, f"List them with: ripe tasks {models[0].name}")
         self.models = list(models)
         self.columns = [
             np.array([m.tasks.index(t) for t in dict.fromkeys(tasks or m.tasks) if t in m.tasks], dtype=np.intp)
@@ -126,6 +123,16 @@ class Selection:
     def names(self, number: int) -> list[str]:
         """Return the chosen tasks of a model."""
         return [self.models[number].tasks[i] for i in self.columns[number]]
+
+    @property
+    def tasks(self) -> list[str]:
+        """The chosen tasks of all models."""
+        return [task for number in range(len(self.models)) for task in self.names(number)]
+
+    @property
+    def labels(self) -> list[str]:
+        """The same, with the model's name before each where there are several."""
+        return [f"{prefix}{task}" for n, prefix in enumerate(prefixes(self.models)) for task in self.names(n)]
 
     def values(self, scored: ScoredVariants) -> list[NDArray[np.float32]]:
         """Return (R, t, F) per model."""
@@ -170,7 +177,9 @@ def header(scored: ScoredVariants, selection: Selection, out: OutputFormat, vcf_
     if out.kind == "vcf":
         lines = list(vcf_header)
     elif out.layout == "biobank":
-        lines = [out.line(["chr", "pos", "Uploaded_variant", "ref", "alt", *biobank_names(selection)])]
+        # With the model's name only where tasks would be confused.
+        names = selection.tasks if len(set(selection.tasks)) == len(selection.tasks) else selection.labels
+        lines = [out.line(["chr", "pos", "Uploaded_variant", "ref", "alt", *names])]
     elif out.layout == "long":
         model = ["model"] if len(selection.models) > 1 else []
         lines = [out.line([*META_COLUMNS, *model, "task", *long_names(scored.fields)])]
@@ -181,25 +190,12 @@ def header(scored: ScoredVariants, selection: Selection, out: OutputFormat, vcf_
 
 def wide_names(scored: ScoredVariants, selection: Selection) -> list[str]:
     """Return the score columns of the wide table."""
-    return [
-        f"{prefix}{task}.{name}"
-        for number, prefix in enumerate(prefixes(selection.models))
-        for task in selection.names(number)
-        for name in scored.fields
-    ]
+    return [f"{label}.{name}" for label in selection.labels for name in scored.fields]
 
 
 def long_names(fields: Sequence[str]) -> list[str]:
     """Return the score columns of the long table."""
     return [LONG_NAMES.get(name, name) for name in fields]
-
-
-def biobank_names(selection: Selection) -> list[str]:
-    """Return the task columns of the biobank layout; with the model's name only where tasks would be confused."""
-    names = [task for number in range(len(selection.models)) for task in selection.names(number)]
-    if len(set(names)) == len(names):
-        return names
-    return [f"{p}{task}" for n, p in enumerate(prefixes(selection.models)) for task in selection.names(n)]
 
 
 def info_fields(scored_fields: Sequence[str], selection: Selection) -> list[InfoField]:

@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 from ripe_lib._version import __version__
 from ripe_lib.errors import InputError
 from ripe_lib.genome.alleles import OK, AssemblyCheck, nothing_scored
-from ripe_lib.genome.annotation import Annotation
+from ripe_lib.genome.annotation import open_genome
 from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.vcf import BGZF_END, Block, VcfFile, VcfRecords, annotated_header
-from ripe_lib.network.catalogue import find_model_directory
-from ripe_lib.network.load import Model, load_model, model_arguments
+from ripe_lib.network.catalogue.locate import find_model_directory, model_arguments
+from ripe_lib.network.load import Model, load_model
 from ripe_lib.output.atomic import atomic_file, check_output_file
 from ripe_lib.output.bgzf import convert_to_bcf, write_index
 from ripe_lib.output.chunked import (
@@ -115,9 +115,8 @@ class Worker:
     """Models, genome, annotation and the open VCF of one process."""
 
     def __init__(self, job: VariantJob, models: Sequence[Model] | None = None) -> None:
-        genome = Genome(job.fasta_file)
+        genome, annotation = open_genome(job.fasta_file, job.gtf_file)
         self._readers_genome = Genome(job.fasta_file)  # open files are not shared between threads
-        annotation = None if job.gtf_file is None else Annotation.load(job.gtf_file).for_genome(genome)
         models = [load_model(name) for name in job.models] if models is None else list(models)
         self.job = job
         self.scorer = VariantScorer(models, genome, annotation, job.options)

@@ -18,13 +18,13 @@ from ripe_lib._version import __version__
 from ripe_lib.errors import InputError
 from ripe_lib.genome.alleles import OK
 from ripe_lib.genome.encoding import BASES, decode_sequence
-from ripe_lib.genome.intervals import read_intervals, where
+from ripe_lib.genome.intervals import merged, read_intervals, where
 from ripe_lib.genome.vcf import BGZF_END, COLUMNS, InfoField, VcfRecords, escape, info_key
-from ripe_lib.network.catalogue import find_model_directory
-from ripe_lib.network.load import load_model, model_arguments
+from ripe_lib.network.catalogue.locate import find_model_directory, model_arguments
+from ripe_lib.network.load import load_model
 from ripe_lib.output.atomic import atomic_file, check_output_file
 from ripe_lib.output.bgzf import bgzf, write_index
-from ripe_lib.output.chunked import Chunk, Progress, fingerprint_of, parts_directory, remove_parts, run_chunks
+from ripe_lib.output.chunked import Chunk, Progress, cut, fingerprint_of, parts_directory, remove_parts, run_chunks
 from ripe_lib.variants.options import VariantOptions
 from ripe_lib.variants.scorer import VariantScorer
 from ripe_lib.variants.summary import CLASSES, class_codes, class_names
@@ -95,20 +95,18 @@ def precompute(
     UnknownNameError
         For an unknown model, task or contig.
     """
-    from ripe_lib.genome.annotation import Annotation
-    from ripe_lib.genome.fasta import Genome
+    from ripe_lib.genome.annotation import open_genome
 
     output, options = Path(output), options or VariantOptions()
     check_output_file(output)
     if not output.name.endswith(SUFFIXES):
         raise InputError(f"{output}: expected a file name that ends in {' or '.join(SUFFIXES)}.")
     directory = find_model_directory(model)
-    genome = Genome(fasta_file)
-    stretches = merged(regions, genome)
+    genome, annotation = open_genome(fasta_file, gtf_file)
+    stretches = regions_of(regions, genome)
     loaded = load_model(directory)
     for task in tasks:
         loaded.spec.task_index(task)
-    annotation = None if gtf_file is None else Annotation.load(gtf_file).for_genome(genome)
     writer = _Writer(loaded, tuple(tasks), VariantScorer([loaded], genome, annotation, options), output.name)
     described = {**asdict(options), "tasks": list(tasks), "regions": stretches, "vcf": writer.vcf, "chunk": chunk_bases}
     files = [fasta_file, gtf_file, directory / "model.yaml", directory / model_arguments(directory)["weights"]]
@@ -136,43 +134,29 @@ def precompute(
     return Precomputed(len(stretches), n_bases, write_index(output, **columns))
 
 
-def merged(regions: Any, genome: Genome) -> list[Stretch]:
+def regions_of(regions: Any, genome: Genome) -> list[Stretch]:
     """Return the regions in the order of the FASTA, joined where they overlap or touch."""
     table = read_intervals(regions)
     order = {name: number for number, name in enumerate(genome.contigs)}
     names = {chrom: genome.resolve(chrom) for chrom in table["chrom"].unique()}
-    found: list[Stretch] = []
     for row, (chrom, start, end) in enumerate(zip(table["chrom"], table["start"], table["end"], strict=True)):
         length = genome.contigs[names[chrom]]
         if start < 0 or end > length:
             raise InputError(
                 f"{where(table, row)}: expected an interval within {chrom} (0-{length}), got {start}-{end}."
             )
-        found.append((names[chrom], int(start), int(end)))
     joined: list[Stretch] = []
-    for contig, start, end in sorted(found, key=lambda stretch: (order[stretch[0]], *stretch[1:])):
-        if joined and joined[-1][0] == contig and start <= joined[-1][2]:
-            joined[-1] = (contig, joined[-1][1], max(joined[-1][2], end))
-        else:
-            joined.append((contig, start, end))
+    for contig, group in sorted(table.groupby(table["chrom"].map(names)), key=lambda pair: order[str(pair[0])]):
+        pieces = merged(group["start"].to_numpy(), group["end"].to_numpy())
+        joined += [(str(contig), *piece) for piece in zip(*(ends.tolist() for ends in pieces), strict=True)]
     return joined
 
 
-def _chunks(stretches: Iterable[Stretch], n_bases: int) -> Iterator[list[Stretch]]:
-    """Yield lists of pieces that hold ``n_bases`` bases together, the last fewer."""
-    pieces: list[Stretch] = []
-    room = n_bases
-    for contig, start, end in stretches:
-        while start < end:
-            stop = min(end, start + room)
-            pieces.append((contig, start, stop))
-            room -= stop - start
-            start = stop
-            if not room:
-                yield pieces
-                pieces, room = [], n_bases
-    if pieces:
-        yield pieces
+def _chunks(stretches: Sequence[Stretch], n_bases: int) -> list[list[Stretch]]:
+    """Return lists of pieces that hold ``n_bases`` bases together, the last fewer."""
+    cuts = cut([end - start for _, start, end in stretches], n_bases)
+    places = [[(*stretches[i][:2], first, n) for i, first, n in pieces] for pieces in cuts]
+    return [[(contig, start + first, start + first + n) for contig, start, first, n in pieces] for pieces in places]
 
 
 def substitutions(genome: Genome, stretches: Iterable[Stretch]) -> VcfRecords:

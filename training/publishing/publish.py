@@ -14,14 +14,9 @@ from ripe_lib.errors import InputError
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.evaluation.evaluate import Evaluation, Options, score_dataset
 from ripe_lib.evaluation.specificity import quality
-from ripe_lib.network.catalogue import (
-    ModelEntry,
-    TaskEntry,
-    catalogue,
-    put_model,
-    user_models_directory,
-    write_task_table,
-)
+from ripe_lib.network.catalogue import put_model
+from ripe_lib.network.catalogue.entries import ModelEntry, TaskEntry, catalogue, write_task_table
+from ripe_lib.network.catalogue.locate import user_models_directory
 from ripe_lib.network.load import Model, quiet_tensorflow
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import arrays_of, read_weights, set_arrays, sha256_of, write_weights

@@ -22,7 +22,6 @@ from ripe_lib.network.catalogue.entries import (
     read_task_table,
     with_measurements,
     write_catalogue,
-    write_task_table,
 )
 from ripe_lib.network.catalogue.locate import (
     bundled_models_directory,
@@ -31,33 +30,12 @@ from ripe_lib.network.catalogue.locate import (
     installed_directories,
     is_model_directory,
     model_arguments,
-    user_models_directory,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ripe_lib.network.spec import ModelSpec
-
-__all__ = [
-    "Catalogue",
-    "ModelEntry",
-    "TaskEntry",
-    "bundled_models_directory",
-    "catalogue",
-    "find_model_directory",
-    "list_models",
-    "published_model",
-    "put_model",
-    "read_catalogue",
-    "spec_of",
-    "tasks_of",
-    "tasks_with_protein",
-    "update_measured",
-    "user_models_directory",
-    "write_catalogue",
-    "write_task_table",
-]
 
 MODEL_COLUMNS = (
     "model",

@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ripe_lib.errors import InputError, MissingFileError, unknown_name
+from ripe_lib.errors import InputError, MissingFileError, check_known, unknown_name
 from ripe_lib.output.atomic import atomic_file
 
 CATALOGUE_DIRECTORY = Path(__file__).parent
@@ -291,8 +291,7 @@ def with_measurements(
     names = [task.task for task in tasks]
     columns = ("n_pos", *_MEASURED_FLOATS)
     for name, values in measured.items():
-        if name not in names:
-            raise unknown_name("task", name, names)
+        check_known("task", name, names)
         if unexpected := sorted(set(values) - set(columns)):
             raise unknown_name("measurement", unexpected[0], columns)
     updated = tuple(_measured_task(task, measured.get(task.task, {})) for task in tasks)

@@ -8,22 +8,15 @@ import pytest
 
 import ripe_lib
 from ripe_lib.errors import InputError, MissingFileError, UnknownNameError, WeightsError
-from ripe_lib.network.catalogue import (
-    MODEL_COLUMNS,
+from ripe_lib.network.catalogue import MODEL_COLUMNS, list_models, published_model, put_model, tasks_of, update_measured
+from ripe_lib.network.catalogue.entries import (
+    CATALOGUE_DIRECTORY,
     TaskEntry,
-    bundled_models_directory,
     catalogue,
-    find_model_directory,
-    list_models,
-    published_model,
-    put_model,
     read_catalogue,
-    tasks_of,
-    update_measured,
-    user_models_directory,
     write_task_table,
 )
-from ripe_lib.network.catalogue.entries import CATALOGUE_DIRECTORY
+from ripe_lib.network.catalogue.locate import bundled_models_directory, find_model_directory, user_models_directory
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import read_weights, sha256_of, write_weights
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ripe_lib.attribution import integrated_gradients
+from ripe_lib.attribution.compute import integrated_gradients
 from ripe_lib.attribution.methods import Method
 from ripe_lib.genome.encoding import one_hot
 from ripe_lib.genome.landmarks import encode_landmarks

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ripe_lib.errors import InputError, RipeError
-from ripe_lib.network.catalogue import find_model_directory
+from ripe_lib.network.catalogue.locate import find_model_directory
 from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.memory import SequenceSource
 from ripe_lib.scan.run import ScanOptions, scan_to_files
