@@ -30,6 +30,8 @@ import numpy as np
 import ripe_lib
 from benchmarks.common import machine, write_results
 from ripe_lib.genome.encoding import encode_sequence, one_hot
+from ripe_lib.genome.landmarks import encode_landmarks
+from ripe_lib.network.spec import N_LANDMARKS
 from ripe_lib.variants.format import OutputFormat
 from ripe_lib.variants.options import VariantOptions
 from ripe_lib.variants.output import VariantJob, Worker, write_scores
@@ -106,7 +108,9 @@ def one_at_a_time(model, fasta, vcf, n):
     """Score n variants as pipelines do: bedtools for each window, one window per call. Returns seconds."""
     records = [line.split("\t") for line in vcf.read_text().splitlines() if line[0] != "#"][:n]
     predict = model.keras_model
-    region = np.full((1, model.spec.region_length, 4), 0.25, np.float32)
+    rest = [np.full((1, model.spec.region_length, 4), 0.25, np.float32)]
+    if model.spec.has_landmarks:
+        rest.append(encode_landmarks(np.full((1, N_LANDMARKS), np.nan), model.spec.landmark_bases))
     started = time.perf_counter()
     for chrom, pos, _, _, alt, *_ in records:
         start = int(pos) - 75
@@ -119,7 +123,7 @@ def one_at_a_time(model, fasta, vcf, n):
         ).stdout
         sequence = found.split("\t")[1].strip()
         for letters in (sequence, sequence[:74] + alt + sequence[75:]):
-            predict.predict_on_batch([one_hot(encode_sequence(letters))[None], region])
+            predict.predict_on_batch([one_hot(encode_sequence(letters))[None], *rest])
     return time.perf_counter() - started
 
 

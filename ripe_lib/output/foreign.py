@@ -7,6 +7,9 @@ other files. What a file declares is believed only as far as it holds: a few byt
 from __future__ import annotations
 
 import json
+import mmap
+import os
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +27,8 @@ _MOST_NODES = 100_000  # of a YAML file with its aliases written out
 _DEEPEST = 50  # brackets of a YAML file
 _PACKING = 1032  # no stretch of data is packed better by deflate
 _SLACK_BYTES = 1 << 20
+_LOOKED_AT = 1 << 28  # bytes of an HDF5 file; heaps of texts stand at its head
+_HEAP = b"GCOL\x01\0\0\0"  # begins a global heap of HDF5: objects, each with number, length and bytes
 # h5py's callbacks lose their own errors on the way: SystemError.
 _ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError, SystemError)
 
@@ -125,6 +130,8 @@ def open_hdf5(
     import h5py
 
     try:
+        if _is_endless(path):
+            raise OSError("a heap without end")
         with h5py.File(path, "r") as handle:
             file = ForeignHdf5(Path(path), handle, expected, advice, error)
             file.check_links()
@@ -134,6 +141,25 @@ def open_hdf5(
     except _ERRORS as problem:
         reason = " ".join(str(problem).split())[:120] or type(problem).__name__
         raise error(f"{path}: expected {expected}, got something unreadable ({reason}). {advice}") from problem
+
+
+def _is_endless(path: str | Path) -> bool:
+    """Whether a heap of texts holds a free stretch of no bytes: HDF5 goes on from there to the same place, for ever."""
+    with Path(path).open("rb") as handle:
+        if not os.fstat(handle.fileno()).st_size:
+            return False
+        with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            at = -1
+            while (at := data.find(_HEAP, at + 1, _LOOKED_AT)) >= 0:
+                head = data[at : at + 16].ljust(16, b"\0")
+                end = min(at + struct.unpack_from("<Q", head, 8)[0], len(data))
+                here = at + 16
+                while here + 16 <= end:
+                    number, n_bytes = struct.unpack_from("<H6xQ", data, here)
+                    if number == n_bytes == 0:
+                        return True
+                    here += 16 + (n_bytes + 7) // 8 * 8 if number else n_bytes
+    return False
 
 
 class ForeignHdf5:

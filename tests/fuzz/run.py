@@ -1,10 +1,12 @@
 """Feed mutated files to the readers and judge what happens: ``python -m tests.fuzz.run --n 20000``.
 
 Accepted or refused with one line is right; any other exception, a warning of a library, more than ten seconds, more
-than a gigabyte of memory, or a file left behind is a fault. The process that reads may die: its last input is kept.
+than a gigabyte of memory, or a file left behind is a fault. The process that reads may die, or be ended because
+compiled code hangs: that is a fault, its last input is kept, and another process goes on.
 """
 
 import argparse
+import faulthandler
 import os
 import re
 import resource
@@ -27,8 +29,7 @@ from ripe_lib.errors import RipeError
 from tests.support.faults import FUZZED
 
 MEMORY = 1 << 30
-VERDICTS = ("accepted", "refused", "fault")
-PASSED = ("seed", "keep", "seconds", "tally")  # options for a process of its own
+BATCH = 2000  # inputs per line of a tally: what is lost when it is stopped
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -48,9 +49,11 @@ def limits(seconds):
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY, hard))
     before = signal.signal(signal.SIGALRM, give_up)
     signal.setitimer(signal.ITIMER_REAL, seconds)
+    faulthandler.dump_traceback_later(2 * seconds, exit=True)  # compiled code does not look at signals
     try:
         yield
     finally:
+        faulthandler.cancel_dump_traceback_later()
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
@@ -117,8 +120,8 @@ def place():
     return f"{Path(last.filename).relative_to(ROOT)}:{last.lineno}"
 
 
-def fuzz(one, n, seed, folder, keep=None, seconds=None):
-    """Read ``n`` mutated files of a format, fewer if that takes more than ``seconds``.
+def fuzz(one, n, seed, folder, keep=None):
+    """Read ``n`` mutated files of a format.
 
     Returns
     -------
@@ -130,11 +133,8 @@ def fuzz(one, n, seed, folder, keep=None, seconds=None):
     path = folder / f"x{one.suffix}"
     os.chdir(folder)
     seeds = one.seeds()
-    until = None if seconds is None else time.monotonic() + seconds
     with standard_error() as told:
         for number in range(n):
-            if until is not None and time.monotonic() > until:
-                break
             data = one.mutate(seeds[int(rng.integers(len(seeds)))], rng)
             path.write_bytes(data)
             verdict, fault = judged(one, path)
@@ -157,11 +157,40 @@ def fuzz(one, n, seed, folder, keep=None, seconds=None):
     return counts, faults
 
 
-def run_apart(names, n, *more, capture=True):
+def run_apart(names, n, *more, temporary=None):
     """Run formats in a process of their own: compiled readers can end it. Its output says what was found."""
     words = [sys.executable, "-m", "tests.fuzz.run", "--here", "--n", str(n), *more, "--only", *names]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    return subprocess.run(words, cwd=ROOT, env=environment, capture_output=capture, text=True)
+    environment |= {"TMPDIR": temporary} if temporary else {}
+    return subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+def in_batches(name, args):
+    """Read what a tally lacks of a format, a line of it at a time; return whether anything was a fault."""
+    failed = False
+    while True:
+        before = tallied(args.tally, name)
+        n, seed = args.n - sum(sum(row[1:]) for row in before), args.seed + len(before)
+        if n <= 0:
+            return failed
+        n = min(n, BATCH) if args.tally else n
+        with tempfile.TemporaryDirectory(prefix="ripe-fuzz-") as folder:
+            done = run_apart([name], n, f"--seed={seed}", *(f"--keep={args.keep}",) * bool(args.keep), temporary=folder)
+            sys.stdout.write(done.stdout + done.stderr)
+            found = re.match(rf"{re.escape(name)}: \d+ inputs, (\d+) read, (\d+) refused, (\d+) faults", done.stdout)
+            counts = found.groups() if found else (0, 0, 1)
+            if not found:
+                last = next(Path(folder).glob("ripe-fuzz-*/x*"), None)
+                sys.stdout.write(f"{name}: the process died ({done.returncode}), seed {seed}\n")
+                if args.keep and last:
+                    args.keep.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(last, args.keep / f"{name}-{seed}-died{last.suffix}")
+            sys.stdout.flush()
+            failed |= done.returncode != 0
+        if not args.tally:
+            return failed
+        with args.tally.open("a") as tally:
+            tally.write("\t".join([name, *map(str, counts)]) + "\n")
 
 
 def report_of(name, told):
@@ -177,41 +206,31 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=20_000, help="inputs per format (20000)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, help="at most so long per format")
     parser.add_argument("--only", nargs="+", metavar="FORMAT")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="put one input per fault there")
     parser.add_argument(
-        "--tally", type=Path, metavar="TSV", help="add a line per format there, and do only what it lacks"
+        "--tally", type=Path, metavar="TSV", help=f"add a line per {BATCH} inputs there, and do only what it lacks"
     )
     parser.add_argument("--page", type=Path, metavar="MD", help="write the tally's table there")
     parser.add_argument("--commands", action="store_true", help="every command instead of every reader; implies --here")
     parser.add_argument("--here", action="store_true", help="in this process (else one process per format)")
     args = parser.parse_args()
+    args.keep = args.keep.absolute() if args.keep else None
     failed = False
     every = COMMANDS if args.commands else FORMATS
     for name in args.only or every:
         if not (args.here or args.commands):
-            more = [f"--{option}={value}" for option, value in vars(args).items() if option in PASSED and value]
-            code = run_apart([name], args.n, *more, capture=False).returncode
-            if code not in (0, 1):
-                sys.stdout.write(f"{name}: the process died ({code})\n")
-            failed |= bool(code)
+            failed |= in_batches(name, args)
             continue
         started = time.monotonic()
-        before = [row for row in tallied(args.tally) if row[0] == name]
-        n, seed = args.n - sum(sum(row[1:]) for row in before), args.seed + len(before)
         with tempfile.TemporaryDirectory(prefix="ripe-fuzz-") as folder:
-            keep = args.keep.absolute() if args.keep else None
-            counts, faults = fuzz(every[name], n, seed, Path(folder), keep, args.seconds)
+            counts, faults = fuzz(every[name], args.n, args.seed, Path(folder), args.keep)
             os.chdir(ROOT)
         n, seconds = sum(counts.values()), time.monotonic() - started
         told = f"{counts['accepted']} read, {counts['refused']} refused, {counts['fault']} faults"
         sys.stdout.write(f"{name}: {n} inputs, {told}, {seconds:.1f} s\n")
         sys.stdout.writelines(f"  {fault}\n" for fault in faults.values())
         sys.stdout.flush()
-        if args.tally and n:
-            with args.tally.open("a") as tally:
-                tally.write("\t".join([name, *(str(counts[verdict]) for verdict in VERDICTS)]) + "\n")
         failed |= bool(faults)
     if args.page:
         text = args.page.read_text(encoding="utf-8").split(FUZZED)[0]
@@ -219,10 +238,11 @@ def main():
     return int(failed)
 
 
-def tallied(tally):
-    """Return (format, read, refused, faults) of every run that is in a tally."""
+def tallied(tally, only=None):
+    """Return (format, read, refused, faults) of every line of a tally, or those of one format."""
     lines = tally.read_text().splitlines() if tally and tally.exists() else []
-    return [(name, *map(int, numbers)) for name, *numbers in (line.split("\t") for line in lines)]
+    rows = [(name, *map(int, numbers)) for name, *numbers in (line.split("\t") for line in lines)]
+    return [row for row in rows if only in (None, row[0])]
 
 
 def tally_table(rows):

@@ -265,6 +265,18 @@ def test_attacks_on_weights(attack, weights):
         read_weights(weights)
 
 
+def test_heaps_for_which_hdf5_never_ends(weights):
+    """A free stretch of no bytes; with it HDF5 1.14 stays in ``H5HG__cache_heap_deserialize``."""
+    data = weights.read_bytes()
+    heap = data.index(b"GCOL")
+    free = heap + 16
+    while data[free] or data[free + 1]:  # objects with a number, rounded up to eight bytes
+        free += 16 + -(-int.from_bytes(data[free + 8 : free + 16], "little") // 8) * 8
+    weights.write_bytes(data[: free + 8] + bytes(8) + data[free + 16 :])
+    with pytest.raises(WeightsError, match=r"something unreadable \(a heap without end\)"):
+        read_weights(weights)
+
+
 @pytest.mark.parametrize("attack", [attack for attack in ATTACKS if ATTACKS[attack]], ids=lambda one: one.__name__)
 def test_the_same_attacks_on_a_data_set(attack, tmp_path, rng):
     from ripe_lib.evaluation.dataset import Dataset
