@@ -126,8 +126,8 @@ def merged(starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """Return starts and ends of intervals, ascending, joined where they overlap or touch."""
     order = np.argsort(starts, kind="stable")
     starts, ends = starts[order], np.maximum.accumulate(ends[order])
-    first = np.append(True, starts[1:] > ends[:-1])
-    return starts[first], ends[np.append(first[1:], True)]
+    first = np.append(True, starts[1:] > ends[:-1])[: len(starts)]
+    return starts[first], ends[np.append(first[1:], True)[: len(starts)]]
 
 
 # ------------------------------------------------------------------ files

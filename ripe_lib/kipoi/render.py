@@ -13,12 +13,13 @@ import json
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from ripe_lib.errors import InputError, MissingFileError, check_known
-from ripe_lib.network.catalogue import tasks_of, update_measured
+from ripe_lib.network.catalogue import put_model, tasks_of
 from ripe_lib.network.catalogue.entries import catalogue
 from ripe_lib.network.catalogue.locate import bundled_models_directory
 from ripe_lib.network.load import model_from_weights
@@ -80,7 +81,8 @@ def render_model(directory: str | Path, *, about: Mapping[str, Any] | None = Non
         sha256 = sha256_of(directory / WEIGHTS_FILE)
         entry = catalogue().models.get(spec.name)
         if entry is not None and (entry.sha256, entry.architecture) != (sha256, spec.architecture):
-            update_measured(spec.name, {}, sha256=sha256, architecture=spec.architecture)
+            entry = replace(entry, sha256=sha256, architecture=spec.architecture)
+            put_model(entry, catalogue().tasks[spec.name])
     text = model_yaml(directory)
     with atomic_file(directory / "model.yaml") as temporary:
         temporary.write_text(text, encoding="utf-8")

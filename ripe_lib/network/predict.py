@@ -8,9 +8,8 @@ nothing else differs).
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -275,39 +274,10 @@ def _labelled(frame: pd.DataFrame, tasks: list[str], probabilities: Floats) -> p
 
 
 def in_background(items: Iterable[T]) -> Iterator[T]:
-    """Iterate in another thread, at most two items ahead; its exception is raised here."""
-    ahead: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(maxsize=2)
-    abandoned = threading.Event()
-
-    def put(item: T | None, error: BaseException | None) -> bool:
-        while not abandoned.is_set():
-            try:
-                ahead.put((item, error), timeout=0.2)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def work() -> None:
-        try:
-            for item in items:
-                if not put(item, None):
-                    return
-        except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the thread that asked
-            put(None, error)
-        else:
-            put(None, StopIteration())
-
-    thread = threading.Thread(target=work, name="ripe-windows", daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = ahead.get()
-            if isinstance(error, StopIteration):
-                return
-            if error is not None:
-                raise error
+    """Iterate in another thread, one item ahead; its exception is raised here."""
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(1, thread_name_prefix="ripe-windows") as thread:
+        ahead = thread.submit(next, iterator, end)
+        while (item := ahead.result()) is not end:
+            ahead = thread.submit(next, iterator, end)
             yield item  # type: ignore[misc]
-    finally:
-        abandoned.set()
-        thread.join()

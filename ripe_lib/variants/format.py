@@ -207,7 +207,6 @@ def info_fields(scored_fields: Sequence[str], selection: Selection) -> list[Info
         if not tasks:
             continue
         packed = "|".join([*INFO_COLUMNS, *(f"{task}.{f}" for task in tasks for f in scored_fields)])
-        strongest = f"{model}: {{}} of the task with the largest |alt - ref| of the allele, over strands"
         fields += [
             InfoField(
                 f"DeepRiPe_{name}",
@@ -216,11 +215,19 @@ def info_fields(scored_fields: Sequence[str], selection: Selection) -> list[Info
                 f"{model}: effects on RNA-binding proteins, alt - ref. One entry per allele and strand; Consequence is "
                 f"the change of its strongest task. Format: {packed}",
             ),
-            InfoField(f"DRP_{name}_MAXDELTA", "A", "Float", strongest.format("alt - ref")),
-            InfoField(f"DRP_{name}_TASK", "A", "String", strongest.format("name")),
-            InfoField(f"DRP_{name}_CLASS", "A", "String", strongest.format("change (" + " ".join(CLASSES) + ")")),
+            *flat_fields(f"DRP_{name}", model).values(),
         ]
     return fields
+
+
+def flat_fields(key: str, model: str) -> dict[str, InfoField]:
+    """Return the INFO fields of the strongest task of an allele, whose keys begin with ``key``, by what they hold."""
+    said = f"{model}: {{}} of the task with the largest |alt - ref| of the allele, over strands"
+    return {
+        "delta": InfoField(f"{key}_MAXDELTA", "A", "Float", said.format("alt - ref")),
+        "task": InfoField(f"{key}_TASK", "A", "String", said.format("name")),
+        "class": InfoField(f"{key}_CLASS", "A", "String", said.format("change (" + " ".join(CLASSES) + ")")),
+    }
 
 
 def info_names(selection: Selection) -> list[str]:
@@ -305,7 +312,7 @@ def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
         values = selection.values(scored)[number][rows]
         if not values.shape[1]:
             continue
-        delta, tasks, classes = _strongest(scored, values, selection.names(number))
+        delta, tasks, classes = strongest_tasks(scored, values, selection.names(number))
         if top:
             size = np.abs(values[..., scored.fields.index("delta")])
             np.put_along_axis(values, np.argsort(-size, axis=1, kind="stable")[:, top:, None], np.nan, axis=1)
@@ -315,8 +322,7 @@ def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
         ):
             entries.setdefault(i, []).append(f"{head}{change}|{text}" if known else head)
         # Of two strands of an allele the larger |delta|.
-        order = np.lexsort((-np.nan_to_num(np.abs(delta), nan=-1), allele))
-        best = order[np.unique(allele[order], return_index=True)[1]]
+        best = strongest_rows(allele, np.nan_to_num(np.abs(delta), nan=-1))
         flat = np.full((3, len(alleles)), ".", dtype=object)
         best = best[~np.isnan(delta[best])]
         flat[:, allele[best]] = (
@@ -339,7 +345,7 @@ def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
     return [annotated_line(line, added, keys=keys) for line, added in zip(alleles.records.lines, info, strict=True)]
 
 
-def _strongest(
+def strongest_tasks(
     scored: ScoredVariants, values: NDArray[np.float32], tasks: Sequence[str]
 ) -> tuple[NDArray[np.float32], NDArray[np.object_], NDArray[np.object_]]:
     """Return delta, task and class of the task with the largest |delta| per row of (n, t, F)."""
@@ -348,6 +354,12 @@ def _strongest(
     best = values[np.arange(len(values)), strongest]
     names = np.array(tasks, dtype=object)[strongest]
     return best[:, at], names, class_names(class_codes(best[:, ref], best[:, alt], *scored.thresholds))
+
+
+def strongest_rows(allele: NDArray[np.int64], size: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Return, in the order of the alleles, the row of each with the largest size."""
+    order = np.lexsort((-size, allele))
+    return order[np.flatnonzero(np.diff(allele[order], prepend=-1))]
 
 
 def _biobank_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_]) -> list[str]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ripe_lib._version import __version__
 from ripe_lib.errors import InputError
@@ -25,9 +24,9 @@ from ripe_lib.network.load import load_model
 from ripe_lib.output.atomic import atomic_file, check_output_file
 from ripe_lib.output.bgzf import bgzf, write_index
 from ripe_lib.output.chunked import Chunk, Progress, cut, fingerprint_of, parts_directory, remove_parts, run_chunks
+from ripe_lib.variants.format import flat_fields, strongest_rows, strongest_tasks
 from ripe_lib.variants.options import VariantOptions
 from ripe_lib.variants.scorer import VariantScorer
-from ripe_lib.variants.summary import CLASSES, class_codes, class_names
 
 if TYPE_CHECKING:
     from ripe_lib.genome.fasta import Genome
@@ -181,11 +180,9 @@ class _Writer:
         self.model, self.tasks, self.scorer = model, tasks, scorer
         self.vcf = name.endswith(".vcf.gz")
         key = f"DRP_{info_key('x' + model.name.rsplit('/', 1)[-1])[1:]}"
-        said = f"{model.name}: {{}} of the task with the largest |alt - ref| of the allele, over strands"
+        flat = flat_fields(key, model.name)
         self.fields = [
-            InfoField(f"{key}_TASK", "A", "String", said.format("name")),
-            InfoField(f"{key}_MAXDELTA", "A", "Float", said.format("alt - ref")),
-            InfoField(f"{key}_CLASS", "A", "String", said.format("change (" + " ".join(CLASSES) + ")")),
+            *(flat[name] for name in ("task", "delta", "class")),
             *(InfoField(f"{key}_{info_key(t)}", "A", "Float", f"{model.name}: alt - ref of {t}") for t in tasks),
         ]
 
@@ -203,17 +200,16 @@ class _Writer:
         scored = self.scorer.score(substitutions(self.scorer.genome, pieces))
         usable = np.flatnonzero(scored.rows.status == OK)
         values = scored.values[0][usable]
-        ref, alt, delta = (values[..., scored.fields.index(name)] for name in ("ref", "alt", "delta"))
-        best = np.abs(delta).argmax(axis=1)
-        here = np.arange(len(usable)), best
-        first = _strongest_rows(scored.rows.allele[usable], np.abs(delta[here]))
-        changes = class_names(class_codes(ref[here], alt[here], *scored.thresholds))
-        more = [_largest(scored.rows.allele[usable], delta[:, self.model.spec.task_index(t)]) for t in self.tasks]
+        delta, tasks, changes = strongest_tasks(scored, values, self.model.tasks)
+        allele, every = scored.rows.allele[usable], values[..., scored.fields.index("delta")]
+        first = strongest_rows(allele, np.abs(delta))
+        more = [every[:, self.model.spec.task_index(task)] for task in self.tasks]
+        more = [column[strongest_rows(allele, np.abs(column))] for column in more]
         meta = {name: column[usable] for name, column in scored.rows.meta().items()}
         for number, row in enumerate(first.tolist()):
             place = [str(meta[name][row]) for name in ("chrom", "pos", "ref", "alt")]
-            numbers = [_decimal(value) for value in (delta[row, best[row]], *(column[number] for column in more))]
-            strongest = [self.model.tasks[best[row]], numbers[0], changes[row], *numbers[1:]]
+            numbers = [_decimal(value) for value in (delta[row], *(column[number] for column in more))]
+            strongest = [tasks[row], numbers[0], changes[row], *numbers[1:]]
             if self.vcf:
                 place.insert(2, ".")
                 values_of = zip(self.fields, strongest, strict=True)
@@ -228,16 +224,6 @@ class _Writer:
 def _decimal(value: float) -> str:
     text = f"{value:.4f}"
     return "0.0000" if text == "-0.0000" else text
-
-
-def _strongest_rows(allele: NDArray[np.int64], size: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Return, in the order of the alleles, the row of each with the largest size."""
-    order = np.lexsort((-size, allele))
-    return order[np.flatnonzero(np.diff(allele[order], prepend=-1))]
-
-
-def _largest(allele: NDArray[np.int64], delta: NDArray[np.float32]) -> NDArray[np.float32]:
-    return delta[_strongest_rows(allele, np.abs(delta))]
 
 
 def _write_part(writer: _Writer, chunk: Chunk, path: Path) -> None:
