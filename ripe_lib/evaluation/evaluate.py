@@ -14,18 +14,8 @@ import numpy as np
 import pandas as pd
 
 from ripe_lib.errors import InputError, ShapeMismatchError, check_known
+from ripe_lib.evaluation import metrics
 from ripe_lib.evaluation.dataset import Dataset
-from ripe_lib.evaluation.metrics import (
-    NEGATIVES,
-    Draws,
-    check_labels_and_scores,
-    mean_metrics,
-    pr_curve,
-    reliability_curve,
-    roc_curve,
-    task_metrics_and_draws,
-    with_negatives,
-)
 from ripe_lib.genome.encoding import Codes
 from ripe_lib.genome.kmers import compare_kmers, extremes
 from ripe_lib.genome.landmarks import LANDMARKS
@@ -108,17 +98,17 @@ class Evaluation:
 
     def labels_with(self, negatives: str) -> np.ndarray:
         """Return labels (N, T) with ``"own"`` negatives or ``"other"`` proteins' sites as negatives."""
-        return with_negatives(self.labels, negatives, bound_elsewhere=self.bound_elsewhere)
+        return metrics.with_negatives(self.labels, negatives, bound_elsewhere=self.bound_elsewhere)
 
-    def table_and_draws(self, negatives: str = "own") -> tuple[pd.DataFrame, Draws]:
+    def table_and_draws(self, negatives: str = "own") -> tuple[pd.DataFrame, metrics.Draws]:
         """Return the table of :meth:`table` and the bootstrap draws behind its intervals."""
         options = self.options
-        table, draws = task_metrics_and_draws(
+        table, draws = metrics.task_metrics_and_draws(
             self.labels_with(negatives),
             self.scores,
             tasks=self.tasks,
             n_bootstrap=options.n_bootstrap,
-            rng=np.random.default_rng([options.seed, NEGATIVES.index(negatives)]),
+            rng=np.random.default_rng([options.seed, metrics.NEGATIVES.index(negatives)]),
             confidence=options.confidence,
             prevalence=options.prevalence,
             groups=self.cluster,
@@ -139,7 +129,7 @@ class Evaluation:
 
     def summary(self, negatives: str = "own") -> dict[str, float]:
         """Average over the tasks (:func:`ripe_lib.evaluation.metrics.mean_metrics`)."""
-        return mean_metrics(*self.table_and_draws(negatives), confidence=self.options.confidence)
+        return metrics.mean_metrics(*self.table_and_draws(negatives), confidence=self.options.confidence)
 
     def labelled(self, task: str, negatives: str = "own") -> tuple[np.ndarray, np.ndarray]:
         """Return labels (n,) of 0 and 1 and scores (n,) of one task's known windows."""
@@ -157,7 +147,7 @@ class Evaluation:
             label, score = self.labelled(task, negatives)
             if not 0 < label.sum() < len(label):
                 continue
-            for name, curve in (("roc", roc_curve(label, score)), ("pr", pr_curve(label, score))):
+            for name, curve in (("roc", metrics.roc_curve(label, score)), ("pr", metrics.pr_curve(label, score))):
                 kept = np.unique(np.linspace(0, len(curve.x) - 1, min(max_points, len(curve.x))).round().astype(int))
                 points = pd.DataFrame({"x": curve.x[kept], "y": curve.y[kept], "threshold": curve.threshold[kept]})
                 parts.append(points.assign(task=task, negatives=negatives, curve=name))
@@ -170,7 +160,9 @@ class Evaluation:
         for task in self.tasks:
             label, score = self.labelled(task, negatives)
             if 0 < label.sum() < len(label):
-                curve = reliability_curve(label, score, n_bins=self.options.n_bins, prevalence=self.options.prevalence)
+                curve = metrics.reliability_curve(
+                    label, score, n_bins=self.options.n_bins, prevalence=self.options.prevalence
+                )
                 curve.insert(0, "task", task)
                 parts.append(curve.assign(negatives=negatives))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["task", "negatives"])
@@ -365,7 +357,7 @@ def evaluation_of(
         If a score is not finite.
     """
     labels = data.labels[rows][:, [data.task_index(name) for name in tasks.values()]]
-    check_labels_and_scores(labels, scores)
+    metrics.check_labels_and_scores(labels, scores)
     return Evaluation(
         model="",
         dataset=str(data.path),

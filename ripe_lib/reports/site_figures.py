@@ -18,19 +18,7 @@ from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import codes_from_one_hot, decode_sequence
 from ripe_lib.genome.landmarks import decode_landmarks
 from ripe_lib.genome.windows import window_start
-from ripe_lib.reports.drawing import (
-    Place,
-    known_span,
-    mark_motif,
-    mark_positions,
-    mark_span,
-    plot_landmarks,
-    plot_logo,
-    plot_mutation_map,
-    plot_region_map,
-    position_axis,
-    value_limits,
-)
+from ripe_lib.reports import drawing
 from ripe_lib.reports.figures import COLUMN_WIDTHS, new_figure, put_title, style
 
 if TYPE_CHECKING:
@@ -127,7 +115,7 @@ def site_figure(
     peak_label: str = "CLIP peak",
     motif: str | None = None,
     unit: str = "attribution",
-    place: Place | None = None,
+    place: drawing.Place | None = None,
 ) -> Figure:
     """Draw the maps of one site for one or several tasks, one below the other on a common position axis.
 
@@ -160,13 +148,13 @@ def site_figure(
         raise InputError("site picture: expected at least one map, got none.")
     length = len(maps[0].seq)
     low, high = _shown(maps)
-    bases = np.diff(known_span(maps[0].seq, margin=2))[0]
+    bases = np.diff(drawing.known_span(maps[0].seq, margin=2))[0]
     width_mm = DOUBLE * float(np.clip((high - low) / bases, 1, 4 / 3))
     heights = [m.letters for m in maps]
     regions = [m.region_map for m in maps if m.region_map is not None and m.has_regions]
-    region_limits = value_limits([m.sum(axis=1) for m in regions]) if regions else None
+    region_limits = drawing.value_limits([m.sum(axis=1) for m in regions]) if regions else None
     # Room for the motif's name is a share of the axis, so of what all panels together span.
-    limits = value_limits(heights, headroom=_NAME_ROOM if motif else 0.0)
+    limits = drawing.value_limits(heights, headroom=_NAME_ROOM if motif else 0.0)
     rows: list[tuple[str, int, float]] = []
     for number, one in enumerate(maps):
         rows.append(("logo", number, _LOGO_MM))
@@ -185,25 +173,27 @@ def site_figure(
             one = maps[number]
             if kind == "logo":
                 first = -(length // 2)
-                plot_logo(ax, heights[number], first=first, ylabel=unit, ylim=limits)
+                drawing.plot_logo(ax, heights[number], first=first, ylabel=unit, ylim=limits)
                 ax.set_xlim(low - 0.5, high - 0.5)
                 for side in ((low, first), (first + length, high)):
                     if side[1] > side[0]:  # the network sees no sequence here
                         ax.axvspan(side[0] - 0.5, side[1] - 0.5, color="#f5f5f5", lw=0, zorder=-2)
                 if peak is not None:
-                    mark_span(ax, first + peak[0], first + peak[1], peak_label)
+                    drawing.mark_span(ax, first + peak[0], first + peak[1], peak_label)
                 if motif:
-                    mark_motif(ax, one.seq, motif, first=first)
+                    drawing.mark_motif(ax, one.seq, motif, first=first)
                 ax.set_title(one.title, loc="left", fontweight="bold")
-                position_axis(ax, None)
+                drawing.position_axis(ax, None)
             elif kind == "heat":
                 _heat_row(figure, ax, one, (low, high))
             elif kind == "region":
                 _region_row(ax, one, region_limits, peak, (low, high))
             elif one.landmark_map is not None and one.distances is not None:
-                plot_landmarks(ax, one.landmark_map, one.distances, xlabel=f"{unit} of the distance to a landmark")
+                drawing.plot_landmarks(
+                    ax, one.landmark_map, one.distances, xlabel=f"{unit} of the distance to a landmark"
+                )
         lowest = next(ax for ax, row in zip(axes[::-1], rows[::-1], strict=True) if row[0] != "landmarks")
-        position_axis(lowest, place=place)
+        drawing.position_axis(lowest, place=place)
         for ax, row in zip(axes, rows, strict=True):
             if row[0] != "landmarks" and ax is not lowest:
                 ax.tick_params(labelbottom=False)
@@ -215,24 +205,24 @@ def _shown(maps: Sequence[SiteMap]) -> tuple[int, int]:
     """Return the positions that all panels of a picture show, half-open: what is known of bases and region types."""
     spans = []
     for one in maps:
-        first, stop = known_span(one.seq, margin=2)
+        first, stop = drawing.known_span(one.seq, margin=2)
         spans.append((first - len(one.seq) // 2, stop - len(one.seq) // 2))
         if one.has_regions and one.region is not None:
-            first, stop = known_span(one.region)
+            first, stop = drawing.known_span(one.region)
             spans.append((first - len(one.region) // 2, stop - len(one.region) // 2))
     return min(low for low, _ in spans), max(high for _, high in spans)
 
 
 def _heat_row(figure: Figure, ax: Axes, one: SiteMap, zoom: tuple[int, int]) -> None:
     first = -(len(one.seq) // 2)
-    image = plot_mutation_map(ax, one.seq_map, one.seq, first=first)
+    image = drawing.plot_mutation_map(ax, one.seq_map, one.seq, first=first)
     ax.set_xlim(zoom[0] - 0.5, zoom[1] - 0.5)
     # Inside, so that the bases stay below their letters.
     bar = figure.colorbar(image, cax=ax.inset_axes((1.01, 0.0, 0.012, 1.0)))
     bar.ax.tick_params(labelsize=5)
     bar.set_label("change", fontsize=6)
     bar.ax.spines["outline"].set_linewidth(0.4)
-    position_axis(ax, None)
+    drawing.position_axis(ax, None)
 
 
 def _region_row(
@@ -244,12 +234,12 @@ def _region_row(
 ) -> None:
     region, region_map = np.asarray(one.region), np.asarray(one.region_map)
     first = -(len(region) // 2)
-    plot_region_map(ax, region_map, region, first=first, ylabel="region\ntypes", ylim=limits)
+    drawing.plot_region_map(ax, region_map, region, first=first, ylabel="region\ntypes", ylim=limits)
     ax.set_xlim(shown[0] - 0.5, shown[1] - 0.5)
     if peak is not None:
         shift = -(len(one.seq) // 2)
-        mark_span(ax, shift + peak[0], shift + peak[1])
-    position_axis(ax, None)
+        drawing.mark_span(ax, shift + peak[0], shift + peak[1])
+    drawing.position_axis(ax, None)
 
 
 def peak_span(start: int, end: int, strand: str, length: int) -> tuple[int, int]:
@@ -271,7 +261,7 @@ def peak_span(start: int, end: int, strand: str, length: int) -> tuple[int, int]
     return offset, stop
 
 
-def middle_of(contig: str, start: int, end: int, strand: str) -> Place:
+def middle_of(contig: str, start: int, end: int, strand: str) -> drawing.Place:
     """Return where the middle of an interval's window lies: index L // 2 in RNA sense, for every even length L.
 
     Parameters
@@ -283,7 +273,7 @@ def middle_of(contig: str, start: int, end: int, strand: str) -> Place:
         ``"+"`` or ``"-"``.
     """
     first_of_two = int(window_start(start, end, 2))
-    return Place(contig, first_of_two + (1 if strand == "-" else 2), strand)
+    return drawing.Place(contig, first_of_two + (1 if strand == "-" else 2), strand)
 
 
 def mutant_figure(maps: Sequence[SiteMap], title: str = "") -> Figure:
@@ -303,9 +293,9 @@ def mutant_figure(maps: Sequence[SiteMap], title: str = "") -> Figure:
     if len(maps) < 2 or any(len(m.seq) != len(maps[0].seq) for m in maps):
         raise InputError("mutant picture: expected a wild type and at least one mutant in windows of equal length.")
     wild = np.asarray(maps[0].seq)
-    start, stop = known_span(wild, margin=1)
+    start, stop = drawing.known_span(wild, margin=1)
     heights = [m.letters for m in maps]
-    limits = value_limits(heights)
+    limits = drawing.value_limits(heights)
     first = -(len(wild) // 2)
     with style():
         figure = new_figure(DOUBLE, (_LOGO_MM + 3.5) * len(maps) + _ROOM_MM)
@@ -313,13 +303,13 @@ def mutant_figure(maps: Sequence[SiteMap], title: str = "") -> Figure:
         if title:
             put_title(figure, title)
         for ax, one, height in zip(axes, maps, heights, strict=True):
-            plot_logo(ax, height, first=first, ylabel="attribution", ylim=limits)
+            drawing.plot_logo(ax, height, first=first, ylabel="attribution", ylim=limits)
             changed = np.flatnonzero((np.asarray(one.seq) != wild).any(axis=1))
-            mark_positions(ax, (first + changed).tolist(), color="#b9a2e8")
+            drawing.mark_positions(ax, (first + changed).tolist(), color="#b9a2e8")
             _name_changes(ax, wild, changed, first)
             ax.set_title(one.title, loc="left", fontweight="bold", pad=13 if len(changed) else None)
             ax.set_xlim(first + start - 0.5, first + stop - 0.5)
-        position_axis(axes[-1])
+        drawing.position_axis(axes[-1])
     return figure
 
 

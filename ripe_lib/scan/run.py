@@ -19,17 +19,8 @@ import pandas as pd
 from ripe_lib.errors import InputError, OutputError
 from ripe_lib.network.load import Model, load_model
 from ripe_lib.network.network import Floats
+from ripe_lib.output import chunked
 from ripe_lib.output.atomic import remove_leftovers
-from ripe_lib.output.chunked import (
-    Chunk,
-    Progress,
-    cut,
-    fingerprint_of,
-    load_once,
-    parts_directory,
-    remove_parts,
-    run_chunks,
-)
 from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.output import Outputs, check_outputs
 from ripe_lib.scan.site_maps import SiteMapWriter
@@ -115,7 +106,7 @@ def scan_to_files(
     summary: str | Path | None = None,
     call_sites: bool = False,
     options: ScanOptions | None = None,
-    progress: Progress | None = None,
+    progress: chunked.Progress | None = None,
     site_progress: Callable[[int], object] = lambda n: None,
 ) -> ScanResult:
     """Scan a source and write what the output names ask for.
@@ -168,13 +159,13 @@ def scan_to_files(
     if thresholds is not None:
         result.thresholds, result.threshold_note = thresholds.table(), thresholds.explanation
     strands = sorted({run.strand for run in runs}) or ["+"]  # of nothing: tracks of nothing
-    chunks = [Chunk(number, payload) for number, payload in enumerate(pack(runs, step))]
+    chunks = [chunked.Chunk(number, payload) for number, payload in enumerate(pack(runs, step))]
     identity, files = source.fingerprint()
-    fingerprint = fingerprint_of(
+    fingerprint = chunked.fingerprint_of(
         {"scan": identity, "step": step, "tasks": scanner.tasks, "weights": weights_digest(model)}, files
     )
-    parts_dir = parts_directory(named[0])
-    parts = run_chunks(
+    parts_dir = chunked.parts_directory(named[0])
+    parts = chunked.run_chunks(
         chunks, ScanWork(scanner, source), parts_dir=parts_dir, fingerprint=fingerprint, suffix=".npy",
         scheduler=options.scheduler, progress=progress,
     )  # fmt: skip
@@ -207,7 +198,7 @@ def scan_to_files(
     result.files = [*opened.files, *map(Path, named[len(outputs) :])]
     for path in result.files:
         remove_leftovers(path)  # of a run that was killed while it wrote
-    remove_parts(parts_dir)
+    chunked.remove_parts(parts_dir)
     return result
 
 
@@ -236,7 +227,7 @@ def _plan(model: Model, source: Source, options: ScanOptions) -> tuple[list[Run]
 
 def pack(runs: Sequence[Run], step: int) -> list[tuple[Run, ...]]:
     """Cut runs into chunks of about :data:`PART_WINDOWS` bins or :data:`PART_LETTERS` letters, in order."""
-    cuts = cut([run.n for run in runs], max(1, min(PART_WINDOWS, PART_LETTERS // step)))
+    cuts = chunked.cut([run.n for run in runs], max(1, min(PART_WINDOWS, PART_LETTERS // step)))
     return [tuple(runs[i]._replace(first=runs[i].first + first, n=n) for i, first, n in parts) for parts in cuts]
 
 
@@ -267,9 +258,9 @@ class ScanWork:
             raise InputError(f"model {self._name}: expected a model loaded from a directory to send to workers.")
         return {**self.__dict__, "_scanner": None}
 
-    def __call__(self, chunk: Chunk, path: Path) -> None:
+    def __call__(self, chunk: chunked.Chunk, path: Path) -> None:
         """Write the scores (n, T) of the chunk's bins, ascending in each run."""
-        scanner = self._scanner or load_once(_scanner_of, self._directory, *self._key)
+        scanner = self._scanner or chunked.load_once(_scanner_of, self._directory, *self._key)
         _write_part(path, scores_of_runs(scanner, self._source, chunk.payload))
 
 

@@ -30,17 +30,9 @@ from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.vcf import BGZF_END, Block, VcfFile, VcfRecords, annotated_header
 from ripe_lib.network.catalogue.locate import find_model_directory, model_arguments
 from ripe_lib.network.load import Model, load_model
+from ripe_lib.output import chunked
 from ripe_lib.output.atomic import atomic_file, check_output_file
 from ripe_lib.output.bgzf import convert_to_bcf, write_index
-from ripe_lib.output.chunked import (
-    Chunk,
-    Progress,
-    fingerprint_of,
-    load_once,
-    parts_directory,
-    remove_parts,
-    run_chunks,
-)
 from ripe_lib.variants.format import OutputFormat, Selection, header, info_fields, long_names, text_payload
 from ripe_lib.variants.options import RowFilter, VariantOptions
 from ripe_lib.variants.peaks import Peaks
@@ -75,7 +67,9 @@ class VariantJob:
             directory = find_model_directory(name)
             weights += [directory / "model.yaml", directory / model_arguments(directory)["weights"]]
         options = {**asdict(replace(self, vcf_file="")), "chunk_size": chunk_size}
-        return fingerprint_of(options, [self.vcf_file, self.fasta_file, self.gtf_file, self.rows.peaks_file, *weights])
+        return chunked.fingerprint_of(
+            options, [self.vcf_file, self.fasta_file, self.gtf_file, self.rows.peaks_file, *weights]
+        )
 
 
 @dataclass
@@ -256,7 +250,7 @@ def _worker(job: VariantJob, fingerprint: str) -> Worker:  # the fingerprint: ch
     return Worker(job)
 
 
-def score_part_remotely(job: VariantJob, fingerprint: str, chunk: Chunk, path: Path) -> None:
+def score_part_remotely(job: VariantJob, fingerprint: str, chunk: chunked.Chunk, path: Path) -> None:
     """Score one chunk in a worker process, which loads models, genome and annotation once.
 
     Parameters
@@ -267,10 +261,10 @@ def score_part_remotely(job: VariantJob, fingerprint: str, chunk: Chunk, path: P
     path : Path
         The part that is written.
     """
-    score_part(load_once(_worker, job, fingerprint), chunk, path)
+    score_part(chunked.load_once(_worker, job, fingerprint), chunk, path)
 
 
-def score_part(worker: Worker, chunk: Chunk, path: Path) -> None:
+def score_part(worker: Worker, chunk: chunked.Chunk, path: Path) -> None:
     """Score one chunk and write its part; parameters as :func:`score_part_remotely`."""
     contents, summary = [], Summary()
     for content, found in worker.written(worker.placed(chunk.index, chunk.payload)):
@@ -307,7 +301,7 @@ def write_scores(
     models: Sequence[Model] | None = None,
     force: bool = False,
     scheduler: str | None = None,
-    progress: Progress | None = None,
+    progress: chunked.Progress | None = None,
 ) -> Summary:
     """Score a VCF into a file.
 
@@ -347,11 +341,11 @@ def write_scores(
             blocks = vcf.blocks(chunk_size)
             if not force:
                 worker.check_assembly(vcf.name, blocks)
-            chunks = [Chunk(i, block) for i, block in enumerate(blocks)]
+            chunks = [chunked.Chunk(i, block) for i, block in enumerate(blocks)]
             worker.blocks = blocks if scheduler is None else []
             fingerprint = job.fingerprint(chunk_size)
-            parts_dir = parts_directory(output)
-            paths = run_chunks(
+            parts_dir = chunked.parts_directory(output)
+            paths = chunked.run_chunks(
                 chunks,
                 partial(score_part, worker) if scheduler is None else partial(score_part_remotely, job, fingerprint),
                 parts_dir=parts_dir,
@@ -367,9 +361,9 @@ def write_scores(
                     raise InputError(problem)
                 _join(worker, paths, output)
             except InputError:  # it would be the same again
-                remove_parts(parts_dir)
+                chunked.remove_parts(parts_dir)
                 raise
-            remove_parts(parts_dir)
+            chunked.remove_parts(parts_dir)
         finally:
             worker.close()
     if output.name.lower().endswith((".vcf.gz", ".vcf.bgz", ".bcf")):
