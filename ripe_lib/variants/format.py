@@ -139,26 +139,6 @@ class Selection:
         return [values[:, columns] for values, columns in zip(scored.values, self.columns, strict=True)]
 
 
-def text_payload(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], out: OutputFormat) -> bytes:
-    """Return what a chunk adds to a text file in the wide or the biobank layout, or to a VCF, without the header.
-
-    Parameters
-    ----------
-    scored : ScoredVariants
-    selection : Selection
-    keep : bool (R,)
-        Rows to write; a VCF keeps its records and leaves out the other entries.
-    out : OutputFormat
-    """
-    if out.kind == "vcf":
-        lines = _vcf_lines(scored, selection, keep, out.top)
-    elif out.layout == "biobank":
-        lines = _biobank_lines(scored, selection, keep)
-    else:
-        lines = _wide_lines(scored, selection, keep, out)
-    return out.encoded(lines)
-
-
 def header(scored: ScoredVariants, selection: Selection, out: OutputFormat, vcf_header: Sequence[str]) -> bytes:
     """Return the beginning of the output file; ``scored`` may be empty.
 
@@ -266,17 +246,18 @@ def number_texts(values: NDArray[np.float32], fields: Sequence[str], separator: 
     return rows
 
 
-def _all_joined(
-    scored: ScoredVariants, selection: Selection, rows: NDArray[np.intp], separator: str
-) -> list[list[str]]:
-    return [
-        number_texts(values[rows], scored.fields, separator)
-        for values, columns in zip(selection.values(scored), selection.columns, strict=True)
-        if len(columns)
-    ]
+def wide_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], out: OutputFormat) -> list[str]:
+    """Return the lines of rows in the wide layout.
 
-
-def _wide_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], out: OutputFormat) -> list[str]:
+    Parameters
+    ----------
+    scored : ScoredVariants
+    selection : Selection
+        The tasks that are written.
+    keep : bool array (R,)
+        The rows that are written.
+    out : OutputFormat
+    """
     rows = np.flatnonzero(keep)
     columns = [column.tolist() for column in scored.rows.meta().values()]
     if not keep.all():
@@ -285,11 +266,13 @@ def _wide_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.b
     separator = "\t"
     if out.kind == "csv":
         separator, columns = ",", [list(map(_csv, column)) for column in columns]
-    scores = _all_joined(scored, selection, rows, separator)
+    values_of = zip(selection.values(scored), selection.columns, strict=True)
+    scores = [number_texts(values[rows], scored.fields, separator) for values, tasks in values_of if len(tasks)]
     return [separator.join(fields) for fields in zip(*columns, *scores, strict=True)]
 
 
-def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], top: int) -> list[str]:
+def vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], top: int) -> list[str]:
+    """Return the annotated records, of the ``top`` tasks (0: all); other parameters as :func:`wide_lines`."""
     rows = np.flatnonzero(keep)
     table, alleles = scored.rows, scored.rows.alleles
     allele = table.allele[rows]
@@ -362,8 +345,11 @@ def strongest_rows(allele: NDArray[np.int64], size: NDArray[np.float32]) -> NDAr
     return order[np.flatnonzero(np.diff(allele[order], prepend=-1))]
 
 
-def _biobank_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_]) -> list[str]:
-    """One line per ALT; where both strands are scored, the larger |delta| of each task counts."""
+def biobank_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_]) -> list[str]:
+    """Return one line per ALT; where both strands are scored, the larger |delta| of each task counts.
+
+    Parameters as :func:`wide_lines`.
+    """
     at = scored.fields.index("delta")
     deltas = np.concatenate([values[..., at] for values in selection.values(scored)], axis=1)
     size = np.where(np.isnan(deltas), -1, np.abs(deltas))

@@ -33,7 +33,8 @@ from ripe_lib.network.load import Model, load_model
 from ripe_lib.output import chunked
 from ripe_lib.output.atomic import atomic_file, check_output_file
 from ripe_lib.output.bgzf import convert_to_bcf, write_index
-from ripe_lib.variants.format import OutputFormat, Selection, header, info_fields, long_names, text_payload
+from ripe_lib.variants import format as formats
+from ripe_lib.variants.format import OutputFormat, Selection, long_names
 from ripe_lib.variants.options import RowFilter, VariantOptions
 from ripe_lib.variants.peaks import Peaks
 from ripe_lib.variants.rows import Rows
@@ -241,9 +242,13 @@ def payload(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_
     """
     if out.kind == "parquet":
         return arrow_bytes(wide_or_long(scored, selection, keep, out))
+    if out.kind == "vcf":
+        return out.encoded(formats.vcf_lines(scored, selection, keep, out.top))
+    if out.layout == "biobank":
+        return out.encoded(formats.biobank_lines(scored, selection, keep))
     if out.layout == "long":
         return out.encoded(long_lines(long_frame(scored, selection, keep, out.top), out))
-    return text_payload(scored, selection, keep, out)
+    return out.encoded(formats.wide_lines(scored, selection, keep, out))
 
 
 def _worker(job: VariantJob, fingerprint: str) -> Worker:  # the fingerprint: changed files are opened again
@@ -397,7 +402,7 @@ def _join(worker: Worker, parts: Sequence[Path], output: Path) -> None:
         is_bcf = output.suffix.lower() == ".bcf"
         text = temporary.with_name(temporary.name + ".vcf") if is_bcf else temporary
         with text.open("wb") as out:
-            out.write(header(empty, worker.selection, job.out, vcf_header(worker, empty.fields)))
+            out.write(formats.header(empty, worker.selection, job.out, vcf_header(worker, empty.fields)))
             for part in parts:
                 out.write(_content(part))  # a few MB
             if job.out.compressed:
@@ -421,4 +426,4 @@ def vcf_header(worker: Worker, fields: Sequence[str]) -> list[str]:
             f"intergenic {options.intergenic}",
         ),
     ]
-    return annotated_header(worker.vcf.header, info_fields(fields, worker.selection), more=said)
+    return annotated_header(worker.vcf.header, formats.info_fields(fields, worker.selection), more=said)
