@@ -148,11 +148,8 @@ def _runs(
     table: GtfTable, typed: NDArray[np.bool_], base: Ints, owner: Ints, start: Ints, end: Ints
 ) -> tuple[Ints, NDArray]:
     stranded = table.strand < 2
-    coding_start = np.full(len(base), np.iinfo(np.int64).max)
-    coding_end = np.full(len(base), -1, dtype=np.int64)
     coding = np.isin(table.piece_kind, CODING_PIECES)
-    np.minimum.at(coding_start, table.piece_transcript[coding], table.piece_start[coding])
-    np.maximum.at(coding_end, table.piece_transcript[coding], table.piece_end[coding])
+    coding_start, coding_end = table.extent(CODING_PIECES)
     has_cds = coding_end >= 0
 
     def on_axis(transcripts: Ints, starts: Ints, ends: Ints, chosen: NDArray[np.bool_]) -> Segments:

@@ -171,24 +171,14 @@ def _concise_resources() -> Path:
 
 
 def _attract_matrices(path: Path) -> dict[str, np.ndarray]:
-    matrices: dict[str, list[list[float]]] = {}
-    rows: list[list[float]] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if line.startswith(">"):
-            rows = matrices.setdefault(line[1:].split()[0], [])
-        elif line.strip():
-            row = _floats(line)
-            if len(row) != 4:
-                raise InputError(f"{path}:{number}: expected 4 numbers, got {line[:60]!r}. Reinstall concise.")
-            rows.append(row)
-    return {identifier: np.array(rows) for identifier, rows in matrices.items() if rows}
-
-
-def _floats(line: str) -> list[float]:
-    try:
-        return [float(word) for word in line.split()]
-    except ValueError:
-        return []
+    found = {}
+    for block in path.read_text(encoding="utf-8").split(">")[1:]:
+        head, *lines = block.strip().splitlines()
+        try:
+            found[head.split()[0]] = np.array([line.split() for line in lines], dtype=float).reshape(-1, 4)
+        except ValueError as error:
+            raise InputError(f"{path}: expected rows of 4 numbers after >{head[:60]}. Reinstall concise.") from error
+    return found
 
 
 def join_databases(databases: Sequence[MotifDatabase]) -> MotifDatabase:

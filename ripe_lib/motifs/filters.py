@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -134,12 +134,7 @@ def filter_motifs(
 def _matched(filters: list[FilterMotif], database: MotifDatabase) -> list[FilterMotif]:
     table = match_motifs([f.matrix() for f in filters if f.pfm[0].sum() >= _FEWEST], database)
     parts = dict(iter(table.groupby("motif", sort=False))) if len(table) else {}
-    return [
-        FilterMotif(
-            f.index, f.pfm, f.n_sites, f.threshold, f.largest, parts.get(f.name, f.matches).reset_index(drop=True)
-        )
-        for f in filters
-    ]
+    return [replace(f, matches=parts.get(f.name, f.matches).reset_index(drop=True)) for f in filters]
 
 
 def _first_layer(model: Model) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -253,6 +253,18 @@ def _finished(
         yield from _on_dask(chunks, work, parts, scheduler, fingerprint)
 
 
+def _queued(
+    chunks: Iterable[Chunk], ahead: int, submit: Callable[[Chunk], Any], done_of: Callable[[set[Any]], set[Any]]
+) -> Iterator[Any]:
+    """Yield futures as they are done, while so many others are under way."""
+    waiting = iter(chunks)
+    running = {submit(chunk) for chunk in islice(waiting, ahead)}
+    while running:
+        done = done_of(running)
+        yield from done
+        running = (running - done) | {submit(chunk) for chunk in islice(waiting, len(done))}
+
+
 def _process_count(scheduler: str) -> int:
     text = scheduler.partition(":")[2]
     if not text.isdecimal() or int(text) < 1:
@@ -276,17 +288,17 @@ def _in_processes(chunks: list[Chunk], work: Work, parts: list[Path], n_processe
     missing, deaths = chunks, 0
     while missing:
         reported: set[int] = set()
-        waiting = iter(missing)
         pool = ProcessPoolExecutor(min(n_processes, len(missing)), context, _share_cores, (n_processes,))
         try:
-            running = {pool.submit(_compute, work, c, parts[c.index]) for c in islice(waiting, 2 * n_processes)}
-            while running:
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    reported.add(future.result())
-                    yield future.result()
-                for chunk in islice(waiting, len(finished)):
-                    running.add(pool.submit(_compute, work, chunk, parts[chunk.index]))
+            futures = _queued(
+                missing,
+                2 * n_processes,
+                lambda chunk, pool=pool: pool.submit(_compute, work, chunk, parts[chunk.index]),  # type: ignore[misc]
+                lambda running: wait(running, return_when=FIRST_COMPLETED).done,
+            )
+            for future in futures:
+                reported.add(future.result())
+                yield future.result()
         except BrokenProcessPool:
             # One dead worker ends the whole pool: start another for what is missing.
             for chunk in missing:
@@ -323,39 +335,36 @@ def _on_dask(chunks: list[Chunk], work: Work, parts: list[Path], address: str, f
     with client, client.as_current():
         _check_workers(client, address)
         key = f"ripe-{fingerprint[:12]}-{os.urandom(4).hex()}"  # never the cached failure of another run
-        waiting = iter(chunks)
 
-        def submit(n: int) -> set[Any]:
-            return {
-                client.submit(_compute, work, c, parts[c.index], key=f"{key}-{c.index}", pure=False)
-                for c in islice(waiting, n)
-            }
+        def submit(chunk: Chunk) -> Any:
+            return client.submit(_compute, work, chunk, parts[chunk.index], key=f"{key}-{chunk.index}", pure=False)
 
-        running = submit(2 * max(2, sum(client.nthreads().values())))
         idle = 0
-        while running:
+
+        def done_of(running: set[Any]) -> set[Any]:
+            nonlocal idle
             try:
-                finished = distributed.wait(running, timeout=CONNECT_SECONDS, return_when="FIRST_COMPLETED").done
+                return distributed.wait(running, timeout=CONNECT_SECONDS, return_when="FIRST_COMPLETED").done
             except (TimeoutError, distributed.TimeoutError):
                 idle = 0 if client.nthreads() else idle + 1
                 if idle >= MAX_DEATHS:
                     raise _no_workers(address) from None
-                continue
-            for future in finished:
-                try:
-                    index = future.result()
-                except distributed.KilledWorker as error:
-                    raise WorkerError(
-                        f"scheduler {address!r}: several workers died on the same part "
-                        "(killed, or out of memory). Use smaller chunks; the same command resumes."
-                    ) from error
-                if not parts[index].exists():
-                    raise WorkerError(
-                        f"{parts[index]}: a worker wrote this file but it is not here. "
-                        "Run workers where the files have the same paths."
-                    )
-                yield index
-            running = (running - finished) | submit(len(finished))
+                return set()
+
+        for future in _queued(chunks, 2 * max(2, sum(client.nthreads().values())), submit, done_of):
+            try:
+                index = future.result()
+            except distributed.KilledWorker as error:
+                raise WorkerError(
+                    f"scheduler {address!r}: several workers died on the same part "
+                    "(killed, or out of memory). Use smaller chunks; the same command resumes."
+                ) from error
+            if not parts[index].exists():
+                raise WorkerError(
+                    f"{parts[index]}: a worker wrote this file but it is not here. "
+                    "Run workers where the files have the same paths."
+                )
+            yield index
 
 
 def _package_version() -> str:

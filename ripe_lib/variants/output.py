@@ -379,17 +379,13 @@ def write_scores(
 
 def _everywhere(job: VariantJob, vcf_path: Path) -> VariantJob:
     """Return the job with paths that mean the same in workers' folders."""
-    return replace(
-        job,
-        vcf_file=str(vcf_path.absolute()),
-        fasta_file=str(Path(job.fasta_file).absolute()),
-        gtf_file=None if job.gtf_file is None else str(Path(job.gtf_file).absolute()),
-        models=tuple(str(find_model_directory(name).absolute()) for name in job.models),
-        rows=replace(
-            job.rows,
-            peaks_file=None if job.rows.peaks_file is None else str(Path(job.rows.peaks_file).absolute()),
-        ),
+    vcf, fasta, gtf, peaks = (
+        None if path is None else str(Path(path).absolute())
+        for path in (vcf_path, job.fasta_file, job.gtf_file, job.rows.peaks_file)
     )
+    models = tuple(str(find_model_directory(name).absolute()) for name in job.models)
+    files: dict[str, Any] = {"vcf_file": vcf, "fasta_file": fasta, "gtf_file": gtf}
+    return replace(job, **files, models=models, rows=replace(job.rows, peaks_file=peaks))
 
 
 def _join(worker: Worker, parts: Sequence[Path], output: Path) -> None:
