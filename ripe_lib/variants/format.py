@@ -331,7 +331,16 @@ def vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.boo
 def strongest_tasks(
     scored: ScoredVariants, values: NDArray[np.float32], tasks: Sequence[str]
 ) -> tuple[NDArray[np.float32], NDArray[np.object_], NDArray[np.object_]]:
-    """Return delta, task and class of the task with the largest |delta| per row of (n, t, F)."""
+    """Return delta, task and class of the task with the largest |delta| per row.
+
+    Parameters
+    ----------
+    scored : ScoredVariants
+        Has the fields and thresholds.
+    values : float32 array (n, t, F)
+    tasks : sequence of str
+        Their names.
+    """
     ref, alt, at = (scored.fields.index(name) for name in ("ref", "alt", "delta"))
     strongest = np.nan_to_num(np.abs(values[..., at])).argmax(axis=1)
     best = values[np.arange(len(values)), strongest]
