@@ -295,8 +295,9 @@ def _uneven(last_line: int, bases: int, line_bases: int) -> str:
 
 def _contig_name(header: bytes, at: str) -> str:
     text = header[1:].rstrip()
-    if not text or text[:1].isspace():
-        raise InputError(f"{at}: expected the name of a contig after '>', got none. Name it.")
+    if not text or text[:1].isspace() or b"\0" in text:
+        got = "zero bytes" if text[:1].strip() else "none"
+        raise InputError(f"{at}: expected the name of a contig after '>', got {got}. Name it.")
     try:
         return text.split(None, 1)[0].decode("utf-8")
     except UnicodeDecodeError as error:

@@ -225,6 +225,15 @@ def test_lines_of_other_features_are_not_judged(tmp_path):
     assert read_gtf(gtf(tmp_path, odd + GENE)).transcript_id == ["T1"]
 
 
+@pytest.mark.parametrize("change", [str.upper, str.lower, str.title])
+def test_features_in_any_letter_case(change, tmp_path):
+    lines = [gtf_line("c1", kind, 10, 90, "+", "t1") for kind in ("transcript", "exon", "CDS", "start_codon")]
+    other = [re.sub(r"test\t(\w+)", lambda found: "test\t" + change(found[1]), line) for line in lines]
+    tables = [vars(read_gtf(gtf(tmp_path, "".join(text), "x.gtf"))) for text in (lines, other)]
+    assert [str(value) for value in tables[0].values()] == [str(value) for value in tables[1].values()]
+    assert tables[0]["piece_kind"].tolist() == [0, 1, 3]
+
+
 def test_missing_file(tmp_path):
     with pytest.raises(MissingFileError, match=r"none\.gtf: no such file"):
         read_gtf(tmp_path / "none.gtf")
