@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from ripe_lib.errors import InputError, MissingFileError, OutputError
 from ripe_lib.genome.contigs import ContigNames, mitochondria_agree
 from ripe_lib.genome.encoding import BASE_TABLE, COMPLEMENT, UNKNOWN, Codes
+from ripe_lib.genome.intervals import check_is_text
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.cache import place_to_write, places
 
@@ -176,6 +177,7 @@ def _check_file(path: Path) -> bool:
     if not head:
         raise InputError(f"{path}: expected a FASTA file, got an empty file.")
     if not head.startswith(_GZIP_MAGIC):
+        check_is_text(path, head)
         if head.lstrip()[:1] not in (b">", b";"):
             raise InputError(f"{path}: expected a FASTA file whose first line starts with '>', got {head[:12]!r}.")
         return False

@@ -184,6 +184,8 @@ def _collect(path: Path, name: str) -> _Collector:
         if kind is None and (kind := _ANY_CASE.get(fields[2].lower())) is None:
             continue
         attributes = fields[8]
+        if attributes[:1] == b'"':  # a table program quoted the whole column
+            attributes = attributes.strip()[1:-1].replace(b'""', b'"')
         if not (fields[3].isdigit() and fields[4].isdigit() and len(fields[3]) < 999 > len(fields[4])):
             c.leave_out(_malformed(name, number, "whole numbers in columns 4 and 5", _show(*fields[3:5])))
             continue
@@ -261,7 +263,7 @@ def _attributes(text: bytes) -> dict[bytes, bytes]:
     values: dict[bytes, bytes] = {}
     pattern = _ATTRIBUTE if b";" in text.rstrip(b"; \r") else _WITHOUT_SEMICOLON
     for key, quoted, bare in pattern.findall(text):
-        values.setdefault(key, quoted or bare)
+        values.setdefault(key, quoted or bare.strip(b"'"))
     return values
 
 

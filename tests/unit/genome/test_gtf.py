@@ -246,6 +246,20 @@ def test_attributes_without_semicolons(tmp_path):
     assert table.piece_transcript.tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("odd", [lambda t: '"' + t.replace('"', '""') + '"', lambda t: t.replace('"', "'")])
+def test_quotes_of_other_programs(tmp_path, odd):
+    lines = [line.split("\t") for line in (GENE + OTHER).splitlines() if line]
+    text = "".join("\t".join([*fields[:8], odd(fields[8])]) + "\n" for fields in lines)
+    plain, quoted = read_gtf(gtf(tmp_path, GENE + OTHER)), read_gtf(gtf(tmp_path, text, "odd.gtf"))
+    assert [str(value) for value in vars(plain).values()] == [str(value) for value in vars(quoted).values()]
+
+
+def test_biotypes_none_of_which_gives_region_types_are_told(tmp_path):
+    path = gtf(tmp_path, GENE.replace('_type "protein_coding"', '_type "coding"'))
+    with pytest.warns(AnnotationWarning, match=r"no transcript is protein_coding \(but coding\): no region type"):
+        Annotation.load(path)
+
+
 def test_bytes_that_are_no_utf8_come_as_they_are(tmp_path):
     text = gtf_line("c1", "exon", 10, 90, "+", "t1", gene="NAME") + gtf_line(
         "c1", "CDS", 20, 40, "+", "t1", gene="NAME"
