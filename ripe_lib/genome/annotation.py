@@ -86,6 +86,11 @@ class Annotation:
             If the file is missing, damaged, malformed (file and line are named), or not a GTF with exon and CDS lines.
         UnknownNameError
             If no transcript has one of the biotypes asked for.
+
+        Warns
+        -----
+        AnnotationWarning
+            If there is no protein-coding transcript, but others.
         """
         path = Path(gtf_file)
         kinds = (transcript_types,) if isinstance(transcript_types, str) else tuple(transcript_types)
@@ -98,6 +103,10 @@ class Annotation:
         for kind in kinds:
             if kind != PROTEIN_CODING and kind not in known:
                 raise unknown_name(f"transcript type in {path}", kind, sorted(known))
+        if not known & {*kinds, "unknown"}:
+            got = ", ".join(sorted(known)[:3])
+            message = f"{path}: no transcript is {' or '.join(kinds)} (but {got}): no region type can be told."
+            warnings.warn(message, AnnotationWarning, stacklevel=2)
         return annotation
 
     def __repr__(self) -> str:

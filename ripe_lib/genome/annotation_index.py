@@ -24,7 +24,7 @@ from ripe_lib.genome.landmarks import landmark_positions
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.cache import place_to_write, places
 
-INDEX_VERSION = 3
+INDEX_VERSION = 4
 STRIDE = 1 << 40
 SMALL_FILE_BYTES = 2_000_000
 

@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from ripe_lib.errors import InputError, MissingFileError, OutputError
 from ripe_lib.genome.contigs import ContigNames, mitochondria_agree, numbers_of
 from ripe_lib.genome.encoding import BASE_TABLE, COMPLEMENT, UNKNOWN, Codes
+from ripe_lib.genome.intervals import check_is_text
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.cache import place_to_write, places
 
@@ -172,6 +173,7 @@ def _check_file(path: Path) -> bool:
     if not head:
         raise InputError(f"{path}: expected a FASTA file, got an empty file.")
     if not head.startswith(_GZIP_MAGIC):
+        check_is_text(path, head)
         if head.lstrip()[:1] not in (b">", b";"):
             raise InputError(f"{path}: expected a FASTA file whose first line starts with '>', got {head[:12]!r}.")
         return False
@@ -291,8 +293,9 @@ def _uneven(last_line: int, bases: int, line_bases: int) -> str:
 
 def _contig_name(header: bytes, at: str) -> str:
     text = header[1:].rstrip()
-    if not text or text[:1].isspace():
-        raise InputError(f"{at}: expected the name of a contig after '>', got none. Name it.")
+    if not text or text[:1].isspace() or b"\0" in text:
+        got = "zero bytes" if text[:1].strip() else "none"
+        raise InputError(f"{at}: expected the name of a contig after '>', got {got}. Name it.")
     try:
         return text.split(None, 1)[0].decode("utf-8")
     except UnicodeDecodeError as error:

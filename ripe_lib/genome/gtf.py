@@ -2,8 +2,8 @@
 
 One pass, line by line, nothing kept but numbers and one set of names per transcript, so that a whole GENCODE
 release stays far below 1 GB. Used are the features ``exon``, ``CDS``, ``stop_codon`` and ``start_codon``, and of
-``transcript`` lines the names and the span. GTF counts from 1 with both ends included; everything returned counts from
-0, half-open.
+``transcript`` lines the names and the span, all in any letter case. GTF counts from 1 with both ends included;
+everything returned counts from 0, half-open.
 
 A transcript is one ``transcript_id`` of one gene on one strand of one contig: a name that several genes share (RefSeq's
 ``unknown_transcript_1``) stands for a transcript of each. Lines that cannot be used (numbers, strand, columns or
@@ -45,6 +45,7 @@ _KINDS = {
     b"transcript": _TRANSCRIPT,
     b"mRNA": _TRANSCRIPT,
 }
+_ANY_CASE = {name.lower(): kind for name, kind in _KINDS.items()}
 _LARGEST = 10**12
 _STRANDS = {b"+": 0, b"-": 1, b".": 2}
 _TRANSCRIPT_ID = b'transcript_id "'
@@ -206,9 +207,11 @@ def _collect(path: Path, name: str) -> _Collector:
                 c.leave_out(_malformed(name, number, "9 tab-separated columns", f"{len(fields)}"))
             continue
         kind = _KINDS.get(fields[2])
-        if kind is None:
+        if kind is None and (kind := _ANY_CASE.get(fields[2].lower())) is None:
             continue
         attributes = fields[8]
+        if attributes[:1] == b'"':  # a table program quoted the whole column
+            attributes = attributes.strip()[1:-1].replace(b'""', b'"')
         if not (fields[3].isdigit() and fields[4].isdigit() and len(fields[3]) < 999 > len(fields[4])):
             c.leave_out(_malformed(name, number, "whole numbers in columns 4 and 5", _show(*fields[3:5])))
             continue
@@ -286,7 +289,7 @@ def _attributes(text: bytes) -> dict[bytes, bytes]:
     values: dict[bytes, bytes] = {}
     pattern = _ATTRIBUTE if b";" in text.rstrip(b"; \r") else _WITHOUT_SEMICOLON
     for key, quoted, bare in pattern.findall(text):
-        values.setdefault(key, quoted or bare)
+        values.setdefault(key, quoted or bare.strip(b"'"))
     return values
 
 

@@ -144,6 +144,26 @@ def _open(path: Path) -> io.BufferedReader:
         raise MissingFileError(f"{path}: cannot be read ({error.strerror or error}).") from error
 
 
+_OTHER_KINDS = {
+    b"PK\x03\x04": "a zip archive or Excel workbook",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"BZh91AY&SY": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\xeb\xf2\x89\x87": "bigBed",
+    b"\x26\xfc\x8f\x88": "bigWig",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+
+
+def check_is_text(path: PathLike, head: bytes) -> None:
+    """Refuse a file that is packed otherwise than by gzip, or no UTF-8, by its first ten bytes."""
+    for magic, kind in _OTHER_KINDS.items():
+        if head.startswith(magic):
+            raise InputError(f"{path}: expected text, plain or gzip, got {kind}. Save or unpack it as text.")
+
+
 def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[bytes]:
     """Yield a text file (plain or gzip, pipes too) in blocks of whole lines.
 
@@ -152,10 +172,12 @@ def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[bytes]:
     MissingFileError
         If it cannot be opened.
     InputError
-        If the gzip file is damaged or the content is no text.
+        If the gzip file is damaged or the content is no text; other ways of packing are named.
     """
     with _open(path) as raw:
-        compressed = raw.peek(2)[:2] == b"\x1f\x8b"
+        head = raw.peek(10)
+        compressed = head[:2] == b"\x1f\x8b"
+        check_is_text(path, head)
         handle = gzip.GzipFile(fileobj=raw) if compressed else raw
         rest, n_lines = b"", 0
         while True:

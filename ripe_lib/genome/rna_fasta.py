@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError, MissingFileError, OutputError
 from ripe_lib.genome.encoding import BASE_TABLE, REGION_LETTERS, REGION_TABLE, Codes, encode_region
+from ripe_lib.genome.intervals import check_is_text
 
 STDIN = "-"
 _BLANKS = b" \t\r\n"
@@ -275,7 +276,9 @@ def _opened(source: str | Path, where: str) -> Iterator[IO[bytes]]:
         with nullcontext(sys.stdin.buffer) if is_stdin else path.open("rb") as stream:
             buffered: Any = stream
             # A pipe cannot be rewound: look ahead without taking anything.
-            compressed = buffered.peek(2)[:2] == b"\x1f\x8b"
+            head = buffered.peek(18)
+            check_is_text(path, head)
+            compressed = head[:2] == b"\x1f\x8b"
             opened: Any = gzip.GzipFile(fileobj=buffered) if compressed else buffered
             yield opened
     except FileNotFoundError:

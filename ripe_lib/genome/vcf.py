@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError, MissingFileError
+from ripe_lib.genome.intervals import check_is_text
 
 BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
@@ -118,6 +119,7 @@ class VcfFile:
         with self.path.open("rb") as file:
             start = file.read(18)
             if start[:2] != b"\x1f\x8b":
+                check_is_text(self.name, start)
                 return "bcf" if start[:3] == b"BCF" else "text"
             if start[12:14] != b"BC":
                 return "gzip"
@@ -151,6 +153,7 @@ class VcfFile:
         else:
             header = []
             for raw in self._checked(iter(self._stream.readline, b"")):
+                raw = raw.removeprefix(b"" if header else b"\xef\xbb\xbf")
                 line = raw.rstrip(b"\r\n").decode(*_CODING)
                 if not line.startswith("#"):
                     raise self._no_header(len(header) + 1, line)

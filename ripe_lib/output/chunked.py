@@ -15,11 +15,17 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import multiprocessing
 import os
+import signal
 import threading
+import traceback
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice, pairwise
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -29,7 +35,7 @@ from ripe_lib._version import __version__
 from ripe_lib.errors import InputError, MissingFileError, MissingPackageError, OutputError, RipeError
 
 FORMAT = "deepripe-parts-1"
-MAX_DEATHS = 3  # of workers in a row without one finished part, before the job gives up
+MAX_DEATHS = 3  # of workers on the same part, before the job gives up
 CONNECT_SECONDS = 30
 
 T = TypeVar("T")
@@ -115,7 +121,7 @@ def run_chunks(
     OutputError
         If the folder cannot be used, or another process is working in it.
     WorkerError
-        If workers die :data:`MAX_DEATHS` times without finishing a part, or do not see the folder.
+        If :data:`MAX_DEATHS` workers die on the same part, or do not see the folder.
     RipeError
         What ``work`` raised; finished parts stay and are used by the next run.
     """
@@ -279,41 +285,76 @@ def _share_cores(n_processes: int) -> None:
         os.environ.setdefault(variable, share)
 
 
-def _in_processes(chunks: list[Chunk], work: Work, parts: list[Path], n_processes: int) -> Iterator[int]:
-    import multiprocessing
-    from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-    from concurrent.futures.process import BrokenProcessPool
+def _serve(pipe: Connection, n_processes: int) -> None:
+    """Compute what comes through a pipe until its other end is gone; runs in a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
+    _share_cores(n_processes)
+    with suppress(EOFError):
+        work = pipe.recv()
+        while True:
+            try:
+                answer: Any = _compute(work, *pipe.recv())
+            except EOFError:
+                raise
+            except Exception as error:  # noqa: BLE001 (raised where the work was given out)
+                answer = error
+                if not isinstance(error, RipeError | OSError):
+                    traceback.print_exc()  # where it happened does not travel
+            pipe.send(answer)
 
+
+def _in_processes(chunks: list[Chunk], work: Work, parts: list[Path], n_processes: int) -> Iterator[int]:
+    """Compute parts in processes of our own.
+
+    There is one pipe per worker: a pool of ``concurrent.futures`` can wait for ever when one dies while another starts.
+    """
     context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
-    missing, deaths = chunks, 0
-    while missing:
-        reported: set[int] = set()
-        pool = ProcessPoolExecutor(min(n_processes, len(missing)), context, _share_cores, (n_processes,))
-        try:
-            futures = _queued(
-                missing,
-                2 * n_processes,
-                lambda chunk, pool=pool: pool.submit(_compute, work, chunk, parts[chunk.index]),  # type: ignore[misc]
-                lambda running: wait(running, return_when=FIRST_COMPLETED).done,
-            )
-            for future in futures:
-                reported.add(future.result())
-                yield future.result()
-        except BrokenProcessPool:
-            # One dead worker ends the whole pool: start another for what is missing.
-            for chunk in missing:
-                if chunk.index not in reported and parts[chunk.index].exists():
-                    reported.add(chunk.index)
-                    yield chunk.index
-            deaths = 0 if reported else deaths + 1
-        finally:
-            pool.shutdown(cancel_futures=True)
-        missing = [chunk for chunk in missing if chunk.index not in reported]
-        if deaths >= MAX_DEATHS:
-            raise WorkerError(
-                f"{parts[0].parent}: {deaths} worker processes in a row died before they finished a part "
-                "(killed, or out of memory). Use fewer processes or smaller chunks; the same command resumes."
-            )
+    waiting, deaths = deque(chunks), Counter[int]()
+    idle: list[Connection] = []
+    busy: dict[Connection, Chunk] = {}
+    workers: list[BaseProcess] = []
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < n_processes:
+                if not idle:
+                    ours, theirs = context.Pipe()
+                    workers.append(context.Process(target=_serve, args=(theirs, n_processes), daemon=True))
+                    workers[-1].start()
+                    theirs.close()
+                    with suppress(OSError):  # it died already: seen below
+                        ours.send(work)
+                    idle.append(ours)
+                pipe, chunk = idle.pop(), waiting.popleft()
+                busy[pipe] = chunk
+                with suppress(OSError):
+                    pipe.send((chunk, parts[chunk.index]))
+            ready: list[Any] = wait(list(busy))
+            for pipe in ready:
+                chunk = busy.pop(pipe)
+                try:
+                    answer = pipe.recv()
+                    idle.append(pipe)
+                except (EOFError, OSError):
+                    answer = chunk.index
+                    if not parts[chunk.index].exists():
+                        waiting.appendleft(chunk)
+                        deaths[chunk.index] += 1
+                        if deaths[chunk.index] == MAX_DEATHS:
+                            raise WorkerError(
+                                f"{parts[0].parent}: {MAX_DEATHS} worker processes in a row died before they finished "
+                                "a part (killed, or out of memory). Use fewer processes or smaller chunks; the same "
+                                "command resumes."
+                            ) from None
+                        continue
+                if isinstance(answer, Exception):
+                    raise answer
+                yield answer
+    finally:
+        for worker in workers:
+            worker.terminate()
+            worker.join()
+        for leftover in parts[0].parent.glob(".part-*.tmp*"):
+            leftover.unlink(missing_ok=True)
 
 
 def _on_dask(chunks: list[Chunk], work: Work, parts: list[Path], address: str, fingerprint: str) -> Iterator[int]:

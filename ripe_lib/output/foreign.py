@@ -30,7 +30,10 @@ _SLACK_BYTES = 1 << 20
 _LOOKED_AT = 1 << 28  # bytes of an HDF5 file; heaps of texts stand at its head
 _HEAP = b"GCOL\x01\0\0\0"  # begins a global heap of HDF5: objects, each with number, length and bytes
 # h5py's callbacks lose their own errors on the way: SystemError.
-_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError, SystemError)
+_ERRORS = (
+    *(OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError, SystemError),
+    ArithmeticError,  # an infinite number of filters
+)
 
 
 # ------------------------------------------------------------------ YAML

@@ -275,6 +275,11 @@ def _dataset(value, **options):
     return lambda handle, name: handle.create_dataset(name, data=value, **options)
 
 
+def _shape(old):
+    shape = getattr(old, "shape", (3,))
+    return (3,) if shape == _HUGE else shape
+
+
 def _shaped(old, rng):
     shape, kind = getattr(old, "shape", (3,)), getattr(old, "dtype", np.dtype("f4"))
     shapes = ((), (0,), (1,), (0, *shape[1:]), (*shape, 1), shape[1:], shape[::-1], tuple(n + 1 for n in shape))
@@ -282,7 +287,7 @@ def _shaped(old, rng):
 
 
 def _typed(old, rng):
-    value = np.zeros(getattr(old, "shape", (3,)), dtype=_pick(rng, ("i1", "u8", "f8", "S3", "?", "c8", "f2")))
+    value = np.zeros(_shape(old), dtype=_pick(rng, ("i1", "u8", "f8", "S3", "?", "c8", "f2")))
     return _dataset(value)
 
 
@@ -347,7 +352,7 @@ def _gone(old, rng):
 def _filled(old, rng):
     kind = getattr(old, "dtype", np.dtype("f4"))
     value = _pick(rng, (np.nan, np.inf, 1e38) if kind.kind == "f" else (1, 100, 127))
-    return _dataset(np.full(getattr(old, "shape", (3,)), value, dtype=kind if kind.kind in "iuf" else "f4"))
+    return _dataset(np.full(_shape(old), value, dtype=kind if kind.kind in "iuf" else "f4"))
 
 
 _REPLACEMENTS = (

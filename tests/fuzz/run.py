@@ -6,7 +6,6 @@ compiled code hangs: that is a fault, its last input is kept, and another proces
 """
 
 import argparse
-import faulthandler
 import os
 import re
 import resource
@@ -41,20 +40,25 @@ class Hang(BaseException):
 def limits(seconds):
     """Let what runs inside take at most so many seconds and :data:`MEMORY` more than the process has now."""
 
+    left = seconds
+
     def give_up(*_):
-        raise Hang
+        nonlocal left
+        left -= 1
+        if left <= 0:
+            raise Hang
 
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY, hard))
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    faulthandler.dump_traceback_later(2 * seconds, exit=True)  # compiled code does not look at signals
+    signal.setitimer(signal.ITIMER_REAL, 1, 1)  # ticks, of which a process that is stopped for a while gets one
+    signal.setitimer(signal.ITIMER_PROF, 2 * seconds)  # ends the process: compiled code does not look at signals
     try:
         yield
     finally:
-        faulthandler.cancel_dump_traceback_later()
         signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGALRM, before)
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 

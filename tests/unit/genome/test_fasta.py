@@ -294,7 +294,8 @@ def test_a_contig_of_no_bases_and_a_long_header_fit_their_index(tmp_path):
         (b">a\nACGT\r\nACGT\nACGT\r\n", "g.fa:3: expected lines of one length in a"),
         (b">a\xe9\nACGT\n", "g.fa:1: expected a contig name in UTF-8"),
         (b";c\nACGT\n>a\nAC\n", "g.fa:2: expected a line that starts with '>'"),
-        (b">\nACGT\n", "g.fa:1: expected the name of a contig after '>'"),
+        (b">\nACGT\n", "g.fa:1: expected the name of a contig after '>', got none"),
+        (b">\0\0\nACGT\n", "g.fa:1: expected the name of a contig after '>', got zero bytes"),
         (
             gzip.compress(b">a\nACGT\n", mtime=0),
             "g.fa: expected plain or bgzip-compressed FASTA, got ordinary gzip.* bgzip",

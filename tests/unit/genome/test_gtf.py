@@ -225,6 +225,15 @@ def test_lines_of_other_features_are_not_judged(tmp_path):
     assert read_gtf(gtf(tmp_path, odd + GENE)).transcript_id == ["T1"]
 
 
+@pytest.mark.parametrize("change", [str.upper, str.lower, str.title])
+def test_features_in_any_letter_case(change, tmp_path):
+    lines = [gtf_line("c1", kind, 10, 90, "+", "t1") for kind in ("transcript", "exon", "CDS", "start_codon")]
+    other = [re.sub(r"test\t(\w+)", lambda found: "test\t" + change(found[1]), line) for line in lines]
+    tables = [vars(read_gtf(gtf(tmp_path, "".join(text), "x.gtf"))) for text in (lines, other)]
+    assert [str(value) for value in tables[0].values()] == [str(value) for value in tables[1].values()]
+    assert tables[0]["piece_kind"].tolist() == [0, 1, 3]
+
+
 def test_missing_file(tmp_path):
     with pytest.raises(MissingFileError, match=r"none\.gtf: no such file"):
         read_gtf(tmp_path / "none.gtf")
@@ -235,6 +244,20 @@ def test_attributes_without_semicolons(tmp_path):
     table = read_gtf(gtf(tmp_path, line.format("exon", 1, 50) + line.format("CDS", 11, 40)))
     assert (table.transcript_id, table.gene_id, table.gene_name) == (["t1"], ["g 1"], ["X"])
     assert table.piece_transcript.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("odd", [lambda t: '"' + t.replace('"', '""') + '"', lambda t: t.replace('"', "'")])
+def test_quotes_of_other_programs(tmp_path, odd):
+    lines = [line.split("\t") for line in (GENE + OTHER).splitlines() if line]
+    text = "".join("\t".join([*fields[:8], odd(fields[8])]) + "\n" for fields in lines)
+    plain, quoted = read_gtf(gtf(tmp_path, GENE + OTHER)), read_gtf(gtf(tmp_path, text, "odd.gtf"))
+    assert [str(value) for value in vars(plain).values()] == [str(value) for value in vars(quoted).values()]
+
+
+def test_biotypes_none_of_which_gives_region_types_are_told(tmp_path):
+    path = gtf(tmp_path, GENE.replace('_type "protein_coding"', '_type "coding"'))
+    with pytest.warns(AnnotationWarning, match=r"no transcript is protein_coding \(but coding\): no region type"):
+        Annotation.load(path)
 
 
 def test_bytes_that_are_no_utf8_come_as_they_are(tmp_path):

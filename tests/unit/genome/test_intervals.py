@@ -1,4 +1,6 @@
+import bz2
 import gzip
+import lzma
 import os
 import re
 import threading
@@ -287,9 +289,13 @@ def test_bytes_that_are_no_utf8_come_as_they_are(tmp_path, monkeypatch):
     [
         (b"c1\t1\t9\nc1\t3\t9\t\x00\x00\n", r"x\.bed:2: expected text, got a NUL byte"),
         (
-            "c1\t1\t9\n".encode("utf-16"),
+            "c1\t1\t9\n".encode("utf-16-be"),
             r"x\.bed:1: expected text, got a NUL byte .UTF-16, or damage.*Save it as UTF-8",
         ),
+        ("c1\t1\t9\n".encode("utf-16"), r"x\.bed: expected text, plain or gzip, got UTF-16\. Save or unpack it"),
+        (bz2.compress(b"c1\t1\t9\n"), r"x\.bed: expected text, plain or gzip, got bzip2"),
+        (lzma.compress(b"c1\t1\t9\n"), r"x\.bed: expected text, plain or gzip, got xz"),
+        (b"PK\x03\x04\x14\0\6\0", r"x\.bed: expected text, plain or gzip, got a zip archive or Excel workbook"),
         (b"c1\t1\t9\rc1\t2\t9\r", r"x\.bed:1: expected lines that end in LF or CRLF, got a carriage return within one"),
         (b"c1\t1\t9\r\nc1\t2\t9\tna\rme\r\n", r"x\.bed:2: expected lines that end in LF or CRLF"),
     ],

@@ -108,9 +108,20 @@ def test_blank_lines_odd_bytes_and_missing_columns_come_through(tmp_path):
     assert annotated_line(records.lines[1], [("K", "v")]) == "c1\t7\t.\tA\tG\t.\t.\tK=v"
 
 
+def test_a_mark_of_utf8_is_nothing(tmp_path):
+    path = write(tmp_path / "x.vcf", "plain")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    with VcfFile(path) as vcf:
+        assert vcf.header == HEADER
+        assert next(vcf.records(200)).lines == BODY
+        assert vcf.read(vcf.blocks(200)[0]).lines == BODY
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (b"PK\x03\x04\0\0", r"x\.vcf: expected text, plain or gzip, got a zip archive or Excel workbook"),
+        (b"\xff\xfe#\0#\0", r"x\.vcf: expected text, plain or gzip, got UTF-16\. Save or unpack it as text"),
         (b"", r"x\.vcf:1: expected a VCF header .* got 'an empty file'"),
         (b"c1\t5\t.\tA\tG\n", r"x\.vcf:1: expected a VCF header .* got 'c1"),
         (b"##fileformat=VCFv4.2\nc1\t5\t.\tA\tG\n", r"x\.vcf:2: expected a VCF header"),

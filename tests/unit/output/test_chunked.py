@@ -179,6 +179,28 @@ def test_processes_survive_the_death_of_a_worker(tmp_path):
     assert calls(log).count(2) == 2  # the one it died on, again
 
 
+def test_a_worker_may_die_before_it_has_begun(tmp_path, monkeypatch):
+    """While the others start: a pool of ``concurrent.futures`` waits for ever then."""
+    from multiprocessing.context import SpawnProcess
+
+    begun = []
+
+    def start_and_kill(process):
+        real_start(process)
+        begun.append(process)
+        if len(begun) <= 2:
+            process.kill()
+            process.join()
+
+    real_start = SpawnProcess.start
+    monkeypatch.setattr(SpawnProcess, "start", start_and_kill)
+    work = SquareWork(tmp_path / "log")
+    parts = run_chunks(jobs(6), work, parts_dir=tmp_path / "p", fingerprint="a", scheduler="processes:2")
+    assert joined(parts) == SQUARES
+    assert len(begun) == 4
+    assert not any(process.is_alive() for process in begun)
+
+
 def test_a_chunk_that_always_kills_its_worker_ends_the_job(tmp_path):
     work = SquareWork(tmp_path / "log", die_on=1, die_always=True)
     with pytest.raises(WorkerError, match="died before they finished a part"):

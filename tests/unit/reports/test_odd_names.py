@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from ripe_lib.cli.main import main
-from tests.support.toy_datasets import write_toy_dataset
+from tests.support.toy_datasets import TINY_SIZES, write_toy_dataset
 from tests.support.toy_models import random_model
 from tests.support.variant_files import FASTA, GTF, VCF, write_model
 
@@ -114,6 +114,18 @@ def test_evaluation(ripe, tmp_path, rng):
     here = ripe("evaluate", "d.h5", "--split", "all", "--bootstrap", "2", "-o", "e", genome=[])
     (page,) = (here / "e").glob("*.html")
     is_only_text(page, EVIL, IMAGE)
+
+
+def test_study(tmp_path, rng):
+    from training.cli.main import main as train
+
+    data = write_toy_dataset(tmp_path / "<i>&'.h5", rng, n=150, tasks=TASKS)
+    fit = {"epochs": 1, "sizes": {key: list(v) if isinstance(v, tuple) else v for key, v in TINY_SIZES.items()}}
+    study = {"name": EVIL, "directory": str(tmp_path / "s"), "data": str(data), "fit": fit, "n_bootstrap": 2}
+    study |= {"comparisons": ["specificity"]}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump({"study": study}))
+    assert train(["study", str(tmp_path / "c.yaml"), "--quiet"]) == 0
+    is_only_text(tmp_path / "s" / "report.html", EVIL, IMAGE)
 
 
 def test_prepared_data(tmp_path):

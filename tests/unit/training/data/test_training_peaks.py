@@ -344,6 +344,7 @@ def test_wrong_input(tmp_path):
 
     attempt("rbp\tfile\nA\tRBP0.bed\nA\tRBP1.bed\n", r"peaks\.tsv:3: A has a peak file already \(line 2\)")
     attempt("rbp\tfile\nA\tnone.bed\n", r"peaks\.tsv:2: no such peak file", MissingFileError)
+    attempt(f"rbp\tfile\nA\t{'9' * 5000}\n", r"peaks\.tsv:2: no such peak file .{100,300}\.$", MissingFileError)
     attempt("rbp\tfil\nA\tRBP0.bed\n", r"peaks\.tsv:1: unknown column 'fil'. Did you mean 'file'")
     attempt("rbp\nA\n", r"peaks\.tsv:1: .*'file' is missing")
     attempt("", r"peaks\.tsv: expected a tab-separated table")

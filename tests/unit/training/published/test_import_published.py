@@ -1,6 +1,7 @@
 """Reading Keras 2 files and installing the authors' models: equal predictions, and every way it can go wrong."""
 
 import http.server
+import re
 import threading
 from functools import partial
 
@@ -274,6 +275,17 @@ def test_missing_layers_and_damaged_files(tmp_path, models):
         read_legacy(tmp_path / "cut.h5", name="x")
     with pytest.raises(MissingFileError, match="no such file"):
         read_legacy(tmp_path / "none.h5", name="x")
+
+
+@pytest.mark.parametrize("number", ["1e400", "NaN", "-3", '"x"', "null"])
+def test_sizes_that_are_no_sizes(tmp_path, models, number):
+    path = write_legacy(tmp_path / "m.h5", models["two_inputs"].keras_model, models["two_inputs"].spec)
+    with h5py.File(path, "a") as handle:
+        config = handle.attrs["model_config"]
+        config = config.decode() if isinstance(config, bytes) else config
+        handle.attrs["model_config"] = re.sub(r'"filters": \d+', f'"filters": {number}', config, count=1)
+    with pytest.raises(WeightsError, match=r"m\.h5: expected"):
+        read_legacy(path, name="x")
 
 
 def test_a_catalogue_model_of_other_shape_is_refused(tmp_path, models):
