@@ -88,11 +88,8 @@ def integrated_gradients(
     The points of a path are multiplied out in float32 and averaged inside the compiled graph; the difference
     ``input - baseline`` is applied once, at the end.
     """
-    tasks, several = task_list(model, task)
-    inputs = network_inputs(model, windows)
-    start = baseline_inputs(model, inputs, baseline)
+    indices, several, inputs, start = _prepared(model, windows, task, baseline)
     points, weights = path_points(rule, n_steps)
-    indices = [model.spec.task_index(name) for name in tasks]
     maps = path_gradients(
         model, inputs, start, indices, points=points, weights=weights, output=output, batch_size=batch_size
     )
@@ -177,11 +174,8 @@ def input_gradients(
 
     Parameters, shapes and errors as :func:`integrated_gradients`.
     """
-    tasks, several = task_list(model, task)
-    inputs = network_inputs(model, windows)
-    start = baseline_inputs(model, inputs, "zeros")
+    indices, several, inputs, start = _prepared(model, windows, task, "zeros")
     one = np.ones(1, dtype=np.float32)
-    indices = [model.spec.task_index(name) for name in tasks]
     maps = path_gradients(model, inputs, start, indices, points=one, weights=one, output=output, batch_size=batch_size)
     return _squeezed(Attributions(*maps, np.full(maps.seq.shape[:2], np.nan)), several)
 
@@ -198,18 +192,9 @@ def deeplift(
     """
     from ripe_lib.attribution.deeplift_bridge import deeplift_contributions
 
-    tasks, several = task_list(model, task)
-    inputs = network_inputs(model, windows)
-    start = baseline_inputs(model, inputs, baseline)
-    indices = [model.spec.task_index(name) for name in tasks]
-    per_task = [deeplift_contributions(model, inputs, start, index) for index in indices]
-    maps = Inputs(
-        **{
-            name: np.stack([getattr(one, name) for one in per_task], axis=1)
-            for name, array in inputs._asdict().items()
-            if array is not None
-        }
-    )
+    indices, several, inputs, start = _prepared(model, windows, task, baseline)
+    per_task = zip(*(deeplift_contributions(model, inputs, start, index) for index in indices), strict=True)
+    maps = Inputs._make(None if one[0] is None else np.stack(one, axis=1) for one in per_task)
     change = _outputs(model, inputs, indices, "logit") - _outputs(model, start, indices, "logit")
     return _squeezed(_with_gap(maps, change), several)
 
@@ -249,6 +234,23 @@ def ism(model: Model, windows: Any, *, task: str | Sequence[str], output: str = 
 
 
 # --- completeness --------------------------------------------------------------------------------------------------
+
+
+def _prepared(
+    model: Model, windows: Any, task: str | Sequence[str], baseline: str | Mapping[str, Any]
+) -> tuple[list[int], bool, Inputs, Inputs]:
+    """Return the columns of the tasks, whether several were asked for, and the two ends of the path.
+
+    Parameters
+    ----------
+    model : Model
+    windows, task, baseline
+        As for :func:`integrated_gradients`.
+    """
+    tasks, several = task_list(model, task)
+    inputs = network_inputs(model, windows)
+    start = baseline_inputs(model, inputs, baseline)
+    return [model.spec.task_index(name) for name in tasks], several, inputs, start
 
 
 def _outputs(model: Model, inputs: Inputs, indices: Sequence[int], output: str) -> NDArray[np.float64]:

@@ -106,12 +106,8 @@ def path_gradients(
     if batch_size < 1:
         raise InputError(f"batch size: expected at least 1, got {batch_size}.")
     n_sites, n_tasks = len(inputs.seq), len(task_indices)
-    zeros = {
-        name: np.zeros((n_sites, n_tasks, *array.shape[1:]), dtype=np.float32)
-        for name, array in inputs._asdict().items()
-        if array is not None
-    }
-    maps = Inputs(**zeros)
+    shapes = (None if array is None else (n_sites, n_tasks, *array.shape[1:]) for array in inputs)
+    maps = Inputs._make(None if shape is None else np.zeros(shape, dtype=np.float32) for shape in shapes)
     sites_per_call = max(1, batch_size // len(points))
     for start in range(0, n_sites, sites_per_call):
         sites = slice(start, start + sites_per_call)

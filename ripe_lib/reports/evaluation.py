@@ -99,13 +99,11 @@ def write_evaluation(
 
 def _kmer_table(kmers: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Commonest k-mers of the best and of the worst positives of every task."""
-    parts = []
+    parts = {}
     for task, table in kmers.items():
         worst = table.sort_values(["bottom_sites", "top_sites", "kmer"], ascending=[False, True, True])
-        kept = table.loc[sorted({*table.index[:N_KMERS_WRITTEN], *worst.index[:N_KMERS_WRITTEN]})]
-        parts.append(kept.assign(task=task))
-    joined = pd.concat(parts, ignore_index=True)
-    return joined[["task", *(c for c in joined.columns if c != "task")]]
+        parts[task] = table.loc[sorted({*table.index[:N_KMERS_WRITTEN], *worst.index[:N_KMERS_WRITTEN]})]
+    return pd.concat(parts, names=["task"]).reset_index("task").reset_index(drop=True)
 
 
 def _predictions(evaluation: Evaluation) -> pd.DataFrame:

@@ -134,7 +134,7 @@ class Gallery(NamedTuple):
 
 
 def _collect_best(
-    model: Model, chunks: Iterable[Windows], tasks: Sequence[str], options: GalleryOptions, *, batch_size: int = 1024
+    model: Model, chunks: Iterable[Windows], tasks: Sequence[str], options: GalleryOptions
 ) -> tuple[dict[str, BestSites], list[Any], SiteCounts]:
     """Predict all sites; keep the best of every task, and some of all sites with known landmarks."""
     kept = {task: BestSites(max(options.top, options.profile_sites)) for task in tasks}
@@ -144,7 +144,7 @@ def _collect_best(
     for windows in chunks:
         first = counts.n_sites
         counts.add(windows)
-        scores = predict(model, windows, batch_size=batch_size)
+        scores = predict(model, windows)
         known = (windows.seq.max(axis=2) > 0.99).any(axis=1)
         if windows.landmarks is not None:
             placed = (windows.landmarks.max(axis=2) > windows.landmarks.min(axis=2)).any(axis=1)

@@ -32,6 +32,7 @@ LONGEST = 3_000  # nt drawn; of longer RNAs and genes the surroundings of the be
 AROUND = 400
 MAX_TRACKS = 6
 MAX_LOGOS = 4
+MAX_ROWS = 5_000
 LOGO_LETTERS = 50
 _STRIP = [REGION_COLORS[name] for name in ("intron", "CDS", "3UTR", "5UTR", "none")]
 
@@ -110,9 +111,7 @@ class Drawn:
     logos: list[Logo]
 
 
-def computed(
-    model: Model, source: Source, view: View, *, step: int = 1, logos: int = MAX_LOGOS, order: Sequence[str] = ()
-) -> Drawn:
+def computed(model: Model, source: Source, view: View, *, step: int = 1, order: Sequence[str] = ()) -> Drawn:
     """Compute what a view shows: scores of the tasks with the best sites, and attributions of the best sites.
 
     Parameters
@@ -122,8 +121,6 @@ def computed(
     view : View
     step : int
         Bin size of the scan that called the sites; the tracks themselves are drawn base by base.
-    logos : int
-        How many sites get a logo.
     order : sequence of str
         Tasks in the order of their tracks; the default is that of their best sites.
     """
@@ -134,7 +131,7 @@ def computed(
     n = view.end - view.start
     scores = scores_of_runs(Scanner(model, tasks=tasks), source, [Run(view.contig, view.strand, view.start, n)])
     seq, regions = source.codes(view.contig, view.start, n, view.strand == "-")
-    maps = [_logo(model, source, site, step) for _, site in shown.head(logos).iterrows()]
+    maps = [_logo(model, source, site, step) for _, site in shown.head(MAX_LOGOS).iterrows()]
     return Drawn(view, source.kind, tasks, shown, scores, seq, regions, maps)
 
 
@@ -277,7 +274,9 @@ def write_pictures(
     progress : callable
         Wraps the pictures.
     """
-    folder = _made(folder)
+    check_filled_folder(folder)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     for number, view in enumerate(progress(views(source, result.best_sites, max_pictures)), start=1):
         stem = folder / f"{number:02d}-{safe_name(view.contig)}-{view.start}"
@@ -293,7 +292,6 @@ def scan_report(
     *,
     title: str = "Binding sites",
     max_pictures: int = 12,
-    max_rows: int = 5_000,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> Report:
     """Return a self-contained page: what was done, the sites, and pictures of the best.
@@ -305,8 +303,8 @@ def scan_report(
         What was scanned.
     result : ScanResult
     title : str
-    max_pictures, max_rows : int
-        Pictures of the best sites and rows of the table at most.
+    max_pictures : int
+        Pictures of the best sites at most; the table has :data:`MAX_ROWS` rows at most.
     progress : callable
         Wraps the pictures.
     """
@@ -317,7 +315,7 @@ def scan_report(
         "k-mer without which the peak's score falls most (`kmer_effect`, in logits), `fpr` the share of the background "
         "that scores as high. Coordinates are 0-based, half-open."
     )
-    sites = result.best_sites.head(max_rows)
+    sites = result.best_sites.head(MAX_ROWS)
     shown = views(source, sites, max_pictures)
     anchor_of = {
         (view.contig, site.strand, site.start, site.task): f"view-{number}"
@@ -347,10 +345,3 @@ def scan_report(
         drawn = computed(model, source, view, step=result.step, order=result.tasks)
         report.add_figure(view_figure(drawn), view.title, format="png", anchor=f"view-{number}", zoom=view_zoom(drawn))
     return report
-
-
-def _made(folder: str | Path) -> Path:
-    check_filled_folder(folder)
-    path = Path(folder)
-    path.mkdir(parents=True, exist_ok=True)
-    return path

@@ -8,7 +8,7 @@ from ripe_lib.attribution.methods import Method
 from ripe_lib.genome.encoding import one_hot
 from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.genome.windows import Windows
-from ripe_lib.reports import gallery
+from ripe_lib.reports import attribution, gallery
 from tests.support.toy_models import random_model
 
 
@@ -29,8 +29,8 @@ def test_maps_of_a_gallery_see_the_landmarks(tmp_path, rng, monkeypatch):
         drawn[title.split()[-1]] = maps[0]
         return original(maps, title=title, **options)
 
-    original = gallery.site_figure
-    monkeypatch.setattr(gallery, "site_figure", draw)
+    original = attribution.site_figure
+    monkeypatch.setattr(attribution, "site_figure", draw)
     task = model.tasks[0]
     options = gallery.GalleryOptions(min_score=0)
     seen = {}
