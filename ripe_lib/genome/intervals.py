@@ -231,6 +231,8 @@ def _read_file(path: Path, name: str, summits: bool) -> Iterator[pd.DataFrame]:
 
 def _parse_fast(data: bytes, separator: str, summits: bool) -> pd.DataFrame | None:
     """Parse a block without comments; None if anything in it needs a closer look."""
+    if data.startswith(b"\xef\xbb\xbf"):  # which pandas takes for no part of a name
+        return None
     names = _WITH_SUMMIT if summits else COLUMNS
     used = [*COLUMNS, *names[_SUMMIT_COLUMN:]]
     try:

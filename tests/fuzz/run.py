@@ -28,7 +28,7 @@ from ripe_lib.errors import RipeError
 from tests.support.faults import FUZZED
 
 MEMORY = 1 << 30
-BATCH = 2000  # inputs per line of a tally: what is lost when it is stopped
+BATCH = 6000  # inputs per line of a tally: what is lost when it is stopped
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -284,6 +284,13 @@ def test_bytes_that_are_no_utf8_come_as_they_are(tmp_path, monkeypatch):
     assert read_intervals(path)["name"].tolist() == want
 
 
+@pytest.mark.parametrize("head", ["\ufeff\ufeff", "#\n\ufeff"])
+def test_a_mark_of_utf8_behind_the_head_is_a_letter(tmp_path, head):
+    path = bed(tmp_path, f"{head}c1\t1\t9\nc1\t2\t9\n")
+    assert read_intervals(path)["chrom"].tolist() == ["\ufeffc1", "c1"]
+    assert read_intervals(path, summits=True)["chrom"].tolist() == ["\ufeffc1", "c1"]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
