@@ -15,7 +15,7 @@ from ripe_lib.cli.common import (
     wanted_tasks,
     write_table,
 )
-from ripe_lib.output.console import note, noted, positive_int, progress
+from ripe_lib.output.console import counter, note, noted, positive_int
 
 EXAMPLES = """
 examples:
@@ -71,12 +71,7 @@ def run(args: argparse.Namespace) -> None:
     for path in filter(None, (args.output, args.plot, args.background)):
         check_output_file(path)
     models = [load_model(name) for name in names]
-    with progress(quiet=args.quiet, unit="window", desc="enrich") as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with counter("scoring", "window") as show:
         table, windows = enrichment(
             models,
             args.intervals,

@@ -17,7 +17,7 @@ from ripe_lib.cli.common import (
     model_spec,
 )
 from ripe_lib.errors import InputError
-from ripe_lib.output.console import note, positive_int, progress, warnings_as_notes
+from ripe_lib.output.console import positive_int, warnings_as_notes
 
 if TYPE_CHECKING:
     from ripe_lib.evaluation.evaluate import Evaluation
@@ -97,7 +97,6 @@ def run(args: argparse.Namespace) -> None:
         args.output,
         with_predictions=args.predictions,
         overwrite=args.force,
-        step=lambda name: note(f"writing {name}", quiet=args.quiet),
     )
     sys.stdout.write((folder / "summary.csv").read_text(encoding="utf-8"))
 
@@ -109,9 +108,6 @@ def _measured(args: argparse.Namespace, tasks: dict[str, str] | None) -> Evaluat
 
     options = Options(n_bootstrap=args.bootstrap, prevalence=args.prevalence, seed=args.seed)
 
-    def blocks(items: list[slice]) -> list[slice]:
-        return progress(items, quiet=args.quiet, desc="predicting")
-
     if args.dataset is not None:
         return score_dataset(
             args.model,
@@ -121,7 +117,6 @@ def _measured(args: argparse.Namespace, tasks: dict[str, str] | None) -> Evaluat
             region=args.region,
             options=options,
             batch_size=args.batch_size,
-            progress=blocks,
         )
     return score_intervals(
         load_model(args.model),
@@ -132,5 +127,4 @@ def _measured(args: argparse.Namespace, tasks: dict[str, str] | None) -> Evaluat
         tasks=None if tasks is None else list(tasks),
         options=options,
         batch_size=args.batch_size,
-        progress=blocks,
     )

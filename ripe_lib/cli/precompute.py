@@ -15,7 +15,7 @@ from ripe_lib.cli.common import (
     model_spec,
 )
 from ripe_lib.cli.score_variants import add_scoring_arguments, scoring_options
-from ripe_lib.output.console import note, noted, progress
+from ripe_lib.output.console import counter, note, noted
 
 EXAMPLES = """
 examples:
@@ -57,12 +57,7 @@ def run(args: argparse.Namespace) -> None:
     if args.gtf is None and args.strand == "auto":
         note("note: no --gtf, so every variant is scored on the plus strand; choose with --strand", quiet=args.quiet)
     regions = [parse_region(args.regions, Genome(args.fasta))[:3]] if is_region else args.regions
-    with progress(quiet=args.quiet, desc="scoring", unit="chunk", total=None) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with counter("scoring", "chunk") as show:
         found = precompute(
             args.model,
             regions,

@@ -7,7 +7,7 @@ import time
 import warnings
 
 from ripe_lib.cli.common import add_genome_arguments, add_model_argument, add_run_arguments, check_files, model_spec
-from ripe_lib.output.console import note, progress, warnings_as_notes
+from ripe_lib.output.console import note, steps, warnings_as_notes
 
 EXAMPLES = """
 examples:
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> None:
         attributes = {"model": model.name, "tasks": model.tasks}
         with (
             open_table(args.output, attributes=attributes) as table,
-            progress(quiet=args.quiet, unit=" intervals", desc="predict") as bar,
+            steps(None, "predicting", unit="interval") as bar,
         ):
             for piece in pieces:
                 table.write(piece)

@@ -15,7 +15,7 @@ from ripe_lib.cli.common import (
     model_spec,
     wanted_tasks,
 )
-from ripe_lib.output.console import bars, note, noted, positive_int, progress
+from ripe_lib.output.console import counter, note, noted, positive_int
 
 STRANDS = ("auto", "+", "-", "both")
 EXAMPLES = """
@@ -157,12 +157,7 @@ def run(args: argparse.Namespace) -> None:
         ),
         n_strongest=args.report_changes if args.report else 0,
     )
-    with progress(quiet=args.quiet, desc="scoring", unit="chunk", total=None) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with counter("scoring", "chunk") as show:
         summary = write_scores(
             job, args.output, chunk_size=args.chunk_size, force=args.force, scheduler=args.dask, progress=show
         )
@@ -179,5 +174,5 @@ def run(args: argparse.Namespace) -> None:
     if args.report:
         from ripe_lib.reports.variants import write_report
 
-        path = write_report(job, summary, args.report, bar=bars(quiet=args.quiet))
+        path = write_report(job, summary, args.report)
         note(f"report: {path}", quiet=args.quiet)

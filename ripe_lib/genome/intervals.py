@@ -30,6 +30,7 @@ import numpy as np
 import pandas as pd
 
 from ripe_lib.errors import InputError, MissingFileError
+from ripe_lib.output.console import steps
 
 PathLike: TypeAlias = str | os.PathLike[str]
 IntervalSource: TypeAlias = PathLike | pd.DataFrame | Mapping[str, Any] | Iterable[tuple[Any, ...]]
@@ -146,13 +147,19 @@ def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[bytes]:
     InputError
         If the gzip file is damaged or the content is no text.
     """
-    with _open(path) as raw:
+    with (
+        _open(path) as raw,
+        steps(
+            None, f"reading {path.name}", total=os.fstat(raw.fileno()).st_size, unit="B", unit_scale=True, leave=False
+        ) as bar,
+    ):
         compressed = raw.peek(2)[:2] == b"\x1f\x8b"
         handle = gzip.GzipFile(fileobj=raw) if compressed else raw
         rest, n_lines = b"", 0
         while True:
             try:
                 block = handle.read(block_bytes)
+                bar.update(raw.tell() - bar.n if raw.seekable() else 0)
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
                 raise InputError(
                     f"{path}: expected a complete gzip file, got a truncated or damaged one ({error}). "
