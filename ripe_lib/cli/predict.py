@@ -6,13 +6,22 @@ import argparse
 import time
 import warnings
 
-from ripe_lib.cli.common import add_genome_arguments, add_model_argument, add_run_arguments, check_files, model_spec
+from ripe_lib.cli.common import (
+    add_genome_arguments,
+    add_model_argument,
+    add_run_arguments,
+    add_task_argument,
+    check_files,
+    model_spec,
+    wanted_tasks,
+)
 from ripe_lib.output.console import note, steps, warnings_as_notes
 
 EXAMPLES = """
 examples:
   ripe predict DeepRiPe/parclip_mid sites.bed --fasta hg38.fa --gtf gencode.gtf.gz -o scores.tsv
-  ripe predict clip31 peaks.narrowPeak --fasta hg38.fa --gtf gencode.gtf.gz --centre summit -o scores.parquet
+  ripe predict clip31 peaks.narrowPeak --fasta hg38.fa --gtf gencode.gtf.gz --centre summit \\
+      --task QKI_PARCLIP -o scores.parquet
 """
 
 READS = ("model", "intervals", "fasta", "gtf")
@@ -31,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help="table to write: .tsv .csv (also .gz) .parquet .h5; one column per task",
     )
+    add_task_argument(parser)
     where = parser.add_argument_group("where the windows lie")
     where.add_argument(
         "--centre",
@@ -50,6 +60,7 @@ def run(args: argparse.Namespace) -> None:
     """Run ``ripe predict``."""
     check_files(args.intervals, args.fasta, args.gtf)
     spec = model_spec(args.model)
+    tasks = wanted_tasks(args.task, spec) or list(spec.tasks)
     from ripe_lib.network.load import load_model
     from ripe_lib.network.predict import PeakWindows, predict_intervals
     from ripe_lib.output.atomic import check_output_file
@@ -71,13 +82,13 @@ def run(args: argparse.Namespace) -> None:
             batch_size=args.batch_size,
             placing=placing,
         )
-        attributes = {"model": model.name, "tasks": model.tasks}
+        attributes = {"model": model.name, "tasks": tasks}
         with (
             open_table(args.output, attributes=attributes) as table,
             steps(None, "predicting", unit="interval") as bar,
         ):
             for piece in pieces:
-                table.write(piece)
+                table.write(piece[[*piece.columns.drop(list(spec.tasks)), *tasks]])
                 bar.update(len(piece))
     if args.gtf is None and (spec.has_region or spec.has_landmarks):
         unknown = "region types and distances to landmarks" if spec.has_landmarks else "region types"
@@ -87,7 +98,7 @@ def run(args: argparse.Namespace) -> None:
     finished = time.perf_counter()
     rate = placing.n_intervals / max(finished - loaded, 1e-9)
     note(
-        f"{placing.n_intervals:,} intervals x {len(model.tasks)} tasks -> {args.output} in {finished - started:.1f} s "
+        f"{placing.n_intervals:,} intervals x {len(tasks)} tasks -> {args.output} in {finished - started:.1f} s "
         f"(model loaded in {loaded - started:.1f} s, then {rate:,.0f} intervals/s)",
         quiet=args.quiet,
     )
