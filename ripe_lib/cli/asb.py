@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import note, noted, progress
+from ripe_lib.output.console import note, noted, steps
 
 EXAMPLES = """
 examples:
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
     n_scored = 0
     with VcfFile(args.vcf) as vcf, open_table(args.output) as table:
         check_assembly(vcf, genome, force=args.force)
-        for rows in progress(scorer.tables(vcf), quiet=args.quiet, desc="scoring", unit="chunk"):
+        for rows in steps(scorer.tables(vcf), "scoring", unit="chunk"):
             table.write(rows)
             n_scored += int((rows["status"] == OK).sum())
             if args.report:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import bars, note, positive_int, progress, warnings_as_notes
+from ripe_lib.output.console import note, positive_int, steps, warnings_as_notes
 
 METHODS = ("ig", "saliency", "gradxinput", "deeplift", "ism")
 EXAMPLES = """
@@ -130,7 +130,7 @@ def _maps(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], m
     from ripe_lib.reports.attribution import attribution_report, count_gaps, write_pictures
 
     threshold = args.min_score
-    with progress(quiet=args.quiet, desc="explaining", unit="site") as bar:
+    with steps(None, "explaining", unit="site") as bar:
         counts, n_written = explain_sites(
             model, source, tasks, method, args.output, min_score=threshold, advance=bar.update
         )
@@ -143,16 +143,12 @@ def _maps(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], m
     with AttributionFile(args.output) as file:
         _note_gaps(count_gaps(file), args)
         options = {"top": args.top, "motif": args.motif, "peak": args.peak_label or None}
-
-        def drawing(rows: Any) -> Any:
-            return progress(rows, quiet=args.quiet, desc="drawing", unit="site")
-
         if args.plots:
-            written = write_pictures(file, args.plots, formats=formats, progress=drawing, **options)
+            written = write_pictures(file, args.plots, formats=formats, **options)
             note(f"{len(written)} pictures: {args.plots}", quiet=args.quiet)
         if args.report:
             with atomic_files(args.report) as folder:
-                attribution_report(file, progress=drawing, **options).write(folder / "report.html")
+                attribution_report(file, **options).write(folder / "report.html")
             note(f"page: {Path(args.report) / 'report.html'}", quiet=args.quiet)
 
 
@@ -175,7 +171,6 @@ def _gallery(args: argparse.Namespace, model: Any, source: Any, tasks: list[str]
         is_genomic=source.is_genomic,
         where=source.where,
         overwrite=args.force,
-        bar=bars(quiet=args.quiet),
     )
     note(f"{gallery.counts.n_sites} sites searched: {gallery.folder / 'index.html'}", quiet=args.quiet)
     if without := [task for task, n in gallery.n_drawn.items() if not n]:

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import note, noted, positive_int, progress
+from ripe_lib.output.console import note, noted, positive_int, steps
 
 EXAMPLES = """
 examples:
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
     comparison = StrandComparison(models, genome, annotation, options, tasks=tasks, threshold=args.delta_threshold)
     with VcfFile(args.vcf) as vcf, open_table(args.output) as table:
         check_assembly(vcf, genome, force=args.force)
-        for rows in progress(comparison.tables(vcf), quiet=args.quiet, desc="scoring", unit="chunk"):
+        for rows in steps(comparison.tables(vcf), "scoring", unit="chunk"):
             table.write(rows)
     summary = comparison.summary()
     sys.stdout.write(summary.to_csv(sep="\t", index=False, float_format="%.4f"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import note, noted, part_bar, positive_int
+from ripe_lib.output.console import counter, note, noted, positive_int
 
 EXAMPLES = """
 examples:
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
     for path in filter(None, (args.output, args.plot, args.background)):
         check_output_file(path)
     models = [load_model(name) for name in names]
-    with part_bar(quiet=args.quiet, unit="window", desc="enrich") as show:
+    with counter("scoring", "window") as show:
         table, windows = enrichment(
             models,
             args.intervals,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ripe_lib.cli import common
 from ripe_lib.errors import InputError
-from ripe_lib.output.console import note, positive_int, progress, warnings_as_notes
+from ripe_lib.output.console import positive_int, warnings_as_notes
 
 if TYPE_CHECKING:
     from ripe_lib.evaluation.evaluate import Evaluation
@@ -90,7 +90,6 @@ def run(args: argparse.Namespace) -> None:
         args.output,
         with_predictions=args.predictions,
         overwrite=args.force,
-        step=lambda name: note(f"writing {name}", quiet=args.quiet),
     )
     sys.stdout.write((folder / "summary.csv").read_text(encoding="utf-8"))
 
@@ -102,9 +101,6 @@ def _measured(args: argparse.Namespace, tasks: dict[str, str] | None) -> Evaluat
 
     options = Options(n_bootstrap=args.bootstrap, prevalence=args.prevalence, seed=args.seed)
 
-    def blocks(items: list[slice]) -> list[slice]:
-        return progress(items, quiet=args.quiet, desc="predicting")
-
     if args.dataset is not None:
         return score_dataset(
             args.model,
@@ -114,7 +110,6 @@ def _measured(args: argparse.Namespace, tasks: dict[str, str] | None) -> Evaluat
             region=args.region,
             options=options,
             batch_size=args.batch_size,
-            progress=blocks,
         )
     return score_intervals(
         load_model(args.model),
@@ -125,5 +120,4 @@ def _measured(args: argparse.Namespace, tasks: dict[str, str] | None) -> Evaluat
         tasks=None if tasks is None else list(tasks),
         options=options,
         batch_size=args.batch_size,
-        progress=blocks,
     )

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import bars, note, positive_int, progress, warnings_as_notes
+from ripe_lib.output.console import note, positive_int, steps, warnings_as_notes
 
 EXAMPLES = """
 examples:
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> None:
             batch_size=args.batch_size,
             remark=lambda text: note(f"note: {text}", quiet=args.quiet),
         )
-    bar = progress(sites, quiet=args.quiet, desc="motifs", unit="task", total=len(tasks))
+    bar = steps(sites, "motifs", unit="task", total=len(tasks))
     with warnings_as_notes(quiet=args.quiet):
         found = motifs_of_tasks(
             model, bar, options, database=database, n_filter_tasks=len(tasks) if args.filters else 0
@@ -126,7 +126,6 @@ def run(args: argparse.Namespace) -> None:
             f"{args.min_score:g}, grouped by {args.method}, seed {args.seed}."
         ],
         overwrite=args.force,
-        bar=bars(quiet=args.quiet),
     )
     table = motif_table(found.searches)
     if not len(table):

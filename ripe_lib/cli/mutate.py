@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import bars, note, noted
+from ripe_lib.output.console import note, noted
 
 EXAMPLES = """
 examples:
@@ -58,6 +58,6 @@ def run(args: argparse.Namespace) -> None:
     found = saturate([model], genome, annotation, region, deletions=not args.no_deletions, options=options)
     files = write_saturation(found, args.output, genome, tasks)
     if args.plots:
-        files += write_heat_maps(found, args.plots, tasks, formats, bar=bars(quiet=args.quiet))
+        files += write_heat_maps(found, args.plots, tasks, formats)
     named = ", ".join(map(str, files[:3])) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
     note(f"{region}: {len(found.scored.rows)} changes: {named}", quiet=args.quiet)

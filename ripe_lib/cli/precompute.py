@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ripe_lib.cli import common
 from ripe_lib.cli.score_variants import add_scoring_arguments, scoring_options
-from ripe_lib.output.console import note, noted, part_bar
+from ripe_lib.output.console import counter, note, noted
 
 EXAMPLES = """
 examples:
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
 
     common.note_strand(args)
     regions = [parse_region(args.regions, Genome(args.fasta))[:3]] if is_region else args.regions
-    with part_bar(quiet=args.quiet, desc="scoring", unit="chunk") as show:
+    with counter("scoring", "chunk") as show:
         found = precompute(
             args.model,
             regions,

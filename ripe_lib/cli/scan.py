@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from ripe_lib.cli import common
 from ripe_lib.errors import InputError, MissingFileError
-from ripe_lib.output.console import note, part_bar, positive_int, progress
+from ripe_lib.output.console import counter, note, positive_int, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from ripe_lib.network.load import Model
     from ripe_lib.network.spec import ModelSpec
@@ -168,10 +168,7 @@ def _scan(args: argparse.Namespace, model: Model, source: Source, formats: tuple
         batch_size=args.batch_size,
         scheduler=args.dask,
     )
-    with (
-        part_bar(quiet=args.quiet, unit="part", desc="scan") as show,
-        progress(quiet=args.quiet, unit="site", desc="k-mers of sites", delay=2) as site_bar,
-    ):
+    with counter("scan", "part") as show, steps(None, "k-mers of sites", unit="site") as site_bar:
         result = scan_to_files(
             model,
             source,
@@ -213,19 +210,14 @@ def _threshold_choice(args: argparse.Namespace) -> ThresholdChoice:
 def _draw(args: argparse.Namespace, model: Model, source: Source, result: ScanResult, formats: tuple[str, ...]) -> None:
     from ripe_lib.reports.scan import scan_report, write_pictures
 
-    def drawing(items: Iterable[Any]) -> Any:
-        return progress(items, quiet=args.quiet, unit="picture", desc="draw")
-
     if args.plots:
-        written = write_pictures(
-            model, source, result, args.plots, formats=formats, max_pictures=args.max_plots, progress=drawing
-        )
+        written = write_pictures(model, source, result, args.plots, formats=formats, max_pictures=args.max_plots)
         note(f"{len(written)} pictures: {args.plots}", quiet=args.quiet)
     if args.report:
         folder = Path(args.report)
         folder.mkdir(parents=True, exist_ok=True)
         title = f"Binding sites: {args.rna or args.intervals or args.genes or ' '.join(args.chrom)}"
-        report = scan_report(model, source, result, title=title, max_pictures=args.max_plots, progress=drawing)
+        report = scan_report(model, source, result, title=title, max_pictures=args.max_plots)
         note(f"report: {report.write(folder / 'report.html')}", quiet=args.quiet)
 
 

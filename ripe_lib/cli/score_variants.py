@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import bars, note, noted, part_bar, positive_int
+from ripe_lib.output.console import counter, note, noted, positive_int
 
 STRANDS = ("auto", "+", "-", "both")
 EXAMPLES = """
@@ -144,7 +144,7 @@ def run(args: argparse.Namespace) -> None:
         ),
         n_strongest=args.report_changes if args.report else 0,
     )
-    with part_bar(quiet=args.quiet, desc="scoring", unit="chunk") as show:
+    with counter("scoring", "chunk") as show:
         summary = write_scores(
             job, args.output, chunk_size=args.chunk_size, force=args.force, scheduler=args.dask, progress=show
         )
@@ -161,5 +161,5 @@ def run(args: argparse.Namespace) -> None:
     if args.report:
         from ripe_lib.reports.variants import write_report
 
-        path = write_report(job, summary, args.report, bar=bars(quiet=args.quiet))
+        path = write_report(job, summary, args.report)
         note(f"report: {path}", quiet=args.quiet)

@@ -5,10 +5,10 @@ Axes: N windows, L sequence, R region track, T tasks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.genome.encoding import Codes
 from ripe_lib.genome.kmers import compare_kmers, extremes
 from ripe_lib.genome.landmarks import LANDMARKS
+from ripe_lib.output.console import steps
 
 if TYPE_CHECKING:
     from ripe_lib.network.load import Model
@@ -268,7 +269,6 @@ def score_dataset(
     bound_only: bool = False,
     options: Options | None = None,
     batch_size: int = 1024,
-    progress: Callable[[Any], Any] = iter,
 ) -> Evaluation:
     """Predict one split of a data set and keep what is needed to judge it.
 
@@ -294,8 +294,6 @@ def score_dataset(
         Kept in the result.
     batch_size : int
         Windows per network call.
-    progress : callable
-        Wraps the list of blocks, e.g. with a progress bar.
     """
     from ripe_lib.network.load import Model, load_model
     from ripe_lib.network.predict import predict_codes
@@ -311,7 +309,7 @@ def score_dataset(
     columns = [model.spec.task_index(output) for output, _ in pairs]
     scores = np.empty((len(rows), len(pairs)), dtype=np.float32)
     blocks = [slice(first, min(first + _BLOCK, len(rows))) for first in range(0, len(rows), _BLOCK)]
-    for block in progress(blocks):
+    for block in steps(blocks, "predicting"):
         seq, regions = _codes(model, data, rows[block])
         distances = np.where([landmarks in (name, "none") for name in LANDMARKS], np.nan, data.landmarks(rows[block]))
         context = (regions, distances.astype(np.float32)) if region == "data" else (None, None)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ripe_lib.errors import InputError, ShapeMismatchError
+from ripe_lib.output.console import steps
 
 NEGATIVES = ("own", "other")
 METRIC_COLUMNS = ["task", "n", "n_pos", "n_neg", "auroc", "auroc_low", "auroc_high", "ap", "ap_low", "ap_high"]
@@ -286,7 +287,7 @@ def task_metrics_and_draws(
     are_probabilities = bool(scores.size) and scores.min() >= 0 and scores.max() <= 1
     draws = Draws(*(np.full((n_bootstrap, len(names)), np.nan) for _ in range(2)))
     rows = []
-    for column, (name, generator) in enumerate(zip(names, generators, strict=True)):
+    for column, (name, generator) in enumerate(zip(steps(names, "measuring"), generators, strict=True)):
         known = labels[:, column] >= 0
         label, score = labels[known, column], scores[known, column]
         row: dict[str, Any] = dict.fromkeys(METRIC_COLUMNS, np.nan)

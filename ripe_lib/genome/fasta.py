@@ -29,6 +29,7 @@ from ripe_lib.genome.encoding import BASE_TABLE, COMPLEMENT, UNKNOWN, Codes
 from ripe_lib.genome.intervals import check_is_text
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.cache import place_to_write, places
+from ripe_lib.output.console import steps
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _SMALLEST_BLOCK = 26  # header and end of a bgzip block of nothing
@@ -247,7 +248,8 @@ def _build_index(path: Path, compressed: bool) -> str:
     here = last_line = 0  # last_line: number of the shorter or blank line after which no base may come
     try:
         with gzip.open(path) if compressed else path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
+            bar = steps(lines, f"indexing {path.name}", unit="line", unit_scale=True, leave=False)
+            for number, line in enumerate(bar, start=1):
                 here += len(line)
                 text = line.rstrip()
                 bases = len(text)

@@ -30,6 +30,7 @@ import numpy as np
 import pandas as pd
 
 from ripe_lib.errors import InputError, MissingFileError
+from ripe_lib.output.console import steps
 
 PathLike: TypeAlias = str | os.PathLike[str]
 IntervalSource: TypeAlias = PathLike | pd.DataFrame | Mapping[str, Any] | Iterable[tuple[Any, ...]]
@@ -174,7 +175,12 @@ def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[bytes]:
     InputError
         If the gzip file is damaged or the content is no text; other ways of packing are named.
     """
-    with _open(path) as raw:
+    with (
+        _open(path) as raw,
+        steps(
+            None, f"reading {path.name}", total=os.fstat(raw.fileno()).st_size, unit="B", unit_scale=True, leave=False
+        ) as bar,
+    ):
         head = raw.peek(10)
         compressed = head[:2] == b"\x1f\x8b"
         check_is_text(path, head)
@@ -183,6 +189,7 @@ def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[bytes]:
         while True:
             try:
                 block = handle.read(block_bytes)
+                bar.update(raw.tell() - bar.n if raw.seekable() else 0)
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
                 raise InputError(
                     f"{path}: expected a complete gzip file, got a truncated or damaged one ({error}). "

@@ -17,6 +17,7 @@ from ripe_lib.motifs.databases import MotifDatabase
 from ripe_lib.motifs.match import match_motifs
 from ripe_lib.motifs.meme import MotifMatrix, information, iupac_consensus
 from ripe_lib.network.load import Model
+from ripe_lib.output.console import steps
 
 LAYER = "left_conv1"
 _SITES_PER_CALL = 512
@@ -111,12 +112,12 @@ def filter_motifs(
     codes = codes_from_one_hot(network_inputs(model, windows).seq)
     width, _, n_filters = kernel.shape
     largest = np.zeros(n_filters)
-    for first in range(0, len(codes), _SITES_PER_CALL):
+    for first in steps(range(0, len(codes), _SITES_PER_CALL), "activations of filters", leave=False):
         largest = np.maximum(largest, _activations(codes[first : first + _SITES_PER_CALL], kernel, bias).max((0, 1)))
     threshold = share_of_max * largest
     pfm = np.zeros((n_filters, width, 4), dtype=np.int64)
     n_sites = np.zeros(n_filters, dtype=np.int64)
-    for first in range(0, len(codes), _SITES_PER_CALL):
+    for first in steps(range(0, len(codes), _SITES_PER_CALL), "motifs of filters", leave=False):
         some = codes[first : first + _SITES_PER_CALL]
         active = _activations(some, kernel, bias) > np.where(largest > 0, threshold, np.inf)
         n_sites += active.any(axis=1).sum(axis=0)

@@ -23,6 +23,7 @@ from ripe_lib.motifs.meme import MotifMatrix, iupac_consensus
 from ripe_lib.motifs.seqlets import Seqlets, cut, top_windows
 from ripe_lib.network.load import Model
 from ripe_lib.network.predict import predict
+from ripe_lib.output.console import steps
 
 METHODS = ("umap-dbscan", "single")
 DEFAULT_SITES = 1000
@@ -237,7 +238,7 @@ def search_motifs(
     maps = np.concatenate(
         [
             _letter_maps(model, _take(inputs, used[first : first + _SITES_PER_CALL]), task, options.n_steps)
-            for first in range(0, len(used), _SITES_PER_CALL)
+            for first in steps(range(0, len(used), _SITES_PER_CALL), f"explaining {task}", leave=False)
         ]
     )
     known = load_database(database) if isinstance(database, str | Path) else database

@@ -21,6 +21,7 @@ from ripe_lib.motifs.find import MotifOptions, MotifSearch, search_motifs
 from ripe_lib.network.catalogue import tasks_of
 from ripe_lib.network.load import Model
 from ripe_lib.network.predict import predict
+from ripe_lib.output.console import steps
 
 _FILTER_SITES = 2000
 _SITES_AT_A_TIME = 4096
@@ -119,7 +120,7 @@ def interval_sites(
     counts, kept, scores = SiteCounts(), [], []
     columns = [model.spec.task_index(task) for task in tasks]
     extremes_of = [Extremes() for _ in tasks]
-    for windows in source.chunks(model.spec, _SITES_AT_A_TIME):
+    for windows in steps(source.chunks(model.spec, _SITES_AT_A_TIME), "predicting"):
         counts.add(windows)
         values = predict(model, windows, batch_size=batch_size)[:, columns]
         codes = codes_from_one_hot(windows.seq)

@@ -18,6 +18,7 @@ from ripe_lib.output.atomic import check_apart
 
 T = TypeVar("T")
 EXIT_DONE, EXIT_BUG, EXIT_USER = 0, 1, 2
+_has_bars = False  # a command that is not told to be quiet turns it on
 
 
 class _OneLineParser(argparse.ArgumentParser):
@@ -74,6 +75,8 @@ def run_command(program: str, description: str, commands: dict[str, tuple[str, s
     args = parser.parse_args(argv)
     for one in notes:
         note(one, quiet=getattr(args, "quiet", False))
+    global _has_bars
+    _has_bars = not getattr(args, "quiet", False)
     try:
         check_apart(*(_named(args, getattr(loaded, kind, ())) for kind in ("WRITES", "READS", "REPLACES")))
         apply_threads(getattr(args, "threads", None))
@@ -169,29 +172,21 @@ def progress(iterable: Iterable[T] | None = None, *, quiet: bool, **options: Any
     return tqdm(iterable, disable=quiet or not sys.stderr.isatty(), dynamic_ncols=True, **options)
 
 
+def steps(items: Iterable[T] | None, what: str, **options: Any) -> Any:
+    """Wrap items in a bar that a command shows when they take longer than a second; the library alone shows none."""
+    return progress(items, quiet=not _has_bars, desc=what, delay=1, **options)
+
+
 @contextmanager
-def part_bar(**options: Any) -> Iterator[Callable[[int, int], None]]:
-    """Yield what moves a bar of :func:`progress` to a number of parts done, of so many in all."""
-    with progress(**options) as bar:
+def counter(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function of what is done and the total, which moves such a bar."""
+    with steps(None, what, unit=unit) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
         yield show
-
-
-Bar = Callable[[Iterable[T], str], Iterable[T]]  # items, and what is done with them
-
-
-def no_bar(items: Iterable[T], what: str) -> Iterable[T]:
-    """Return the items as they are."""
-    return items
-
-
-def bars(*, quiet: bool) -> Bar[Any]:
-    """Return a function that wraps items in a bar with a name, which shows when it takes longer than a second."""
-    return lambda items, what: progress(items, quiet=quiet, desc=what, delay=1)
 
 
 def note(message: str, *, quiet: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import pandas as pd
 from ripe_lib.attribution.maps import GapCount
 from ripe_lib.attribution.store import AttributionFile
 from ripe_lib.output.atomic import atomic_files
+from ripe_lib.output.console import steps
 from ripe_lib.reports.figures import checked_formats, save_figure
 from ripe_lib.reports.page import Report
 from ripe_lib.reports.site_figures import SiteMap, middle_of, peak_span, site_figure
@@ -146,7 +147,6 @@ def write_pictures(
     min_score: float = 0.0,
     motif: str | None = None,
     peak: str | None = None,
-    progress: Callable[[Sequence[int]], Iterable[int]] = list,
 ) -> list[Path]:
     """Draw the best sites of every task into a folder, which is made if it is not there.
 
@@ -164,8 +164,6 @@ def write_pictures(
         Only sites above it.
     motif, peak : str, optional
         A motif in IUPAC letters to shade; the label of the interval's mark.
-    progress : callable
-        Wraps the rows.
 
     Returns
     -------
@@ -176,7 +174,7 @@ def write_pictures(
     written: list[Path] = []
     rows = chosen_sites(file, top, min_score)
     with atomic_files(folder) as temporary:
-        for rank, row in enumerate(progress(rows), start=1):
+        for rank, row in enumerate(steps(rows, "drawing"), start=1):
             figure, label = _drawn(file, row, motif, peak)
             written += save_figure(figure, temporary / f"{rank:03d}_{file_stem(label)}", formats)
     return [Path(folder) / path.name for path in written]
@@ -199,14 +197,13 @@ def attribution_report(
     motif: str | None = None,
     peak: str | None = None,
     max_rows: int = 5000,
-    progress: Callable[[Sequence[int]], Iterable[int]] = list,
 ) -> Report:
     """Make the page of a file of maps: a table of its sites with the scores of all tasks, and pictures of the best.
 
     Parameters
     ----------
     file : AttributionFile
-    top, min_score, motif, peak, progress
+    top, min_score, motif, peak
         As :func:`write_pictures`.
     max_rows : int
         The table holds at most this many sites, the best by the explained tasks.
@@ -238,7 +235,7 @@ def attribution_report(
     report.add_heading("Maps")
     if not rows:
         report.add_text(f"No site has a score above {min_score:g}.")
-    for row in progress(rows):
+    for row in steps(rows, "drawing"):
         figure, label = _drawn(file, row, motif, peak)
         # As SVG a map takes half a megabyte: hundreds of bars and letters.
         report.add_figure(figure, f"{label}.", format="png", dpi=170, anchor=anchors[row])

@@ -24,7 +24,7 @@ from ripe_lib.genome.windows import Windows
 from ripe_lib.network.load import Model
 from ripe_lib.network.predict import predict
 from ripe_lib.output.atomic import atomic_directory
-from ripe_lib.output.console import Bar, no_bar
+from ripe_lib.output.console import steps
 from ripe_lib.reports.attribution import METHOD_NAMES, draw_site, file_stem, site_label
 from ripe_lib.reports.figures import checked_formats, save_figure
 from ripe_lib.reports.page import Report
@@ -173,7 +173,6 @@ def write_gallery(
     is_genomic: bool = True,
     where: str = "sites",
     overwrite: bool = False,
-    bar: Bar[Any] = no_bar,
 ) -> Gallery:
     """Write a folder with the best sites of every task, their pictures, region-type profiles and one page.
 
@@ -192,8 +191,6 @@ def write_gallery(
     where : str
         Name of the input for messages.
     overwrite : bool
-    bar : callable
-        Wraps the items of each slow step (:func:`ripe_lib.output.console.bars`).
 
     Returns
     -------
@@ -206,7 +203,7 @@ def write_gallery(
     method, options = method or Method(), options or GalleryOptions()
     checked_formats(options.formats)
     with atomic_directory(folder, overwrite=overwrite) as temporary:
-        kept, drawn_sites, counts = _collect_best(model, bar(chunks, "predicting"), tasks, options)
+        kept, drawn_sites, counts = _collect_best(model, steps(chunks, "predicting"), tasks, options)
         counts.check(where)
         (temporary / "pictures").mkdir()
         report = Report(f"Gallery of {model.name}", f"{counts.n_sites:,} sites")
@@ -219,7 +216,7 @@ def write_gallery(
         profiles: dict[str, np.ndarray] = {}
         n_profile: dict[str, int] = {}
         sections: list[tuple[str, list[tuple[Any, str]]]] = []
-        for task in bar(tasks, "explaining and drawing"):
+        for task in steps(tasks, "explaining and drawing"):
             ranked = kept[task].ranked()
             sections.append((task, []))
             if not ranked:
@@ -244,7 +241,7 @@ def write_gallery(
         sites.to_csv(temporary / "sites.tsv", sep="\t", index=False, errors="surrogateescape")
         _write_profiles(report, temporary, profiles, n_profile, tasks, model.spec.has_region, options)
         _write_landmarks(report, temporary, model, drawn_sites, tasks, options)
-        _write_sections(report, sites, sections, options, bar)
+        _write_sections(report, sites, sections, options)
         report.write(temporary / "index.html")
     return Gallery(Path(folder), counts, gaps, {task: len(drawn) for task, drawn in sections})
 
@@ -318,14 +315,13 @@ def _write_sections(
     sites: pd.DataFrame,
     sections: list[tuple[str, list[tuple[Any, str]]]],
     options: GalleryOptions,
-    bar: Bar[Any],
 ) -> None:
     report.add_heading("Sites")
     anchors = [f"{file_stem(str(task))}-{rank}" for task, rank in zip(sites["task"], sites["rank"], strict=True)]
     report.add_table(
         sites.drop(columns="picture"), caption="Drawn sites.", links={"rank": anchors, "task": anchors}, digits=3
     )
-    for task, drawn in bar(sections, "making the page"):
+    for task, drawn in steps(sections, "making the page"):
         report.add_heading(task)
         if not drawn:
             report.add_text(f"No site has a score above {options.min_score:g}.")

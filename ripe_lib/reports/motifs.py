@@ -15,7 +15,7 @@ from ripe_lib.motifs.find import Motif, MotifSearch
 from ripe_lib.motifs.match import match_motifs
 from ripe_lib.motifs.meme import MotifMatrix, write_meme
 from ripe_lib.output.atomic import atomic_directory
-from ripe_lib.output.console import Bar, no_bar
+from ripe_lib.output.console import steps
 from ripe_lib.reports.figures import save_figure
 from ripe_lib.reports.motif_figures import filters_figure, logo_figure, match_figure, overview_figure
 from ripe_lib.reports.page import Report
@@ -63,7 +63,6 @@ def write_motifs(
     subtitle: str = "",
     remarks: Sequence[str] = (),
     overwrite: bool = False,
-    bar: Bar[Any] = no_bar,
 ) -> Path:
     """Write all motifs of a search; the folder appears complete or not at all.
 
@@ -88,8 +87,6 @@ def write_motifs(
         For the page.
     overwrite : bool
         Replace a folder that is not empty.
-    bar : callable
-        Wraps the items of each slow step (:func:`ripe_lib.output.console.bars`).
 
     Raises
     ------
@@ -112,7 +109,7 @@ def write_motifs(
         for remark in remarks:
             report.add_text(remark)
         (folder / "logos").mkdir()
-        for motif in bar(motifs, "drawing"):
+        for motif in steps(motifs, "drawing"):
             save_figure(
                 logo_figure(motif, f"{motif.name}  {motif.consensus}"), folder / "logos" / _file(motif), formats
             )
@@ -120,7 +117,7 @@ def write_motifs(
             first = [(search.task, search.motifs[0]) for search in searches if search.motifs]
             overview = overview_figure(first)
             save_figure(overview, folder / "overview", formats)
-        _add_sections(report, bar(searches, "making the page"), searches, table, database, enriched or {})
+        _add_sections(report, steps(searches, "making the page"), searches, table, database, enriched or {})
         if filters:
             write_meme(folder / "filters.meme", [f.matrix() for f in filters if f.pfm.sum()])
             _write_tsv(filter_table(filters), folder / "filters.tsv")

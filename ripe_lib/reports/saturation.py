@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import UNKNOWN, one_hot, reverse_complement
 from ripe_lib.output.atomic import TRACK_SUFFIXES
-from ripe_lib.output.console import Bar, no_bar
+from ripe_lib.output.console import steps
 from ripe_lib.output.tables import open_table
 from ripe_lib.output.tracks import open_tracks, safe_name, track_files
 from ripe_lib.reports.drawing import plot_mutation_map
@@ -134,8 +134,6 @@ def write_heat_maps(
     folder: str | Path,
     tasks: Sequence[str] | None,
     formats: Sequence[str] = ("png",),
-    *,
-    bar: Bar[Any] = no_bar,
 ) -> list[Path]:
     """Write one picture per model and task into a folder; return the files.
 
@@ -147,8 +145,6 @@ def write_heat_maps(
         Made if need be.
     formats : sequence of str
         ``png``, ``svg``, ``pdf``.
-    bar : callable
-        Wraps the tasks of a model.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -156,6 +152,6 @@ def write_heat_maps(
     written: list[Path] = []
     for number, model in enumerate(found.scored.models):
         prefix = "" if len(found.scored.models) == 1 else f"{safe_name(model.name)}."
-        for task in bar(selection.names(number), "drawing"):
+        for task in steps(selection.names(number), "drawing"):
             written += save_figure(heat_map(found, number, task), folder / f"{prefix}{safe_name(task)}", formats)
     return written

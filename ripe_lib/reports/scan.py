@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from ripe_lib.attribution.compute import explained_codes
 from ripe_lib.genome.encoding import Codes, one_hot
 from ripe_lib.network.load import Model
 from ripe_lib.output.atomic import check_filled_folder
+from ripe_lib.output.console import steps
 from ripe_lib.output.tracks import safe_name
 from ripe_lib.reports.drawing import REGION_COLORS, Place, plot_logo, position_axis, value_limits
 from ripe_lib.reports.figures import new_figure, save_figure, style
@@ -260,7 +261,6 @@ def write_pictures(
     *,
     formats: Sequence[str] = ("png",),
     max_pictures: int = 12,
-    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> list[Path]:
     """Draw the best sites of a scan into a folder (created if need be); return the files.
 
@@ -271,14 +271,12 @@ def write_pictures(
     folder : path
     formats : sequence of str
         ``png``, ``svg``, ``pdf``.
-    progress : callable
-        Wraps the pictures.
     """
     check_filled_folder(folder)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
-    for number, view in enumerate(progress(views(source, result.best_sites, max_pictures)), start=1):
+    for number, view in enumerate(steps(views(source, result.best_sites, max_pictures), "drawing"), start=1):
         stem = folder / f"{number:02d}-{safe_name(view.contig)}-{view.start}"
         drawn = computed(model, source, view, step=result.step, order=result.tasks)
         written += save_figure(view_figure(drawn), stem, formats)
@@ -292,7 +290,6 @@ def scan_report(
     *,
     title: str = "Binding sites",
     max_pictures: int = 12,
-    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> Report:
     """Return a self-contained page: what was done, the sites, and pictures of the best.
 
@@ -305,8 +302,6 @@ def scan_report(
     title : str
     max_pictures : int
         Pictures of the best sites at most; the table has :data:`MAX_ROWS` rows at most.
-    progress : callable
-        Wraps the pictures.
     """
     report = Report(title, f"{model.name}, {result.n_bins:,} bins of {result.step} nt, {result.n_sites:,} sites")
     report.add_heading("Sites")
@@ -341,7 +336,7 @@ def scan_report(
             "Probability along the sequence for the tasks with the best sites (yellow: sites, dashed: threshold), and "
             "integrated gradients of the best sites: taller letters made the prediction. Drag over a panel to zoom in."
         )
-    for number, view in enumerate(progress(shown), start=1):
+    for number, view in enumerate(steps(shown, "drawing"), start=1):
         drawn = computed(model, source, view, step=result.step, order=result.tasks)
         report.add_figure(view_figure(drawn), view.title, format="png", anchor=f"view-{number}", zoom=view_zoom(drawn))
     return report

@@ -17,7 +17,7 @@ from ripe_lib.genome.encoding import Codes, one_hot
 from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.vcf import VcfRecords
 from ripe_lib.network.load import Model, load_model
-from ripe_lib.output.console import Bar, no_bar
+from ripe_lib.output.console import steps
 from ripe_lib.reports.drawing import Place, mark_positions, plot_logo, position_axis, value_limits
 from ripe_lib.reports.figures import new_figure, put_title, style
 from ripe_lib.reports.page import Report
@@ -33,7 +33,7 @@ _SHOWN = 36  # nt on each side of the change
 _CLASS_TEXT = dict(zip(CLASSES, ("no change", "site lost", "site gained", "weakened", "strengthened"), strict=True))
 
 
-def write_report(job: VariantJob, summary: Summary, folder: str | Path, *, bar: Bar[Any] = no_bar) -> Path:
+def write_report(job: VariantJob, summary: Summary, folder: str | Path) -> Path:
     """Write ``index.html`` with the strongest changes of a run (``job.n_strongest`` of them); returns its path.
 
     Parameters
@@ -44,8 +44,6 @@ def write_report(job: VariantJob, summary: Summary, folder: str | Path, *, bar: 
         Its counts and strongest changes.
     folder : path
         Made if need be.
-    bar : callable
-        Wraps the changes.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +73,7 @@ def write_report(job: VariantJob, summary: Summary, folder: str | Path, *, bar: 
         "Gap: by how much the attributions of a window miss the change of the prediction at most. Drag over a panel to "
         "zoom in, double click for the whole window."
     )
-    for anchor, row, name in bar(list(zip(anchors, strongest, table["variant"], strict=True)), "drawing"):
+    for anchor, row, name in steps(list(zip(anchors, strongest, table["variant"], strict=True)), "drawing"):
         model = models[row["model"]]
         maps = allele_maps(model, genome, annotation if job.options.region != "none" else None, row)
         caption = f"{name}, {row['task']}: delta {row['delta']:+.3f}"

@@ -24,6 +24,7 @@ from ripe_lib.genome.encoding import COMPLEMENT, Codes
 from ripe_lib.genome.vcf import VcfRecords
 from ripe_lib.network.joint import JointModel, joint_models
 from ripe_lib.network.load import Model
+from ripe_lib.output.console import steps
 from ripe_lib.variants.options import VariantOptions
 from ripe_lib.variants.rows import (
     Genes,
@@ -161,7 +162,7 @@ class VariantScorer:
             tuple(np.empty((len(shifts), len(placed), len(network.model.tasks)), dtype=np.float32) for _ in range(2))
             for network in self.networks
         ]
-        for rows, first, inverse, near in _grouped(placed):
+        for rows, first, inverse, near in steps(_grouped(placed), "scoring", unit="place", leave=False):
             part = placed.take(rows)
             for k, shift in enumerate(shifts):
                 windows = _Windows(self, part, first, inverse, near=near, shift=shift)

@@ -217,6 +217,17 @@ def test_formats_hold_the_same_numbers(files, capsys):
     assert (text[["QKI", "PUM2"]] - binary[["QKI", "PUM2"]]).abs().to_numpy().max() <= 1e-6
 
 
+def test_predict_writes_the_tasks_asked_for_in_their_order(files):
+    found = {}
+    for more in ((), ("--task", "PUM2", "--task", "QKI"), ("--task", "PUM2"), ("--task", "all")):
+        assert predict(files, "--quiet", *more) == 0
+        found[more] = pd.read_csv(files / "out.tsv", sep="\t")
+        pd.testing.assert_frame_equal(found[more], found[()][list(found[more].columns)])
+    assert list(found["--task", "PUM2", "--task", "QKI"].columns[5:]) == ["PUM2", "QKI"]
+    assert list(found["--task", "PUM2"].columns[5:]) == ["PUM2"]
+    assert list(found["--task", "all"].columns[5:]) == ["QKI", "PUM2"]
+
+
 def test_missing_strand_is_one_note(files, capsys):
     assert predict(files, intervals="bed3.bed") == 0
     first, _, second = capsys.readouterr().err.splitlines()
