@@ -146,14 +146,15 @@ class Lab:
         """What the command gives in peace, with further options if there are any."""
         if command in ("fit", "study") and not (self.inputs / "lab.h5").exists():
             shutil.copy(self.undisturbed("prepare")[1] / "lab.h5", self.inputs / "lab.h5")
-        if (command, *more) not in self.expected:
+        key = (command, *more)
+        if key not in self.expected:
             out = self.out(command)
             code, told = self.run(command, out, more=more, fresh=bool(more))
             assert code == 0, told
             found = self.digests(command, out)
             assert None not in found, found
-            self.expected[command, *more] = found, out
-        return self.expected[command, *more]
+            self.expected[key] = found, out
+        return self.expected[key]
 
     def rerun(self, command, out):
         """The same command again, in peace, gives the bytes of an undisturbed run."""
@@ -396,8 +397,8 @@ def table(cells):
         "- **kill -9**: the process is killed as soon as anything appears in the output folder; `score-variants` after",
         "  its first part, `fit` after its first epoch, `study` in its second network. An older file of the output's",
         "  name is whole afterwards.",
-        "- **worker dies**: with `--dask processes:2`, a worker is killed before it has finished anything; the bytes are",
-        "  those of that command in peace (with more threads the last digit of a score may differ).",
+        "- **worker dies**: with `--dask processes:2`, a worker is killed before it has finished anything; the bytes",
+        "  are those of that command in peace (with more threads the last digit of a score may differ).",
         f"- **full disk**: no file may grow beyond {TOO_LARGE} bytes (`register`: {TOO_LARGE_HOME}).",
         "- **read-only folder**: the output folder has no write bit for the user of the process.",
         "- **two runs at once**: the same command is started twice at the same moment; one of them may be refused.",
