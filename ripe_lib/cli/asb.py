@@ -14,7 +14,7 @@ examples:
 OLD_SPELLINGS = {"--model": "MODEL"}
 
 READS = ("vcf", "model", "fasta", "gtf", "motifs")
-WRITES = ("output",)
+WRITES = ("output", "report")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

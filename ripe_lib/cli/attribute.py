@@ -19,7 +19,7 @@ examples:
 OLD_SPELLINGS = {"--format": "--plot-format"}
 
 READS = ("model", "intervals", "fasta", "gtf", "sequences")
-WRITES = ("output",)
+WRITES = ("output", "report")
 REPLACES = ("gallery",)
 
 

@@ -30,7 +30,7 @@ examples:
 OLD_SPELLINGS = {"--long": "--format long"}
 
 READS = ("model", "rna", "intervals", "genes", "fasta", "gtf", "region_file")
-WRITES = ("output", "sites", "attributions", "summary")
+WRITES = ("output", "sites", "attributions", "summary", "report")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

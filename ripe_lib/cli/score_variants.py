@@ -18,7 +18,7 @@ examples:
 OLD_SPELLINGS = {"--model": "MODEL", "--tasks": "--task"}
 
 READS = ("vcf", "models", "fasta", "gtf", "peaks")
-WRITES = ("output",)
+WRITES = ("output", "report")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

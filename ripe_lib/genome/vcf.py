@@ -383,8 +383,10 @@ def annotated_header(
     more : list of (start, rest)
         Further lines, put before the column names; they replace lines of the same start.
     """
-    replaced = (*(f"##INFO=<ID={field.key}," for field in infos), *(start for start, _ in more))
-    lines = [line for line in header[:-1] if not line.startswith(replaced)]
+    keys = "|".join(re.escape(field.key) for field in infos) or "$"
+    declared = re.compile(rf'##INFO=<(?:[^"]*,)?ID=(?:{keys})[,>]')
+    starts = tuple(start for start, _ in more)
+    lines = [line for line in header[:-1] if not (declared.match(line) or line.startswith(starts))]
     if not lines or not lines[0].startswith("##fileformat"):
         lines.insert(0, "##fileformat=VCFv4.2")
     columns = header[-1].split("\t")

@@ -78,12 +78,13 @@ def check_filled_folder(path: str | Path) -> None:
 
 
 def check_apart(writes: Iterable[str | Path], reads: Iterable[str | Path], replaces: Iterable[str | Path] = ()) -> None:
-    """Refuse to write over what is read.
+    """Refuse to write over what is read, or two things under one name.
 
     Parameters
     ----------
     writes : paths
-        Files to be written. Tracks count with the names made from theirs (``x.bw``: ``x.TASK.plus.bw``).
+        Files to be written, and folders for pages. Tracks count with the names made from theirs
+        (``x.bw``: ``x.TASK.plus.bw``).
     reads : paths
         Files that are read; a model's folder stands for the files in it. Names of other things are no matter.
     replaces : paths
@@ -96,11 +97,16 @@ def check_apart(writes: Iterable[str | Path], reads: Iterable[str | Path], repla
         same.
     """
     inputs = []
+    writes = [Path(write) for write in writes]
+    places = [write.resolve() for write in writes]
+    for write, place in zip(writes, places, strict=True):
+        if places.count(place) > 1:
+            raise OutputError(f"{write}: expected every output once, got it {places.count(place)} times. Rename one.")
     for read in map(Path, reads):
         is_model = (read / "model.yaml").is_file()
         inputs += [file for file in read.iterdir() if file.name in _OF_A_MODEL] if is_model else [read]
     inputs = [path for path in inputs if path.exists()]
-    for write in map(Path, writes):
+    for write in writes:
         suffix = max((s for s in TRACK_SUFFIXES if write.name.lower().endswith(s)), key=len, default="")
         made = [] if not suffix else inputs
         made = [file for file in made if file.name.startswith(write.name[: -len(suffix)] + ".")]

@@ -12,7 +12,7 @@ import numpy as np
 from ripe_lib.errors import InputError
 from ripe_lib.genome.contigs import in_natural_order
 from ripe_lib.network.network import Floats
-from ripe_lib.output.atomic import TRACK_SUFFIXES, check_output_file
+from ripe_lib.output.atomic import TRACK_SUFFIXES, check_apart, check_output_file
 from ripe_lib.output.tables import open_table, table_format
 from ripe_lib.output.tracks import Hdf5TrackWriter, Positions, TableWriterOfBins, TrackWriter, open_tracks, track_files
 from ripe_lib.scan.sources import Run, Source, TranscriptSource, open_genome
@@ -73,11 +73,9 @@ def check_outputs(
     if summary is not None:
         table_format(summary)
     singles = [path for path in (attributions, summary) if path is not None]
-    names = [Path(path).absolute() for path in (*outputs, *sites, *singles)]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"{name}: expected every output once, got it {names.count(name)} times.")
-        check_output_file(name)
+    check_apart([*outputs, *sites, *singles], ())
+    for path in (*outputs, *sites, *singles):
+        check_output_file(path)
 
 
 class Outputs:

@@ -211,6 +211,9 @@ def test_header_is_completed():
     again = annotated_header(header, [InfoField("K", ".", "String", "other")])
     assert sum(line.startswith("##INFO=<ID=K,") for line in again) == 1
     assert "##ripe=1" in again
+    turned = [header[0], '##INFO=<Number=1,ID=K,Type=Float,Description=",ID=L,">', *header[2:]]
+    assert annotated_header(turned, [InfoField("L", "A", "Float", "")])[1] == turned[1]
+    assert annotated_header(turned, [InfoField("K", "A", "Float", 'says "x"')], more=[("##ripe=", "1")]) == header
     assert annotated_header(header, [InfoField("K", "A", "Float", 'says "x"')], more=[("##ripe=", "1")]) == header
     assert "##ripe=1" not in annotated_header(header, [], more=[("##ripe=", "2")])
 

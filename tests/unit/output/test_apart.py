@@ -19,7 +19,7 @@ OWN_FOLDER = {"fit", "tiers", "study"}
 FILES = {"F", "G", "OUT", "OUT.h5", "BED", "INTERVALS", "VCF", "H5", "FASTA", "FILE", "RNA", "MEME", "DATASET"}
 FILES |= {"MODEL", "MODEL[,MODEL]", "DATASET|INTERVALS", "FILE_OR_NAME", "RUN", "CONFIG"}
 # Folders to which files are added under names of their own.
-ADDED_TO = {"plots", "report"}
+ADDED_TO = {"plots"}
 COMMANDS = {name: (module, ripe) for name, (module, _) in RIPE.items()} | {
     name: (module, train) for name, (module, _) in TRAIN.items()
 }
@@ -130,3 +130,19 @@ def test_a_config_names_its_own_inputs(tmp_path, capsys):
     assert train(["prepare", str(config)]) == 2
     assert "genome.fa: expected another file than those that are read" in capsys.readouterr().err
     assert (tmp_path / "genome.fa").read_text() == ">c\nACGT\n"
+
+
+def written_pairs():
+    for command, (name, _) in COMMANDS.items():
+        writes = getattr(importlib.import_module(name), "WRITES", ())
+        yield from ((command, one, other) for one in writes for other in writes if one < other)
+
+
+@pytest.mark.parametrize(("command", "one", "other"), sorted(written_pairs()))
+def test_no_two_outputs_are_one_file(command, one, other, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to("x.tsv")
+    for name in ("x.tsv", "../" + tmp_path.name + "/x.tsv", "link"):
+        assert COMMANDS[command][1](arguments(command, {one: "x.tsv", other: name})) == 2
+        assert "expected every output once, got it 2 times" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["link"]

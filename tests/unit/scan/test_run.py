@@ -407,7 +407,7 @@ def test_wrong_outputs_and_options(tmp_path, rna, motifs):
         scan_to_files(motifs, source, [tmp_path / "o.bed"])
     with pytest.raises(InputError, match=r"s\.bw: expected a file of sites"):
         scan_to_files(motifs, source, sites=[tmp_path / "s.bw"])
-    with pytest.raises(InputError, match="expected every output once, got it 2 times"):
+    with pytest.raises(OutputError, match="expected every output once, got it 2 times"):
         scan_to_files(motifs, source, [tmp_path / "s.tsv"], sites=[tmp_path / "s.tsv"])
     with pytest.raises(OutputError, match="expected an existing folder"):
         scan_to_files(motifs, source, [tmp_path / "no" / "o.tsv"])
