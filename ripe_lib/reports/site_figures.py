@@ -132,7 +132,7 @@ def site_figure(
     place : Place, optional
         Of position 0 in the genome; its coordinates are shown too.
     same_scale : bool
-        One value scale for the sequences of all tasks, and one for the region types.
+        One value scale for the sequences of all tasks, one for the region types, and one for the landmarks.
     width_mm : float, optional
         Default: two columns of print; up to a third more where region types are known beyond the bases, because all
         panels have one position axis and letters are to stay legible.
@@ -159,6 +159,8 @@ def site_figure(
         limits = [value_limits(heights, headroom=headroom)] * len(heights)
     else:
         limits = [value_limits([height], headroom=headroom) for height in heights]
+    landmarks = [m.landmark_map for m in maps if m.landmark_map is not None and m.has_landmarks]
+    landmark_limits = value_limits(landmarks, air=0) if same_scale else None
     rows: list[tuple[str, int, float]] = []
     for number, one in enumerate(maps):
         rows.append(("logo", number, _LOGO_MM))
@@ -193,7 +195,8 @@ def site_figure(
             elif kind == "region":
                 _region_row(ax, one, region_limits, peak, (low, high))
             elif one.landmark_map is not None and one.distances is not None:
-                plot_landmarks(ax, one.landmark_map, one.distances, xlabel=f"{unit} of the distance to a landmark")
+                label = f"{unit} of the distance to a landmark"
+                plot_landmarks(ax, one.landmark_map, one.distances, xlabel=label, xlim=landmark_limits)
         lowest = next(ax for ax, row in zip(axes[::-1], rows[::-1], strict=True) if row[0] != "landmarks")
         position_axis(lowest, place=place)
         for ax, row in zip(axes, rows, strict=True):
@@ -219,6 +222,10 @@ def _heat_row(figure: Figure, ax: Axes, one: SiteMap, zoom: tuple[int, int]) -> 
     first = -(len(one.seq) // 2)
     image = plot_mutation_map(ax, one.seq_map, one.seq, first=first)
     ax.set_xlim(zoom[0] - 0.5, zoom[1] - 0.5)
+    ax.set_ylabel("changed to")
+    ax.legend(
+        ax.lines[:1], ["base of the site"], frameon=False, loc="lower right", bbox_to_anchor=(1.0, 0.96), fontsize=5.5
+    )
     # Inside, so that the bases stay below their letters.
     bar = figure.colorbar(image, cax=ax.inset_axes((1.01, 0.0, 0.012, 1.0)))
     bar.ax.tick_params(labelsize=5)
