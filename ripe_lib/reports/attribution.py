@@ -97,12 +97,12 @@ def file_stem(label: str) -> str:
 
 
 def _site_maps(file: AttributionFile, row: int) -> list[SiteMap]:
-    """Return the maps of one site, ready to draw: of the explained tasks with the highest scores."""
+    """Return the maps of one site, ready to draw: of the tasks with the highest scores, in the order asked for."""
     windows, scores = file.windows([row]), file.scores([row])[0]
     by_task = {task: float(scores[file.all_tasks.index(task)]) for task in file.tasks}
-    tasks = sorted(file.tasks, key=lambda task: -by_task[task])[:_TASKS_PER_PICTURE]
+    drawn = sorted(file.tasks, key=lambda task: -by_task[task])[:_TASKS_PER_PICTURE]
     found = []
-    for task in tasks:
+    for task in (task for task in file.tasks if task in drawn):
         maps = file.maps(task, [row])
         region_map = None if maps.region is None else maps.region[0]
         region = None if windows.region is None or region_map is None else windows.region[0]
