@@ -24,9 +24,8 @@ from benchmarks.bench_variants import best_times, write_world
 from benchmarks.common import machine, write_results
 from ripe_lib.cli.common import model_names
 from ripe_lib.network.joint import joint_models
-from ripe_lib.variants import VariantOptions
 from ripe_lib.variants.format import OutputFormat
-from ripe_lib.variants.options import RowFilter
+from ripe_lib.variants.options import RowFilter, VariantOptions
 from ripe_lib.variants.output import VariantJob, write_scores
 
 # name, suffix, layout and filters

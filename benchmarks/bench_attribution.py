@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 import ripe_lib
-from ripe_lib.attribution import CompletenessWarning, integrated_gradients, is_gap_large, ism
+from ripe_lib.attribution.compute import integrated_gradients, ism
+from ripe_lib.attribution.maps import CompletenessWarning, is_gap_large
 from ripe_lib.genome.encoding import one_hot
 from ripe_lib.network.predict import predict
 

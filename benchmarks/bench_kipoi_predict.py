@@ -74,7 +74,7 @@ def measure(name: str, files: dict[str, str], n: int, folder: Path) -> dict[str,
     from kipoi.cli.main import cli_predict
     from kipoi.writers import TsvBatchWriter
 
-    from ripe_lib.network.catalogue import bundled_models_directory
+    from ripe_lib.network.catalogue.locate import bundled_models_directory
 
     kipoi.config.add_source("here", {"type": "local", "local_path": str(bundled_models_directory())})
     model = kipoi.get_model(name, source="here")

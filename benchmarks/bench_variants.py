@@ -32,8 +32,8 @@ from benchmarks.common import machine, write_results
 from ripe_lib.genome.encoding import encode_sequence, one_hot
 from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.network.spec import N_LANDMARKS
-from ripe_lib.variants import VariantOptions
 from ripe_lib.variants.format import OutputFormat
+from ripe_lib.variants.options import VariantOptions
 from ripe_lib.variants.output import VariantJob, Worker, write_scores
 
 SPACING = 550

@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.common import RESULTS, machine, write_results
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.evaluation.evaluate import Evaluation, Options, evaluation_of
-from ripe_lib.network.catalogue import catalogue
+from ripe_lib.network.catalogue.entries import catalogue
 from ripe_lib.network.joint import joint_models
 from ripe_lib.network.load import load_model
 from ripe_lib.network.predict import predict_codes

@@ -22,9 +22,8 @@ from benchmarks.common import RESULTS, machine, write_results
 from ripe_lib.cli.common import model_names
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.genome.encoding import RNA_BASES
-from ripe_lib.motifs import MotifOptions, search_motifs
 from ripe_lib.motifs.databases import MotifDatabase, attract, join_databases, load_database
-from ripe_lib.motifs.find import with_matches
+from ripe_lib.motifs.find import MotifOptions, search_motifs, with_matches
 from ripe_lib.motifs.meme import IUPAC
 from ripe_lib.network.catalogue import tasks_of
 from ripe_lib.network.load import Model, load_model

@@ -14,8 +14,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dataloaders.example_genome import FOLDER as EXAMPLES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MODEL = "DeepRiPe/parclip_mid"
 FILES = {"intervals_file": "intervals.bed", "fasta_file": "genome.fa", "gtf_file": "genes.gtf"}
@@ -30,7 +34,7 @@ def kipoi_command() -> list[str]:
 def temporary_home(folder: Path) -> dict[str, str]:
     """Register the models as Kipoi's default source under ``folder``; returns the environment that uses it."""
     from ripe_lib.kipoi.config import register
-    from ripe_lib.network.catalogue import bundled_models_directory
+    from ripe_lib.network.catalogue.locate import bundled_models_directory
 
     bundled = bundled_models_directory()
     register({"deepripe": bundled}, folder / ".kipoi" / "config.yaml", as_default=bundled)
@@ -58,31 +62,21 @@ def predict(folder: Path) -> tuple[list[list[str]], float]:
         return list(csv.reader(handle, delimiter="\t")), seconds
 
 
-def named_table(rows: list[list[str]], tasks: list[str]) -> list[list[str]]:
+def named_table(rows: list[list[str]], tasks: list[str]) -> pd.DataFrame:
     """Give Kipoi's columns (``preds/0``, ``preds/1``, ``preds/10``, ... in text order) their names and intervals."""
+    import pandas as pd
+
     header, *values = rows
-    columns = [header.index(f"preds/{index}") for index in range(len(tasks))]
     bed = [line.split("\t") for line in (EXAMPLES / FILES["intervals_file"]).read_text().splitlines()]
-    table = [["interval", "strand", "site", *tasks]]
-    for (chrom, start, end, name, _, strand), row in zip(bed, values, strict=True):
-        numbers = [f"{float(row[column]):.3f}" for column in columns]
-        table.append([f"{chrom}:{start}-{end}", strand, name, *numbers])
+    table = pd.DataFrame([(f"{b[0]}:{b[1]}-{b[2]}", b[5], b[3]) for b in bed], columns=["interval", "strand", "site"])
+    for index, task in enumerate(tasks):
+        table[task] = [float(row[header.index(f"preds/{index}")]) for row in values]
     return table
-
-
-def format_table(table: list[list[str]]) -> str:
-    """Align a table: text left, numbers right."""
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    lines = []
-    for row in [table[0], ["-" * width for width in widths], *table[1:]]:
-        padded = [text.ljust(width) for text, width in zip(row[:3], widths, strict=False)]
-        padded += [text.rjust(width) for text, width in zip(row[3:], widths[3:], strict=True)]
-        lines.append("  ".join(padded).rstrip())
-    return "\n".join(lines) + "\n"
 
 
 def main() -> int:
     """Run the demo; returns the exit code."""
+    from ripe_lib.cli.common import write_table
     from ripe_lib.network.catalogue import tasks_of
 
     short = {name: f"example_files/{file}" for name, file in FILES.items()}
@@ -96,7 +90,7 @@ def main() -> int:
             sys.stderr.write(f"{error.stderr}\ndemo: kipoi predict failed with exit code {error.returncode}.\n")
             return 1
     tasks = tasks_of(MODEL)["task"].tolist()
-    sys.stdout.write(format_table(named_table(rows, tasks)))
+    write_table(named_table(rows, tasks))
     sys.stdout.write(
         f"\nProbability that each protein binds, {len(rows) - 1} made-up example sites, {len(tasks)} experiments.\n"
         f"kipoi predict took {seconds:.1f} s, most of it starting TensorFlow. Your own ~/.kipoi was not touched; "

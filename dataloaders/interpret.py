@@ -138,13 +138,13 @@ def _windows(model: Any, batch: Any) -> dict[str, Any]:
 
 
 def _intgrad_scores(model: Any, batch: Any, reference: Any, task: str, options: dict[str, Any]) -> Any:
-    from ripe_lib.attribution import integrated_gradients
+    from ripe_lib.attribution.compute import integrated_gradients
 
     return _maps(integrated_gradients, model, batch, reference, task, options)
 
 
 def _deeplift_scores(model: Any, batch: Any, reference: Any, task: str, options: dict[str, Any]) -> Any:
-    from ripe_lib.attribution import deeplift
+    from ripe_lib.attribution.compute import deeplift
 
     return _maps(deeplift, model, batch, reference, task, options)
 

@@ -6,6 +6,7 @@ arrays, so that ``num_workers=0`` is the fast way already. Their docstrings are 
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,48 +119,34 @@ class _Intervals(Dataset):
 
 
 class _Batches:
-    """The batches of a dataset, by number; iterates as often as wanted."""
+    """The batches of a dataset, by number; iterates as often as wanted, shuffled in another order each time."""
 
     def __init__(self, dataset: _Intervals, batch_size: int, *, shuffle: bool, drop_last: bool, num_workers: int):
         if batch_size < 1:
             raise InputError(f"batch_size: expected at least 1, got {batch_size}.")
-        self.dataset = dataset
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.num_workers = num_workers
+        self.dataset, self.batch_size, self.num_workers = dataset, batch_size, num_workers
         self.n_batches = len(dataset) // batch_size if drop_last else -(-len(dataset) // batch_size)
-
-    def __len__(self) -> int:
-        return self.n_batches
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        view = _BatchView(self.dataset, self.batch_size, self.n_batches, shuffle=self.shuffle)
-        if self.num_workers > 0:
-            return iter(DataLoader(view, batch_size=1, collate_fn=_only, num_workers=self.num_workers))
-        return _BatchIterator(view)
-
-
-class _BatchView:
-    """One pass over a dataset, whose items are whole batches."""
-
-    def __init__(self, dataset: _Intervals, batch_size: int, n_batches: int, *, shuffle: bool):
-        self.dataset = dataset
-        self.batch_size = batch_size
-        self.n_batches = n_batches
-        self.order = np.random.default_rng().permutation(len(dataset)) if shuffle else None
+        self.shuffle, self.order = shuffle, np.arange(len(dataset))
 
     def __len__(self) -> int:
         return self.n_batches
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        rows = slice(index * self.batch_size, (index + 1) * self.batch_size)
-        return self.dataset.batch(rows if self.order is None else self.order[rows])
+        return self.dataset.batch(self.order[index * self.batch_size : (index + 1) * self.batch_size])
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        view = copy.copy(self)
+        if self.shuffle:
+            view.order = np.random.default_rng().permutation(len(self.dataset))
+        if self.num_workers > 0:
+            return iter(DataLoader(view, batch_size=1, collate_fn=_only, num_workers=self.num_workers))
+        return _BatchIterator(view)
 
 
 class _BatchIterator:
     """An iterator that knows its length, so that Kipoi's progress bar shows how long it takes."""
 
-    def __init__(self, view: _BatchView):
+    def __init__(self, view: _Batches):
         self.view = view
         self.next = 0
 

@@ -43,7 +43,7 @@ def sequence_transform(strand: str = "+") -> Callable[[str], NDArray[np.float32]
 
 def model_config(model: str, strand: str = "+") -> dict[str, Any]:
     """Return what ``variant_centered.get_model_config`` needs to know about a model."""
-    from ripe_lib.network.catalogue import find_model_directory
+    from ripe_lib.network.catalogue.locate import find_model_directory
     from ripe_lib.network.weights import read_weights
 
     spec, _ = read_weights(find_model_directory(model) / "weights.h5")
@@ -73,7 +73,7 @@ def register(model: str = "DeepRiPe/clip31", strand: str = "+") -> None:
         ) from error
     import kipoi
 
-    from ripe_lib.network.catalogue import bundled_models_directory
+    from ripe_lib.network.catalogue.locate import bundled_models_directory
 
     variant_centered.MODEL_GROUPS.add(GROUP)
     variant_centered.VARIANT_CENTERED_MODEL_GROUP_CONFIGS[GROUP] = model_config(model, strand)

@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 
 import ripe_lib
-from ripe_lib.attribution import letter_scores
+from ripe_lib.attribution.maps import letter_scores
 from ripe_lib.genome.encoding import encode_sequence, one_hot, place
 from ripe_lib.reports.figures import save_figure
 from ripe_lib.reports.site_figures import SiteMap, mutant_figure

@@ -12,30 +12,31 @@ from ripe_lib._version import __version__
 from ripe_lib.errors import RipeError
 
 if TYPE_CHECKING:
-    from ripe_lib.attribution import Attributions, integrated_gradients
+    from ripe_lib.attribution.compute import integrated_gradients
+    from ripe_lib.attribution.maps import Attributions
     from ripe_lib.evaluation.evaluate import evaluate
     from ripe_lib.genome.windows import Windows, make_windows
-    from ripe_lib.motifs import Motif, find_motifs
+    from ripe_lib.motifs.find import Motif, find_motifs
     from ripe_lib.network.catalogue import list_models
     from ripe_lib.network.load import Model, load_model
     from ripe_lib.network.predict import predict
     from ripe_lib.network.spec import ModelSpec
-    from ripe_lib.variants import score_variants
+    from ripe_lib.variants.score import score_variants
 
 _HOMES = {
-    "Attributions": "attribution",
+    "Attributions": "attribution.maps",
     "Model": "network.load",
     "ModelSpec": "network.spec",
-    "Motif": "motifs",
+    "Motif": "motifs.find",
     "Windows": "genome.windows",
     "evaluate": "evaluation.evaluate",
-    "find_motifs": "motifs",
-    "integrated_gradients": "attribution",
+    "find_motifs": "motifs.find",
+    "integrated_gradients": "attribution.compute",
     "list_models": "network.catalogue",
     "load_model": "network.load",
     "make_windows": "genome.windows",
     "predict": "network.predict",
-    "score_variants": "variants",
+    "score_variants": "variants.score",
 }
 
 __all__ = [

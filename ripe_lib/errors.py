@@ -89,3 +89,15 @@ def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> 
         shown = ", ".join(known[:8]) + (f" and {len(known) - 8} more" if len(known) > 8 else "")
         tail = f"Known: {shown}." if known else "There are none."
     return UnknownNameError(f"unknown {kind} {name!r}. {tail}{' ' + hint if hint else ''}")
+
+
+def check_known(kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+    """Refuse a name that is none of those known; parameters as :func:`unknown_name`.
+
+    Raises
+    ------
+    UnknownNameError
+    """
+    known = list(known)
+    if name not in known:
+        raise unknown_name(kind, name, known, hint)

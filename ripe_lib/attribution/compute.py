@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from ripe_lib.attribution.gradients import DEFAULT_POINTS, Inputs, path_gradients, path_points
 from ripe_lib.attribution.inputs import baseline_inputs, network_inputs, task_list
-from ripe_lib.attribution.maps import Attributions, CompletenessWarning, GapCount
+from ripe_lib.attribution.maps import Attributions, CompletenessWarning, GapCount, gaps_ignored, letter_scores
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import codes_from_one_hot, one_hot
 from ripe_lib.genome.landmarks import decode_landmarks
+from ripe_lib.genome.windows import CodeWindows
 from ripe_lib.network.load import Model
 from ripe_lib.network.substitutions import in_silico_mutagenesis
 
@@ -87,11 +88,8 @@ def integrated_gradients(
     The points of a path are multiplied out in float32 and averaged inside the compiled graph; the difference
     ``input - baseline`` is applied once, at the end.
     """
-    tasks, several = task_list(model, task)
-    inputs = network_inputs(model, windows)
-    start = baseline_inputs(model, inputs, baseline)
+    indices, several, inputs, start = _prepared(model, windows, task, baseline)
     points, weights = path_points(rule, n_steps)
-    indices = [model.spec.task_index(name) for name in tasks]
     maps = path_gradients(
         model, inputs, start, indices, points=points, weights=weights, output=output, batch_size=batch_size
     )
@@ -104,6 +102,31 @@ def integrated_gradients(
     if count.n_large:
         warnings.warn(f"{count.sentence()}. Raise n_steps (now {n_steps}).", CompletenessWarning, stacklevel=2)
     return _squeezed(found, several)
+
+
+def explained_codes(
+    model: Model, windows: CodeWindows, task: str | Sequence[str], *, n_steps: int = 50
+) -> tuple[Attributions, NDArray[np.float32]]:
+    """Return integrated gradients of windows given as codes, without a warning, and the scores of their letters.
+
+    Parameters
+    ----------
+    model : Model
+    windows : CodeWindows
+    task : str or list of str
+    n_steps : int
+        As for :func:`integrated_gradients`.
+
+    Returns
+    -------
+    maps : Attributions
+    letters : float32 array (B, L), with a list of K tasks (B, K, L)
+        As :func:`~ripe_lib.attribution.maps.letter_scores`.
+    """
+    arrays = windows.inputs(model.spec.landmark_bases)
+    with gaps_ignored():
+        maps = integrated_gradients(model, arrays, task=task, n_steps=n_steps)
+    return maps, letter_scores(maps.seq, arrays["seq"] if isinstance(task, str) else arrays["seq"][:, None])
 
 
 def saliency(
@@ -151,11 +174,8 @@ def input_gradients(
 
     Parameters, shapes and errors as :func:`integrated_gradients`.
     """
-    tasks, several = task_list(model, task)
-    inputs = network_inputs(model, windows)
-    start = baseline_inputs(model, inputs, "zeros")
+    indices, several, inputs, start = _prepared(model, windows, task, "zeros")
     one = np.ones(1, dtype=np.float32)
-    indices = [model.spec.task_index(name) for name in tasks]
     maps = path_gradients(model, inputs, start, indices, points=one, weights=one, output=output, batch_size=batch_size)
     return _squeezed(Attributions(*maps, np.full(maps.seq.shape[:2], np.nan)), several)
 
@@ -172,18 +192,9 @@ def deeplift(
     """
     from ripe_lib.attribution.deeplift_bridge import deeplift_contributions
 
-    tasks, several = task_list(model, task)
-    inputs = network_inputs(model, windows)
-    start = baseline_inputs(model, inputs, baseline)
-    indices = [model.spec.task_index(name) for name in tasks]
-    per_task = [deeplift_contributions(model, inputs, start, index) for index in indices]
-    maps = Inputs(
-        **{
-            name: np.stack([getattr(one, name) for one in per_task], axis=1)
-            for name, array in inputs._asdict().items()
-            if array is not None
-        }
-    )
+    indices, several, inputs, start = _prepared(model, windows, task, baseline)
+    per_task = zip(*(deeplift_contributions(model, inputs, start, index) for index in indices), strict=True)
+    maps = Inputs._make(None if one[0] is None else np.stack(one, axis=1) for one in per_task)
     change = _outputs(model, inputs, indices, "logit") - _outputs(model, start, indices, "logit")
     return _squeezed(_with_gap(maps, change), several)
 
@@ -225,10 +236,26 @@ def ism(model: Model, windows: Any, *, task: str | Sequence[str], output: str = 
 # --- completeness --------------------------------------------------------------------------------------------------
 
 
+def _prepared(
+    model: Model, windows: Any, task: str | Sequence[str], baseline: str | Mapping[str, Any]
+) -> tuple[list[int], bool, Inputs, Inputs]:
+    """Return the columns of the tasks, whether several were asked for, and the two ends of the path.
+
+    Parameters
+    ----------
+    model : Model
+    windows, task, baseline
+        As for :func:`integrated_gradients`.
+    """
+    tasks, several = task_list(model, task)
+    inputs = network_inputs(model, windows)
+    start = baseline_inputs(model, inputs, baseline)
+    return [model.spec.task_index(name) for name in tasks], several, inputs, start
+
+
 def _outputs(model: Model, inputs: Inputs, indices: Sequence[int], output: str) -> NDArray[np.float64]:
     """Return (B, K) float64 values of the explained output."""
-    run = model.network.probabilities if output == "probability" else model.network.logits
-    return run(*inputs)[:, list(indices)].astype(np.float64)
+    return model.network.probabilities(*inputs, output=output)[:, list(indices)].astype(np.float64)
 
 
 def _with_gap(maps: Inputs, change: NDArray[np.float64]) -> Attributions:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.network.load import Model
 
 RULES = ("midpoint", "left", "trapezoid")
@@ -55,8 +55,7 @@ def path_points(rule: str, n_steps: int) -> tuple[Floats, Floats]:
     InputError
         If ``n_steps`` is not a whole number of at least 1.
     """
-    if rule not in RULES:
-        raise unknown_name("integration rule", rule, RULES)
+    check_known("integration rule", rule, RULES)
     if isinstance(n_steps, bool) or not isinstance(n_steps, int | np.integer) or n_steps < 1:
         raise InputError(f"n_steps: expected a whole number of at least 1, got {n_steps!r}.")
     n = int(n_steps)
@@ -103,17 +102,12 @@ def path_gradients(
         Float32 maps of every input with the tasks behind the sites, e.g. ``seq`` (B, K, L, 4), in units of the output
         per unit of input.
     """
-    if output not in OUTPUTS:
-        raise unknown_name("output", output, OUTPUTS)
+    check_known("output", output, OUTPUTS)
     if batch_size < 1:
         raise InputError(f"batch size: expected at least 1, got {batch_size}.")
     n_sites, n_tasks = len(inputs.seq), len(task_indices)
-    zeros = {
-        name: np.zeros((n_sites, n_tasks, *array.shape[1:]), dtype=np.float32)
-        for name, array in inputs._asdict().items()
-        if array is not None
-    }
-    maps = Inputs(**zeros)
+    shapes = (None if array is None else (n_sites, n_tasks, *array.shape[1:]) for array in inputs)
+    maps = Inputs._make(None if shape is None else np.zeros(shape, dtype=np.float32) for shape in shapes)
     sites_per_call = max(1, batch_size // len(points))
     for start in range(0, n_sites, sites_per_call):
         sites = slice(start, start + sites_per_call)

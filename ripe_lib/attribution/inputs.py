@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.attribution.gradients import Inputs
-from ripe_lib.errors import InputError, ShapeMismatchError, unknown_name
+from ripe_lib.errors import InputError, ShapeMismatchError, check_known
 from ripe_lib.genome.landmarks import unknown_landmarks
 from ripe_lib.network.inputs import checked_windows
 from ripe_lib.network.load import Model
@@ -58,13 +58,11 @@ def baseline_inputs(model: Model, inputs: Inputs, baseline: str | Mapping[str, A
     unknown_landmark = 1 / max(model.spec.landmark_bases, 1)
     paper: dict[str, Any] = {"seq": 0.0, "region": UNKNOWN_REGION, "landmarks": unknown_landmark}
     if isinstance(baseline, str):
-        if baseline not in ("paper", "zeros"):
-            raise unknown_name("baseline", baseline, ("paper", "zeros"), 'Or give {"seq": ..., "region": ...}.')
+        check_known("baseline", baseline, ("paper", "zeros"), 'Or give {"seq": ..., "region": ...}.')
         chosen = paper if baseline == "paper" else {**paper, "seq": 0.0, "region": 0.0}
     elif isinstance(baseline, Mapping):
         for key in baseline:
-            if key not in paper:
-                raise unknown_name("baseline input", str(key), paper)
+            check_known("baseline input", str(key), paper)
         chosen = {**paper, **baseline}
     else:
         raise InputError(f'baseline: expected "paper", "zeros" or a dict, got {type(baseline).__name__}.')

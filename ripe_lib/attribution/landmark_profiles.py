@@ -62,7 +62,6 @@ def landmark_profiles(
     observed: NDArray[np.floating],
     *,
     distances: NDArray[np.float64] = DISTANCES,
-    batch_size: int = 1024,
 ) -> LandmarkProfiles:
     """Measure what each landmark's distance does to the scores of some sites.
 
@@ -78,7 +77,6 @@ def landmark_profiles(
         Distances to landmarks in nt, NaN = unknown.
     distances : float array (D,)
         Distances to try, nt.
-    batch_size : int
 
     Returns
     -------
@@ -97,5 +95,5 @@ def landmark_profiles(
         for place, distance in enumerate(distances):
             changed = np.array(observed, dtype=np.float32)
             changed[:, number] = distance
-            scores[number, place] = predict_codes(model, seq, region, changed, batch_size=batch_size).mean(axis=0)
+            scores[number, place] = predict_codes(model, seq, region, changed).mean(axis=0)
     return LandmarkProfiles(scores, np.asarray(distances), np.asarray(observed, dtype=float), list(model.tasks))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,6 +20,14 @@ GAP_FLOOR = 0.01
 
 class CompletenessWarning(UserWarning):
     """The attributions of some maps do not add up to the change of the output."""
+
+
+@contextmanager
+def gaps_ignored() -> Iterator[None]:
+    """Do not warn of maps that do not add up: for those who say it otherwise, or average over many maps."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CompletenessWarning)
+        yield
 
 
 class Attributions(NamedTuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,9 +15,9 @@ import pandas as pd
 
 from ripe_lib.attribution import compute
 from ripe_lib.attribution.gradients import DEFAULT_POINTS
-from ripe_lib.attribution.maps import Attributions, CompletenessWarning, known_bases
+from ripe_lib.attribution.maps import Attributions, gaps_ignored, known_bases
 from ripe_lib.attribution.store import create_attributions
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.encoding import UNKNOWN, one_hot, place
 from ripe_lib.genome.fasta import Genome
@@ -58,8 +57,7 @@ class Method:
     batch_size: int = DEFAULT_POINTS
 
     def __post_init__(self) -> None:
-        if self.name not in METHODS:
-            raise unknown_name("method", self.name, METHODS)
+        check_known("method", self.name, METHODS)
 
     @property
     def explains(self) -> str:
@@ -193,8 +191,7 @@ class ConstructSites:
         InputError
             If a record is longer than the window.
         """
-        if self.pad not in PADS:
-            raise unknown_name("padding", self.pad, PADS)
+        check_known("padding", self.pad, PADS)
         with tempfile.TemporaryDirectory(prefix="ripe-constructs-") as folder:
             records = read_rna_fasta(self.fasta_file, Path(folder) / "codes")
             for name, length in zip(records.names, records.lengths.tolist(), strict=True):
@@ -269,10 +266,9 @@ def explain_sites(
     counts = SiteCounts()
     options: dict[str, Any] = {"method": method.name, "options": method.options(), "with_context": method.has_region}
     with (
-        warnings.catch_warnings(),
+        gaps_ignored(),  # counted over the whole file by who reads it
         create_attributions(path, model, tasks, is_genomic=source.is_genomic, **options) as writer,
     ):
-        warnings.simplefilter("ignore", CompletenessWarning)  # counted over the whole file by who reads it
         for windows in source.chunks(model.spec, size):
             counts.add(windows)
             scores = predict(model, windows)

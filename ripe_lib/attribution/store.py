@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from ripe_lib._version import __version__
 from ripe_lib.attribution.maps import Attributions
-from ripe_lib.errors import InputError, MissingFileError, unknown_name
+from ripe_lib.errors import InputError, MissingFileError, check_known
 from ripe_lib.genome.encoding import UNKNOWN, codes_from_one_hot, one_hot
 from ripe_lib.genome.landmarks import N_BASES, decode_landmarks, encode_landmarks
 from ripe_lib.genome.windows import Windows
@@ -44,6 +44,7 @@ from ripe_lib.network.load import Model
 from ripe_lib.network.spec import N_LANDMARKS
 from ripe_lib.output.atomic import atomic_file, check_room
 from ripe_lib.output.foreign import ForeignHdf5, open_hdf5
+from ripe_lib.output.tables import append, growing
 
 FORMAT = "deepripe-attributions-1"
 _SITE_COLUMNS = ("chrom", "start", "end", "name", "strand")
@@ -74,29 +75,20 @@ class AttributionWriter:
         # Compression makes it less; what is kept back until the file is closed is at most a chunk per data set.
         arrays = [*maps, scores, windows.seq, windows.region]
         check_room(self._path, sum(array.nbytes for array in arrays if array is not None) + _SLACK_BYTES)
-        self._append("seq", maps.seq)
-        if maps.region is not None:
-            self._append("region", maps.region)
-        if maps.landmarks is not None:
-            self._append("landmarks", maps.landmarks)
-        self._append("gap", maps.gap)
-        self._append("scores", scores)
-        self._append("seq_codes", codes_from_one_hot(windows.seq))
+        columns = {**maps._asdict(), "scores": scores, "seq_codes": codes_from_one_hot(windows.seq)}
         if windows.region is not None:
-            self._append("region_codes", codes_from_one_hot(windows.region))
+            columns["region_codes"] = codes_from_one_hot(windows.region)
         if windows.landmarks is not None:
-            self._append("landmark_distances", decode_landmarks(windows.landmarks))
+            columns["landmark_distances"] = decode_landmarks(windows.landmarks)
         for column in _SITE_COLUMNS:
-            values = windows.intervals[column].to_numpy()
+            columns[column] = values = windows.intervals[column].to_numpy()
             if values.dtype.kind == "O":  # as bytes: those that are no UTF-8 stay as they came
-                values = np.array([str(text).encode("utf-8", "surrogateescape") for text in values], dtype=object)
-            self._append(column, values)
+                texts = [str(text).encode("utf-8", "surrogateescape") for text in values]
+                columns[column] = np.array(texts, dtype=object)
+        for name, values in columns.items():
+            if values is not None:
+                append(self._handle[name], values)
         self.n_sites += len(windows)
-
-    def _append(self, name: str, values: NDArray[Any]) -> None:
-        data = self._handle[name]
-        data.resize(self.n_sites + len(values), axis=0)
-        data[self.n_sites :] = values
 
 
 @contextmanager
@@ -153,18 +145,10 @@ def create_attributions(
         for name, (shape, dtype) in shapes.items():
             rows = max(1, _CHUNK_BYTES // max(1, int(np.prod(shape)) * np.dtype(dtype).itemsize))
             packing = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if len(shape) > 1 else {}
-            handle.create_dataset(
-                name,
-                (0, *shape),
-                maxshape=(None, *shape),
-                dtype=dtype,
-                chunks=(rows, *shape),
-                track_times=False,
-                **packing,
-            )
+            growing(handle, name, shape, dtype, rows, **packing)
         for column in _SITE_COLUMNS:
             kind = np.int64 if column in ("start", "end") else h5py.string_dtype()
-            handle.create_dataset(column, (0,), maxshape=(None,), dtype=kind, chunks=(4096,), track_times=False)
+            growing(handle, column, (), kind, 4096)
         yield AttributionWriter(handle, temporary)
 
 
@@ -205,9 +189,7 @@ class AttributionFile:
         self._handle = h5py.File(self.path, "r")
 
     def _check(self, file: ForeignHdf5) -> None:
-        found = file.handle.attrs.get("format")
-        if not isinstance(found, str) or found != FORMAT:
-            file.refuse(f"a file of format {FORMAT!r}", repr(found)[:60])
+        file.check_format(FORMAT)
         self.tasks, self.all_tasks = file.texts("tasks"), file.texts("all_tasks")
         self.method, self.model_name = file.text("method"), file.text("model")
         self.is_genomic = bool(np.all(file.handle.attrs["is_genomic"]))
@@ -285,8 +267,7 @@ class AttributionFile:
 
     def maps(self, task: str, rows: Any = slice(None)) -> Attributions:
         """Return the maps of one task for some sites (a slice or increasing row numbers)."""
-        if task not in self.tasks:
-            raise unknown_name("task", task, self.tasks, f"{self.path} has no maps of it.")
+        check_known("task", task, self.tasks, f"{self.path} has no maps of it.")
         index = self.tasks.index(task)
         region, landmarks = (
             self._values(name, (rows, index)) if name in self._handle else None for name in ("region", "landmarks")

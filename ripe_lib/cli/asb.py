@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from ripe_lib.cli.common import (
-    add_genome_arguments,
-    add_model_argument,
-    add_run_arguments,
-    add_task_argument,
-    check_files,
-    chosen_tasks,
-    model_spec,
-)
-from ripe_lib.output.console import note, noted, progress
+from ripe_lib.cli import common
+from ripe_lib.output.console import note, noted, positive_int, steps, whole_number
 
 EXAMPLES = """
 examples:
@@ -27,24 +19,28 @@ WRITES = ("output", "report")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    add_model_argument(parser)
+    common.add_model_argument(parser)
     parser.add_argument("vcf", metavar="VCF", help="VCF (plain, gzip, bgzip), BCF, or - for standard input")
-    add_genome_arguments(parser)
-    add_task_argument(parser, "tasks to score; 'all' for all", required=True)
-    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="table: .tsv, .tsv.gz, .parquet")
+    common.add_genome_arguments(parser)
+    common.add_task_argument(parser, "tasks to score; 'all' for all", required=True)
+    common.add_output_argument(parser, "table: .tsv, .tsv.gz, .parquet")
     parser.add_argument("--motifs", metavar="MEME", help="MEME file with motifs of the proteins, for the motif score")
     parser.add_argument(
         "--motif", nargs="+", metavar="ID", help="motifs to use for every task (default: those with the task's protein)"
     )
     parser.add_argument("--strand", choices=("auto", "+", "-", "both"), default="auto")
     parser.add_argument("--region", choices=("gtf", "none"), default="none", help="region types (default none)")
-    parser.add_argument("--context", type=int, default=30, metavar="N", help="nt seen around the SNV (30; 0: window)")
+    parser.add_argument(
+        "--context", type=whole_number, default=30, metavar="N", help="nt seen around the SNV (30; 0: window)"
+    )
     parser.add_argument("--af", default="AF", metavar="KEY", help="INFO key of the frequency of ALT (default AF)")
     parser.add_argument("--effect", metavar="KEY", help="INFO key of a measured effect, for correlations")
-    parser.add_argument("--steps", type=int, default=50, metavar="N", help="of integrated gradients (default 50)")
+    parser.add_argument(
+        "--steps", type=positive_int, default=50, metavar="N", help="of integrated gradients (default 50)"
+    )
     parser.add_argument("--report", metavar="DIR", help="also a page with plots and correlations")
     parser.add_argument("--force", action="store_true", help="go on if the FASTA seems to be of another assembly")
-    add_run_arguments(parser)
+    common.add_run_arguments(parser)
 
 
 @noted
@@ -55,23 +51,20 @@ def run(args: argparse.Namespace) -> None:
 
     table_format(args.output)
     check_output_file(args.output)
-    check_files(args.vcf, args.fasta, args.gtf, args.motifs)
-    args.task = chosen_tasks(args.task, model_spec(args.model))
+    common.check_files(args.vcf, args.fasta, args.gtf, args.motifs)
+    args.task = common.chosen_tasks(args.task, common.model_spec(args.model))
     import pandas as pd
 
     from ripe_lib.genome.alleles import OK, check_assembly
-    from ripe_lib.genome.annotation import Annotation
-    from ripe_lib.genome.fasta import Genome
+    from ripe_lib.genome.annotation import open_genome
     from ripe_lib.genome.vcf import VcfFile
     from ripe_lib.network.load import load_model
     from ripe_lib.output.tables import open_table
     from ripe_lib.reports.asb import write_asb_report
     from ripe_lib.variants.asb import AsbOptions, AsbScorer, motifs_of_tasks
 
-    genome = Genome(args.fasta)
-    annotation = None if args.gtf is None else Annotation.load(args.gtf).for_genome(genome)
-    if annotation is None and args.strand == "auto":
-        note("note: no --gtf, so every variant is scored on the plus strand; choose with --strand", quiet=args.quiet)
+    genome, annotation = open_genome(args.fasta, args.gtf)
+    common.note_strand(args)
     model = load_model(args.model)
     pwms = None if args.motifs is None else motifs_of_tasks(args.motifs, model, args.task, args.motif or ())
     options = AsbOptions(args.strand, args.region, args.context, args.af, args.effect, args.steps)
@@ -80,7 +73,7 @@ def run(args: argparse.Namespace) -> None:
     n_scored = 0
     with VcfFile(args.vcf) as vcf, open_table(args.output) as table:
         check_assembly(vcf, genome, force=args.force)
-        for rows in progress(scorer.tables(vcf), quiet=args.quiet, desc="scoring", unit="chunk"):
+        for rows in steps(scorer.tables(vcf), "scoring", unit="chunk"):
             table.write(rows)
             n_scored += int((rows["status"] == OK).sum())
             if args.report:

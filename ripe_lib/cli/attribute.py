@@ -6,19 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ripe_lib.cli.common import (
-    FORCE_HINT,
-    add_genome_arguments,
-    add_model_argument,
-    add_plot_format,
-    add_run_arguments,
-    add_task_argument,
-    check_files,
-    check_min_score,
-    chosen_tasks,
-    model_spec,
-)
-from ripe_lib.output.console import bars, note, positive_int, progress, warnings_as_notes
+from ripe_lib.cli import common
+from ripe_lib.output.console import note, number, positive_int, steps, warnings_as_notes
 
 METHODS = ("ig", "saliency", "gradxinput", "deeplift", "ism")
 EXAMPLES = """
@@ -36,9 +25,9 @@ REPLACES = ("gallery",)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    add_model_argument(parser)
+    common.add_model_argument(parser)
     parser.add_argument("intervals", metavar="INTERVALS", nargs="?", help="BED file of sites (or use --sequences)")
-    add_genome_arguments(parser, required=False)
+    common.add_genome_arguments(parser, required=False)
     parser.add_argument("--sequences", metavar="FASTA", help="explain these sequences instead of genomic intervals")
     parser.add_argument(
         "--pad",
@@ -46,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="both",
         help="where shorter --sequences get N (default both)",
     )
-    add_task_argument(parser, "tasks to explain; 'all' for all (--gallery: the default)")
+    common.add_task_argument(parser, "tasks to explain; 'all' for all (--gallery: the default)")
     parser.add_argument("-o", "--output", metavar="OUT.h5", help="file of maps to write")
     parser.add_argument(
         "--gallery", metavar="DIR", help="write the best sites of every task and region-type profiles instead"
@@ -67,23 +56,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shown = parser.add_argument_group("pictures")
     shown.add_argument("--plots", metavar="DIR", help="draw the best sites into this folder")
     shown.add_argument("--report", metavar="DIR", help="write one self-contained page, DIR/report.html")
-    add_plot_format(shown)
+    common.add_plot_format(shown)
     shown.add_argument("--top", type=positive_int, default=10, metavar="N", help="sites drawn per task (default 10)")
     shown.add_argument(
-        "--min-score", type=float, metavar="P", help="only sites with a score above P for a task (gallery: default 0.5)"
+        "--min-score",
+        type=number,
+        metavar="P",
+        help="only sites with a score above P for a task (gallery: default 0.5)",
     )
     shown.add_argument("--motif", metavar="IUPAC", help="known motif to mark, e.g. ACUAAY")
     shown.add_argument(
         "--peak-label", default="CLIP peak", metavar="TEXT", help="name of the marked interval; '' for none"
     )
     shown.add_argument("--force", action="store_true", help="replace the gallery's folder if it is there")
-    add_run_arguments(parser, batch_size=512)
+    common.add_run_arguments(parser, batch_size=512)
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
-    check_files(args.intervals, args.sequences, args.fasta, args.gtf)
-    tasks = chosen_tasks(args.task or ["all"], model_spec(args.model))
+    common.check_files(args.intervals, args.sequences, args.fasta, args.gtf)
+    tasks = common.chosen_tasks(args.task or ["all"], common.model_spec(args.model))
     from ripe_lib.attribution.methods import Method
     from ripe_lib.errors import InputError
     from ripe_lib.network.load import load_model
@@ -103,13 +95,13 @@ def run(args: argparse.Namespace) -> None:
     if args.gallery and (args.plots or args.report):
         raise InputError("--gallery writes its own pictures and page: expected no --plots and no --report with it.")
     if args.min_score is not None:
-        check_min_score(args.min_score)
+        common.check_min_score(args.min_score)
     formats = checked_formats(args.plot_format)
     # Everything that would fail after the work is done is refused before.
     if args.output:
         check_output_file(args.output)
     if args.gallery:
-        check_new_folder(args.gallery, overwrite=args.force, hint=FORCE_HINT)
+        check_new_folder(args.gallery, overwrite=args.force, hint=common.FORCE_HINT)
     for folder in filter(None, (args.plots, args.report)):
         check_filled_folder(folder)
     if args.motif:
@@ -141,7 +133,7 @@ def _maps(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], m
     from ripe_lib.reports.attribution import attribution_report, count_gaps, write_pictures
 
     threshold = args.min_score
-    with progress(quiet=args.quiet, desc="explaining", unit="site") as bar:
+    with steps(None, "explaining", unit="site") as bar:
         counts, n_written = explain_sites(
             model, source, tasks, method, args.output, min_score=threshold, advance=bar.update
         )
@@ -154,16 +146,12 @@ def _maps(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], m
     with AttributionFile(args.output) as file:
         _note_gaps(count_gaps(file), args)
         options = {"top": args.top, "motif": args.motif, "peak": args.peak_label or None}
-
-        def drawing(rows: Any) -> Any:
-            return progress(rows, quiet=args.quiet, desc="drawing", unit="site")
-
         if args.plots:
-            written = write_pictures(file, args.plots, formats=formats, progress=drawing, **options)
+            written = write_pictures(file, args.plots, formats=formats, **options)
             note(f"{len(written)} pictures: {args.plots}", quiet=args.quiet)
         if args.report:
             with atomic_files(args.report) as folder:
-                attribution_report(file, progress=drawing, **options).write(folder / "report.html")
+                attribution_report(file, **options).write(folder / "report.html")
             note(f"page: {Path(args.report) / 'report.html'}", quiet=args.quiet)
 
 
@@ -186,7 +174,6 @@ def _gallery(args: argparse.Namespace, model: Any, source: Any, tasks: list[str]
         is_genomic=source.is_genomic,
         where=source.where,
         overwrite=args.force,
-        bar=bars(quiet=args.quiet),
     )
     note(f"{gallery.counts.n_sites} sites searched: {gallery.folder / 'index.html'}", quiet=args.quiet)
     if without := [task for task, n in gallery.n_drawn.items() if not n]:

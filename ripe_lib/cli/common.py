@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ripe_lib.errors import InputError, MissingFileError, WeightsError, unknown_name
-from ripe_lib.output.console import positive_int
+from ripe_lib.errors import InputError, MissingFileError, WeightsError, check_known, unknown_name
+from ripe_lib.output.console import note, positive_int, whole_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,8 @@ def model_spec(name: str) -> ModelSpec:
     ------
     UnknownNameError, MissingFileError, WeightsError
     """
-    from ripe_lib.network.catalogue import find_model_directory, spec_of
+    from ripe_lib.network.catalogue import spec_of
+    from ripe_lib.network.catalogue.locate import find_model_directory
 
     directory = find_model_directory(name)
     try:
@@ -78,8 +79,7 @@ def chosen_tasks(names: Sequence[str], *specs: ModelSpec) -> list[str]:
     if "all" in names and "all" not in known:
         names = [name for name in names if name != "all"] + known
     for name in names:
-        if name not in known:
-            raise unknown_name("task", name, known, f"List them with: ripe tasks {specs[0].name}")
+        check_known("task", name, known, f"List them with: ripe tasks {specs[0].name}")
     return list(dict.fromkeys(names))
 
 
@@ -127,6 +127,17 @@ def add_task_argument(
     action.completer = _complete_tasks  # type: ignore[attr-defined]
 
 
+def add_output_argument(parser: argparse.ArgumentParser, text: str, *, metavar: str = "OUT") -> None:
+    """Add ``-o``, which has to be given; ``text`` says what is written.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    text, metavar : str
+    """
+    parser.add_argument("-o", "--output", required=True, metavar=metavar, help=text)
+
+
 def add_plot_format(parser: argparse._ActionsContainer, default: str = "png") -> None:
     """Add ``--plot-format``."""
     parser.add_argument(
@@ -139,7 +150,7 @@ def _names(text: str) -> list[str]:
 
 
 def _complete_models(**_: object) -> list[str]:
-    from ripe_lib.network.catalogue import catalogue
+    from ripe_lib.network.catalogue.entries import catalogue
     from ripe_lib.network.catalogue.locate import installed_directories
 
     shipped = [entry.short_name for entry in catalogue().models.values() if entry.origin == "shipped"]
@@ -147,7 +158,7 @@ def _complete_models(**_: object) -> list[str]:
 
 
 def _complete_tasks(parsed_args: argparse.Namespace, **_: object) -> list[str]:
-    from ripe_lib.network.catalogue import catalogue
+    from ripe_lib.network.catalogue.entries import catalogue
     from ripe_lib.network.catalogue.locate import full_name
 
     named = getattr(parsed_args, "models", None) or [getattr(parsed_args, "model", "")]
@@ -167,8 +178,7 @@ def model_names(names: Sequence[str]) -> list[str]:
     """
     from fnmatch import fnmatchcase
 
-    from ripe_lib.errors import unknown_name
-    from ripe_lib.network.catalogue import catalogue
+    from ripe_lib.network.catalogue.entries import catalogue
 
     shipped = {entry.short_name: name for name, entry in catalogue().models.items() if entry.origin == "shipped"}
     found: list[str] = []
@@ -189,12 +199,18 @@ def model_names(names: Sequence[str]) -> list[str]:
 def add_run_arguments(parser: argparse.ArgumentParser, *, batch_size: int | None = 1024) -> None:
     """Add ``--seed --batch-size --threads --quiet``."""
     group = parser.add_argument_group("running")
-    group.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
+    group.add_argument("--seed", type=whole_number, default=0, help="seed of everything random (default 0)")
     group.add_argument(
         "--batch-size", type=positive_int, default=batch_size, metavar="N", help="windows per network call"
     )
     group.add_argument("--threads", type=positive_int, default=None, metavar="N", help="CPU threads (default: all)")
     group.add_argument("--quiet", action="store_true", help="no progress bar and no notes on stderr")
+
+
+def note_strand(args: argparse.Namespace) -> None:
+    """Say on which strand variants are scored where nothing tells."""
+    if args.gtf is None and args.strand == "auto":
+        note("note: no --gtf, so every variant is scored on the plus strand; choose with --strand", quiet=args.quiet)
 
 
 def add_genome_arguments(parser: argparse._ActionsContainer, *, required: bool = True) -> None:

@@ -5,16 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ripe_lib.cli.common import (
-    add_genome_arguments,
-    add_model_argument,
-    add_run_arguments,
-    add_task_argument,
-    check_files,
-    model_spec,
-    wanted_tasks,
-)
-from ripe_lib.output.console import note, noted, positive_int, progress
+from ripe_lib.cli import common
+from ripe_lib.output.console import note, noted, number, positive_int, steps
 
 EXAMPLES = """
 examples:
@@ -28,20 +20,18 @@ WRITES = ("output",)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    add_model_argument(parser, several=True)
+    common.add_model_argument(parser, several=True)
     parser.add_argument("vcf", metavar="VCF", help="VCF (plain, gzip, bgzip), BCF, or - for standard input")
-    add_genome_arguments(parser)
-    parser.add_argument(
-        "-o", "--output", required=True, metavar="OUT", help="table of minus-strand variants: .tsv, .tsv.gz, .parquet"
-    )
-    add_task_argument(parser)
+    common.add_genome_arguments(parser)
+    common.add_output_argument(parser, "table of minus-strand variants: .tsv, .tsv.gz, .parquet")
+    common.add_task_argument(parser)
     parser.add_argument("--region", choices=("gtf", "none"), default="none", help="region types (default none)")
     parser.add_argument("--shifts", type=positive_int, default=1, metavar="K", help="average over K windows")
     parser.add_argument(
-        "--delta-threshold", type=float, default=0.1, metavar="X", help="|delta| that is a change (0.1)"
+        "--delta-threshold", type=number, default=0.1, metavar="X", help="|delta| that is a change (0.1)"
     )
     parser.add_argument("--force", action="store_true", help="go on if the FASTA seems to be of another assembly")
-    add_run_arguments(parser)
+    common.add_run_arguments(parser)
 
 
 @noted
@@ -51,8 +41,8 @@ def run(args: argparse.Namespace) -> None:
 
     if args.gtf is None:
         raise InputError("expected a gene annotation, which tells the strands, got none. Give it with --gtf.")
-    check_files(args.vcf, args.fasta, args.gtf)
-    tasks = wanted_tasks(args.task, *map(model_spec, args.models))
+    common.check_files(args.vcf, args.fasta, args.gtf)
+    tasks = common.wanted_tasks(args.task, *map(common.model_spec, args.models))
     from ripe_lib.genome.alleles import check_assembly
     from ripe_lib.genome.annotation import Annotation
     from ripe_lib.genome.fasta import Genome
@@ -69,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
     comparison = StrandComparison(models, genome, annotation, options, tasks=tasks, threshold=args.delta_threshold)
     with VcfFile(args.vcf) as vcf, open_table(args.output) as table:
         check_assembly(vcf, genome, force=args.force)
-        for rows in progress(comparison.tables(vcf), quiet=args.quiet, desc="scoring", unit="chunk"):
+        for rows in steps(comparison.tables(vcf), "scoring", unit="chunk"):
             table.write(rows)
     summary = comparison.summary()
     sys.stdout.write(summary.to_csv(sep="\t", index=False, float_format="%.4f"))

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from ripe_lib.cli.common import (
-    add_genome_arguments,
-    add_model_argument,
-    add_run_arguments,
-    add_task_argument,
-    check_files,
-    model_names,
-    model_spec,
-    wanted_tasks,
-    write_table,
-)
-from ripe_lib.output.console import note, noted, positive_int, progress
+from ripe_lib.cli import common
+from ripe_lib.output.console import counter, note, noted, positive_int
 
 EXAMPLES = """
 examples:
@@ -29,11 +19,11 @@ WRITES = ("output", "plot", "background")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``ripe enrich``."""
-    add_model_argument(parser, several=True)
+    common.add_model_argument(parser, several=True)
     parser.add_argument("intervals", metavar="BED", help="intervals, e.g. peaks (BED or narrowPeak, plain or gz)")
-    add_genome_arguments(parser)
+    common.add_genome_arguments(parser)
     parser.add_argument("-o", "--output", metavar="OUT", help="table of all tasks: .tsv .csv (also .gz) .parquet .h5")
-    add_task_argument(parser, "only these, also for the q-value (default all), see: ripe tasks MODEL")
+    common.add_task_argument(parser, "only these, also for the q-value (default all), see: ripe tasks MODEL")
     parser.add_argument("--plot", metavar="FILE", help="picture of the first tasks: .png .svg .pdf")
     parser.add_argument("--background", metavar="BED", help="write the background windows that were compared with")
     parser.add_argument(
@@ -43,15 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-intervals", type=positive_int, default=10_000, metavar="N", help="of more, draw so many (default 10000)"
     )
     parser.add_argument("--top", type=positive_int, default=20, metavar="N", help="tasks to print (default 20)")
-    add_run_arguments(parser)
+    common.add_run_arguments(parser)
 
 
 @noted
 def run(args: argparse.Namespace) -> None:
     """Run ``ripe enrich``."""
-    check_files(args.intervals, args.fasta, args.gtf)
-    names = model_names(args.models)
-    tasks = wanted_tasks(args.task, *map(model_spec, names))
+    common.check_files(args.intervals, args.fasta, args.gtf)
+    names = common.model_names(args.models)
+    tasks = common.wanted_tasks(args.task, *map(common.model_spec, names))
     from pathlib import Path
 
     from ripe_lib.errors import InputError
@@ -71,12 +61,7 @@ def run(args: argparse.Namespace) -> None:
     for path in filter(None, (args.output, args.plot, args.background)):
         check_output_file(path)
     models = [load_model(name) for name in names]
-    with progress(quiet=args.quiet, unit="window", desc="enrich") as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with counter("scoring", "window") as show:
         table, windows = enrichment(
             models,
             args.intervals,
@@ -111,4 +96,4 @@ def run(args: argparse.Namespace) -> None:
     shown = table.drop(columns="rbp" if len(models) > 1 else ["model", "rbp"]).head(args.top)
     for column in ("p_value", "q_value"):
         shown[column] = [f"{value:.1e}" for value in shown[column]]
-    write_table(shown)
+    common.write_table(shown)

@@ -6,18 +6,9 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from ripe_lib.cli.common import (
-    FORCE_HINT,
-    add_genome_arguments,
-    add_model_argument,
-    add_run_arguments,
-    add_task_argument,
-    check_files,
-    chosen_tasks,
-    model_spec,
-)
+from ripe_lib.cli import common
 from ripe_lib.errors import InputError
-from ripe_lib.output.console import note, positive_int, progress, warnings_as_notes
+from ripe_lib.output.console import positive_int, warnings_as_notes
 
 if TYPE_CHECKING:
     from ripe_lib.evaluation.evaluate import Evaluation
@@ -36,15 +27,17 @@ REPLACES = ("output",)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    add_model_argument(parser)
+    common.add_model_argument(parser)
     parser.add_argument("dataset", metavar="DATASET", nargs="?", help="data set made by: ripe-train prepare")
     sites = parser.add_argument_group("instead of a data set")
     sites.add_argument("--positives", metavar="BED", help="bound intervals")
     sites.add_argument("--negatives", metavar="BED", help="intervals that are not bound")
-    add_genome_arguments(sites, required=False)
-    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write")
+    common.add_genome_arguments(sites, required=False)
+    common.add_output_argument(parser, "folder to write", metavar="DIR")
     parser.add_argument("--split", default="test", metavar="S", help="train, valid, test (default) or all")
-    add_task_argument(parser, "outputs to measure (default all); OUTPUT=TASK tests one on a data set's other task")
+    common.add_task_argument(
+        parser, "outputs to measure (default all); OUTPUT=TASK tests one on a data set's other task"
+    )
     parser.add_argument(
         "--region",
         choices=("data", "none"),
@@ -61,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--predictions", action="store_true", help="also write labels and scores of every window")
     parser.add_argument("--force", action="store_true", help="replace the folder if it is there")
-    add_run_arguments(parser)
+    common.add_run_arguments(parser)
 
 
 def _share(text: str) -> float:
@@ -82,11 +75,11 @@ def run(args: argparse.Namespace) -> None:
         raise InputError("expected either DATASET, or --positives BED --negatives BED --fasta F.")
     if args.positives is not None and args.fasta is None:
         raise InputError("expected --fasta F with --positives and --negatives, got none.")
-    check_new_folder(args.output, overwrite=args.force, hint=FORCE_HINT)
-    check_files(args.dataset, kind="data set", hint="Make one with: ripe-train prepare CONFIG")
-    check_files(args.positives, args.negatives, args.fasta, args.gtf)
+    check_new_folder(args.output, overwrite=args.force, hint=common.FORCE_HINT)
+    common.check_files(args.dataset, kind="data set", hint="Make one with: ripe-train prepare CONFIG")
+    common.check_files(args.positives, args.negatives, args.fasta, args.gtf)
     pairs = {output: name or output for output, _, name in (text.partition("=") for text in args.task or ["all"])}
-    outputs = chosen_tasks(list(pairs), model_spec(args.model))
+    outputs = common.chosen_tasks(list(pairs), common.model_spec(args.model))
     tasks = None if list(pairs) == ["all"] else {output: pairs.get(output, output) for output in outputs}
     with warnings_as_notes(quiet=args.quiet):
         evaluation = _measured(args, tasks)
@@ -97,7 +90,6 @@ def run(args: argparse.Namespace) -> None:
         args.output,
         with_predictions=args.predictions,
         overwrite=args.force,
-        step=lambda name: note(f"writing {name}", quiet=args.quiet),
     )
     sys.stdout.write((folder / "summary.csv").read_text(encoding="utf-8"))
 
@@ -109,9 +101,6 @@ def _measured(args: argparse.Namespace, tasks: dict[str, str] | None) -> Evaluat
 
     options = Options(n_bootstrap=args.bootstrap, prevalence=args.prevalence, seed=args.seed)
 
-    def blocks(items: list[slice]) -> list[slice]:
-        return progress(items, quiet=args.quiet, desc="predicting")
-
     if args.dataset is not None:
         return score_dataset(
             args.model,
@@ -121,7 +110,6 @@ def _measured(args: argparse.Namespace, tasks: dict[str, str] | None) -> Evaluat
             region=args.region,
             options=options,
             batch_size=args.batch_size,
-            progress=blocks,
         )
     return score_intervals(
         load_model(args.model),
@@ -132,5 +120,4 @@ def _measured(args: argparse.Namespace, tasks: dict[str, str] | None) -> Evaluat
         tasks=None if tasks is None else list(tasks),
         options=options,
         batch_size=args.batch_size,
-        progress=blocks,
     )

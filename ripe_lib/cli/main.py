@@ -21,7 +21,7 @@ COMMANDS = {
     "mutate": ("ripe_lib.cli.mutate", "score every substitution of a region"),
     "asb": ("ripe_lib.cli.asb", "compare alleles at sites of allele-specific binding"),
     "compare-strand": ("ripe_lib.cli.compare_strand", "show what scoring variants on the right strand changes"),
-    "evaluate": ("ripe_lib.cli.evaluate", "measure a model on a prepared data set"),
+    "evaluate": ("ripe_lib.cli.evaluate", "measure a model on a data set, or on bound and unbound intervals"),
 }
 
 

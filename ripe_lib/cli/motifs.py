@@ -6,19 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ripe_lib.cli.common import (
-    FORCE_HINT,
-    add_genome_arguments,
-    add_model_argument,
-    add_plot_format,
-    add_run_arguments,
-    add_task_argument,
-    check_files,
-    check_min_score,
-    chosen_tasks,
-    model_spec,
-)
-from ripe_lib.output.console import bars, note, positive_int, progress, warnings_as_notes
+from ripe_lib.cli import common
+from ripe_lib.output.console import note, number, positive_int, steps, warnings_as_notes
 
 EXAMPLES = """
 examples:
@@ -33,18 +22,18 @@ REPLACES = ("output",)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    add_model_argument(parser)
+    common.add_model_argument(parser)
     parser.add_argument("sites", metavar="DATASET|INTERVALS", help="prepared data set (.h5), or BED file of true sites")
-    add_genome_arguments(parser, required=False)
-    add_task_argument(parser, "tasks to explain; 'all' for all", required=True)
-    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write")
+    common.add_genome_arguments(parser, required=False)
+    common.add_task_argument(parser, "tasks to explain; 'all' for all", required=True)
+    common.add_output_argument(parser, "folder to write", metavar="DIR")
     parser.add_argument("--force", action="store_true", help="replace the folder if it is there")
     which = parser.add_argument_group("sites")
     which.add_argument(
         "--split", default="valid,test", metavar="S,S", help="of a data set (default valid,test: not trained on)"
     )
     which.add_argument(
-        "--min-score", type=float, default=0.5, metavar="P", help="only sites with a prediction above P (default 0.5)"
+        "--min-score", type=number, default=0.5, metavar="P", help="only sites with a prediction above P (default 0.5)"
     )
     which.add_argument(
         "--max-sites", type=positive_int, default=1000, metavar="N", help="per task, the best ones (default 1000)"
@@ -63,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="'consensus' (default), 'attract', a MEME file, or 'none'; repeatable: all together",
     )
     known.add_argument("--dna-as-rna", action="store_true", help="read T as U in MEME files of DNA motifs")
-    add_plot_format(known, "png,svg")
-    add_run_arguments(parser)
+    common.add_plot_format(known, "png,svg")
+    common.add_run_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -74,8 +63,8 @@ def run(args: argparse.Namespace) -> None:
     is_dataset = _is_dataset(args.sites)
     if not is_dataset and args.fasta is None:
         raise InputError("expected --fasta F with INTERVALS, got none (a data set of ripe-train prepare needs none).")
-    check_files(args.fasta, args.gtf)
-    tasks = chosen_tasks(args.task, model_spec(args.model))
+    common.check_files(args.fasta, args.gtf)
+    tasks = common.chosen_tasks(args.task, common.model_spec(args.model))
     from ripe_lib.attribution.methods import IntervalSites
     from ripe_lib.evaluation.dataset import Dataset
     from ripe_lib.motifs.databases import chosen_database
@@ -87,8 +76,8 @@ def run(args: argparse.Namespace) -> None:
     from ripe_lib.reports.motifs import motif_table, write_motifs
 
     output = Path(args.output)
-    check_new_folder(output, overwrite=args.force, hint=FORCE_HINT)
-    check_min_score(args.min_score)
+    check_new_folder(output, overwrite=args.force, hint=common.FORCE_HINT)
+    common.check_min_score(args.min_score)
     splits = checked_splits([name.strip() for name in args.split.split(",") if name.strip()])
     formats = checked_formats(args.plot_format)
     database = chosen_database(args.database or ["consensus"], dna_as_rna=args.dna_as_rna)
@@ -115,7 +104,7 @@ def run(args: argparse.Namespace) -> None:
             batch_size=args.batch_size,
             remark=lambda text: note(f"note: {text}", quiet=args.quiet),
         )
-    bar = progress(sites, quiet=args.quiet, desc="motifs", unit="task", total=len(tasks))
+    bar = steps(sites, "motifs", unit="task", total=len(tasks))
     with warnings_as_notes(quiet=args.quiet):
         found = motifs_of_tasks(
             model, bar, options, database=database, n_filter_tasks=len(tasks) if args.filters else 0
@@ -137,7 +126,6 @@ def run(args: argparse.Namespace) -> None:
             f"{args.min_score:g}, grouped by {args.method}, seed {args.seed}."
         ],
         overwrite=args.force,
-        bar=bars(quiet=args.quiet),
     )
     table = motif_table(found.searches)
     if not len(table):

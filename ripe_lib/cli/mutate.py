@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from ripe_lib.cli.common import (
-    add_genome_arguments,
-    add_model_argument,
-    add_plot_format,
-    add_run_arguments,
-    add_task_argument,
-    check_files,
-    model_spec,
-    wanted_tasks,
-)
-from ripe_lib.output.console import bars, note, noted
+from ripe_lib.cli import common
+from ripe_lib.output.console import note, noted
 
 EXAMPLES = """
 examples:
@@ -29,33 +20,28 @@ WRITES = ("output",)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    add_model_argument(parser)
+    common.add_model_argument(parser)
     parser.add_argument(
         "region", metavar="REGION", help="e.g. chr1:1,001-2,000 or chr1:1001-2000:- (1-based, ends included)"
     )
-    add_genome_arguments(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        required=True,
-        metavar="OUT",
-        help="table (.tsv, .parquet) or tracks of the strongest change per base (.bedgraph, .bw; one file per task)",
+    common.add_genome_arguments(parser)
+    common.add_output_argument(
+        parser, "table (.tsv, .parquet) or tracks of the strongest change per base (.bedgraph, .bw; one file per task)"
     )
-    add_task_argument(parser)
+    common.add_task_argument(parser)
     parser.add_argument("--region", dest="region_types", choices=("gtf", "none"), default="gtf", help="region types")
     parser.add_argument("--no-deletions", action="store_true", help="substitutions only")
     parser.add_argument("--plots", metavar="DIR", help="a heat map per task")
-    add_plot_format(parser)
-    add_run_arguments(parser)
+    common.add_plot_format(parser)
+    common.add_run_arguments(parser)
 
 
 @noted
 def run(args: argparse.Namespace) -> None:
     """Score and write."""
-    check_files(args.fasta, args.gtf)
-    tasks = wanted_tasks(args.task, model_spec(args.model))
-    from ripe_lib.genome.annotation import Annotation
-    from ripe_lib.genome.fasta import Genome
+    common.check_files(args.fasta, args.gtf)
+    tasks = common.wanted_tasks(args.task, common.model_spec(args.model))
+    from ripe_lib.genome.annotation import open_genome
     from ripe_lib.network.load import load_model
     from ripe_lib.output.atomic import check_output_file
     from ripe_lib.reports.figures import checked_formats
@@ -65,14 +51,13 @@ def run(args: argparse.Namespace) -> None:
 
     check_output_file(args.output)
     formats = checked_formats(args.plot_format)
-    genome = Genome(args.fasta)
-    annotation = None if args.gtf is None else Annotation.load(args.gtf).for_genome(genome)
+    genome, annotation = open_genome(args.fasta, args.gtf)
     region = parse_region(args.region, genome, annotation)
     model = load_model(args.model)
     options = VariantOptions(region=args.region_types, batch_size=args.batch_size)
     found = saturate([model], genome, annotation, region, deletions=not args.no_deletions, options=options)
     files = write_saturation(found, args.output, genome, tasks)
     if args.plots:
-        files += write_heat_maps(found, args.plots, tasks, formats, bar=bars(quiet=args.quiet))
+        files += write_heat_maps(found, args.plots, tasks, formats)
     named = ", ".join(map(str, files[:3])) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
     note(f"{region}: {len(found.scored.rows)} changes: {named}", quiet=args.quiet)

@@ -5,17 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ripe_lib.cli.common import (
-    add_genome_arguments,
-    add_model_argument,
-    add_run_arguments,
-    add_task_argument,
-    check_files,
-    chosen_tasks,
-    model_spec,
-)
+from ripe_lib.cli import common
 from ripe_lib.cli.score_variants import add_scoring_arguments, scoring_options
-from ripe_lib.output.console import note, noted, progress
+from ripe_lib.output.console import counter, note, noted
 
 EXAMPLES = """
 examples:
@@ -29,40 +21,30 @@ WRITES = ("output",)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    add_model_argument(parser)
+    common.add_model_argument(parser)
     parser.add_argument("regions", metavar="REGIONS", help="BED file, or one region such as chr1:1,001-2,000")
-    add_genome_arguments(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        required=True,
-        metavar="OUT",
-        help="table (.tsv.gz) or VCF without samples (.vcf.gz), one line per allele, with a tabix index",
+    common.add_genome_arguments(parser)
+    common.add_output_argument(
+        parser, "table (.tsv.gz) or VCF without samples (.vcf.gz), one line per allele, with a tabix index"
     )
-    add_task_argument(parser, "a further column with the delta of each, or of all")
+    common.add_task_argument(parser, "a further column with the delta of each, or of all")
     add_scoring_arguments(parser)
-    add_run_arguments(parser)
+    common.add_run_arguments(parser)
 
 
 @noted
 def run(args: argparse.Namespace) -> None:
     """Score and write."""
     is_region = ":" in args.regions and not Path(args.regions).exists()
-    check_files(None if is_region else args.regions, args.fasta, args.gtf)
-    tasks = chosen_tasks(args.task or [], model_spec(args.model))
+    common.check_files(None if is_region else args.regions, args.fasta, args.gtf)
+    tasks = common.chosen_tasks(args.task or [], common.model_spec(args.model))
     from ripe_lib.genome.fasta import Genome
     from ripe_lib.variants.precompute import precompute
     from ripe_lib.variants.saturation import parse_region
 
-    if args.gtf is None and args.strand == "auto":
-        note("note: no --gtf, so every variant is scored on the plus strand; choose with --strand", quiet=args.quiet)
+    common.note_strand(args)
     regions = [parse_region(args.regions, Genome(args.fasta))[:3]] if is_region else args.regions
-    with progress(quiet=args.quiet, desc="scoring", unit="chunk", total=None) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with counter("scoring", "chunk") as show:
         found = precompute(
             args.model,
             regions,

@@ -6,13 +6,14 @@ import argparse
 import time
 import warnings
 
-from ripe_lib.cli.common import add_genome_arguments, add_model_argument, add_run_arguments, check_files, model_spec
-from ripe_lib.output.console import note, progress, warnings_as_notes
+from ripe_lib.cli import common
+from ripe_lib.output.console import note, steps, warnings_as_notes
 
 EXAMPLES = """
 examples:
   ripe predict DeepRiPe/parclip_mid sites.bed --fasta hg38.fa --gtf gencode.gtf.gz -o scores.tsv
-  ripe predict clip31 peaks.narrowPeak --fasta hg38.fa --gtf gencode.gtf.gz --centre summit -o scores.parquet
+  ripe predict clip31 peaks.narrowPeak --fasta hg38.fa --gtf gencode.gtf.gz --centre summit \\
+      --task QKI_PARCLIP -o scores.parquet
 """
 
 READS = ("model", "intervals", "fasta", "gtf")
@@ -21,16 +22,11 @@ WRITES = ("output",)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    add_model_argument(parser)
+    common.add_model_argument(parser)
     parser.add_argument("intervals", metavar="INTERVALS", help="BED file (3 to 6 columns or more, plain or gz)")
-    add_genome_arguments(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        required=True,
-        metavar="OUT",
-        help="table to write: .tsv .csv (also .gz) .parquet .h5; one column per task",
-    )
+    common.add_genome_arguments(parser)
+    common.add_output_argument(parser, "table to write: .tsv .csv (also .gz) .parquet .h5; one column per task")
+    common.add_task_argument(parser)
     where = parser.add_argument_group("where the windows lie")
     where.add_argument(
         "--centre",
@@ -43,13 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="windows along all of an interval longer than one; the best of them counts, for each task by itself",
     )
-    add_run_arguments(parser)
+    common.add_run_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Run ``ripe predict``."""
-    check_files(args.intervals, args.fasta, args.gtf)
-    spec = model_spec(args.model)
+    common.check_files(args.intervals, args.fasta, args.gtf)
+    spec = common.model_spec(args.model)
+    tasks = common.wanted_tasks(args.task, spec) or list(spec.tasks)
     from ripe_lib.network.load import load_model
     from ripe_lib.network.predict import PeakWindows, predict_intervals
     from ripe_lib.output.atomic import check_output_file
@@ -71,13 +68,13 @@ def run(args: argparse.Namespace) -> None:
             batch_size=args.batch_size,
             placing=placing,
         )
-        attributes = {"model": model.name, "tasks": model.tasks}
+        attributes = {"model": model.name, "tasks": tasks}
         with (
             open_table(args.output, attributes=attributes) as table,
-            progress(quiet=args.quiet, unit=" intervals", desc="predict") as bar,
+            steps(None, "predicting", unit="interval") as bar,
         ):
             for piece in pieces:
-                table.write(piece)
+                table.write(piece[[*piece.columns.drop(list(spec.tasks)), *tasks]])
                 bar.update(len(piece))
     if args.gtf is None and (spec.has_region or spec.has_landmarks):
         unknown = "region types and distances to landmarks" if spec.has_landmarks else "region types"
@@ -87,7 +84,7 @@ def run(args: argparse.Namespace) -> None:
     finished = time.perf_counter()
     rate = placing.n_intervals / max(finished - loaded, 1e-9)
     note(
-        f"{placing.n_intervals:,} intervals x {len(model.tasks)} tasks -> {args.output} in {finished - started:.1f} s "
+        f"{placing.n_intervals:,} intervals x {len(tasks)} tasks -> {args.output} in {finished - started:.1f} s "
         f"(model loaded in {loaded - started:.1f} s, then {rate:,.0f} intervals/s)",
         quiet=args.quiet,
     )

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write Kipoi's config and say what changed."""
     from ripe_lib.kipoi import config as kipoi_config
-    from ripe_lib.network.catalogue import bundled_models_directory, user_models_directory
+    from ripe_lib.network.catalogue.locate import bundled_models_directory, user_models_directory
 
     path = kipoi_config.config_path()
     if args.status:

@@ -8,21 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ripe_lib.cli.common import (
-    add_genome_arguments,
-    add_model_argument,
-    add_plot_format,
-    add_run_arguments,
-    add_task_argument,
-    check_files,
-    model_spec,
-    wanted_tasks,
-)
+from ripe_lib.cli import common
 from ripe_lib.errors import InputError, MissingFileError
-from ripe_lib.output.console import note, positive_int, progress
+from ripe_lib.output.console import counter, note, number, positive_int, steps, whole_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from ripe_lib.network.load import Model
     from ripe_lib.network.spec import ModelSpec
@@ -44,14 +35,14 @@ WRITES = ("output", "sites", "attributions", "summary", "report")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``ripe scan``."""
-    add_model_argument(parser)
+    common.add_model_argument(parser)
     what = parser.add_argument_group("what to scan (one of these)")
     what.add_argument("rna", nargs="?", metavar="RNA", help="FASTA of RNAs or DNA, plain or gz; - is standard input")
     what.add_argument("--intervals", metavar="BED", help="stretches of the genome")
     what.add_argument("--genes", metavar="NAMES", help="gene names or ids, with commas, a file of them, or 'all'")
     what.add_argument("--chrom", nargs="+", metavar="NAME", help="whole contigs; with --genes: only genes on these")
     how = parser.add_argument_group("sequence")
-    add_genome_arguments(parser, required=False)
+    common.add_genome_arguments(parser, required=False)
     how.add_argument("--spliced", action="store_true", help="with --genes: scan the transcripts, exons joined")
     how.add_argument(
         "--strand",
@@ -79,19 +70,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="mean and maximum of every task in 5'UTR, CDS, 3'UTR, intron of each transcript: .tsv .csv .parquet .h5",
     )
     out.add_argument("--plots", metavar="DIR", help="pictures of the best sites: tracks per RBP, logos")
-    add_plot_format(out)
+    common.add_plot_format(out)
     out.add_argument("--report", metavar="DIR", help="write one self-contained page, DIR/report.html")
     out.add_argument(
         "--max-plots", type=positive_int, default=12, metavar="N", help="pictures in --plots and --report (default 12)"
     )
-    add_task_argument(out)
+    common.add_task_argument(out)
     out.add_argument(
         "--format",
         choices=("wide", "long"),
         default="wide",
         help="of tables; long: one row per bin (of --summary: region) and task",
     )
-    out.add_argument("--min-score", type=float, default=0.0, metavar="P", help="leave out table rows below")
+    out.add_argument("--min-score", type=number, default=0.0, metavar="P", help="leave out table rows below")
     bins = parser.add_argument_group("bins and sites")
     bins.add_argument(
         "--step",
@@ -99,22 +90,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="width and distance of bins (default: 1; above a million nt the bin size of the model)",
     )
-    bins.add_argument("--threshold", type=float, metavar="P", help="probability from which a bin belongs to a site")
+    bins.add_argument("--threshold", type=number, metavar="P", help="probability from which a bin belongs to a site")
     bins.add_argument(
         "--precision",
-        type=float,
+        type=number,
         metavar="P",
         help="instead, from the calibration: the weakest site is real with probability P",
     )
     bins.add_argument(
         "--prevalence",
-        type=float,
+        type=number,
         metavar="R",
         help="with --precision: share of the places scanned that are bound (default: that of the calibration, 0.2)",
     )
     bins.add_argument(
         "--fpr",
-        type=float,
+        type=number,
         metavar="R",
         help="instead, and the default: share of bins of a background that may be in a site (default 0.01); of RNAs "
         "shorter than the window, share of random RNAs as short that may show a site (default 0.05)",
@@ -133,18 +124,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="least nt between peaks, and between sites (default: bin size)",
     )
     bins.add_argument(
-        "--kmer-length", type=int, metavar="K", help="of the best k-mer of a site, 0: none (default 6; long input: 0)"
+        "--kmer-length",
+        type=whole_number,
+        metavar="K",
+        help="of the best k-mer of a site, 0: none (default 6; long input: 0)",
     )
-    add_run_arguments(parser)
+    common.add_run_arguments(parser)
     parser.add_argument("--dask", metavar="SCHEDULER", help="address of a dask scheduler, or processes:N")
 
 
 def run(args: argparse.Namespace) -> None:
     """Run ``ripe scan``."""
     _check_arguments(args)
-    check_files(args.rna, args.intervals, args.region_file, args.fasta, args.gtf)
-    spec = model_spec(args.model)
-    args.task = wanted_tasks(args.task, spec)
+    common.check_files(args.rna, args.intervals, args.region_file, args.fasta, args.gtf)
+    spec = common.model_spec(args.model)
+    args.task = common.wanted_tasks(args.task, spec)
     from ripe_lib.network.load import load_model
     from ripe_lib.output.atomic import check_filled_folder
     from ripe_lib.reports.figures import checked_formats
@@ -177,15 +171,7 @@ def _scan(args: argparse.Namespace, model: Model, source: Source, formats: tuple
         batch_size=args.batch_size,
         scheduler=args.dask,
     )
-    with (
-        progress(quiet=args.quiet, unit="part", desc="scan") as bar,
-        progress(quiet=args.quiet, unit="site", desc="k-mers of sites", delay=2) as site_bar,
-    ):
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with counter("scan", "part") as show, steps(None, "k-mers of sites", unit="site") as site_bar:
         result = scan_to_files(
             model,
             source,
@@ -227,19 +213,14 @@ def _threshold_choice(args: argparse.Namespace) -> ThresholdChoice:
 def _draw(args: argparse.Namespace, model: Model, source: Source, result: ScanResult, formats: tuple[str, ...]) -> None:
     from ripe_lib.reports.scan import scan_report, write_pictures
 
-    def drawing(items: Iterable[Any]) -> Any:
-        return progress(items, quiet=args.quiet, unit="picture", desc="draw")
-
     if args.plots:
-        written = write_pictures(
-            model, source, result, args.plots, formats=formats, max_pictures=args.max_plots, progress=drawing
-        )
+        written = write_pictures(model, source, result, args.plots, formats=formats, max_pictures=args.max_plots)
         note(f"{len(written)} pictures: {args.plots}", quiet=args.quiet)
     if args.report:
         folder = Path(args.report)
         folder.mkdir(parents=True, exist_ok=True)
         title = f"Binding sites: {args.rna or args.intervals or args.genes or ' '.join(args.chrom)}"
-        report = scan_report(model, source, result, title=title, max_pictures=args.max_plots, progress=drawing)
+        report = scan_report(model, source, result, title=title, max_pictures=args.max_plots)
         note(f"report: {report.write(folder / 'report.html')}", quiet=args.quiet)
 
 

@@ -5,17 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ripe_lib.cli.common import (
-    add_genome_arguments,
-    add_model_argument,
-    add_run_arguments,
-    add_task_argument,
-    check_files,
-    model_names,
-    model_spec,
-    wanted_tasks,
-)
-from ripe_lib.output.console import bars, note, noted, positive_int, progress
+from ripe_lib.cli import common
+from ripe_lib.output.console import counter, note, noted, number, positive_int
 
 STRANDS = ("auto", "+", "-", "both")
 EXAMPLES = """
@@ -32,15 +23,12 @@ WRITES = ("output", "report")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    add_model_argument(parser, several=True)
+    common.add_model_argument(parser, several=True)
     parser.add_argument("vcf", metavar="VCF", help="VCF (plain, gzip, bgzip), BCF, or - for standard input")
-    add_genome_arguments(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        required=True,
-        metavar="OUT",
-        help="the suffix decides the kind of file: .tsv, .csv (both also .gz), .parquet, .vcf, .vcf.gz and .bcf (with "
+    common.add_genome_arguments(parser)
+    common.add_output_argument(
+        parser,
+        "the suffix decides the kind of file: .tsv, .csv (both also .gz), .parquet, .vcf, .vcf.gz and .bcf (with "
         "index). "
         "bcftools reads a VCF's fields DRP_<model>_MAXDELTA, _TASK, _CLASS (view -i 'INFO/DRP_clip31_MAXDELTA<-0.3') "
         "and DeepRiPe_<model> (+split-vep -a DeepRiPe_clip31)",
@@ -52,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("wide", "long", "biobank"),
         help="layout of tables (default wide); biobank: .csv[.gz], 4 shifts",
     )
-    add_task_argument(rows)
+    common.add_task_argument(rows)
     rows.add_argument("--top", type=positive_int, metavar="K", help="only the K largest |delta| (long format, VCF)")
-    rows.add_argument("--min-delta", type=float, default=0.0, metavar="D", help="rows with a |delta| of at least D")
+    rows.add_argument("--min-delta", type=number, default=0.0, metavar="D", help="rows with a |delta| of at least D")
     rows.add_argument("--region-types", nargs="+", metavar="R", help="variants in these: intron CDS 3UTR 5UTR none")
     rows.add_argument("--peaks", metavar="BED", help="variants that overlap a peak, on its strand if it has one")
     rows.add_argument("--report", metavar="DIR", help="also a page of the strongest changes, with attributions")
@@ -70,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="go on if the FASTA seems to be of another assembly, and write OUT even if nothing could be scored",
     )
-    add_run_arguments(parser)
+    common.add_run_arguments(parser)
 
 
 def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,16 +90,16 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
         help="more than ref, alt, delta, delta_logit: class of the change, percentile of |delta|",
     )
     group.add_argument(
-        "--delta-threshold", type=float, default=0.1, metavar="X", help="class: |delta| above X is a change (0.1)"
+        "--delta-threshold", type=number, default=0.1, metavar="X", help="class: |delta| above X is a change (0.1)"
     )
     group.add_argument(
-        "--site-threshold", type=float, default=0.5, metavar="P", help="class: probability above P is a site (0.5)"
+        "--site-threshold", type=number, default=0.5, metavar="P", help="class: probability above P is a site (0.5)"
     )
 
 
 def scoring_options(args: argparse.Namespace, *, default_shifts: int = 1) -> Any:
     """Return the :class:`VariantOptions` of parsed arguments."""
-    from ripe_lib.variants import VariantOptions
+    from ripe_lib.variants.options import VariantOptions
 
     return VariantOptions(
         strand=args.strand,
@@ -131,17 +119,16 @@ def run(args: argparse.Namespace) -> None:
     from ripe_lib.output.atomic import check_output_file
 
     check_output_file(args.output)
-    check_files(args.vcf, args.fasta, args.gtf, args.peaks)
-    args.models = model_names(args.models)
-    tasks = wanted_tasks(args.task, *map(model_spec, args.models))
+    common.check_files(args.vcf, args.fasta, args.gtf, args.peaks)
+    args.models = common.model_names(args.models)
+    tasks = common.wanted_tasks(args.task, *map(common.model_spec, args.models))
     from ripe_lib.genome.alleles import OK, REASONS
     from ripe_lib.variants.format import OutputFormat
     from ripe_lib.variants.options import RowFilter
     from ripe_lib.variants.output import VariantJob, write_scores
 
     out = OutputFormat.of(args.output, args.format, args.top or 0)
-    if args.gtf is None and args.strand == "auto":
-        note("note: no --gtf, so every variant is scored on the plus strand; choose with --strand", quiet=args.quiet)
+    common.note_strand(args)
     job = VariantJob(
         vcf_file=args.vcf,
         fasta_file=args.fasta,
@@ -157,12 +144,7 @@ def run(args: argparse.Namespace) -> None:
         ),
         n_strongest=args.report_changes if args.report else 0,
     )
-    with progress(quiet=args.quiet, desc="scoring", unit="chunk", total=None) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with counter("scoring", "chunk") as show:
         summary = write_scores(
             job, args.output, chunk_size=args.chunk_size, force=args.force, scheduler=args.dask, progress=show
         )
@@ -179,5 +161,5 @@ def run(args: argparse.Namespace) -> None:
     if args.report:
         from ripe_lib.reports.variants import write_report
 
-        path = write_report(job, summary, args.report, bar=bars(quiet=args.quiet))
+        path = write_report(job, summary, args.report)
         note(f"report: {path}", quiet=args.quiet)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ripe_lib.cli.common import add_model_argument
+from ripe_lib.cli import common
 
 EXAMPLES = """
 examples:
@@ -16,7 +16,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    add_model_argument(parser, optional=True)
+    common.add_model_argument(parser, optional=True)
     parser.add_argument("--rbp", metavar="NAME", help="the outputs with this protein, of every model or of MODEL")
     parser.add_argument("--json", action="store_true", help="JSON instead of a table; unknown values are null")
 

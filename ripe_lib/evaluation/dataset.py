@@ -34,7 +34,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError, MissingFileError, unknown_name
+from ripe_lib.errors import InputError, MissingFileError, check_known
 from ripe_lib.genome.encoding import UNKNOWN, Codes, one_hot
 from ripe_lib.genome.landmarks import LANDMARKS, encode_landmarks
 from ripe_lib.output.foreign import ForeignHdf5, open_hdf5
@@ -94,9 +94,7 @@ class Dataset:
             self._read(file)
 
     def _read(self, file: ForeignHdf5) -> None:
-        found = file.handle.attrs.get("format")
-        if not isinstance(found, str) or found != FORMAT:
-            file.refuse(f"a data set of format {FORMAT!r}", repr(found)[:60])
+        file.check_format(FORMAT)
         self.tasks: list[str] = file.texts("tasks")
         self.sources: list[str] = file.texts("sources")
         self._chroms: list[str] = file.texts("chroms")
@@ -174,8 +172,7 @@ class Dataset:
         InputError
             If the data set has no row in that split.
         """
-        if split not in SPLITS:
-            raise unknown_name("split", split, SPLITS)
+        check_known("split", split, SPLITS)
         rows = np.flatnonzero(self.split == SPLITS.index(split))
         if not len(rows):
             raise InputError(f"{self.path}: expected rows in split {split!r}, got none. Prepare it with that split.")
@@ -183,8 +180,7 @@ class Dataset:
 
     def task_index(self, task: str) -> int:
         """Return the label column of a task."""
-        if task not in self.tasks:
-            raise unknown_name("task", task, self.tasks, f"The data set is {self.path}.")
+        check_known("task", task, self.tasks, f"The data set is {self.path}.")
         return self.tasks.index(task)
 
     def seq_codes(self, rows: Any) -> Codes:

@@ -5,30 +5,21 @@ Axes: N windows, L sequence, R region track, T tasks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from ripe_lib.errors import InputError, ShapeMismatchError, unknown_name
+from ripe_lib.errors import InputError, ShapeMismatchError, check_known
+from ripe_lib.evaluation import metrics
 from ripe_lib.evaluation.dataset import Dataset
-from ripe_lib.evaluation.metrics import (
-    NEGATIVES,
-    Draws,
-    check_labels_and_scores,
-    mean_metrics,
-    pr_curve,
-    reliability_curve,
-    roc_curve,
-    task_metrics_and_draws,
-    with_negatives,
-)
 from ripe_lib.genome.encoding import Codes
 from ripe_lib.genome.kmers import compare_kmers, extremes
 from ripe_lib.genome.landmarks import LANDMARKS
+from ripe_lib.output.console import steps
 
 if TYPE_CHECKING:
     from ripe_lib.network.load import Model
@@ -108,17 +99,17 @@ class Evaluation:
 
     def labels_with(self, negatives: str) -> np.ndarray:
         """Return labels (N, T) with ``"own"`` negatives or ``"other"`` proteins' sites as negatives."""
-        return with_negatives(self.labels, negatives, bound_elsewhere=self.bound_elsewhere)
+        return metrics.with_negatives(self.labels, negatives, bound_elsewhere=self.bound_elsewhere)
 
-    def table_and_draws(self, negatives: str = "own") -> tuple[pd.DataFrame, Draws]:
+    def table_and_draws(self, negatives: str = "own") -> tuple[pd.DataFrame, metrics.Draws]:
         """Return the table of :meth:`table` and the bootstrap draws behind its intervals."""
         options = self.options
-        table, draws = task_metrics_and_draws(
+        table, draws = metrics.task_metrics_and_draws(
             self.labels_with(negatives),
             self.scores,
             tasks=self.tasks,
             n_bootstrap=options.n_bootstrap,
-            rng=np.random.default_rng([options.seed, NEGATIVES.index(negatives)]),
+            rng=np.random.default_rng([options.seed, metrics.NEGATIVES.index(negatives)]),
             confidence=options.confidence,
             prevalence=options.prevalence,
             groups=self.cluster,
@@ -139,7 +130,7 @@ class Evaluation:
 
     def summary(self, negatives: str = "own") -> dict[str, float]:
         """Average over the tasks (:func:`ripe_lib.evaluation.metrics.mean_metrics`)."""
-        return mean_metrics(*self.table_and_draws(negatives), confidence=self.options.confidence)
+        return metrics.mean_metrics(*self.table_and_draws(negatives), confidence=self.options.confidence)
 
     def labelled(self, task: str, negatives: str = "own") -> tuple[np.ndarray, np.ndarray]:
         """Return labels (n,) of 0 and 1 and scores (n,) of one task's known windows."""
@@ -157,7 +148,7 @@ class Evaluation:
             label, score = self.labelled(task, negatives)
             if not 0 < label.sum() < len(label):
                 continue
-            for name, curve in (("roc", roc_curve(label, score)), ("pr", pr_curve(label, score))):
+            for name, curve in (("roc", metrics.roc_curve(label, score)), ("pr", metrics.pr_curve(label, score))):
                 kept = np.unique(np.linspace(0, len(curve.x) - 1, min(max_points, len(curve.x))).round().astype(int))
                 points = pd.DataFrame({"x": curve.x[kept], "y": curve.y[kept], "threshold": curve.threshold[kept]})
                 parts.append(points.assign(task=task, negatives=negatives, curve=name))
@@ -170,7 +161,9 @@ class Evaluation:
         for task in self.tasks:
             label, score = self.labelled(task, negatives)
             if 0 < label.sum() < len(label):
-                curve = reliability_curve(label, score, n_bins=self.options.n_bins, prevalence=self.options.prevalence)
+                curve = metrics.reliability_curve(
+                    label, score, n_bins=self.options.n_bins, prevalence=self.options.prevalence
+                )
                 curve.insert(0, "task", task)
                 parts.append(curve.assign(negatives=negatives))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["task", "negatives"])
@@ -276,7 +269,6 @@ def score_dataset(
     bound_only: bool = False,
     options: Options | None = None,
     batch_size: int = 1024,
-    progress: Callable[[Any], Any] = iter,
 ) -> Evaluation:
     """Predict one split of a data set and keep what is needed to judge it.
 
@@ -302,8 +294,6 @@ def score_dataset(
         Kept in the result.
     batch_size : int
         Windows per network call.
-    progress : callable
-        Wraps the list of blocks, e.g. with a progress bar.
     """
     from ripe_lib.network.load import Model, load_model
     from ripe_lib.network.predict import predict_codes
@@ -311,17 +301,15 @@ def score_dataset(
     if not isinstance(model, Model):
         model = load_model(model)
     data = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
-    if region not in REGION_CHOICES:
-        raise unknown_name("region choice", region, REGION_CHOICES)
-    if landmarks not in LANDMARK_CHOICES:
-        raise unknown_name("landmark choice", landmarks, LANDMARK_CHOICES)
+    check_known("region choice", region, REGION_CHOICES)
+    check_known("landmark choice", landmarks, LANDMARK_CHOICES)
     pairs = _match_tasks(model, data, tasks)
     rows = np.arange(len(data)) if split == "all" else data.indices(split)
     rows = _chosen_rows(data, rows, [data.task_index(name) for _, name in pairs], sources, bound_only)
     columns = [model.spec.task_index(output) for output, _ in pairs]
     scores = np.empty((len(rows), len(pairs)), dtype=np.float32)
     blocks = [slice(first, min(first + _BLOCK, len(rows))) for first in range(0, len(rows), _BLOCK)]
-    for block in progress(blocks):
+    for block in steps(blocks, "predicting"):
         seq, regions = _codes(model, data, rows[block])
         distances = np.where([landmarks in (name, "none") for name in LANDMARKS], np.nan, data.landmarks(rows[block]))
         context = (regions, distances.astype(np.float32)) if region == "data" else (None, None)
@@ -336,8 +324,7 @@ def _chosen_rows(
     data: Dataset, rows: np.ndarray, columns: list[int], sources: Sequence[str] | None, bound_only: bool
 ) -> np.ndarray:
     for name in sources or ():
-        if name not in data.sources:
-            raise unknown_name("source", name, data.sources, f"The data set is {data.path}.")
+        check_known("source", name, data.sources, f"The data set is {data.path}.")
     if sources is not None:
         rows = rows[np.isin(data.source[rows], list(sources))]
     if bound_only:
@@ -368,7 +355,7 @@ def evaluation_of(
         If a score is not finite.
     """
     labels = data.labels[rows][:, [data.task_index(name) for name in tasks.values()]]
-    check_labels_and_scores(labels, scores)
+    metrics.check_labels_and_scores(labels, scores)
     return Evaluation(
         model="",
         dataset=str(data.path),
@@ -408,7 +395,7 @@ def _match_tasks(model: Model, data: Dataset, tasks: TaskChoice) -> list[tuple[s
 
 def proteins_of(task: str) -> frozenset[str]:
     """Return the proteins of a task: the catalogue's, else the part of its name before the first underscore."""
-    from ripe_lib.network.catalogue import catalogue
+    from ripe_lib.network.catalogue.entries import catalogue
 
     for entries in catalogue().tasks.values():
         for entry in entries:

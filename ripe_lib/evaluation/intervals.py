@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ripe_lib.errors import InputError
 from ripe_lib.evaluation.evaluate import Evaluation, Options
 from ripe_lib.genome.intervals import IntervalSource, PathLike, read_intervals
+from ripe_lib.output.console import steps
 
 if TYPE_CHECKING:
     from ripe_lib.genome.annotation import Annotation
@@ -33,7 +34,6 @@ def score_intervals(
     tasks: Sequence[str] | None = None,
     options: Options | None = None,
     batch_size: int = 1024,
-    progress: Callable[[Any], Any] = iter,
 ) -> Evaluation:
     """Predict bound and not bound intervals and keep what is needed to judge the scores.
 
@@ -50,8 +50,6 @@ def score_intervals(
         Kept in the result. The bootstrap draws overlapping intervals of a strand together.
     batch_size : int
         Windows per network call.
-    progress : callable
-        Wraps the list of chunks.
 
     Raises
     ------
@@ -71,7 +69,7 @@ def score_intervals(
     columns = [model.spec.task_index(task) for task in names]
     scores = np.empty((len(frame), len(names)), dtype=np.float32)
     seq = np.empty((len(frame), model.spec.sequence_length), dtype=np.uint8)
-    for chunk in progress([slice(first, first + _CHUNK) for first in range(0, len(frame), _CHUNK)]):
+    for chunk in steps([slice(first, first + _CHUNK) for first in range(0, len(frame), _CHUNK)], "predicting"):
         codes = maker.codes(frame.iloc[chunk])
         scores[chunk] = predict_codes(model, *codes, batch_size=batch_size)[:, columns]
         seq[chunk] = codes.seq

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ripe_lib.errors import InputError, ShapeMismatchError
+from ripe_lib.output.console import steps
 
 NEGATIVES = ("own", "other")
 METRIC_COLUMNS = ["task", "n", "n_pos", "n_neg", "auroc", "auroc_low", "auroc_high", "ap", "ap_low", "ap_high"]
@@ -137,7 +138,7 @@ def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
     float
         NaN when a class is missing. Equals ``sklearn.metrics.roc_auc_score``.
     """
-    return _point_estimates(*check_labels_and_scores(labels, scores))[0]
+    return _point_estimates(labels, scores)[0]
 
 
 def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -146,12 +147,18 @@ def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
     Same arguments as :func:`auroc`. Equals ``sklearn.metrics.average_precision_score``, but for a missing class, where
     it is NaN.
     """
-    return _point_estimates(*check_labels_and_scores(labels, scores))[1]
+    return _point_estimates(labels, scores)[1]
+
+
+def _labelled(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels and scores (n,) of one task's known windows, checked."""
+    labels, scores = check_labels_and_scores(labels, scores)
+    known = labels[:, 0] >= 0
+    return labels[known, 0], scores[known, 0]
 
 
 def _point_estimates(labels: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
-    known = labels[:, 0] >= 0
-    label, score = labels[known, 0], scores[known, 0]
+    label, score = _labelled(labels, scores)
     if _undefined_reason(label):
         return float("nan"), float("nan")
     area, ap = _Ranked(score).auroc_and_ap((label == 1)[None].astype(float), (label == 0)[None].astype(float))
@@ -225,7 +232,12 @@ class Draws(NamedTuple):
     ap: np.ndarray
 
 
-def task_metrics(
+def task_metrics(labels: np.ndarray, scores: np.ndarray, **options: Any) -> pd.DataFrame:
+    """Return the table of :func:`task_metrics_and_draws`, which has the same parameters."""
+    return task_metrics_and_draws(labels, scores, **options)[0]
+
+
+def task_metrics_and_draws(
     labels: np.ndarray,
     scores: np.ndarray,
     *,
@@ -234,7 +246,8 @@ def task_metrics(
     rng: np.random.Generator | None = None,
     confidence: float = 0.95,
     prevalence: float | None = None,
-) -> pd.DataFrame:
+    groups: np.ndarray | None = None,
+) -> tuple[pd.DataFrame, Draws]:
     """Measure every task on its labelled windows.
 
     Parameters
@@ -253,32 +266,16 @@ def task_metrics(
         Coverage of the percentile intervals.
     prevalence : float, optional
         Share of positives at which calibration is measured; default: as it is in the labels.
+    groups : (N,) array, optional
+        As :func:`bootstrap`.
 
     Returns
     -------
-    DataFrame
+    table : DataFrame
         One row per task: ``task n n_pos n_neg auroc auroc_low auroc_high ap ap_low ap_high ece reason``; ``reason`` is
         empty or says why the numbers are NaN.
-    """
-    return task_metrics_and_draws(
-        labels, scores, tasks=tasks, n_bootstrap=n_bootstrap, rng=rng, confidence=confidence, prevalence=prevalence
-    )[0]
-
-
-def task_metrics_and_draws(
-    labels: np.ndarray,
-    scores: np.ndarray,
-    *,
-    tasks: Sequence[str] | None = None,
-    n_bootstrap: int = 0,
-    rng: np.random.Generator | None = None,
-    confidence: float = 0.95,
-    prevalence: float | None = None,
-    groups: np.ndarray | None = None,
-) -> tuple[pd.DataFrame, Draws]:
-    """Measure as :func:`task_metrics`, and return the bootstrap draws too (for means over tasks).
-
-    Parameters as :func:`task_metrics`; ``groups`` (N,) as :func:`bootstrap`.
+    draws : Draws
+        Of the bootstrap, for means over tasks.
     """
     labels, scores = check_labels_and_scores(labels, scores)
     names = list(tasks) if tasks is not None else [f"task_{i}" for i in range(labels.shape[1])]
@@ -290,13 +287,13 @@ def task_metrics_and_draws(
     are_probabilities = bool(scores.size) and scores.min() >= 0 and scores.max() <= 1
     draws = Draws(*(np.full((n_bootstrap, len(names)), np.nan) for _ in range(2)))
     rows = []
-    for column, (name, generator) in enumerate(zip(names, generators, strict=True)):
+    for column, (name, generator) in enumerate(zip(steps(names, "measuring"), generators, strict=True)):
         known = labels[:, column] >= 0
         label, score = labels[known, column], scores[known, column]
         row: dict[str, Any] = dict.fromkeys(METRIC_COLUMNS, np.nan)
         row.update(task=name, n=len(label), n_pos=int((label == 1).sum()), n_neg=int((label == 0).sum()))
         row["reason"] = _undefined_reason(label)
-        row["auroc"], row["ap"] = _point_estimates(label[:, None], score[:, None])
+        row["auroc"], row["ap"] = _point_estimates(label, score)
         if generator is not None and not row["reason"]:
             group = None if groups is None else groups[known]
             area, ap = bootstrap(label, [score], n_bootstrap=n_bootstrap, rng=generator, groups=group)
@@ -361,9 +358,7 @@ def pr_curve(labels: np.ndarray, scores: np.ndarray) -> Curve:
 
 
 def _cumulative(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    checked, values = check_labels_and_scores(labels, scores)
-    known = checked[:, 0] >= 0
-    label, score = checked[known, 0], values[known, 0]
+    label, score = _labelled(labels, scores)
     if not len(label):
         raise InputError("metrics: expected at least one labelled window for a curve, got none.")
     ranked = _Ranked(score)
@@ -400,9 +395,7 @@ def reliability_curve(
     DataFrame
         One row per bin: ``low high n weight predicted observed``; ``weight`` sums to 1, empty bins have NaN.
     """
-    checked, values = check_labels_and_scores(labels, probabilities)
-    known = checked[:, 0] >= 0
-    label, p = checked[known, 0], values[known, 0]
+    label, p = _labelled(labels, probabilities)
     if len(p) and (p.min() < 0 or p.max() > 1):
         raise InputError(f"metrics: expected probabilities in [0, 1], got {p.min():.3g} to {p.max():.3g}.")
     edges = np.linspace(0, 1, n_bins + 1)

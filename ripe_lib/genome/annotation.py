@@ -22,35 +22,27 @@ import warnings
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ripe_lib.errors import InputError, MissingFileError, unknown_name
-from ripe_lib.genome.annotation_index import (
-    CODING,
-    FIVE_UTR,
-    INTRON,
-    INTRON_AND_EXON,
-    NOTHING,
-    OTHER_EXON,
-    REGION_OF_RUN,
-    STRIDE,
-    THREE_UTR,
-    Index,
-    load_index,
-)
-from ripe_lib.genome.contigs import ContigNames, mitochondria_agree
+from ripe_lib.genome.annotation_index import NOTHING, REGION_OF_RUN, STRAND_CLASSES, STRIDE, Index, load_index
+from ripe_lib.genome.contigs import ContigNames, mitochondria_agree, numbers_of
 from ripe_lib.genome.encoding import UNKNOWN, Codes
+from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.gtf import PROTEIN_CODING, AnnotationWarning
-
-if TYPE_CHECKING:
-    from ripe_lib.genome.fasta import Genome
+from ripe_lib.genome.intervals import PathLike
 
 STRANDS = np.array(["+", "-", "."], dtype=object)
 _FAR = 1 << 38
+
+
+def open_genome(fasta_file: PathLike, gtf_file: PathLike | None = None) -> tuple[Genome, Annotation | None]:
+    """Return a genome, and the annotation matched to it if there is one."""
+    genome = Genome(fasta_file)
+    return genome, None if gtf_file is None else Annotation.load(gtf_file).for_genome(genome)
 
 
 class Annotation:
@@ -237,14 +229,7 @@ class Annotation:
 
     def _rows_of(self, chroms: str | Iterable[str], n: int) -> NDArray[np.int64]:
         """Return contig numbers, -1 for contigs that are not in the GTF."""
-        if isinstance(chroms, str):
-            return np.full(n, self._row_of(chroms), dtype=np.int64)
-        which, levels = pd.factorize(np.asarray(chroms, dtype=object))
-        return np.array([self._row_of(name) for name in levels], dtype=np.int64)[which]
-
-    def _row_of(self, name: str) -> int:
-        found = self._names.find(name)
-        return -1 if found is None else self._contig_rows[found]
+        return numbers_of(chroms, n, lambda name: self._contig_rows.get(self._names.find(name) or "", -1))
 
     def _on_axis(self, rows: NDArray[np.int64], positions: ArrayLike, minus: ArrayLike) -> NDArray[np.int64]:
         """Put positions on the axis of the index; unknown contigs (-1) fall before everything on it."""
@@ -285,9 +270,7 @@ class Annotation:
     def _cumulated(self) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         """For each class of :meth:`strand_of`: which runs are in it, and how many of its bases precede each run."""
         runs = self._index.runs
-        exonic = [CODING, THREE_UTR, FIVE_UTR]
-        classes = [exonic, [*exonic, INTRON, INTRON_AND_EXON], [*exonic, OTHER_EXON, INTRON_AND_EXON]]
-        member = np.stack([*(np.isin(runs, members) for members in classes), runs != NOTHING])
+        member = np.stack([*(np.isin(runs, members) for members in STRAND_CLASSES), runs != NOTHING])
         lengths = np.append(np.diff(self._index.breaks), 0)
         before = np.zeros((len(member), len(runs)), dtype=np.int64)
         np.cumsum(np.where(member, lengths, 0)[:, :-1], axis=1, out=before[:, 1:])

@@ -32,6 +32,9 @@ SMALL_FILE_BYTES = 2_000_000
 # which strand is transcribed: no region type but within a transcript, or its exon; an intron that is an exon of
 # another transcript.
 INTRON, CODING, THREE_UTR, FIVE_UTR, NOTHING, OTHER_INTRON, OTHER_EXON, INTRON_AND_EXON = range(8)
+EXONIC = (CODING, THREE_UTR, FIVE_UTR)
+# What the strand of an interval is told by, the first first.
+STRAND_CLASSES = (EXONIC, (*EXONIC, INTRON, INTRON_AND_EXON), (*EXONIC, OTHER_EXON, INTRON_AND_EXON))
 REGION_OF_RUN = np.array([0, 1, 2, 3, UNKNOWN, UNKNOWN, UNKNOWN, 0], dtype=np.uint8)
 
 Ints = NDArray[np.int64]
@@ -145,11 +148,8 @@ def _runs(
     table: GtfTable, typed: NDArray[np.bool_], base: Ints, owner: Ints, start: Ints, end: Ints
 ) -> tuple[Ints, NDArray]:
     stranded = table.strand < 2
-    coding_start = np.full(len(base), np.iinfo(np.int64).max)
-    coding_end = np.full(len(base), -1, dtype=np.int64)
     coding = np.isin(table.piece_kind, CODING_PIECES)
-    np.minimum.at(coding_start, table.piece_transcript[coding], table.piece_start[coding])
-    np.maximum.at(coding_end, table.piece_transcript[coding], table.piece_end[coding])
+    coding_start, coding_end = table.extent(CODING_PIECES)
     has_cds = coding_end >= 0
 
     def on_axis(transcripts: Ints, starts: Ints, ends: Ints, chosen: NDArray[np.bool_]) -> Segments:

@@ -88,14 +88,16 @@ def codes_from_ascii(ascii_bytes: NDArray[np.uint8], table: NDArray[np.uint8], w
 
 def encode_sequence(sequence: str | bytes, where: str = "sequence") -> Codes:
     """Return base codes (L,) uint8 of one sequence; lower case, U and IUPAC letters are understood."""
-    raw = sequence.encode("latin-1", "replace") if isinstance(sequence, str) else sequence
-    return codes_from_ascii(np.frombuffer(raw, dtype=np.uint8), BASE_TABLE, where)
+    return codes_from_ascii(_ascii(sequence), BASE_TABLE, where)
 
 
 def encode_region(letters: str | bytes, where: str = "region types") -> Codes:
     """Return region-type codes (L,) uint8 of letters ``i c 3 5 N``."""
-    raw = letters.encode("latin-1", "replace") if isinstance(letters, str) else letters
-    return codes_from_ascii(np.frombuffer(raw, dtype=np.uint8), REGION_TABLE, where)
+    return codes_from_ascii(_ascii(letters), REGION_TABLE, where)
+
+
+def _ascii(text: str | bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(text.encode("latin-1", "replace") if isinstance(text, str) else text, dtype=np.uint8)
 
 
 def decode_sequence(codes: Codes, *, rna: bool = False) -> str:

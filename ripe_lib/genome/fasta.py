@@ -21,15 +21,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ripe_lib.errors import InputError, MissingFileError, OutputError
-from ripe_lib.genome.contigs import ContigNames, mitochondria_agree
+from ripe_lib.genome.contigs import ContigNames, mitochondria_agree, numbers_of
 from ripe_lib.genome.encoding import BASE_TABLE, COMPLEMENT, UNKNOWN, Codes
 from ripe_lib.genome.intervals import check_is_text
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.cache import place_to_write, places
+from ripe_lib.output.console import steps
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _SMALLEST_BLOCK = 26  # header and end of a bgzip block of nothing
@@ -135,10 +135,7 @@ class Genome:
         return codes
 
     def _contig_rows(self, chroms: str | Iterable[str], n: int) -> NDArray[np.int64]:
-        if isinstance(chroms, str):
-            return np.full(n, self._rows[self.resolve(chroms)], dtype=np.int64)
-        which, levels = pd.factorize(np.asarray(chroms, dtype=object))
-        return np.array([self._rows[self.resolve(name)] for name in levels], dtype=np.int64)[which]
+        return numbers_of(chroms, n, lambda name: self._rows[self.resolve(name)])
 
     def _refuse(self, letters: NDArray, codes: Codes, rows: NDArray, positions: NDArray) -> None:
         row, column = np.argwhere(codes > UNKNOWN)[0]
@@ -251,7 +248,8 @@ def _build_index(path: Path, compressed: bool) -> str:
     here = last_line = 0  # last_line: number of the shorter or blank line after which no base may come
     try:
         with gzip.open(path) if compressed else path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
+            bar = steps(lines, f"indexing {path.name}", unit="line", unit_scale=True, leave=False)
+            for number, line in enumerate(bar, start=1):
                 here += len(line)
                 text = line.rstrip()
                 bases = len(text)

@@ -89,6 +89,32 @@ class GtfTable:
     piece_start: NDArray[np.int64]
     piece_end: NDArray[np.int64]
 
+    def extent(self, kinds: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the span of every transcript's pieces of some kinds; an empty one (to -1) where there are none."""
+        chosen = np.isin(self.piece_kind, kinds)
+        return span_of(
+            self.piece_transcript[chosen], self.piece_start[chosen], self.piece_end[chosen], len(self.contig)
+        )
+
+
+def span_of(
+    group: NDArray[np.integer], start: NDArray[np.int64], end: NDArray[np.int64], n: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first start and the last end of every group; of an empty one the largest number and -1.
+
+    Parameters
+    ----------
+    group : int array (N,)
+        From 0 to ``n - 1``.
+    start, end : int64 array (N,)
+    n : int
+        Groups.
+    """
+    low, high = np.full(n, np.iinfo(np.int64).max), np.full(n, -1, dtype=np.int64)
+    np.minimum.at(low, group, start)
+    np.maximum.at(high, group, end)
+    return low, high
+
 
 @dataclass
 class _Collector:
@@ -287,10 +313,7 @@ def _table(c: _Collector) -> GtfTable:
     piece_end = np.frombuffer(c.piece_end, dtype=np.int64)
     start = np.array(c.span_start, dtype=np.int64)
     end = np.array(c.span_end, dtype=np.int64)
-    pieces_start = np.full(n, np.iinfo(np.int64).max)
-    pieces_end = np.full(n, -1, dtype=np.int64)
-    np.minimum.at(pieces_start, piece_transcript, piece_start)
-    np.maximum.at(pieces_end, piece_transcript, piece_end)
+    pieces_start, pieces_end = span_of(piece_transcript, piece_start, piece_end, n)
     start = np.where((start < 0) | (pieces_start < start), pieces_start, start)
     end = np.maximum(end, pieces_end)
     has_cds = np.zeros(n, dtype=bool)

@@ -30,6 +30,7 @@ import numpy as np
 import pandas as pd
 
 from ripe_lib.errors import InputError, MissingFileError
+from ripe_lib.output.console import steps
 
 PathLike: TypeAlias = str | os.PathLike[str]
 IntervalSource: TypeAlias = PathLike | pd.DataFrame | Mapping[str, Any] | Iterable[tuple[Any, ...]]
@@ -122,6 +123,14 @@ def where(intervals: pd.DataFrame, row: int) -> str:
     return f"interval {row + 1} ({chrom}:{start}-{end})"
 
 
+def merged(starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return starts and ends of intervals, ascending, joined where they overlap or touch."""
+    order = np.argsort(starts, kind="stable")
+    starts, ends = starts[order], np.maximum.accumulate(ends[order])
+    first = np.append(True, starts[1:] > ends[:-1])[: len(starts)]
+    return starts[first], ends[np.append(first[1:], True)[: len(starts)]]
+
+
 # ------------------------------------------------------------------ files
 
 
@@ -166,7 +175,12 @@ def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[bytes]:
     InputError
         If the gzip file is damaged or the content is no text; other ways of packing are named.
     """
-    with _open(path) as raw:
+    with (
+        _open(path) as raw,
+        steps(
+            None, f"reading {path.name}", total=os.fstat(raw.fileno()).st_size, unit="B", unit_scale=True, leave=False
+        ) as bar,
+    ):
         head = raw.peek(10)
         compressed = head[:2] == b"\x1f\x8b"
         check_is_text(path, head)
@@ -175,6 +189,7 @@ def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[bytes]:
         while True:
             try:
                 block = handle.read(block_bytes)
+                bar.update(raw.tell() - bar.n if raw.seekable() else 0)
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
                 raise InputError(
                     f"{path}: expected a complete gzip file, got a truncated or damaged one ({error}). "
@@ -330,24 +345,15 @@ def _short(fields: list[str]) -> str:
 
 
 def _find_line(path: Path, chrom: str, start: int, end: int) -> int | None:
-    pattern = re.compile(
-        rb"^"
-        + re.escape(chrom.encode(*_CODING))
-        + rb"[\t ]+0*"
-        + b"%d" % start
-        + rb"[\t ]+0*"
-        + b"%d" % end
-        + rb"[\s]",
-        re.MULTILINE,
-    )
-    line = 1
+    wanted = [chrom.encode(*_CODING), b"%d" % start, b"%d" % end]
+    line = 0
     try:
         for block in read_blocks(path):
-            block = block if block.endswith(b"\n") else block + b"\n"
-            match = pattern.search(block)
-            if match:
-                return line + block.count(b"\n", 0, match.start())
-            line += block.count(b"\n")
+            for text in block.removesuffix(b"\n").split(b"\n"):
+                line += 1
+                name, *ends = text.removeprefix(b"\xef\xbb\xbf").split(None, 3)[:3] or [b""]
+                if [name, *(one.lstrip(b"0") or b"0" for one in ends)] == wanted:
+                    return line
     except (InputError, MissingFileError):
         return None
     return None

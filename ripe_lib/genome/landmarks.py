@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import BSpline
 
-from ripe_lib.genome.gtf import CDS, START_CODON, STOP_CODON, GtfTable
+from ripe_lib.genome.gtf import CDS, START_CODON, STOP_CODON, GtfTable, span_of
 
 LANDMARKS = ("tss", "polya", "exon_intron", "intron_exon", "start_codon", "stop_codon", "gene_start", "gene_end")
 N_BASES = 16
@@ -66,34 +66,21 @@ def landmark_positions(
         (axis + np.where(backwards, left, right))[same],
     ]
     for kind, at_5_prime in ((START_CODON, True), (STOP_CODON, False)):
-        low, high = _extent(table, (kind,)) if (table.piece_kind == kind).any() else _extent(table, (CDS, STOP_CODON))
+        low, high = table.extent((kind,) if (table.piece_kind == kind).any() else (CDS, STOP_CODON))
         found.append(ends_of(counted & (high > low), low, high, at_5_prime))
-    low, high, genes = _genes(table, counted, base)
-    found += [ends_of(genes, low, high, at_5_prime) for at_5_prime in (True, False)]
+    low, high = _genes(table, base)
+    found += [ends_of(counted, low, high, at_5_prime) for at_5_prime in (True, False)]
     return [np.unique(positions) for positions in found]
 
 
-def _extent(table: GtfTable, kinds: tuple[int, ...]) -> tuple[Ints, Ints]:
-    """Return the span of every transcript's pieces of some kinds; an empty one where there are none."""
-    low = np.full(len(table.contig), np.iinfo(np.int64).max)
-    high = np.full(len(table.contig), -1, dtype=np.int64)
-    chosen = np.isin(table.piece_kind, kinds)
-    np.minimum.at(low, table.piece_transcript[chosen], table.piece_start[chosen])
-    np.maximum.at(high, table.piece_transcript[chosen], table.piece_end[chosen])
-    return low, high
-
-
-def _genes(table: GtfTable, counted: NDArray[np.bool_], base: Ints) -> tuple[Ints, Ints, NDArray[np.bool_]]:
-    """Return the span of every transcript's gene (all its transcripts on that contig and strand) and which count."""
+def _genes(table: GtfTable, base: Ints) -> tuple[Ints, Ints]:
+    """Return the span of every transcript's gene: all its transcripts on that contig and strand."""
     names = {name: number for number, name in enumerate(dict.fromkeys(table.gene_id))}
     number = np.fromiter((names[name] for name in table.gene_id), dtype=np.int64, count=len(table.gene_id))
     _, gene = np.unique(np.stack([number, base]), axis=1, return_inverse=True)
     gene = gene.reshape(-1)
-    low = np.full(len(gene), np.iinfo(np.int64).max)
-    high = np.full(len(gene), -1, dtype=np.int64)
-    np.minimum.at(low, gene, table.start)
-    np.maximum.at(high, gene, table.end)
-    return low[gene], high[gene], counted
+    low, high = span_of(gene, table.start, table.end, len(gene))
+    return low[gene], high[gene]
 
 
 # ------------------------------------------------------------------ encoding

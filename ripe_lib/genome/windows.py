@@ -123,15 +123,29 @@ class CodeWindows(NamedTuple):
     ----------
     seq : uint8 array (B, L)
         Base codes, RNA sense.
-    region : uint8 array (B, R)
-        Region-type codes, RNA sense; R is 0 for models without them.
-    landmarks : float64 array (B, 8) or None
+    region : uint8 array (B, R), optional
+        Region-type codes, RNA sense; R is 0 for models without them. None: unknown.
+    landmarks : float64 array (B, 8), optional
         Signed distances from the site's centre to landmarks, NaN = unknown; None for models without them.
     """
 
     seq: Codes
-    region: Codes
-    landmarks: NDArray[np.float64] | None
+    region: Codes | None = None
+    landmarks: NDArray[np.floating] | None = None
+
+    def take(self, rows: Any) -> CodeWindows:
+        """Return some of the windows (a slice or row numbers)."""
+        region, landmarks = (None if one is None else one[rows] for one in self[1:])
+        return CodeWindows(self.seq[rows], region, landmarks)
+
+    def inputs(self, landmark_bases: int) -> dict[str, OneHot]:
+        """Return one-hot arrays and encoded distances by input name; what is unknown, or has no width, is left out."""
+        arrays = {"seq": one_hot(self.seq)}
+        if self.region is not None and self.region.shape[1]:
+            arrays["region"] = one_hot(self.region)
+        if self.landmarks is not None:
+            arrays["landmarks"] = encode_landmarks(self.landmarks, landmark_bases)
+        return arrays
 
 
 class WindowMaker:
@@ -216,10 +230,8 @@ class WindowMaker:
     def windows(self, intervals: IntervalSource, sequences: Sequence[str] | None = None) -> Windows:
         """Return the network's inputs for intervals; see :func:`make_windows`."""
         frame, contigs = self._prepare(intervals)
-        codes = self.codes_of(frame, contigs, sequences)
-        region = one_hot(codes.region) if self.region_length else None
-        landmarks = None if codes.landmarks is None else encode_landmarks(codes.landmarks, self.landmark_bases)
-        return Windows(one_hot(codes.seq), region, landmarks, frame)
+        arrays = self.codes_of(frame, contigs, sequences).inputs(self.landmark_bases)
+        return Windows(arrays["seq"], arrays.get("region"), arrays.get("landmarks"), frame)
 
     def _landmarks(
         self, contigs: NDArray[np.object_], centres: NDArray[np.int64], minus: NDArray[np.bool_]

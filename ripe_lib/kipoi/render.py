@@ -13,12 +13,15 @@ import json
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from ripe_lib.errors import InputError, MissingFileError, unknown_name
-from ripe_lib.network.catalogue import bundled_models_directory, catalogue, tasks_of, update_measured
+from ripe_lib.errors import InputError, MissingFileError, check_known
+from ripe_lib.network.catalogue import put_model, tasks_of
+from ripe_lib.network.catalogue.entries import catalogue
+from ripe_lib.network.catalogue.locate import bundled_models_directory
 from ripe_lib.network.load import model_from_weights
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import read_weights, sha256_of
@@ -78,7 +81,8 @@ def render_model(directory: str | Path, *, about: Mapping[str, Any] | None = Non
         sha256 = sha256_of(directory / WEIGHTS_FILE)
         entry = catalogue().models.get(spec.name)
         if entry is not None and (entry.sha256, entry.architecture) != (sha256, spec.architecture):
-            update_measured(spec.name, {}, sha256=sha256, architecture=spec.architecture)
+            entry = replace(entry, sha256=sha256, architecture=spec.architecture)
+            put_model(entry, catalogue().tasks[spec.name])
     text = model_yaml(directory)
     with atomic_file(directory / "model.yaml") as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -156,8 +160,7 @@ def _check_about(about: Any, where: str) -> None:
     if not isinstance(about, Mapping):
         raise InputError(f"{where}: expected a mapping with keys like 'trained_on', got {type(about).__name__}.")
     for key, value in about.items():
-        if key not in ABOUT_KEYS:
-            raise unknown_name(f"key in {where}", str(key), ABOUT_KEYS)
+        check_known(f"key in {where}", str(key), ABOUT_KEYS)
         if key in {"authors", "contributors"}:
             if not isinstance(value, list) or not all(isinstance(one, Mapping) and "name" in one for one in value):
                 raise InputError(f"{where}: expected {key} to be a list of mappings with 'name', got {value!r}.")

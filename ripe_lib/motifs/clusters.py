@@ -36,10 +36,21 @@ def seqlet_vectors(scores: NDArray[np.floating], codes: Codes, seqlets: Seqlets,
     length : int
         Of the seqlets, in nt.
     """
-    values = np.maximum(cut(scores, seqlets, length), 0).astype(np.float64)
-    values /= np.maximum(values.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-    letters = np.eye(5)[cut(codes, seqlets, length, fill=UNKNOWN)][..., :4]
-    return (values[..., np.newaxis] * letters).reshape(len(seqlets), -1).astype(np.float32)
+    return _matrices(scores, codes, seqlets, length, 0)[0].reshape(len(seqlets), -1).astype(np.float32)
+
+
+def _matrices(
+    scores: NDArray[np.floating], codes: Codes, seqlets: Seqlets, length: int, flank: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], Codes]:
+    """Return what seqlets with their flanks hold: scores at their letters (S, W, 4), scores (S, W) and letters (S, W).
+
+    Negative scores are 0; those of the seqlet without its flanks add up to 1.
+    """
+    wide = length + 2 * flank
+    letters = cut(codes, seqlets, wide, before=flank, fill=UNKNOWN)
+    values = np.maximum(cut(scores, seqlets, wide, before=flank), 0).astype(np.float64)
+    values /= np.maximum(values[:, flank : flank + length].sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    return values[..., np.newaxis] * np.eye(5)[letters][..., :4], values, letters
 
 
 def embed(vectors: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
@@ -83,10 +94,7 @@ def align(scores: NDArray[np.floating], codes: Codes, seqlets: Seqlets, length: 
     """
     reach = length // 2
     wide = length + 2 * reach
-    letters = cut(codes, seqlets, wide, before=reach, fill=UNKNOWN)
-    values = np.maximum(cut(scores, seqlets, wide, before=reach), 0).astype(np.float64)
-    values /= np.maximum(values[:, reach : reach + length].sum(axis=1, keepdims=True), np.finfo(float).tiny)
-    matrices = values[..., np.newaxis] * np.eye(5)[letters][..., :4]
+    matrices, values, letters = _matrices(scores, codes, seqlets, length, reach)
     shifts = np.arange(-reach, reach + 1)
     # Of equal agreement the smallest move, then the one to the left.
     by_size = shifts[np.lexsort((shifts, np.abs(shifts)))]
@@ -202,11 +210,7 @@ def weighted_frequencies(
 
     Parameters as :func:`seqlet_vectors`; ``flank`` (nt) bases on either side are in it, too.
     """
-    wide = length + 2 * flank
-    values = np.maximum(cut(scores, seqlets, wide, before=flank), 0).astype(np.float64)
-    values /= np.maximum(values[:, flank : flank + length].sum(axis=1, keepdims=True), np.finfo(float).tiny)
-    letters = np.eye(5)[cut(codes, seqlets, wide, before=flank, fill=UNKNOWN)][..., :4]
-    average = (values[..., np.newaxis] * letters).mean(axis=0)
+    average = _matrices(scores, codes, seqlets, length, flank)[0].mean(axis=0)
     total = average.sum(axis=1, keepdims=True)
     certainty = (total / max(float(total.max()), np.finfo(float).tiny)) ** _FLATTEN
     share = np.where(total > 0, average / np.maximum(total, np.finfo(float).tiny), 0.25)

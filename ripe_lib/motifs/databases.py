@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ripe_lib.errors import InputError, MissingPackageError, unknown_name
+from ripe_lib.errors import InputError, MissingPackageError, check_known
 from ripe_lib.genome.encoding import RNA_BASES
 from ripe_lib.motifs.meme import IUPAC, MotifMatrix, information, read_meme
 
 CONSENSUS = "consensus"
 ATTRACT = "attract"
+MIN_LENGTH = 4  # of a motif of ATtRACT
+MIN_BITS = 4.0
 # Names in RNAcompete's and older files that are not the HGNC symbol.
 _SYMBOLS = {
     **{"HUR": "ELAVL1", "HUB": "ELAVL2", "HUC": "ELAVL3", "HUD": "ELAVL4", "TDP43": "TARDBP", "TDP-43": "TARDBP"},
@@ -59,7 +61,7 @@ def is_same_protein(one: str, other: str) -> bool:
     return bool(symbols(one) & symbols(other))
 
 
-def load_database(source: str | Path, *, dna_as_rna: bool = False, organism: str = "Homo_sapiens") -> MotifDatabase:
+def load_database(source: str | Path, *, dna_as_rna: bool = False) -> MotifDatabase:
     """Load known motifs.
 
     Parameters
@@ -69,8 +71,6 @@ def load_database(source: str | Path, *, dna_as_rna: bool = False, organism: str
         protein).
     dna_as_rna : bool
         Read T as U in a MEME file of DNA motifs.
-    organism : str
-        Of ATtRACT: only its motifs; ``"all"`` for every organism.
 
     Raises
     ------
@@ -78,13 +78,11 @@ def load_database(source: str | Path, *, dna_as_rna: bool = False, organism: str
         If ATtRACT is wanted and ``concise`` is not installed.
     MissingFileError, InputError
         If the file is missing, damaged, of DNA, or without motifs.
-    UnknownNameError
-        For an organism ATtRACT does not have.
     """
     if str(source).lower() == CONSENSUS:
         return consensus()
     if str(source).lower() == ATTRACT:
-        return attract(organism)
+        return attract()
     motifs = read_meme(source, dna_as_rna=dna_as_rna)
     if not motifs:
         raise InputError(f"{source}: expected at least one motif, got none.")
@@ -109,9 +107,7 @@ def consensus() -> MotifDatabase:
     return MotifDatabase("consensus", tuple(motifs))
 
 
-def attract(
-    organism: str = "Homo_sapiens", *, min_length: int = 4, min_bits: float = 4.0, experiment: str = ""
-) -> MotifDatabase:
+def attract(organism: str = "Homo_sapiens", *, experiment: str = "") -> MotifDatabase:
     """Load ATtRACT, the database of RBP motifs that comes with ``concise``.
 
     Only its two data files are read: importing ``concise`` itself needs a Keras of 2017.
@@ -120,18 +116,15 @@ def attract(
     ----------
     organism : str
         As in the database, e.g. ``"Homo_sapiens"``; ``"all"`` for every one.
-    min_length : int
-        Shorter motifs match anything and are left out.
-    min_bits : float
-        So do motifs with less information than two certain positions (4 bits), such as MMMM or SNNNGSG: flat columns
-        look like any other flat column to Tomtom.
     experiment : str
         Only what was found by experiments whose description begins so, e.g. ``"RNAcompete"``.
 
     Returns
     -------
     MotifDatabase
-        One motif per matrix, in the order of the database; those of mutated proteins are left out.
+        One motif per matrix, in the order of the database; those of mutated proteins are left out. So are those
+        shorter than :data:`MIN_LENGTH`, which match anything, and those with less information than two certain
+        positions (:data:`MIN_BITS`), such as MMMM or SNNNGSG: flat columns look like any other flat column to Tomtom.
 
     Notes
     -----
@@ -141,20 +134,19 @@ def attract(
     table = pd.read_csv(folder / "attract_metadata.txt", sep="\t", dtype=str)
     if organism != "all":
         known = sorted(table["Organism"].unique())
-        if organism not in known:
-            raise unknown_name("organism", organism, known)
+        check_known("organism", organism, known)
         table = table[table["Organism"] == organism]
     table = table[(table["Mutated"].str.lower() != "yes") & table["Experiment_description"].str.startswith(experiment)]
     matrices = _attract_matrices(folder / "attract_pwm.txt")
     motifs = []
     for identifier, rows in table.groupby("Matrix_id", sort=False):
         matrix = matrices.get(str(identifier))
-        if matrix is None or len(matrix) < min_length:
+        if matrix is None or len(matrix) < MIN_LENGTH:
             continue
         name = ";".join(dict.fromkeys(rows["Gene_name"]))
         # A motif that comes from single sequences says so by a quality score with two asterisks; sites are not told.
         ppm = matrix / matrix.sum(axis=1, keepdims=True)
-        if information(ppm).sum() >= min_bits:
+        if information(ppm).sum() >= MIN_BITS:
             motifs.append(MotifMatrix(str(identifier), name, ppm))
     return MotifDatabase(experiment or "ATtRACT", tuple(motifs))
 
@@ -172,24 +164,14 @@ def _concise_resources() -> Path:
 
 
 def _attract_matrices(path: Path) -> dict[str, np.ndarray]:
-    matrices: dict[str, list[list[float]]] = {}
-    rows: list[list[float]] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if line.startswith(">"):
-            rows = matrices.setdefault(line[1:].split()[0], [])
-        elif line.strip():
-            row = _floats(line)
-            if len(row) != 4:
-                raise InputError(f"{path}:{number}: expected 4 numbers, got {line[:60]!r}. Reinstall concise.")
-            rows.append(row)
-    return {identifier: np.array(rows) for identifier, rows in matrices.items() if rows}
-
-
-def _floats(line: str) -> list[float]:
-    try:
-        return [float(word) for word in line.split()]
-    except ValueError:
-        return []
+    found = {}
+    for block in path.read_text(encoding="utf-8").split(">")[1:]:
+        head, *lines = block.strip().splitlines()
+        try:
+            found[head.split()[0]] = np.array([line.split() for line in lines], dtype=float).reshape(-1, 4)
+        except ValueError as error:
+            raise InputError(f"{path}: expected rows of 4 numbers after >{head[:60]}. Reinstall concise.") from error
+    return found
 
 
 def join_databases(databases: Sequence[MotifDatabase]) -> MotifDatabase:

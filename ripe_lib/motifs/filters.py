@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.attribution import network_inputs
+from ripe_lib.attribution.inputs import network_inputs
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import Codes, codes_from_one_hot
 from ripe_lib.motifs.clusters import frequencies
@@ -17,6 +17,7 @@ from ripe_lib.motifs.databases import MotifDatabase
 from ripe_lib.motifs.match import match_motifs
 from ripe_lib.motifs.meme import MotifMatrix, information, iupac_consensus
 from ripe_lib.network.load import Model
+from ripe_lib.output.console import steps
 
 LAYER = "left_conv1"
 _SITES_PER_CALL = 512
@@ -111,12 +112,12 @@ def filter_motifs(
     codes = codes_from_one_hot(network_inputs(model, windows).seq)
     width, _, n_filters = kernel.shape
     largest = np.zeros(n_filters)
-    for first in range(0, len(codes), _SITES_PER_CALL):
+    for first in steps(range(0, len(codes), _SITES_PER_CALL), "activations of filters", leave=False):
         largest = np.maximum(largest, _activations(codes[first : first + _SITES_PER_CALL], kernel, bias).max((0, 1)))
     threshold = share_of_max * largest
     pfm = np.zeros((n_filters, width, 4), dtype=np.int64)
     n_sites = np.zeros(n_filters, dtype=np.int64)
-    for first in range(0, len(codes), _SITES_PER_CALL):
+    for first in steps(range(0, len(codes), _SITES_PER_CALL), "motifs of filters", leave=False):
         some = codes[first : first + _SITES_PER_CALL]
         active = _activations(some, kernel, bias) > np.where(largest > 0, threshold, np.inf)
         n_sites += active.any(axis=1).sum(axis=0)
@@ -134,12 +135,7 @@ def filter_motifs(
 def _matched(filters: list[FilterMotif], database: MotifDatabase) -> list[FilterMotif]:
     table = match_motifs([f.matrix() for f in filters if f.pfm[0].sum() >= _FEWEST], database)
     parts = dict(iter(table.groupby("motif", sort=False))) if len(table) else {}
-    return [
-        FilterMotif(
-            f.index, f.pfm, f.n_sites, f.threshold, f.largest, parts.get(f.name, f.matches).reset_index(drop=True)
-        )
-        for f in filters
-    ]
+    return [replace(f, matches=parts.get(f.name, f.matches).reset_index(drop=True)) for f in filters]
 
 
 def _first_layer(model: Model) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,8 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ripe_lib.attribution import CompletenessWarning, integrated_gradients, letter_scores, network_inputs
-from ripe_lib.errors import InputError, ShapeMismatchError, unknown_name
+from ripe_lib.attribution.compute import integrated_gradients
+from ripe_lib.attribution.inputs import network_inputs
+from ripe_lib.attribution.maps import gaps_ignored, letter_scores
+from ripe_lib.errors import InputError, ShapeMismatchError, check_known
 from ripe_lib.genome.encoding import Codes, codes_from_one_hot, decode_sequence
 from ripe_lib.motifs import clusters
 from ripe_lib.motifs.databases import CONSENSUS, MotifDatabase, load_database
@@ -22,6 +23,7 @@ from ripe_lib.motifs.meme import MotifMatrix, iupac_consensus
 from ripe_lib.motifs.seqlets import Seqlets, cut, top_windows
 from ripe_lib.network.load import Model
 from ripe_lib.network.predict import predict
+from ripe_lib.output.console import steps
 
 METHODS = ("umap-dbscan", "single")
 DEFAULT_SITES = 1000
@@ -45,8 +47,7 @@ class MotifOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise unknown_name("method", self.method, METHODS)
+        check_known("method", self.method, METHODS)
         if not 0 <= self.min_score < 1:
             raise InputError(f"min_score: expected a probability from 0 to below 1, got {self.min_score}.")
 
@@ -237,7 +238,7 @@ def search_motifs(
     maps = np.concatenate(
         [
             _letter_maps(model, _take(inputs, used[first : first + _SITES_PER_CALL]), task, options.n_steps)
-            for first in range(0, len(used), _SITES_PER_CALL)
+            for first in steps(range(0, len(used), _SITES_PER_CALL), f"explaining {task}", leave=False)
         ]
     )
     known = load_database(database) if isinstance(database, str | Path) else database
@@ -362,8 +363,6 @@ def _take(inputs: Any, rows: NDArray[np.int64]) -> dict[str, Any]:
 
 
 def _letter_maps(model: Model, inputs: dict[str, Any], task: str, n_steps: int) -> NDArray[np.float32]:
-    with warnings.catch_warnings():
-        # A motif is an average of hundreds of maps: a gap of a hundredth in one of them does not matter.
-        warnings.simplefilter("ignore", CompletenessWarning)
+    with gaps_ignored():  # a motif is an average of hundreds of maps: a gap of a hundredth in one does not matter
         maps = integrated_gradients(model, inputs, task=task, n_steps=n_steps)
     return letter_scores(maps.seq, inputs["seq"])

@@ -22,7 +22,7 @@ from ripe_lib.motifs.meme import MotifMatrix
 
 # The dynamic programme adds up float64 probabilities: differences below this are rounding, not evidence.
 SMALLEST_P = 1e-12
-PSEUDOCOUNT = 0.01
+PSEUDOCOUNT = 0.01  # added to every base of every position of both motifs
 COLUMNS = (
     *("motif", "rank", "match", "protein", "same_protein", "p_value", "q_value", "score"),
     *("offset", "overlap", "consensus"),
@@ -36,7 +36,6 @@ def match_motifs(
     *,
     rbp: str = "",
     n_best: int | None = 10,
-    pseudocount: float = PSEUDOCOUNT,
 ) -> pd.DataFrame:
     """Compare motifs with all known ones.
 
@@ -50,8 +49,6 @@ def match_motifs(
         Protein the queries belong to (several divided by ``;``); decides ``same_protein``.
     n_best : int or None
         Best matches kept of each query, and the best one of its own protein wherever it stands; all with None.
-    pseudocount : float
-        Probability added to every base of every position of both, then scaled to add up to 1.
 
     Returns
     -------
@@ -65,9 +62,9 @@ def match_motifs(
         return pd.DataFrame({name: pd.Series(dtype=_DTYPES.get(name, "object")) for name in COLUMNS})
     from memelite import tomtom
 
-    queries = [_columns(motif.ppm, pseudocount) for motif in motifs]
+    queries = [_columns(motif.ppm) for motif in motifs]
     first, copy_of = _different([motif.ppm for motif in database.motifs])
-    targets = [_columns(database.motifs[i].ppm, pseudocount) for i in first]
+    targets = [_columns(database.motifs[i].ppm) for i in first]
     with warnings.catch_warnings():
         if len(targets) < _FEW_TARGETS:
             warnings.filterwarnings("ignore", message="tomtom was given", category=UserWarning)
@@ -136,7 +133,7 @@ def _different(matrices: Sequence[NDArray[np.float64]]) -> tuple[list[int], NDAr
     return first, copy_of
 
 
-def _columns(ppm: NDArray[np.float64], pseudocount: float) -> NDArray[np.float64]:
+def _columns(ppm: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (4, W) probabilities with the pseudocount, in the layout ``memelite`` was compiled for."""
-    raised = ppm + pseudocount
+    raised = ppm + PSEUDOCOUNT
     return np.ascontiguousarray((raised / raised.sum(axis=1, keepdims=True)).T)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ripe_lib.attribution.methods import IntervalSites, SiteCounts
-from ripe_lib.errors import ShapeMismatchError, unknown_name
+from ripe_lib.errors import ShapeMismatchError, check_known
 from ripe_lib.evaluation.dataset import SPLITS, Dataset
 from ripe_lib.genome.encoding import OneHot, codes_from_one_hot
 from ripe_lib.genome.kmers import Extremes, enriched_kmers
@@ -21,6 +21,7 @@ from ripe_lib.motifs.find import MotifOptions, MotifSearch, search_motifs
 from ripe_lib.network.catalogue import tasks_of
 from ripe_lib.network.load import Model
 from ripe_lib.network.predict import predict
+from ripe_lib.output.console import steps
 
 _FILTER_SITES = 2000
 _SITES_AT_A_TIME = 4096
@@ -52,8 +53,7 @@ def checked_splits(names: Sequence[str]) -> list[str]:
     UnknownNameError
     """
     for name in names or [""]:
-        if name not in (*SPLITS, "all"):
-            raise unknown_name("split", name, (*SPLITS, "all"))
+        check_known("split", name, (*SPLITS, "all"))
     return list(SPLITS) if "all" in names else list(names)
 
 
@@ -120,7 +120,7 @@ def interval_sites(
     counts, kept, scores = SiteCounts(), [], []
     columns = [model.spec.task_index(task) for task in tasks]
     extremes_of = [Extremes() for _ in tasks]
-    for windows in source.chunks(model.spec, _SITES_AT_A_TIME):
+    for windows in steps(source.chunks(model.spec, _SITES_AT_A_TIME), "predicting"):
         counts.add(windows)
         values = predict(model, windows, batch_size=batch_size)[:, columns]
         codes = codes_from_one_hot(windows.seq)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError, ShapeMismatchError, unknown_name
+from ripe_lib.errors import InputError, ShapeMismatchError, check_known
 from ripe_lib.genome.encoding import Codes, OneHot
+from ripe_lib.genome.windows import CodeWindows
 from ripe_lib.network.spec import N_LANDMARKS, ModelSpec
 
 INPUT_NAMES = ("seq", "region", "landmarks")
@@ -50,10 +51,8 @@ def checked_windows(spec: ModelSpec, windows: Any) -> tuple[OneHot, OneHot | Non
     return checked["seq"], checked.get("region"), checked.get("landmarks")
 
 
-def checked_codes(
-    spec: ModelSpec, seq_codes: Any, region_codes: Any, landmarks: Any = None
-) -> tuple[Codes, Codes | None, Distances | None]:
-    """Return ``(seq_codes, region_codes or None, landmark distances or None)`` as arrays that fit the model.
+def checked_codes(spec: ModelSpec, seq_codes: Any, region_codes: Any, landmarks: Any = None) -> CodeWindows:
+    """Return codes, and distances if there are any, as arrays that fit the model.
 
     Parameters
     ----------
@@ -79,14 +78,13 @@ def checked_codes(
             )
         checked["landmarks"] = distances
     _check_same_number(spec, checked)
-    return checked["seq"], checked.get("region"), checked.get("landmarks")
+    return CodeWindows(**checked)
 
 
 def _unpack(windows: Any) -> dict[str, Any]:
     if isinstance(windows, Mapping):
         for key in windows:
-            if key not in INPUT_NAMES:
-                raise unknown_name("model input", str(key), INPUT_NAMES)
+            check_known("model input", str(key), INPUT_NAMES)
         if "seq" not in windows:
             raise InputError("model inputs: expected an array 'seq', got none.")
         return dict(windows)

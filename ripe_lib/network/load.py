@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ripe_lib.errors import InputError, WeightsError
-from ripe_lib.network.catalogue import find_model_directory
-from ripe_lib.network.catalogue.locate import model_arguments
+from ripe_lib.network.catalogue.locate import find_model_directory, model_arguments
 from ripe_lib.network.network import Network
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import read_weights, set_arrays

@@ -119,6 +119,7 @@ class Network:
         landmarks: NDArray[Any] | None = None,
         *,
         batch_size: int = DEFAULT_BATCH_SIZE,
+        output: str = "probability",
     ) -> Floats:
         """Return probabilities of windows.
 
@@ -132,6 +133,8 @@ class Network:
             NaN and None are unknown.
         batch_size : int
             Windows per call of the network.
+        output : str
+            ``"probability"``, or ``"logit"`` for what :meth:`logits` gives.
 
         Returns
         -------
@@ -142,27 +145,6 @@ class Network:
         InputError
             For a batch size below 1.
         """
-        return self._batches("probability", seq, region, landmarks, batch_size)
-
-    def logits(
-        self,
-        seq: NDArray[Any],
-        region: NDArray[Any] | None = None,
-        landmarks: NDArray[Any] | None = None,
-        *,
-        batch_size: int = DEFAULT_BATCH_SIZE,
-    ) -> Floats:
-        """Return logits (B, T); parameters and errors as :meth:`probabilities`."""
-        return self._batches("logit", seq, region, landmarks, batch_size)
-
-    def _batches(
-        self,
-        output: str,
-        seq: NDArray[Any],
-        region: NDArray[Any] | None,
-        landmarks: NDArray[Any] | None,
-        batch_size: int,
-    ) -> Floats:
         if batch_size < 1:
             raise InputError(f"batch size: expected at least 1, got {batch_size}.")
         call = self._call(output, seq.dtype == np.uint8)
@@ -172,6 +154,10 @@ class Network:
             arrays = (None if array is None else array[part] for array in (seq, region, landmarks))
             scores[part] = call(*arrays)
         return scores
+
+    def logits(self, seq: NDArray[Any], *context: NDArray[Any] | None, batch_size: int = DEFAULT_BATCH_SIZE) -> Floats:
+        """Return logits (B, T); parameters and errors as :meth:`probabilities`."""
+        return self.probabilities(seq, *context, batch_size=batch_size, output="logit")
 
     def _compiled(self, output: str, from_codes: bool) -> Callable[..., Floats]:
         import tensorflow as tf

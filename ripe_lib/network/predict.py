@@ -8,9 +8,8 @@ nothing else differs).
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.genome.encoding import Codes
 from ripe_lib.genome.intervals import NO_SUMMIT, read_intervals
 from ripe_lib.genome.windows import WindowMaker
@@ -188,8 +187,7 @@ class PeakWindows:
     n_summits: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        if self.centre not in CENTRES:
-            raise unknown_name("centre", self.centre, CENTRES)
+        check_known("centre", self.centre, CENTRES)
         if self.tile and self.centre == "summit":
             raise InputError("expected either windows along the whole peak (tile) or on its summit, got both.")
 
@@ -275,40 +273,11 @@ def _labelled(frame: pd.DataFrame, tasks: list[str], probabilities: Floats) -> p
     return pd.concat([frame, scores], axis=1)
 
 
-def in_background(items: Iterable[T], *, depth: int = 2) -> Iterator[T]:
-    """Iterate in another thread, at most ``depth`` items ahead; its exception is raised here."""
-    ahead: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(maxsize=depth)
-    abandoned = threading.Event()
-
-    def put(item: T | None, error: BaseException | None) -> bool:
-        while not abandoned.is_set():
-            try:
-                ahead.put((item, error), timeout=0.2)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def work() -> None:
-        try:
-            for item in items:
-                if not put(item, None):
-                    return
-        except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the thread that asked
-            put(None, error)
-        else:
-            put(None, StopIteration())
-
-    thread = threading.Thread(target=work, name="ripe-windows", daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = ahead.get()
-            if isinstance(error, StopIteration):
-                return
-            if error is not None:
-                raise error
+def in_background(items: Iterable[T]) -> Iterator[T]:
+    """Iterate in another thread, one item ahead; its exception is raised here."""
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(1, thread_name_prefix="ripe-windows") as thread:
+        ahead = thread.submit(next, iterator, end)
+        while (item := ahead.result()) is not end:
+            ahead = thread.submit(next, iterator, end)
             yield item  # type: ignore[misc]
-    finally:
-        abandoned.set()
-        thread.join()

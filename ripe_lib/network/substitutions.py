@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.genome.encoding import UNKNOWN, Codes
 from ripe_lib.network.inputs import Distances, checked_codes
 from ripe_lib.network.load import Model
-from ripe_lib.network.network import Floats, ReferenceState
+from ripe_lib.network.network import Floats
 
 OUTPUTS = ("probability", "logit")
 
@@ -77,20 +77,13 @@ def substitution_scores(
     borders = np.searchsorted(site_index[order], np.arange(0, n_windows + batch_size, batch_size))
     for number, start in enumerate(range(0, n_windows, batch_size)):
         part = slice(start, start + batch_size)
-        state = _state(model, codes, part)
+        state = model.network.reference(*codes.take(part))
         references[part] = state.logits
         rows = order[borders[number] : borders[number + 1]]
         if rows.size:
             changes = site_index[rows] - start, position[rows], alt_code[rows]
             alternatives[rows] = model.network.substitutions(state, *changes)
     return SubstitutionScores(references, alternatives)
-
-
-def _state(model: Model, codes: tuple[Codes, Codes | None, Distances | None], part: slice) -> ReferenceState:
-    seq, region, landmarks = codes
-    return model.network.reference(
-        seq[part], None if region is None else region[part], None if landmarks is None else landmarks[part]
-    )
 
 
 def in_silico_mutagenesis(
@@ -129,13 +122,12 @@ def in_silico_mutagenesis(
     UnknownNameError
         For a task the model does not have.
     """
-    if output not in OUTPUTS:
-        raise unknown_name("output", output, OUTPUTS)
+    check_known("output", output, OUTPUTS)
     columns = [model.spec.task_index(task) for task in (model.tasks if tasks is None else tasks)]
     codes = checked_codes(model.spec, seq_codes, region_codes, landmarks)
     deltas = np.zeros((*codes[0].shape, 4, len(columns)), dtype=np.float32)
     for start in range(0, len(deltas), batch_size):
-        state = _state(model, codes, slice(start, start + batch_size))
+        state = model.network.reference(*codes.take(slice(start, start + batch_size)))
         here = state.seq_codes
         alt: NDArray[np.integer]
         if (here == UNKNOWN).any():

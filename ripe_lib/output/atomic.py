@@ -16,10 +16,11 @@ from pathlib import Path
 from ripe_lib.errors import OutputError, RipeError
 
 _OF_A_MODEL = ("model.yaml", "weights.h5", "variant_background.tsv", "metrics.tsv", "model_card.md", "test_expect.h5")
-_TRACKS = (".bedgraph", ".bg", ".bedgraph.gz", ".bg.gz", ".bw", ".bigwig")
+_NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG, errno.EIO)
+TRACK_SUFFIXES = (".bedgraph", ".bg", ".bedgraph.gz", ".bg.gz", ".bw", ".bigwig")
 
 
-def _checked_parent(path: Path) -> Path:
+def _check_parent(path: Path) -> None:
     parent = path.parent
     if parent.exists() and not parent.is_dir():
         raise OutputError(f"{path}: expected a folder {parent}, got a file. Choose another output path.")
@@ -27,7 +28,6 @@ def _checked_parent(path: Path) -> Path:
         raise OutputError(f"{path}: expected an existing folder {parent}, found none. Create it first.")
     if not os.access(parent, os.W_OK):
         raise OutputError(f"{path}: folder {parent} is not writable. Choose another output path.")
-    return parent
 
 
 def check_output_file(path: str | Path) -> None:
@@ -35,7 +35,7 @@ def check_output_file(path: str | Path) -> None:
     path = Path(path)
     if path.is_dir():
         raise OutputError(f"{path}: expected a file name, got a folder.")
-    _checked_parent(path)
+    _check_parent(path)
 
 
 def check_new_folder(
@@ -58,7 +58,7 @@ def check_new_folder(
     path = Path(path)
     if path.exists() and not overwrite and (path.is_file() or any(path.iterdir())):
         raise OutputError(f"{path}: exists already and is not empty. {hint}")
-    _checked_parent(path)
+    _check_parent(path)
 
 
 def check_filled_folder(path: str | Path) -> None:
@@ -97,17 +97,17 @@ def check_apart(writes: Iterable[str | Path], reads: Iterable[str | Path], repla
         same.
     """
     inputs = []
-    writes = [Path(write) for write in writes]
-    places = [write.resolve() for write in writes]
-    for write, place in zip(writes, places, strict=True):
+    outputs = [Path(write) for write in writes]
+    places = [write.resolve() for write in outputs]
+    for write, place in zip(outputs, places, strict=True):
         if places.count(place) > 1:
             raise OutputError(f"{write}: expected every output once, got it {places.count(place)} times. Rename one.")
     for read in map(Path, reads):
         is_model = (read / "model.yaml").is_file()
         inputs += [file for file in read.iterdir() if file.name in _OF_A_MODEL] if is_model else [read]
     inputs = [path for path in inputs if path.exists()]
-    for write in writes:
-        suffix = max((s for s in _TRACKS if write.name.lower().endswith(s)), key=len, default="")
+    for write in outputs:
+        suffix = max((s for s in TRACK_SUFFIXES if write.name.lower().endswith(s)), key=len, default="")
         made = [] if not suffix else inputs
         made = [file for file in made if file.name.startswith(write.name[: -len(suffix)] + ".")]
         made = [file for file in made if file.name.lower().endswith(suffix)]
@@ -186,18 +186,14 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     check_output_file(path)
-    parent = path.parent
     # The suffixes are kept because writers choose their format by them.
-    temporary = parent / f".{os.getpid()}-{os.urandom(3).hex()}.part.{path.name}"
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # HDF5 raises the second where a file cannot be closed
-        if isinstance(error, RipeError) or not _is_write_failure(error):
-            raise
-        raise _not_written(path, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    temporary = path.parent / f".{os.getpid()}-{os.urandom(3).hex()}.part.{path.name}"
+    with _named(path):
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -213,33 +209,25 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[P
     """
     path = Path(path)
     check_new_folder(path, overwrite=overwrite)
-    try:
+    with _named(path):
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
-    except OSError as error:
-        raise _not_written(path, error) from error
     temporary.chmod(0o755)
     try:
-        yield temporary
-        old = temporary.with_suffix(".old")
-        if path.exists():
-            path.rename(old)
-        try:
-            temporary.rename(path)
-        except OSError:
-            if old.exists():
-                old.rename(path)
-            raise
-        if old.is_dir():
-            shutil.rmtree(old)
-        else:
-            old.unlink(missing_ok=True)
-    except OSError as error:
-        if isinstance(error, OutputError):
-            # A file inside failed: name the folder that was asked for, not the temporary one.
-            raise OutputError(str(error).replace(str(temporary), str(path))) from error
-        if not _is_write_failure(error):
-            raise
-        raise _not_written(path, error) from error
+        with _named(path, temporary):
+            yield temporary
+            old = temporary.with_suffix(".old")
+            if path.exists():
+                path.rename(old)
+            try:
+                temporary.rename(path)
+            except OSError:
+                if old.exists():
+                    old.rename(path)
+                raise
+            if old.is_dir():
+                shutil.rmtree(old)
+            else:
+                old.unlink(missing_ok=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -259,21 +247,16 @@ def atomic_files(folder: str | Path) -> Iterator[Path]:
     folder = Path(folder)
     check_filled_folder(folder)
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    done, temporary = False, None
+    done = False
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=folder) as name:
-            temporary = Path(name)
-            yield temporary
-            for path in sorted(temporary.iterdir()):
-                os.replace(path, folder / path.name)
+        with _named(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=folder) as name:
+                with _named(folder, Path(name)):
+                    yield Path(name)
+                for path in sorted(Path(name).iterdir()):
+                    os.replace(path, folder / path.name)
         done = True
-    except OSError as error:
-        if isinstance(error, OutputError) and temporary is not None:
-            raise OutputError(str(error).replace(str(temporary), str(folder))) from error
-        if not _is_write_failure(error):
-            raise
-        raise _not_written(folder, error) from error
     finally:
         if not done:
             for parent in made:
@@ -281,15 +264,17 @@ def atomic_files(folder: str | Path) -> Iterator[Path]:
                     parent.rmdir()
 
 
-def _not_written(path: Path, error: OSError | RuntimeError) -> OutputError:
-    reason = getattr(error, "strerror", None) or os.strerror(_number(error) or errno.EIO)
-    return OutputError(f"{path}: could not be written ({reason}). Nothing was left behind.")
-
-
-def _number(error: OSError | RuntimeError) -> int | None:
-    told = re.search(r"errno = (\d+)", str(error))  # by HDF5
-    return getattr(error, "errno", None) or (int(told[1]) if told else None)
-
-
-def _is_write_failure(error: OSError | RuntimeError) -> bool:
-    return _number(error) in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG, errno.EIO}
+@contextmanager
+def _named(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Say of what cannot be written the name that was asked for, not the temporary one."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # HDF5 raises the second where a file cannot be closed
+        if isinstance(error, OutputError) and temporary is not None:
+            raise OutputError(str(error).replace(str(temporary), str(path))) from error
+        told = re.search(r"errno = (\d+)", str(error))  # by HDF5
+        number = getattr(error, "errno", None) or (int(told[1]) if told else None)
+        if isinstance(error, RipeError) or number not in _NOT_WRITTEN:
+            raise
+        reason = getattr(error, "strerror", None) or os.strerror(number)
+        raise OutputError(f"{path}: could not be written ({reason}). Nothing was left behind.") from error

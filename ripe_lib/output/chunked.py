@@ -17,17 +17,20 @@ import hashlib
 import json
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice
+from itertools import islice, pairwise
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
 
 from ripe_lib._version import __version__
 from ripe_lib.errors import InputError, MissingFileError, MissingPackageError, OutputError, RipeError
@@ -142,6 +145,19 @@ def run_chunks(
     return parts
 
 
+def cut(sizes: Sequence[int], limit: int) -> list[list[tuple[int, int, int]]]:
+    """Cut things of some sizes into chunks of ``limit`` together, in order: (which thing, from where on, how much)."""
+    ends = np.cumsum(sizes)
+    borders = np.union1d(np.arange(0, ends[-1] if len(ends) else 0, limit), np.append(0, ends)).tolist()
+    chunks: list[list[tuple[int, int, int]]] = []
+    for low, high in pairwise(borders):
+        which = int(np.searchsorted(ends, low, side="right"))
+        if low % limit == 0:
+            chunks.append([])
+        chunks[-1].append((which, low - int(ends[which] - sizes[which]), high - low))
+    return chunks
+
+
 def remove_parts(parts_dir: str | Path) -> None:
     """Remove a parts folder that :func:`run_chunks` made; other files in it are left alone."""
     folder = Path(parts_dir)
@@ -244,9 +260,21 @@ def _finished(
         yield from _on_dask(chunks, work, parts, scheduler, fingerprint)
 
 
+def _queued(
+    chunks: Iterable[Chunk], ahead: int, submit: Callable[[Chunk], Any], done_of: Callable[[set[Any]], set[Any]]
+) -> Iterator[Any]:
+    """Yield futures as they are done, while so many others are under way."""
+    waiting = iter(chunks)
+    running = {submit(chunk) for chunk in islice(waiting, ahead)}
+    while running:
+        done = done_of(running)
+        yield from done
+        running = (running - done) | {submit(chunk) for chunk in islice(waiting, len(done))}
+
+
 def _process_count(scheduler: str) -> int:
     text = scheduler.partition(":")[2]
-    if not text.isdecimal() or int(text) < 1:
+    if not re.fullmatch("0*[1-9][0-9]{,3}", text):
         raise InputError(f"scheduler {scheduler!r}: expected 'processes:N' with N of at least 1, e.g. 'processes:4'.")
     return int(text)
 
@@ -272,7 +300,7 @@ def _serve(pipe: Connection, n_processes: int) -> None:
             except Exception as error:  # noqa: BLE001 (raised where the work was given out)
                 answer = error
                 if not isinstance(error, RipeError | OSError):
-                    answer.add_note(traceback.format_exc())
+                    traceback.print_exc()  # where it happened does not travel
             pipe.send(answer)
 
 
@@ -291,8 +319,9 @@ def _in_processes(chunks: list[Chunk], work: Work, parts: list[Path], n_processe
             while waiting and len(busy) < n_processes:
                 if not idle:
                     ours, theirs = context.Pipe()
-                    workers.append(context.Process(target=_serve, args=(theirs, n_processes), daemon=True))
-                    workers[-1].start()
+                    worker = context.Process(target=_serve, args=(theirs, n_processes), daemon=True)
+                    worker.start()
+                    workers.append(worker)
                     theirs.close()
                     with suppress(OSError):  # it died already: seen below
                         ours.send(work)
@@ -323,9 +352,9 @@ def _in_processes(chunks: list[Chunk], work: Work, parts: list[Path], n_processe
                     raise answer
                 yield answer
     finally:
-        for worker in workers:
-            worker.terminate()
-            worker.join()
+        for process in workers:
+            process.terminate()
+            process.join()
         for leftover in parts[0].parent.glob(".part-*.tmp*"):
             leftover.unlink(missing_ok=True)
 
@@ -349,39 +378,36 @@ def _on_dask(chunks: list[Chunk], work: Work, parts: list[Path], address: str, f
     with client, client.as_current():
         _check_workers(client, address)
         key = f"ripe-{fingerprint[:12]}-{os.urandom(4).hex()}"  # never the cached failure of another run
-        waiting = iter(chunks)
 
-        def submit(n: int) -> set[Any]:
-            return {
-                client.submit(_compute, work, c, parts[c.index], key=f"{key}-{c.index}", pure=False)
-                for c in islice(waiting, n)
-            }
+        def submit(chunk: Chunk) -> Any:
+            return client.submit(_compute, work, chunk, parts[chunk.index], key=f"{key}-{chunk.index}", pure=False)
 
-        running = submit(2 * max(2, sum(client.nthreads().values())))
         idle = 0
-        while running:
+
+        def done_of(running: set[Any]) -> set[Any]:
+            nonlocal idle
             try:
-                finished = distributed.wait(running, timeout=CONNECT_SECONDS, return_when="FIRST_COMPLETED").done
+                return distributed.wait(running, timeout=CONNECT_SECONDS, return_when="FIRST_COMPLETED").done
             except (TimeoutError, distributed.TimeoutError):
                 idle = 0 if client.nthreads() else idle + 1
                 if idle >= MAX_DEATHS:
                     raise _no_workers(address) from None
-                continue
-            for future in finished:
-                try:
-                    index = future.result()
-                except distributed.KilledWorker as error:
-                    raise WorkerError(
-                        f"scheduler {address!r}: several workers died on the same part "
-                        "(killed, or out of memory). Use smaller chunks; the same command resumes."
-                    ) from error
-                if not parts[index].exists():
-                    raise WorkerError(
-                        f"{parts[index]}: a worker wrote this file but it is not here. "
-                        "Run workers where the files have the same paths."
-                    )
-                yield index
-            running = (running - finished) | submit(len(finished))
+                return set()
+
+        for future in _queued(chunks, 2 * max(2, sum(client.nthreads().values())), submit, done_of):
+            try:
+                index = future.result()
+            except distributed.KilledWorker as error:
+                raise WorkerError(
+                    f"scheduler {address!r}: several workers died on the same part "
+                    "(killed, or out of memory). Use smaller chunks; the same command resumes."
+                ) from error
+            if not parts[index].exists():
+                raise WorkerError(
+                    f"{parts[index]}: a worker wrote this file but it is not here. "
+                    "Run workers where the files have the same paths."
+                )
+            yield index
 
 
 def _package_version() -> str:

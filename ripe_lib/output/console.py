@@ -6,6 +6,7 @@ import argparse
 import functools
 import importlib
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,7 @@ from ripe_lib.output.atomic import check_apart
 
 T = TypeVar("T")
 EXIT_DONE, EXIT_BUG, EXIT_USER = 0, 1, 2
+_has_bars = False  # a command that is not told to be quiet turns it on
 
 
 class _OneLineParser(argparse.ArgumentParser):
@@ -74,6 +76,8 @@ def run_command(program: str, description: str, commands: dict[str, tuple[str, s
     args = parser.parse_args(argv)
     for one in notes:
         note(one, quiet=getattr(args, "quiet", False))
+    global _has_bars
+    _has_bars = not getattr(args, "quiet", False)
     try:
         check_apart(*(_named(args, getattr(loaded, kind, ())) for kind in ("WRITES", "READS", "REPLACES")))
         apply_threads(getattr(args, "threads", None))
@@ -142,15 +146,25 @@ def _fail(program: str, command: str, message: str) -> int:
     return EXIT_USER
 
 
+def whole_number(text: str) -> int:
+    """Parse an integer of at least 0, in digits and of at most nine of them."""
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f"expected a whole number below 1,000,000,000, got {text!r}")
+    return int(text)
+
+
 def positive_int(text: str) -> int:
     """Parse an integer of at least 1."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
-    return value
+    if not re.fullmatch("0*[1-9][0-9]{,8}", text):
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, below 1,000,000,000, got {text!r}")
+    return int(text)
+
+
+def number(text: str) -> float:
+    """Parse a finite number, as files have them (no ``1_0``, no ``nan``)."""
+    if not re.fullmatch(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?", text) or abs(float(text)) > 1e300:
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
+    return float(text)
 
 
 def apply_threads(threads: int | None) -> None:
@@ -169,17 +183,21 @@ def progress(iterable: Iterable[T] | None = None, *, quiet: bool, **options: Any
     return tqdm(iterable, disable=quiet or not sys.stderr.isatty(), dynamic_ncols=True, **options)
 
 
-Bar = Callable[[Iterable[T], str], Iterable[T]]  # items, and what is done with them
+def steps(items: Iterable[T] | None, what: str, **options: Any) -> Any:
+    """Wrap items in a bar that a command shows when they take longer than a second; the library alone shows none."""
+    return progress(items, quiet=not _has_bars, desc=what, delay=1, **options)
 
 
-def no_bar(items: Iterable[T], what: str) -> Iterable[T]:
-    """Return the items as they are."""
-    return items
+@contextmanager
+def counter(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function of what is done and the total, which moves such a bar."""
+    with steps(None, what, unit=unit) as bar:
 
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
 
-def bars(*, quiet: bool) -> Bar[Any]:
-    """Return a function that wraps items in a bar with a name, which shows when it takes longer than a second."""
-    return lambda items, what: progress(items, quiet=quiet, desc=what, delay=1)
+        yield show
 
 
 def note(message: str, *, quiet: bool) -> None:

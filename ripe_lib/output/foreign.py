@@ -189,6 +189,12 @@ class ForeignHdf5:
             if isinstance(item, h5py.Dataset) and (item.is_virtual or item.external):
                 self.refuse(self._expected, f"an array {name!r} that is kept in another file")
 
+    def check_format(self, expected: str) -> None:
+        """Refuse a file of another format than this attribute of the root says."""
+        found = self.handle.attrs.get("format")
+        if not isinstance(found, str) or found != expected:
+            self.refuse(self._expected, repr(found)[:60])
+
     def text(self, name: str) -> str:
         """Return a text attribute of the root."""
         value = self.handle.attrs[name]

@@ -28,6 +28,7 @@ from ripe_lib.errors import InputError
 from ripe_lib.output.atomic import atomic_file, check_room
 
 if TYPE_CHECKING:
+    import h5py
     import pandas as pd
     import pyarrow as pa
 
@@ -92,7 +93,7 @@ def open_table(path: str | Path, *, attributes: Mapping[str, Any] | None = None)
             writer = _Hdf5Writer(temporary, attributes, stack)
         else:
             separator = TEXT_SUFFIXES[suffix.removesuffix(".gz")]
-            writer = _TextWriter(temporary, separator, suffix.endswith(".gz"), stack)
+            writer = _TextWriter(temporary, separator, stack)
         yield writer
         writer.finish()
 
@@ -130,6 +131,50 @@ def only_utf8(name: str) -> Iterator[None]:
         ) from error
 
 
+def open_text(temporary: Path, path: Path, stack: ExitStack) -> IO[bytes]:
+    """Open a text file for writing, compressed if ``path``, what it will be called, ends in ``.gz``.
+
+    Parameters
+    ----------
+    temporary, path : Path
+    stack : ExitStack
+        Closes it.
+    """
+    handle: IO[bytes] = stack.enter_context(temporary.open("wb"))
+    if not path.name.lower().endswith(".gz"):
+        return handle
+    # No name and no time inside: equal tables give equal files.
+    return stack.enter_context(gzip.GzipFile("", "wb", compresslevel=_GZIP_LEVEL, fileobj=handle, mtime=0))  # type: ignore
+
+
+def growing(file: h5py.File, name: str, shape: tuple[int, ...], kind: Any, rows: int, **packing: Any) -> h5py.Dataset:
+    """Make an HDF5 data set without rows, to be filled by :func:`append`.
+
+    Parameters
+    ----------
+    file : h5py.File
+    name : str
+    shape : tuple of int
+        Of a row.
+    kind : dtype
+    rows : int
+        Kept in one chunk of the file.
+    **packing
+        How they are compressed.
+    """
+    return file.create_dataset(
+        name, (0, *shape), kind, maxshape=(None, *shape), chunks=(rows, *shape), track_times=False, **packing
+    )
+
+
+def append(dataset: h5py.Dataset, values: np.ndarray) -> None:
+    """Add rows to a data set of :func:`growing`."""
+    n = len(dataset)
+    dataset.resize(n + len(values), axis=0)
+    if len(values):
+        dataset[n:] = values
+
+
 class _Columns:
     """Remembers the first chunk's columns and refuses others."""
 
@@ -149,15 +194,10 @@ class _Columns:
 
 
 class _TextWriter:
-    def __init__(self, path: Path, separator: str, compressed: bool, stack: ExitStack) -> None:
+    def __init__(self, path: Path, separator: str, stack: ExitStack) -> None:
         self._columns = _Columns(path)
         self._separator = separator
-        self._file: IO[bytes] = stack.enter_context(path.open("wb"))
-        if compressed:
-            # No name and no time inside: equal tables give equal files.
-            self._file = stack.enter_context(
-                gzip.GzipFile("", "wb", compresslevel=_GZIP_LEVEL, fileobj=self._file, mtime=0)  # type: ignore[arg-type]
-            )
+        self._file = open_text(path, path, stack)
         self._schema: pa.Schema | None = None
 
     def write(self, table: pd.DataFrame) -> None:
@@ -224,26 +264,18 @@ class _Hdf5Writer:
         self._file = stack.enter_context(h5py.File(path, "w"))
         for key, value in attributes.items():
             self._file.attrs[key] = value
-        self._rows = 0
 
     def write(self, table: pd.DataFrame) -> None:
         import h5py
 
         first = self._columns.check(table)
         self._check_room(table)
-        end = self._rows + len(table)
         for name in table.columns:
             values = _hdf5_values(table[name])
             if first:
                 kind = h5py.string_dtype() if values.dtype == object else values.dtype
-                self._file.create_dataset(
-                    str(name), (0,), kind, maxshape=(None,), chunks=(_HDF5_CHUNK_ROWS,), track_times=False
-                )
-            dataset = self._file[str(name)]
-            dataset.resize((end,))
-            if len(table):
-                dataset[self._rows :] = values
-        self._rows = end
+                growing(self._file, str(name), (), kind, _HDF5_CHUNK_ROWS)
+            append(self._file[str(name)], values)
 
     def _check_room(self, table: pd.DataFrame) -> None:
         wanted = 2 * int(table.memory_usage(deep=True).sum()) + len(table.columns) * _HDF5_CHUNK_ROWS * 8

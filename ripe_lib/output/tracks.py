@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError, MissingFileError, unknown_name
-from ripe_lib.output.atomic import atomic_file
+from ripe_lib.errors import InputError, MissingFileError, check_known
+from ripe_lib.output.atomic import TRACK_SUFFIXES, atomic_file
+from ripe_lib.output.tables import append, growing, open_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 HDF5_FORMAT = "deepripe-tracks-1"
 SCALE = 1.0 / 65535  # of the scores in HDF5: probabilities in steps of 1.5e-5
 STRAND_NAMES = {"+": "plus", "-": "minus"}
-TRACK_SUFFIXES = (".bedgraph", ".bg", ".bedgraph.gz", ".bg.gz", ".bw", ".bigwig")
 
 Array = NDArray[np.float32]
 Positions = NDArray[np.int64]
@@ -97,7 +97,9 @@ class BedGraphWriter:
 
     def __init__(self, files: Sequence[TrackFile], tasks: Sequence[str], stack: ExitStack) -> None:
         self._columns = {file: tasks.index(file.task) for file in files}
-        self._handles = {file: _open_text(file.path, stack) for file in files}
+        self._handles = {
+            file: open_text(stack.enter_context(atomic_file(file.path)), file.path, stack) for file in files
+        }
 
     def add(self, contig: str, strand: str, starts: Positions, ends: Positions, scores: Array) -> None:
         """Append bins.
@@ -116,16 +118,6 @@ class BedGraphWriter:
                 sink = pa.BufferOutputStream()
                 csv.write_csv(table, sink, options)
                 self._handles[file].write(memoryview(sink.getvalue()))
-
-
-def _open_text(path: Path, stack: ExitStack) -> Any:
-    import gzip
-
-    handle = stack.enter_context(stack.enter_context(atomic_file(path)).open("wb"))
-    if path.name.lower().endswith(".gz"):
-        # No name and no time inside: equal tracks give equal files.
-        return stack.enter_context(gzip.GzipFile("", "wb", compresslevel=4, fileobj=handle, mtime=0))
-    return handle
 
 
 class BigWigWriter:
@@ -177,6 +169,22 @@ class BigWigWriter:
                 )
 
 
+def open_tracks(
+    path: Path, files: Sequence[TrackFile], tasks: Sequence[str], contigs: Mapping[str, int], stack: ExitStack
+) -> BedGraphWriter | BigWigWriter:
+    """Open the files of an output name, bigWig or bedGraph by its suffix.
+
+    Parameters
+    ----------
+    path : path
+    files, tasks, contigs, stack
+        As for :class:`BigWigWriter`.
+    """
+    if path.name.lower().endswith((".bw", ".bigwig")):
+        return BigWigWriter(files, tasks, contigs, stack)
+    return BedGraphWriter(files, tasks, stack)
+
+
 def _regular_bins(starts: Positions, ends: Positions) -> tuple[int, int]:
     """Return how many of the first bins follow each other at one width, and that width."""
     span = int(ends[0] - starts[0])
@@ -205,19 +213,12 @@ class Hdf5TrackWriter:
         for key, value in {"format": HDF5_FORMAT, "tasks": list(tasks), "step": step, "scale_factor": SCALE}.items():
             self._file.attrs[key] = value
         options: dict[str, Any] = {"track_times": False}
-        self._file.create_dataset("contigs/name", data=np.array(list(contigs), dtype=object), dtype=_text(), **options)
-        self._file.create_dataset("contigs/length", data=np.array(list(contigs.values()), dtype=np.int64), **options)
-        self._scores = self._file.create_dataset(
-            "scores",
-            (0, len(tasks)),
-            np.uint16,
-            maxshape=(None, len(tasks)),
-            chunks=(8192, len(tasks)),
-            compression="gzip",
-            compression_opts=4,
-            shuffle=True,
-            **options,
+        self._file.create_dataset(
+            "contigs/name", data=np.array(list(contigs), dtype=object), dtype=h5py.string_dtype(), **options
         )
+        self._file.create_dataset("contigs/length", data=np.array(list(contigs.values()), dtype=np.int64), **options)
+        packing = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+        self._scores = growing(self._file, "scores", (len(tasks),), np.uint16, 8192, **packing)
 
     def add(self, contig: str, strand: str, starts: Positions, ends: Positions, scores: Array) -> None:
         """Append bins, all of one step.
@@ -231,8 +232,7 @@ class Hdf5TrackWriter:
             self._runs[-1] = (*previous[:3], previous[3] + n, previous[4])
         else:
             self._runs.append((number, minus, start, n, self._n))
-        self._scores.resize((self._n + n, self._scores.shape[1]))
-        self._scores[self._n :] = np.rint(scores / SCALE).astype(np.uint16)
+        append(self._scores, np.rint(scores / SCALE).astype(np.uint16))
         self._n += n
 
     def _finish(self) -> None:
@@ -240,12 +240,6 @@ class Hdf5TrackWriter:
         for column, name in enumerate(("contig", "strand", "start", "n", "offset")):
             values = np.where(rows[:, 1] == 1, b"-", b"+") if name == "strand" else rows[:, column]
             self._file.create_dataset(f"runs/{name}", data=values, track_times=False)
-
-
-def _text() -> Any:
-    import h5py
-
-    return h5py.string_dtype()
 
 
 def read_tracks(
@@ -276,8 +270,7 @@ def read_tracks(
         if handle.attrs.get("format") != HDF5_FORMAT:
             raise InputError(f"{path}: expected tracks written by ripe scan, got another HDF5 file.")
         names = handle["contigs/name"].asstr()[:].tolist()
-        if contig not in names:
-            raise unknown_name(f"contig in {path}", contig, names)
+        check_known(f"contig in {path}", contig, names)
         number, step = names.index(contig), int(handle.attrs["step"])
         length = int(handle["contigs/length"][number])
         runs = handle["runs"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ripe_lib.output.console import steps
 from ripe_lib.reports.figures import new_figure, put_title, style
 from ripe_lib.reports.page import Report
 from ripe_lib.variants.asb import correlations
@@ -72,7 +73,7 @@ def write_asb_report(table: pd.DataFrame, tasks: Sequence[str], folder: str | Pa
     )
     report.add_heading("Correlations")
     report.add_table(correlations(table, tasks), caption="Correlations of the scores")
-    for task in tasks:
+    for task in steps(tasks, "drawing"):
         report.add_figure(asb_figure(table, task), f"{task}: scores of the variants", format="svg")
     report.add_heading("Variants")
     names = [f"{task}.model_score" for task in tasks]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from ripe_lib.attribution import GapCount
+from ripe_lib.attribution.maps import GapCount
 from ripe_lib.attribution.store import AttributionFile
-from ripe_lib.genome.landmarks import decode_landmarks
 from ripe_lib.output.atomic import atomic_files
+from ripe_lib.output.console import steps
 from ripe_lib.reports.figures import checked_formats, save_figure
 from ripe_lib.reports.page import Report
 from ripe_lib.reports.site_figures import SiteMap, middle_of, peak_span, site_figure
@@ -95,44 +95,47 @@ def file_stem(label: str) -> str:
     ).strip("_")
 
 
-def _site_maps(file: AttributionFile, row: int) -> list[SiteMap]:
-    """Return the maps of one site, ready to draw: of the explained tasks with the highest scores."""
+def draw_site(
+    maps: Sequence[SiteMap],
+    site: pd.Series,
+    *,
+    is_genomic: bool = True,
+    motif: str | None = None,
+    peak: str | None = None,
+) -> Figure:
+    """Draw the maps of one site.
+
+    Parameters
+    ----------
+    maps : sequence of SiteMap
+        One or several tasks, by one method.
+    site : Series
+        ``chrom start end name strand``.
+    is_genomic : bool
+        Whether these are places in a genome.
+    motif : str, optional
+        IUPAC letters to mark.
+    peak : str, optional
+        Label of the marked interval; without one it is not marked.
+    """
+    span = place = None
+    if is_genomic:
+        start, end, strand = int(site["start"]), int(site["end"]), str(site["strand"])
+        place = middle_of(str(site["chrom"]), start, end, strand)
+        span = peak_span(start, end, strand, len(maps[0].seq)) if peak else None
+    title, unit = site_label(site, is_genomic=is_genomic), UNITS[maps[0].method]
+    return site_figure(maps, title=title, peak=span, peak_label=peak or "", motif=motif, place=place, unit=unit)
+
+
+def _drawn(file: AttributionFile, row: int, motif: str | None, peak: str | None) -> tuple[Figure, str]:
+    """Draw one site of a file for the explained tasks with the highest scores; returns its label too."""
     windows, scores = file.windows([row]), file.scores([row])[0]
     by_task = {task: float(scores[file.all_tasks.index(task)]) for task in file.tasks}
     tasks = sorted(file.tasks, key=lambda task: -by_task[task])[:_TASKS_PER_PICTURE]
-    found = []
-    for task in tasks:
-        maps = file.maps(task, [row])
-        region_map = None if maps.region is None else maps.region[0]
-        region = None if windows.region is None or region_map is None else windows.region[0]
-        found.append(
-            SiteMap(
-                task, windows.seq[0], maps.seq[0], region, region_map, by_task[task], file.method,
-                None if maps.landmarks is None else maps.landmarks[0].sum(axis=-1),
-                None if windows.landmarks is None else decode_landmarks(windows.landmarks)[0],
-            )
-        )  # fmt: skip
-    return found
-
-
-def _draw_site(file: AttributionFile, row: int, *, motif: str | None = None, peak: str | None = None) -> Figure:
-    """Draw one site; ``peak`` is the label of the marked interval, None for no mark."""
-    site = file.intervals([row]).iloc[0]
-    span = place = None
-    length = file.windows([row]).seq.shape[1]
-    if file.is_genomic:
-        start, end, strand = int(site["start"]), int(site["end"]), str(site["strand"])
-        place = middle_of(str(site["chrom"]), start, end, strand)
-        span = peak_span(start, end, strand, length) if peak else None
-    return site_figure(
-        _site_maps(file, row),
-        title=site_label(site, is_genomic=file.is_genomic),
-        peak=span,
-        peak_label=peak or "",
-        motif=motif,
-        place=place,
-        unit=UNITS[file.method],
-    )
+    maps = [SiteMap.of(task, windows, file.maps(task, [row]), 0, by_task[task], file.method) for task in tasks]
+    site = windows.intervals.iloc[0]
+    figure = draw_site(maps, site, is_genomic=file.is_genomic, motif=motif, peak=peak)
+    return figure, site_label(site, is_genomic=file.is_genomic)
 
 
 def write_pictures(
@@ -144,7 +147,6 @@ def write_pictures(
     min_score: float = 0.0,
     motif: str | None = None,
     peak: str | None = None,
-    progress: Callable[[Sequence[int]], Iterable[int]] = list,
 ) -> list[Path]:
     """Draw the best sites of every task into a folder, which is made if it is not there.
 
@@ -162,8 +164,6 @@ def write_pictures(
         Only sites above it.
     motif, peak : str, optional
         A motif in IUPAC letters to shade; the label of the interval's mark.
-    progress : callable
-        Wraps the rows.
 
     Returns
     -------
@@ -174,9 +174,8 @@ def write_pictures(
     written: list[Path] = []
     rows = chosen_sites(file, top, min_score)
     with atomic_files(folder) as temporary:
-        for rank, row in enumerate(progress(rows), start=1):
-            label = site_label(file.intervals([row]).iloc[0], is_genomic=file.is_genomic)
-            figure = _draw_site(file, row, motif=motif, peak=peak)
+        for rank, row in enumerate(steps(rows, "drawing"), start=1):
+            figure, label = _drawn(file, row, motif, peak)
             written += save_figure(figure, temporary / f"{rank:03d}_{file_stem(label)}", formats)
     return [Path(folder) / path.name for path in written]
 
@@ -198,14 +197,13 @@ def attribution_report(
     motif: str | None = None,
     peak: str | None = None,
     max_rows: int = 5000,
-    progress: Callable[[Sequence[int]], Iterable[int]] = list,
 ) -> Report:
     """Make the page of a file of maps: a table of its sites with the scores of all tasks, and pictures of the best.
 
     Parameters
     ----------
     file : AttributionFile
-    top, min_score, motif, peak, progress
+    top, min_score, motif, peak
         As :func:`write_pictures`.
     max_rows : int
         The table holds at most this many sites, the best by the explained tasks.
@@ -237,9 +235,8 @@ def attribution_report(
     report.add_heading("Maps")
     if not rows:
         report.add_text(f"No site has a score above {min_score:g}.")
-    for row in progress(rows):
-        label = site_label(file.intervals([row]).iloc[0], is_genomic=file.is_genomic)
-        figure = _draw_site(file, row, motif=motif, peak=peak)
+    for row in steps(rows, "drawing"):
+        figure, label = _drawn(file, row, motif, peak)
         # As SVG a map takes half a megabyte: hundreds of bars and letters.
         report.add_figure(figure, f"{label}.", format="png", dpi=170, anchor=anchors[row])
     return report

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ripe_lib.attribution import known_bases, letter_scores
+from ripe_lib.attribution.maps import known_bases, letter_scores
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import REGION_TYPES, RNA_BASES, codes_from_one_hot, encode_sequence
 from ripe_lib.genome.landmarks import LANDMARKS
+from ripe_lib.motifs.meme import IUPAC
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,11 +32,7 @@ REGION_COLORS = {"intron": "#8c8c8c", "CDS": "#0072b2", "3UTR": "#d55e00", "5UTR
 REGION_LABELS = {"intron": "intron", "CDS": "CDS", "3UTR": "3′UTR", "5UTR": "5′UTR", "none": "no information"}
 MARK_COLOR = "#f6d55c"
 _SPAN_COLOR = "#444444"
-_IUPAC = {
-    **{base: base for base in "ACGU"},
-    **{"R": "AG", "Y": "CU", "S": "CG", "W": "AU", "K": "GU", "M": "AC"},
-    **{"B": "CGU", "D": "AGU", "H": "ACU", "V": "ACG", "N": "ACGU"},
-}
+_IUPAC = {letter: bases for bases, letter in IUPAC.items()}
 
 
 def plot_logo(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import pandas as pd
 
 from ripe_lib.evaluation.metrics import NEGATIVES, mean_metrics
 from ripe_lib.output.atomic import atomic_directory, check_new_folder
+from ripe_lib.output.console import steps
 from ripe_lib.reports.evaluation_figures import plot_curves, plot_kmers, plot_overview, plot_reliability, plot_scores
 from ripe_lib.reports.figures import save_figure
 from ripe_lib.reports.page import Report
@@ -28,7 +28,6 @@ def write_evaluation(
     kmer_length: int = 6,
     with_predictions: bool = False,
     overwrite: bool = False,
-    step: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Write everything an evaluation shows; the folder appears complete or not at all.
 
@@ -46,8 +45,6 @@ def write_evaluation(
         Also write labels and scores of every window.
     overwrite : bool
         Replace a folder that is there.
-    step : callable
-        Is given the name of what is made next.
 
     Raises
     ------
@@ -56,7 +53,6 @@ def write_evaluation(
     """
     check_new_folder(directory, overwrite=overwrite)
     with atomic_directory(directory, overwrite=overwrite) as folder:
-        step("tables")
         tables, summaries = {}, {}
         for negatives in NEGATIVES:
             table, draws = evaluation.table_and_draws(negatives)
@@ -73,7 +69,6 @@ def write_evaluation(
         )
         evaluation.reliability().to_csv(folder / "reliability.csv", index=False)
         evaluation.score_histogram().to_csv(folder / "score_histogram.csv", index=False)
-        step("k-mers")
         kmers = {task: evaluation.top_and_bottom_kmers(task, k=kmer_length) for task in evaluation.tasks}
         _kmer_table(kmers).to_csv(folder / "kmers.csv", index=False)
         if with_predictions:
@@ -89,23 +84,19 @@ def write_evaluation(
             "kmers": plot_kmers(kmers),
         }
         (folder / "figures").mkdir()
-        for name, figure in figures.items():
-            step(f"figure {name}")
+        for name, figure in steps(figures.items(), "drawing"):
             save_figure(figure, folder / "figures" / name, FORMATS)
-        step("report.html")
         _page(evaluation, metrics, summary, _kmer_table(kmers), figures).write(folder / "report.html")
     return Path(directory)
 
 
 def _kmer_table(kmers: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Commonest k-mers of the best and of the worst positives of every task."""
-    parts = []
+    parts = {}
     for task, table in kmers.items():
         worst = table.sort_values(["bottom_sites", "top_sites", "kmer"], ascending=[False, True, True])
-        kept = table.loc[sorted({*table.index[:N_KMERS_WRITTEN], *worst.index[:N_KMERS_WRITTEN]})]
-        parts.append(kept.assign(task=task))
-    joined = pd.concat(parts, ignore_index=True)
-    return joined[["task", *(c for c in joined.columns if c != "task")]]
+        parts[task] = table.loc[sorted({*table.index[:N_KMERS_WRITTEN], *worst.index[:N_KMERS_WRITTEN]})]
+    return pd.concat(parts, names=["task"]).reset_index("task").reset_index(drop=True)
 
 
 def _predictions(evaluation: Evaluation) -> pd.DataFrame:

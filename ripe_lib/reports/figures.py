@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ripe_lib.errors import unknown_name
+from ripe_lib.errors import check_known
 from ripe_lib.output.atomic import atomic_file
 
 if TYPE_CHECKING:
@@ -105,8 +105,7 @@ def checked_formats(formats: str | Iterable[str]) -> tuple[str, ...]:
     parts = formats.split(",") if isinstance(formats, str) else list(formats)
     names = [part.strip().lower().lstrip(".") for part in parts if part.strip()]
     for name in names:
-        if name not in FORMATS:
-            raise unknown_name("picture format", name, FORMATS)
+        check_known("picture format", name, FORMATS)
     return tuple(dict.fromkeys(names)) or ("png",)
 
 

@@ -6,7 +6,6 @@ The sites are streamed once and only the best of every task are kept, so that me
 from __future__ import annotations
 
 import heapq
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ripe_lib.attribution import Attributions, CompletenessWarning, GapCount
 from ripe_lib.attribution.landmark_profiles import landmark_profiles
+from ripe_lib.attribution.maps import Attributions, GapCount, gaps_ignored
 from ripe_lib.attribution.methods import Method, SiteCounts
 from ripe_lib.genome.encoding import REGION_TYPES, codes_from_one_hot, one_hot
 from ripe_lib.genome.landmarks import decode_landmarks
@@ -25,20 +24,17 @@ from ripe_lib.genome.windows import Windows
 from ripe_lib.network.load import Model
 from ripe_lib.network.predict import predict
 from ripe_lib.output.atomic import atomic_directory
-from ripe_lib.output.console import Bar, no_bar
-from ripe_lib.reports.attribution import METHOD_NAMES, UNITS, file_stem, site_label
+from ripe_lib.output.console import steps
+from ripe_lib.reports.attribution import METHOD_NAMES, draw_site, file_stem, site_label
 from ripe_lib.reports.figures import checked_formats, save_figure
-from ripe_lib.reports.landmark_figures import landmark_profile_figure
 from ripe_lib.reports.page import Report
-from ripe_lib.reports.site_figures import (
-    SiteMap,
-    middle_of,
-    peak_span,
+from ripe_lib.reports.profile_figures import (
+    landmark_profile_figure,
     present_types,
     region_profile_figure,
     region_summary_figure,
-    site_figure,
 )
+from ripe_lib.reports.site_figures import SiteMap
 
 SITE_COLUMNS = ("task", "rank", "score", "chrom", "start", "end", "name", "strand", "picture")
 
@@ -138,7 +134,7 @@ class Gallery(NamedTuple):
 
 
 def _collect_best(
-    model: Model, chunks: Iterable[Windows], tasks: Sequence[str], options: GalleryOptions, *, batch_size: int = 1024
+    model: Model, chunks: Iterable[Windows], tasks: Sequence[str], options: GalleryOptions
 ) -> tuple[dict[str, BestSites], list[Any], SiteCounts]:
     """Predict all sites; keep the best of every task, and some of all sites with known landmarks."""
     kept = {task: BestSites(max(options.top, options.profile_sites)) for task in tasks}
@@ -148,7 +144,7 @@ def _collect_best(
     for windows in chunks:
         first = counts.n_sites
         counts.add(windows)
-        scores = predict(model, windows, batch_size=batch_size)
+        scores = predict(model, windows)
         known = (windows.seq.max(axis=2) > 0.99).any(axis=1)
         if windows.landmarks is not None:
             placed = (windows.landmarks.max(axis=2) > windows.landmarks.min(axis=2)).any(axis=1)
@@ -177,7 +173,6 @@ def write_gallery(
     is_genomic: bool = True,
     where: str = "sites",
     overwrite: bool = False,
-    bar: Bar[Any] = no_bar,
 ) -> Gallery:
     """Write a folder with the best sites of every task, their pictures, region-type profiles and one page.
 
@@ -196,8 +191,6 @@ def write_gallery(
     where : str
         Name of the input for messages.
     overwrite : bool
-    bar : callable
-        Wraps the items of each slow step (:func:`ripe_lib.output.console.bars`).
 
     Returns
     -------
@@ -210,7 +203,7 @@ def write_gallery(
     method, options = method or Method(), options or GalleryOptions()
     checked_formats(options.formats)
     with atomic_directory(folder, overwrite=overwrite) as temporary:
-        kept, drawn_sites, counts = _collect_best(model, bar(chunks, "predicting"), tasks, options)
+        kept, drawn_sites, counts = _collect_best(model, steps(chunks, "predicting"), tasks, options)
         counts.check(where)
         (temporary / "pictures").mkdir()
         report = Report(f"Gallery of {model.name}", f"{counts.n_sites:,} sites")
@@ -223,78 +216,46 @@ def write_gallery(
         profiles: dict[str, np.ndarray] = {}
         n_profile: dict[str, int] = {}
         sections: list[tuple[str, list[tuple[Any, str]]]] = []
-        for task in bar(tasks, "explaining and drawing"):
+        for task in steps(tasks, "explaining and drawing"):
             ranked = kept[task].ranked()
             sections.append((task, []))
             if not ranked:
                 continue
-            maps = _maps(model, method, task, [entry for _, entry in ranked])
+            windows, maps = _explained(model, method, task, [entry for _, entry in ranked])
             gaps.add(maps)
-            if maps.region is not None:
-                region = one_hot(np.stack([entry[1] for _, entry in ranked]))
-                profiles[task] = present_types(maps.region, region).mean(axis=0)
+            if maps.region is not None and windows.region is not None:
+                profiles[task] = present_types(maps.region, windows.region).mean(axis=0)
                 n_profile[task] = len(ranked)
-            for rank, (score, entry) in enumerate(ranked[: options.top], start=1):
-                figure, label = _draw(task, score, entry, maps, rank - 1, method, options, is_genomic)
+            for rank, (score, (_, _, site, _)) in enumerate(ranked[: options.top], start=1):
+                one = SiteMap.of(task, windows, maps, rank - 1, score, method.name)
+                figure = draw_site([one], site, is_genomic=is_genomic, motif=options.motifs.get(task), peak="site")
+                label = site_label(site, is_genomic=is_genomic)
                 stem = temporary / "pictures" / f"{file_stem(task)}_{rank:02d}_{file_stem(label)}"
                 first = save_figure(figure, stem, options.formats)[0]
                 sections[-1][1].append((figure, f"{task}, rank {rank}: {label}, score {score:.3f}."))
                 picture = f"pictures/{first.name}"
-                site_rows.append({**entry[2].to_dict(), "task": task, "rank": rank, "score": score, "picture": picture})
+                site_rows.append({**site.to_dict(), "task": task, "rank": rank, "score": score, "picture": picture})
         if gaps.n_maps:
             report.add_text(f"Completeness: {gaps.sentence()}.")
         sites = pd.DataFrame(site_rows, columns=list(SITE_COLUMNS))
         sites.to_csv(temporary / "sites.tsv", sep="\t", index=False, errors="surrogateescape")
         _write_profiles(report, temporary, profiles, n_profile, tasks, model.spec.has_region, options)
         _write_landmarks(report, temporary, model, drawn_sites, tasks, options)
-        _write_sections(report, sites, sections, options, bar)
+        _write_sections(report, sites, sections, options)
         report.write(temporary / "index.html")
     return Gallery(Path(folder), counts, gaps, {task: len(drawn) for task, drawn in sections})
 
 
-def _maps(model: Model, method: Method, task: str, entries: list[Any]) -> Attributions:
-    seq = one_hot(np.stack([entry[0] for entry in entries]))
-    region = None if entries[0][1] is None else one_hot(np.stack([entry[1] for entry in entries]))
-    landmarks = None if entries[0][3] is None else np.stack([entry[3] for entry in entries])
-    with warnings.catch_warnings():
-        # Counted over all tasks, for one sentence.
-        warnings.simplefilter("ignore", CompletenessWarning)
-        return method(model, {"seq": seq, "region": region, "landmarks": landmarks}, [task]).for_task(0)
-
-
-def _draw(
-    task: str,
-    score: float,
-    entry: Any,
-    maps: Attributions,
-    row: int,
-    method: Method,
-    options: GalleryOptions,
-    is_genomic: bool,
-) -> tuple[Any, str]:
-    seq_codes, region_codes, site, landmarks = entry
-    label = site_label(site, is_genomic=is_genomic)
-    span = place = None
-    if is_genomic:
-        start, end, strand = int(site["start"]), int(site["end"]), str(site["strand"])
-        span, place = peak_span(start, end, strand, len(seq_codes)), middle_of(str(site["chrom"]), start, end, strand)
-    region_map = None if maps.region is None else maps.region[row]
-    region = None if region_codes is None or region_map is None else one_hot(region_codes)
-    one = SiteMap(
-        task, one_hot(seq_codes), maps.seq[row], region, region_map, score, method.name,
-        None if maps.landmarks is None else maps.landmarks[row].sum(axis=-1),
-        None if landmarks is None else decode_landmarks(landmarks[None])[0],
-    )  # fmt: skip
-    figure = site_figure(
-        [one],
-        title=label,
-        peak=span,
-        peak_label="site",
-        motif=options.motifs.get(task),
-        place=place,
-        unit=UNITS[method.name],
+def _explained(model: Model, method: Method, task: str, entries: list[Any]) -> tuple[Windows, Attributions]:
+    seq, region, sites, landmarks = zip(*entries, strict=True)
+    windows = Windows(
+        one_hot(np.stack(seq)),
+        None if region[0] is None else one_hot(np.stack(region)),
+        None if landmarks[0] is None else np.stack(landmarks),
+        pd.DataFrame(list(sites)).reset_index(drop=True),
     )
-    return figure, label
+    with gaps_ignored():  # counted over all tasks, for one sentence
+        return windows, method(model, windows, [task]).for_task(0)
 
 
 def _write_profiles(
@@ -354,14 +315,13 @@ def _write_sections(
     sites: pd.DataFrame,
     sections: list[tuple[str, list[tuple[Any, str]]]],
     options: GalleryOptions,
-    bar: Bar[Any],
 ) -> None:
     report.add_heading("Sites")
     anchors = [f"{file_stem(str(task))}-{rank}" for task, rank in zip(sites["task"], sites["rank"], strict=True)]
     report.add_table(
         sites.drop(columns="picture"), caption="Drawn sites.", links={"rank": anchors, "task": anchors}, digits=3
     )
-    for task, drawn in bar(sections, "making the page"):
+    for task, drawn in steps(sections, "making the page"):
         report.add_heading(task)
         if not drawn:
             report.add_text(f"No site has a score above {options.min_score:g}.")

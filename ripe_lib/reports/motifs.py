@@ -15,7 +15,7 @@ from ripe_lib.motifs.find import Motif, MotifSearch
 from ripe_lib.motifs.match import match_motifs
 from ripe_lib.motifs.meme import MotifMatrix, write_meme
 from ripe_lib.output.atomic import atomic_directory
-from ripe_lib.output.console import Bar, no_bar
+from ripe_lib.output.console import steps
 from ripe_lib.reports.figures import save_figure
 from ripe_lib.reports.motif_figures import filters_figure, logo_figure, match_figure, overview_figure
 from ripe_lib.reports.page import Report
@@ -37,41 +37,16 @@ def motif_table(searches: Sequence[MotifSearch]) -> pd.DataFrame:
     for search in searches:
         for motif in search.motifs:
             best, own = motif.matches.head(1), motif.matches[motif.matches["same_protein"].astype(bool)].head(1)
-            rows.append(
-                {
-                    "task": search.task,
-                    "rbp": search.rbp,
-                    "motif": motif.name,
-                    "consensus": motif.consensus,
-                    "n_sites": motif.n_sites,
-                    "n_used": search.n_used,
-                    "n_true": search.n_true,
-                    "fraction": motif.fraction,
-                    "best_match": _first(best, "match"),
-                    "best_protein": _first(best, "protein"),
-                    "best_p": _first(best, "p_value"),
-                    "best_q": _first(best, "q_value"),
-                    "own_match": _first(own, "match"),
-                    "own_rank": _first(own, "rank"),
-                    "own_q": _first(own, "q_value"),
-                }
-            )
+            sites = (motif.n_sites, search.n_used, search.n_true, motif.fraction)
+            known = (*_first(best, "match", "protein", "p_value", "q_value"), *_first(own, "match", "rank", "q_value"))
+            rows.append((search.task, search.rbp, motif.name, motif.consensus, *sites, *known))
     return pd.DataFrame(rows, columns=list(MOTIF_COLUMNS)).astype({"own_rank": "Int64"})
 
 
 def filter_table(filters: Sequence[FilterMotif]) -> pd.DataFrame:
     """Return one row per filter of the first layer."""
     rows = [
-        {
-            "filter": f.index,
-            "consensus": f.consensus,
-            "bits": f.bits,
-            "n_sites": f.n_sites,
-            "threshold": f.threshold,
-            "best_match": _first(f.matches, "match"),
-            "best_protein": _first(f.matches, "protein"),
-            "best_q": _first(f.matches, "q_value"),
-        }
+        (f.index, f.consensus, f.bits, f.n_sites, f.threshold, *_first(f.matches, "match", "protein", "q_value"))
         for f in filters
     ]
     return pd.DataFrame(rows, columns=list(FILTER_COLUMNS))
@@ -88,7 +63,6 @@ def write_motifs(
     subtitle: str = "",
     remarks: Sequence[str] = (),
     overwrite: bool = False,
-    bar: Bar[Any] = no_bar,
 ) -> Path:
     """Write all motifs of a search; the folder appears complete or not at all.
 
@@ -113,8 +87,6 @@ def write_motifs(
         For the page.
     overwrite : bool
         Replace a folder that is not empty.
-    bar : callable
-        Wraps the items of each slow step (:func:`ripe_lib.output.console.bars`).
 
     Raises
     ------
@@ -131,12 +103,13 @@ def write_motifs(
         _write_tsv(pd.concat(matches, ignore_index=True) if matches else empty, folder / "matches.tsv")
         _write_tsv(_kmer_table(motifs), folder / "kmers.tsv")
         if enriched is not None:
-            _write_tsv(_enriched_table(enriched), folder / "enriched_kmers.tsv")
+            words = pd.concat(enriched, names=["task"]).reset_index("task") if enriched else pd.DataFrame({"task": []})
+            _write_tsv(words, folder / "enriched_kmers.tsv")
         report = Report("Motifs", subtitle)
         for remark in remarks:
             report.add_text(remark)
         (folder / "logos").mkdir()
-        for motif in bar(motifs, "drawing"):
+        for motif in steps(motifs, "drawing"):
             save_figure(
                 logo_figure(motif, f"{motif.name}  {motif.consensus}"), folder / "logos" / _file(motif), formats
             )
@@ -144,7 +117,7 @@ def write_motifs(
             first = [(search.task, search.motifs[0]) for search in searches if search.motifs]
             overview = overview_figure(first)
             save_figure(overview, folder / "overview", formats)
-        _add_sections(report, bar(searches, "making the page"), searches, table, database, enriched or {})
+        _add_sections(report, steps(searches, "making the page"), searches, table, database, enriched or {})
         if filters:
             write_meme(folder / "filters.meme", [f.matrix() for f in filters if f.pfm.sum()])
             _write_tsv(filter_table(filters), folder / "filters.tsv")
@@ -164,12 +137,7 @@ def _add_sections(
     enriched: Mapping[str, pd.DataFrame],
 ) -> None:
     known = {motif.identifier: motif for motif in database.motifs} if database else {}
-    pictures: list[tuple[str, Any]] = []
-    anchors: list[str | None] = []
-    for search in searches:
-        for motif in search.motifs:
-            anchors.append(f"motif-{_file(motif)}")
-            pictures.append((search.task, motif))
+    anchors = [f"motif-{_file(motif)}" for search in searches for motif in search.motifs]
     report.add_heading("Table")
     source = f"Known motifs: {database.name}, {len(database)} of them. " if database else "No known motifs were given. "
     report.add_text(
@@ -229,19 +197,13 @@ def _add_filters(report: Report, filters: Sequence[FilterMotif]) -> None:
     report.add_table(filter_table(filters))
 
 
-def _first(table: pd.DataFrame, column: str) -> Any:
-    return table[column].iloc[0] if len(table) else None
+def _first(table: pd.DataFrame, *columns: str) -> list[Any]:
+    return [table[column].iloc[0] if len(table) else None for column in columns]
 
 
 def _kmer_table(motifs: Sequence[Motif]) -> pd.DataFrame:
     rows = [(motif.name, word, times) for motif in motifs for word, times in motif.kmers.items()]
     return pd.DataFrame(rows, columns=["motif", "kmer", "n_places"])
-
-
-def _enriched_table(enriched: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    parts = [table.assign(task=task) for task, table in enriched.items()]
-    joined = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"task": []})
-    return joined[["task", *(name for name in joined.columns if name != "task")]]
 
 
 def _write_tsv(table: pd.DataFrame, path: Path) -> None:

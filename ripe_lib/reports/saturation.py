@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import UNKNOWN, one_hot, reverse_complement
-from ripe_lib.output.console import Bar, no_bar
+from ripe_lib.output.atomic import TRACK_SUFFIXES
+from ripe_lib.output.console import steps
 from ripe_lib.output.tables import open_table
-from ripe_lib.output.tracks import TRACK_SUFFIXES, BedGraphWriter, BigWigWriter, safe_name, track_files
+from ripe_lib.output.tracks import open_tracks, safe_name, track_files
 from ripe_lib.reports.drawing import plot_mutation_map
 from ripe_lib.reports.figures import new_figure, put_title, save_figure, style
 from ripe_lib.variants.format import OutputFormat, Selection
@@ -68,11 +69,7 @@ def write_saturation(found: Saturation, output: str | Path, genome: Genome, task
     strand = found.region.strand
     files = track_files(output, names, [strand], name_strand=True)
     with ExitStack() as stack:
-        writer: BedGraphWriter | BigWigWriter
-        if output.name.lower().endswith((".bw", ".bigwig")):
-            writer = BigWigWriter(files, names, genome.contigs, stack)
-        else:
-            writer = BedGraphWriter(files, names, stack)
+        writer = open_tracks(output, files, names, genome.contigs, stack)
         writer.add(found.region.contig, strand, starts, starts + 1, np.ascontiguousarray(strongest[known]))
     return [file.path for file in files]
 
@@ -137,8 +134,6 @@ def write_heat_maps(
     folder: str | Path,
     tasks: Sequence[str] | None,
     formats: Sequence[str] = ("png",),
-    *,
-    bar: Bar[Any] = no_bar,
 ) -> list[Path]:
     """Write one picture per model and task into a folder; return the files.
 
@@ -150,8 +145,6 @@ def write_heat_maps(
         Made if need be.
     formats : sequence of str
         ``png``, ``svg``, ``pdf``.
-    bar : callable
-        Wraps the tasks of a model.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -159,6 +152,6 @@ def write_heat_maps(
     written: list[Path] = []
     for number, model in enumerate(found.scored.models):
         prefix = "" if len(found.scored.models) == 1 else f"{safe_name(model.name)}."
-        for task in bar(selection.names(number), "drawing"):
+        for task in steps(selection.names(number), "drawing"):
             written += save_figure(heat_map(found, number, task), folder / f"{prefix}{safe_name(task)}", formats)
     return written

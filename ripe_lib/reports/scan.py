@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.attribution import CompletenessWarning, integrated_gradients, letter_scores
+from ripe_lib.attribution.compute import explained_codes
 from ripe_lib.genome.encoding import Codes, one_hot
-from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.network.load import Model
 from ripe_lib.output.atomic import check_filled_folder
+from ripe_lib.output.console import steps
 from ripe_lib.output.tracks import safe_name
 from ripe_lib.reports.drawing import REGION_COLORS, Place, plot_logo, position_axis, value_limits
 from ripe_lib.reports.figures import new_figure, save_figure, style
@@ -34,6 +33,7 @@ LONGEST = 3_000  # nt drawn; of longer RNAs and genes the surroundings of the be
 AROUND = 400
 MAX_TRACKS = 6
 MAX_LOGOS = 4
+MAX_ROWS = 5_000
 LOGO_LETTERS = 50
 _STRIP = [REGION_COLORS[name] for name in ("intron", "CDS", "3UTR", "5UTR", "none")]
 
@@ -112,9 +112,7 @@ class Drawn:
     logos: list[Logo]
 
 
-def computed(
-    model: Model, source: Source, view: View, *, step: int = 1, logos: int = MAX_LOGOS, order: Sequence[str] = ()
-) -> Drawn:
+def computed(model: Model, source: Source, view: View, *, step: int = 1, order: Sequence[str] = ()) -> Drawn:
     """Compute what a view shows: scores of the tasks with the best sites, and attributions of the best sites.
 
     Parameters
@@ -124,8 +122,6 @@ def computed(
     view : View
     step : int
         Bin size of the scan that called the sites; the tracks themselves are drawn base by base.
-    logos : int
-        How many sites get a logo.
     order : sequence of str
         Tasks in the order of their tracks; the default is that of their best sites.
     """
@@ -136,24 +132,16 @@ def computed(
     n = view.end - view.start
     scores = scores_of_runs(Scanner(model, tasks=tasks), source, [Run(view.contig, view.strand, view.start, n)])
     seq, regions = source.codes(view.contig, view.start, n, view.strand == "-")
-    maps = [_logo(model, source, site, step) for _, site in shown.head(logos).iterrows()]
+    maps = [_logo(model, source, site, step) for _, site in shown.head(MAX_LOGOS).iterrows()]
     return Drawn(view, source.kind, tasks, shown, scores, seq, regions, maps)
 
 
 def _logo(model: Model, source: Source, site: pd.Series, step: int) -> Logo:
-    seq_codes, region_codes, landmarks, start = peak_windows(
+    windows, start = peak_windows(
         source, model.spec, str(site["chrom"]), str(site["strand"]), [int(site["peak_start"]) // step], step
     )
-    inputs = {"seq": one_hot(seq_codes)}
-    if region_codes is not None:
-        inputs["region"] = one_hot(region_codes)
-    if landmarks is not None:
-        inputs["landmarks"] = encode_landmarks(landmarks, model.spec.landmark_bases)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CompletenessWarning)  # a picture, not a measurement
-        maps = integrated_gradients(model, inputs, task=str(site["task"]))
-    letters = letter_scores(maps.seq, inputs["seq"])[0]
-    return Logo(site, letters[:, None] * (inputs["seq"][0] > 0.99), int(start[0]))
+    _, letters = explained_codes(model, windows, str(site["task"]))
+    return Logo(site, letters[0][:, None] * (one_hot(windows.seq[0]) > 0.99), int(start[0]))
 
 
 def view_figure(drawn: Drawn) -> Figure:
@@ -230,6 +218,7 @@ def _draw_track(ax: Axes, view: View, task: str, scores: Any, sites: pd.DataFram
 
 def _draw_regions(ax: Axes, codes: Any, view: View) -> None:
     from matplotlib.colors import ListedColormap
+    from matplotlib.patches import Patch
 
     ax.imshow(
         codes[None],
@@ -244,15 +233,11 @@ def _draw_regions(ax: Axes, codes: Any, view: View) -> None:
     ax.set_ylabel("region", rotation=0, ha="right", va="center")
     names = [("intron", "intron"), ("CDS", "CDS"), ("3'UTR", "3UTR"), ("5'UTR", "5UTR")]
     present = set(np.unique(codes).tolist())
-    handles = [_patch(REGION_COLORS[key], text) for number, (text, key) in enumerate(names) if number in present]
+    handles = [
+        Patch(color=REGION_COLORS[key], label=text) for number, (text, key) in enumerate(names) if number in present
+    ]
     if handles:
         ax.legend(handles=handles, frameon=False, ncols=4, loc="upper right", bbox_to_anchor=(1, -2.3), borderpad=0)
-
-
-def _patch(color: str, label: str) -> Any:
-    from matplotlib.patches import Patch
-
-    return Patch(color=color, label=label)
 
 
 def _draw_logo(ax: Axes, logo: Logo, kind: str) -> None:
@@ -276,7 +261,6 @@ def write_pictures(
     *,
     formats: Sequence[str] = ("png",),
     max_pictures: int = 12,
-    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> list[Path]:
     """Draw the best sites of a scan into a folder (created if need be); return the files.
 
@@ -287,12 +271,12 @@ def write_pictures(
     folder : path
     formats : sequence of str
         ``png``, ``svg``, ``pdf``.
-    progress : callable
-        Wraps the pictures.
     """
-    folder = _made(folder)
+    check_filled_folder(folder)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
-    for number, view in enumerate(progress(views(source, result.best_sites, max_pictures)), start=1):
+    for number, view in enumerate(steps(views(source, result.best_sites, max_pictures), "drawing"), start=1):
         stem = folder / f"{number:02d}-{safe_name(view.contig)}-{view.start}"
         drawn = computed(model, source, view, step=result.step, order=result.tasks)
         written += save_figure(view_figure(drawn), stem, formats)
@@ -306,8 +290,6 @@ def scan_report(
     *,
     title: str = "Binding sites",
     max_pictures: int = 12,
-    max_rows: int = 5_000,
-    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> Report:
     """Return a self-contained page: what was done, the sites, and pictures of the best.
 
@@ -318,10 +300,8 @@ def scan_report(
         What was scanned.
     result : ScanResult
     title : str
-    max_pictures, max_rows : int
-        Pictures of the best sites and rows of the table at most.
-    progress : callable
-        Wraps the pictures.
+    max_pictures : int
+        Pictures of the best sites at most; the table has :data:`MAX_ROWS` rows at most.
     """
     report = Report(title, f"{model.name}, {result.n_bins:,} bins of {result.step} nt, {result.n_sites:,} sites")
     report.add_heading("Sites")
@@ -330,7 +310,7 @@ def scan_report(
         "k-mer without which the peak's score falls most (`kmer_effect`, in logits), `fpr` the share of the background "
         "that scores as high. Coordinates are 0-based, half-open."
     )
-    sites = result.best_sites.head(max_rows)
+    sites = result.best_sites.head(MAX_ROWS)
     shown = views(source, sites, max_pictures)
     anchor_of = {
         (view.contig, site.strand, site.start, site.task): f"view-{number}"
@@ -356,14 +336,7 @@ def scan_report(
             "Probability along the sequence for the tasks with the best sites (yellow: sites, dashed: threshold), and "
             "integrated gradients of the best sites: taller letters made the prediction. Drag over a panel to zoom in."
         )
-    for number, view in enumerate(progress(shown), start=1):
+    for number, view in enumerate(steps(shown, "drawing"), start=1):
         drawn = computed(model, source, view, step=result.step, order=result.tasks)
         report.add_figure(view_figure(drawn), view.title, format="png", anchor=f"view-{number}", zoom=view_zoom(drawn))
     return report
-
-
-def _made(folder: str | Path) -> Path:
-    check_filled_folder(folder)
-    path = Path(folder)
-    path.mkdir(parents=True, exist_ok=True)
-    return path

@@ -1,4 +1,4 @@
-"""Ready-made pictures of attribution maps: a site for one or several tasks, wild type against mutants, profiles.
+"""Ready-made pictures of attribution maps: a site for one or several tasks, wild type against mutants.
 
 Every function returns a new :class:`matplotlib.figure.Figure` of a printed size (mm); save it with
 :func:`ripe_lib.reports.figures.save_figure` or put it into a :class:`ripe_lib.reports.page.Report`.
@@ -6,36 +6,27 @@ Every function returns a new :class:`matplotlib.figure.Figure` of a printed size
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.attribution import letter_scores
+from ripe_lib.attribution.maps import ism_letters, letter_scores
 from ripe_lib.errors import InputError
-from ripe_lib.genome.encoding import REGION_TYPES
-from ripe_lib.reports.drawing import (
-    REGION_COLORS,
-    REGION_LABELS,
-    Place,
-    known_span,
-    mark_motif,
-    mark_positions,
-    mark_span,
-    plot_landmarks,
-    plot_logo,
-    plot_mutation_map,
-    plot_region_map,
-    position_axis,
-    value_limits,
-)
+from ripe_lib.genome.encoding import codes_from_one_hot, decode_sequence
+from ripe_lib.genome.landmarks import decode_landmarks
+from ripe_lib.genome.windows import window_start
+from ripe_lib.reports import drawing
 from ripe_lib.reports.figures import COLUMN_WIDTHS, new_figure, put_title, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from ripe_lib.attribution.maps import Attributions
+    from ripe_lib.genome.windows import Windows
 
 DOUBLE = COLUMN_WIDTHS["double"]
 _NAME_ROOM = 0.14
@@ -61,7 +52,7 @@ class SiteMap:
         known.
     method : str
         Name of the method as in ``ripe attribute --method``; for ``"ism"`` letters are
-        :func:`ripe_lib.attribution.ism_letters` and the changes are shown as a heat map too.
+        :func:`ripe_lib.attribution.maps.ism_letters` and the changes are shown as a heat map too.
     """
 
     label: str
@@ -73,6 +64,26 @@ class SiteMap:
     method: str = "ig"
     landmark_map: NDArray[Any] | None = None
     distances: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(cls, task: str, windows: Windows, maps: Attributions, row: int, score: float, method: str) -> SiteMap:
+        """Take one of many windows and its map.
+
+        Parameters
+        ----------
+        task : str
+            The label.
+        windows, maps : Windows and Attributions
+            Of one task.
+        row : int
+        score, method
+            As the attributes.
+        """
+        region_map, landmark_map = (None if one is None else one[row] for one in (maps.region, maps.landmarks))
+        region = None if windows.region is None or region_map is None else windows.region[row]
+        distances = None if windows.landmarks is None else decode_landmarks(windows.landmarks[row])
+        along = None if landmark_map is None else landmark_map.sum(axis=-1)
+        return cls(task, windows.seq[row], maps.seq[row], region, region_map, score, method, along, distances)
 
     @property
     def has_regions(self) -> bool:
@@ -87,8 +98,6 @@ class SiteMap:
     @property
     def letters(self) -> NDArray[np.float32]:
         """Heights (L, 4): one letter per known base."""
-        from ripe_lib.attribution import ism_letters
-
         heights = ism_letters(self.seq_map, self.seq) if self.method == "ism" else letter_scores(self.seq_map, self.seq)
         return heights[:, np.newaxis] * (np.asarray(self.seq) > 0.99)
 
@@ -106,12 +115,13 @@ def site_figure(
     peak_label: str = "CLIP peak",
     motif: str | None = None,
     unit: str = "attribution",
-    zoom: tuple[int, int] | None = None,
-    place: Place | None = None,
-    same_scale: bool = True,
-    width_mm: float | None = None,
+    place: drawing.Place | None = None,
 ) -> Figure:
     """Draw the maps of one site for one or several tasks, one below the other on a common position axis.
+
+    All tasks have one scale. What is known of the bases and two more on each side, and of the region types, is shown;
+    the picture is two columns of print wide, up to a third more where region types are known beyond the bases: letters
+    are to stay legible.
 
     Parameters
     ----------
@@ -126,16 +136,8 @@ def site_figure(
         A known motif in IUPAC letters; its occurrences are shaded.
     unit : str
         Label of the value axes.
-    zoom : (start, stop), optional
-        Indices of the sequence window to show. Default: the known bases and two more on each side, and with region
-        types what is known of theirs.
     place : Place, optional
         Of position 0 in the genome; its coordinates are shown too.
-    same_scale : bool
-        One value scale for the sequences of all tasks, and one for the region types.
-    width_mm : float, optional
-        Default: two columns of print; up to a third more where region types are known beyond the bases, because all
-        panels have one position axis and letters are to stay legible.
 
     Raises
     ------
@@ -144,21 +146,15 @@ def site_figure(
     """
     if not maps:
         raise InputError("site picture: expected at least one map, got none.")
-    first_map = maps[0]
-    length = len(first_map.seq)
-    low, high = _shown(maps) if zoom is None else (zoom[0] - length // 2, zoom[1] - length // 2)
-    if width_mm is None:
-        bases = np.diff(known_span(first_map.seq, margin=2))[0]
-        width_mm = DOUBLE * float(np.clip((high - low) / bases, 1, 4 / 3))
+    length = len(maps[0].seq)
+    low, high = _shown(maps)
+    bases = np.diff(drawing.known_span(maps[0].seq, margin=2))[0]
+    width_mm = DOUBLE * float(np.clip((high - low) / bases, 1, 4 / 3))
     heights = [m.letters for m in maps]
     regions = [m.region_map for m in maps if m.region_map is not None and m.has_regions]
-    region_limits = value_limits([m.sum(axis=1) for m in regions]) if regions and same_scale else None
+    region_limits = drawing.value_limits([m.sum(axis=1) for m in regions]) if regions else None
     # Room for the motif's name is a share of the axis, so of what all panels together span.
-    headroom = _NAME_ROOM if motif else 0.0
-    if same_scale:
-        limits = [value_limits(heights, headroom=headroom)] * len(heights)
-    else:
-        limits = [value_limits([height], headroom=headroom) for height in heights]
+    limits = drawing.value_limits(heights, headroom=_NAME_ROOM if motif else 0.0)
     rows: list[tuple[str, int, float]] = []
     for number, one in enumerate(maps):
         rows.append(("logo", number, _LOGO_MM))
@@ -177,25 +173,27 @@ def site_figure(
             one = maps[number]
             if kind == "logo":
                 first = -(length // 2)
-                plot_logo(ax, heights[number], first=first, ylabel=unit, ylim=limits[number])
+                drawing.plot_logo(ax, heights[number], first=first, ylabel=unit, ylim=limits)
                 ax.set_xlim(low - 0.5, high - 0.5)
                 for side in ((low, first), (first + length, high)):
                     if side[1] > side[0]:  # the network sees no sequence here
                         ax.axvspan(side[0] - 0.5, side[1] - 0.5, color="#f5f5f5", lw=0, zorder=-2)
                 if peak is not None:
-                    mark_span(ax, first + peak[0], first + peak[1], peak_label)
+                    drawing.mark_span(ax, first + peak[0], first + peak[1], peak_label)
                 if motif:
-                    mark_motif(ax, one.seq, motif, first=first)
+                    drawing.mark_motif(ax, one.seq, motif, first=first)
                 ax.set_title(one.title, loc="left", fontweight="bold")
-                position_axis(ax, None)
+                drawing.position_axis(ax, None)
             elif kind == "heat":
                 _heat_row(figure, ax, one, (low, high))
             elif kind == "region":
                 _region_row(ax, one, region_limits, peak, (low, high))
             elif one.landmark_map is not None and one.distances is not None:
-                plot_landmarks(ax, one.landmark_map, one.distances, xlabel=f"{unit} of the distance to a landmark")
+                drawing.plot_landmarks(
+                    ax, one.landmark_map, one.distances, xlabel=f"{unit} of the distance to a landmark"
+                )
         lowest = next(ax for ax, row in zip(axes[::-1], rows[::-1], strict=True) if row[0] != "landmarks")
-        position_axis(lowest, place=place)
+        drawing.position_axis(lowest, place=place)
         for ax, row in zip(axes, rows, strict=True):
             if row[0] != "landmarks" and ax is not lowest:
                 ax.tick_params(labelbottom=False)
@@ -207,24 +205,24 @@ def _shown(maps: Sequence[SiteMap]) -> tuple[int, int]:
     """Return the positions that all panels of a picture show, half-open: what is known of bases and region types."""
     spans = []
     for one in maps:
-        first, stop = known_span(one.seq, margin=2)
+        first, stop = drawing.known_span(one.seq, margin=2)
         spans.append((first - len(one.seq) // 2, stop - len(one.seq) // 2))
         if one.has_regions and one.region is not None:
-            first, stop = known_span(one.region)
+            first, stop = drawing.known_span(one.region)
             spans.append((first - len(one.region) // 2, stop - len(one.region) // 2))
     return min(low for low, _ in spans), max(high for _, high in spans)
 
 
 def _heat_row(figure: Figure, ax: Axes, one: SiteMap, zoom: tuple[int, int]) -> None:
     first = -(len(one.seq) // 2)
-    image = plot_mutation_map(ax, one.seq_map, one.seq, first=first)
+    image = drawing.plot_mutation_map(ax, one.seq_map, one.seq, first=first)
     ax.set_xlim(zoom[0] - 0.5, zoom[1] - 0.5)
     # Inside, so that the bases stay below their letters.
     bar = figure.colorbar(image, cax=ax.inset_axes((1.01, 0.0, 0.012, 1.0)))
     bar.ax.tick_params(labelsize=5)
     bar.set_label("change", fontsize=6)
     bar.ax.spines["outline"].set_linewidth(0.4)
-    position_axis(ax, None)
+    drawing.position_axis(ax, None)
 
 
 def _region_row(
@@ -236,12 +234,12 @@ def _region_row(
 ) -> None:
     region, region_map = np.asarray(one.region), np.asarray(one.region_map)
     first = -(len(region) // 2)
-    plot_region_map(ax, region_map, region, first=first, ylabel="region\ntypes", ylim=limits)
+    drawing.plot_region_map(ax, region_map, region, first=first, ylabel="region\ntypes", ylim=limits)
     ax.set_xlim(shown[0] - 0.5, shown[1] - 0.5)
     if peak is not None:
         shift = -(len(one.seq) // 2)
-        mark_span(ax, shift + peak[0], shift + peak[1])
-    position_axis(ax, None)
+        drawing.mark_span(ax, shift + peak[0], shift + peak[1])
+    drawing.position_axis(ax, None)
 
 
 def peak_span(start: int, end: int, strand: str, length: int) -> tuple[int, int]:
@@ -256,8 +254,6 @@ def peak_span(start: int, end: int, strand: str, length: int) -> tuple[int, int]
     length : int
         Window length.
     """
-    from ripe_lib.genome.windows import window_start
-
     offset = int(start - window_start(start, end, length))
     stop = offset + int(end - start)
     if strand == "-":
@@ -265,7 +261,7 @@ def peak_span(start: int, end: int, strand: str, length: int) -> tuple[int, int]
     return offset, stop
 
 
-def middle_of(contig: str, start: int, end: int, strand: str) -> Place:
+def middle_of(contig: str, start: int, end: int, strand: str) -> drawing.Place:
     """Return where the middle of an interval's window lies: index L // 2 in RNA sense, for every even length L.
 
     Parameters
@@ -276,29 +272,18 @@ def middle_of(contig: str, start: int, end: int, strand: str) -> Place:
     strand : str
         ``"+"`` or ``"-"``.
     """
-    from ripe_lib.genome.windows import window_start
-
     first_of_two = int(window_start(start, end, 2))
-    return Place(contig, first_of_two + (1 if strand == "-" else 2), strand)
+    return drawing.Place(contig, first_of_two + (1 if strand == "-" else 2), strand)
 
 
-def mutant_figure(
-    maps: Sequence[SiteMap],
-    *,
-    title: str = "",
-    motif: str | None = None,
-    unit: str = "attribution",
-    zoom: tuple[int, int] | None = None,
-    width_mm: float = DOUBLE,
-) -> Figure:
+def mutant_figure(maps: Sequence[SiteMap], title: str = "") -> Figure:
     """Draw wild type and mutants one below the other on one scale, the changed bases shaded (paper, Fig. 6).
 
     Parameters
     ----------
     maps : sequence of SiteMap
         The first is the wild type; windows of equal length, aligned.
-    title, motif, unit, zoom, width_mm
-        As :func:`site_figure`.
+    title : str
 
     Raises
     ------
@@ -308,35 +293,32 @@ def mutant_figure(
     if len(maps) < 2 or any(len(m.seq) != len(maps[0].seq) for m in maps):
         raise InputError("mutant picture: expected a wild type and at least one mutant in windows of equal length.")
     wild = np.asarray(maps[0].seq)
-    start, stop = zoom or known_span(wild, margin=1)
+    start, stop = drawing.known_span(wild, margin=1)
     heights = [m.letters for m in maps]
-    limits = value_limits(heights, headroom=_NAME_ROOM if motif else 0.0)
+    limits = drawing.value_limits(heights)
     first = -(len(wild) // 2)
     with style():
-        figure = new_figure(width_mm, (_LOGO_MM + 3.5) * len(maps) + _ROOM_MM)
+        figure = new_figure(DOUBLE, (_LOGO_MM + 3.5) * len(maps) + _ROOM_MM)
         axes = figure.subplots(len(maps), 1, squeeze=False, sharex=True)[:, 0]
         if title:
             put_title(figure, title)
         for ax, one, height in zip(axes, maps, heights, strict=True):
-            plot_logo(ax, height, first=first, ylabel=unit, ylim=limits)
+            drawing.plot_logo(ax, height, first=first, ylabel="attribution", ylim=limits)
             changed = np.flatnonzero((np.asarray(one.seq) != wild).any(axis=1))
-            mark_positions(ax, (first + changed).tolist(), color="#b9a2e8")
-            _name_changes(ax, one, wild, changed, first)
-            if motif:
-                mark_motif(ax, one.seq, motif, first=first)
+            drawing.mark_positions(ax, (first + changed).tolist(), color="#b9a2e8")
+            _name_changes(ax, wild, changed, first)
             ax.set_title(one.title, loc="left", fontweight="bold", pad=13 if len(changed) else None)
             ax.set_xlim(first + start - 0.5, first + stop - 0.5)
-        position_axis(axes[-1])
+        drawing.position_axis(axes[-1])
     return figure
 
 
-def _name_changes(ax: Axes, one: SiteMap, wild: NDArray[Any], changed: NDArray[np.int64], first: int) -> None:
+def _name_changes(ax: Axes, wild: NDArray[Any], changed: NDArray[np.int64], first: int) -> None:
     """Write the wild type's base, an arrow's head below it, over each changed base."""
-    letters = "ACGU"
+    letters = decode_sequence(codes_from_one_hot(wild), rna=True)
     for position in changed.tolist():
-        before = letters[int(wild[position].argmax())] if wild[position].max() > 0.99 else "N"
         ax.annotate(
-            f"{before}\n▾",
+            f"{letters[position]}\n▾",
             (first + position, 1.0),
             xycoords=ax.get_xaxis_transform(),
             ha="center",
@@ -346,105 +328,3 @@ def _name_changes(ax: Axes, one: SiteMap, wild: NDArray[Any], changed: NDArray[n
             color="#5b3fa0",
             annotation_clip=True,
         )
-
-
-def region_profile_figure(
-    profiles: Mapping[str, NDArray[Any]],
-    *,
-    counts: Mapping[str, int] | None = None,
-    title: str = "",
-    columns: int = 4,
-    smooth: int = 11,
-    width_mm: float = DOUBLE,
-) -> Figure:
-    """Draw the mean region-type attribution of several tasks along the window (paper, Fig. 4B), one panel each.
-
-    Parameters
-    ----------
-    profiles : dict
-        Task -> array (R, 4): mean over its sites of ``Attributions.region`` masked by :func:`present_types`.
-    counts : dict, optional
-        Task -> number of sites, shown with the name.
-    title : str
-    columns : int
-        Panels per row.
-    smooth : int
-        Width in nt of a moving average (max-pooling makes single positions of the region map arbitrary); 1 for none.
-    width_mm : float
-    """
-    if not profiles:
-        raise InputError("region profile: expected at least one task, got none.")
-    columns = min(columns, len(profiles))
-    n_rows = -(-len(profiles) // columns)
-    with style():
-        figure = new_figure(width_mm, 27.0 * n_rows + 16)
-        axes = figure.subplots(n_rows, columns, squeeze=False, sharex=True).ravel()
-        if title:
-            put_title(figure, title)
-        for ax, (task, profile) in zip(axes, profiles.items(), strict=False):
-            x = np.arange(len(profile)) - len(profile) // 2
-            for channel, name in enumerate(REGION_TYPES):
-                line = np.convolve(profile[:, channel], np.full(smooth, 1 / smooth), mode="same")
-                ax.plot(x, line, color=REGION_COLORS[name], label=REGION_LABELS[name], lw=1)
-            ax.axhline(0, color="black", lw=0.4)
-            ax.axvline(0, color="#999999", lw=0.4, ls=":")
-            ax.set_xlim(x[0], x[-1])
-            number = "" if counts is None else f" ({counts[task]:,})"
-            ax.set_title(f"{task}{number}", loc="left", fontsize=6.5)
-            ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
-            ax.yaxis.get_offset_text().set_fontsize(5)
-            ax.tick_params(labelsize=5.5)
-        for place, ax in enumerate(axes):
-            if place >= len(profiles):
-                ax.set_axis_off()
-            elif place + columns >= len(profiles):
-                # The lowest panel of its column carries the positions, also where the last row is not full.
-                ax.tick_params(labelbottom=True)
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), frameon=False)
-        figure.supxlabel("position from the middle of the window (nt)", fontsize=7)
-        figure.supylabel("mean attribution" + (f" ({smooth}-nt average)" if smooth > 1 else ""), fontsize=7)
-    return figure
-
-
-def region_summary_figure(
-    means: NDArray[Any], tasks: Sequence[str], *, title: str = "", width_mm: float = COLUMN_WIDTHS["middle"]
-) -> Figure:
-    """Draw a heat map of tasks against region types: mean summed attribution per site.
-
-    Parameters
-    ----------
-    means : array (K, 4)
-        NaN where a task has no site.
-    tasks : sequence of str
-        K names.
-    title : str
-    width_mm : float
-    """
-    matrix = np.ma.masked_invalid(np.asarray(means, dtype=float))
-    limit = float(np.abs(matrix).max()) if matrix.count() else 1.0
-    with style():
-        figure = new_figure(width_mm, 4.2 * len(tasks) + 22)
-        ax = figure.subplots()
-        ax.set_facecolor("#f3f3f3")
-        image = ax.imshow(matrix, cmap="PuOr_r", vmin=-(limit or 1), vmax=limit or 1, aspect="auto")
-        ax.set_xticks(range(4), [REGION_LABELS[name] for name in REGION_TYPES])
-        ax.set_yticks(range(len(tasks)), list(tasks))
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
-        for (row, column), value in np.ndenumerate(matrix.filled(0)):
-            if value:
-                color = "white" if abs(value) > 0.6 * limit else "black"
-                ax.text(column, row, f"{value:+.3f}", ha="center", va="center", fontsize=5.5, color=color)
-        figure.colorbar(image, ax=ax, label="mean summed attribution", shrink=0.6, aspect=25)
-        if title:
-            ax.set_title(title, loc="left")
-    return figure
-
-
-def present_types(region_map: NDArray[Any], region: NDArray[Any]) -> NDArray[np.float32]:
-    """Return (..., R, 4): each position's summed attribution in the channel of the type that is there, 0 elsewhere.
-
-    Positions without region information get 0 everywhere.
-    """
-    return (region_map.sum(axis=-1, keepdims=True) * (region > 0.99)).astype(np.float32)

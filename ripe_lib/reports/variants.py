@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,29 +10,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.attribution import CompletenessWarning, integrated_gradients, letter_scores
+from ripe_lib.attribution.compute import explained_codes
 from ripe_lib.genome.alleles import canonical_alleles
-from ripe_lib.genome.annotation import Annotation
+from ripe_lib.genome.annotation import Annotation, open_genome
 from ripe_lib.genome.encoding import Codes, one_hot
 from ripe_lib.genome.fasta import Genome
-from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.genome.vcf import VcfRecords
 from ripe_lib.network.load import Model, load_model
-from ripe_lib.output.console import Bar, no_bar
+from ripe_lib.output.console import steps
 from ripe_lib.reports.drawing import Place, mark_positions, plot_logo, position_axis, value_limits
 from ripe_lib.reports.figures import new_figure, put_title, style
 from ripe_lib.reports.page import Report
 from ripe_lib.reports.zoom import Zoom
 from ripe_lib.variants.output import Summary, VariantJob
-from ripe_lib.variants.rows import (
-    Rows,
-    alternative_region,
-    alternative_sequence,
-    change_index,
-    place_rows,
-    reference_codes,
-    site_landmarks,
-)
+from ripe_lib.variants.rows import Rows, allele_windows, change_index, place_rows
 from ripe_lib.variants.summary import CLASSES, class_codes
 
 if TYPE_CHECKING:
@@ -43,7 +33,7 @@ _SHOWN = 36  # nt on each side of the change
 _CLASS_TEXT = dict(zip(CLASSES, ("no change", "site lost", "site gained", "weakened", "strengthened"), strict=True))
 
 
-def write_report(job: VariantJob, summary: Summary, folder: str | Path, *, bar: Bar[Any] = no_bar) -> Path:
+def write_report(job: VariantJob, summary: Summary, folder: str | Path) -> Path:
     """Write ``index.html`` with the strongest changes of a run (``job.n_strongest`` of them); returns its path.
 
     Parameters
@@ -54,8 +44,6 @@ def write_report(job: VariantJob, summary: Summary, folder: str | Path, *, bar: 
         Its counts and strongest changes.
     folder : path
         Made if need be.
-    bar : callable
-        Wraps the changes.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,8 +60,7 @@ def write_report(job: VariantJob, summary: Summary, folder: str | Path, *, bar: 
     if not strongest:
         report.add_text("No allele could be scored, or none passed the filters.")
         return report.write(folder / "index.html")
-    genome = Genome(job.fasta_file)
-    annotation = None if job.gtf_file is None else Annotation.load(job.gtf_file).for_genome(genome)
+    genome, annotation = open_genome(job.fasta_file, job.gtf_file)
     models = {model.name: model for model in map(load_model, job.models)}
     anchors = [f"change-{number + 1}" for number in range(len(strongest))]
     table = _table(job, strongest, several=len(models) > 1)
@@ -86,7 +73,7 @@ def write_report(job: VariantJob, summary: Summary, folder: str | Path, *, bar: 
         "Gap: by how much the attributions of a window miss the change of the prediction at most. Drag over a panel to "
         "zoom in, double click for the whole window."
     )
-    for anchor, row, name in bar(list(zip(anchors, strongest, table["variant"], strict=True)), "drawing"):
+    for anchor, row, name in steps(list(zip(anchors, strongest, table["variant"], strict=True)), "drawing"):
         model = models[row["model"]]
         maps = allele_maps(model, genome, annotation if job.options.region != "none" else None, row)
         caption = f"{name}, {row['task']}: delta {row['delta']:+.3f}"
@@ -176,23 +163,9 @@ def allele_maps(model: Model, genome: Genome, annotation: Annotation | None, row
     spec = model.spec
     length = spec.sequence_length
     sites = _site(genome, row, max(length, spec.region_length))
-    seq: Codes = np.concatenate(
-        [reference_codes(genome.fetch, sites, length), alternative_sequence(genome, sites, length)]
-    )
-    windows, regions = {"seq": one_hot(seq)}, None
-    if annotation is not None and spec.has_region:
-        ref_region = reference_codes(annotation.region_codes, sites, spec.region_length)
-        regions = np.concatenate([ref_region, alternative_region(annotation, sites, spec.region_length)])
-        windows["region"] = one_hot(regions)
-        margin = spec.region_length // 2 - length // 2  # both windows have their middles at the same base
-        regions = regions[:, margin : margin + length] if margin >= 0 else None
-    if annotation is not None and spec.has_landmarks:
-        distances = np.tile(site_landmarks(annotation, sites), (2, 1))
-        windows["landmarks"] = encode_landmarks(distances, spec.landmark_bases)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CompletenessWarning)  # said in the title instead
-        maps = integrated_gradients(model, windows, task=row["task"])
-    letters = letter_scores(maps.seq, windows["seq"])
+    windows = allele_windows(spec, genome, annotation, sites)
+    maps, letters = explained_codes(model, windows, row["task"])  # the gap is said in the title
+    margin = spec.region_length // 2 - length // 2  # both windows have their middles at the same base
     minus = bool(sites.minus[0])
     at = change_index(length)
     counts = [int(sites.n_removed[0]), min(int(sites.n_inserted[0]), length - at)]
@@ -201,9 +174,9 @@ def allele_maps(model: Model, genome: Genome, annotation: Annotation | None, row
     away = length // 2 - middle
     origin = int(sites.start[0]) + 1 + (-away if minus else away)
     return AlleleMaps(
-        letters[..., None] * (windows["seq"] > 0.99),
-        seq,
-        regions,
+        letters[..., None] * (one_hot(windows.seq) > 0.99),
+        windows.seq,
+        windows.region[:, margin : margin + length] if windows.region is not None and margin >= 0 else None,
         changed,
         middle,
         float(np.abs(maps.gap).max()),

@@ -19,6 +19,7 @@ from ripe_lib.errors import InputError
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.encoding import REGION_TYPES, UNKNOWN, Codes
 from ripe_lib.genome.fasta import Genome
+from ripe_lib.genome.intervals import merged
 from ripe_lib.genome.windows import window_start
 
 Positions = NDArray[np.int64]
@@ -146,10 +147,7 @@ def _near(table: pd.DataFrame, distance: int) -> dict[tuple[str, str], tuple[Pos
     for (chrom, strand), group in table.groupby(["chrom", "strand"]):
         starts = group["start"].to_numpy(dtype=np.int64) - distance
         ends = group["end"].to_numpy(dtype=np.int64) + distance
-        order = np.argsort(starts, kind="stable")
-        starts, reach = starts[order], np.maximum.accumulate(ends[order])
-        new = np.append(True, starts[1:] > reach[:-1])
-        found[str(chrom), str(strand)] = starts[new], reach[np.append(new[1:], True)]
+        found[str(chrom), str(strand)] = merged(starts, ends)
     return found
 
 

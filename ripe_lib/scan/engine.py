@@ -88,7 +88,7 @@ class Scanner:
     ) -> None:
         if step < 1:
             raise InputError(f"step: expected at least 1, got {step}.")
-        self.model, self.step, self.batch_size, self._n_threads = model, step, batch_size, threads
+        self.model, self.step, self.batch_size, self.n_threads = model, step, batch_size, threads
         self.tasks = list(dict.fromkeys(model.tasks if tasks is None else tasks))
         self.columns = np.array([model.spec.task_index(task) for task in self.tasks], dtype=np.intp)
         self._threads = (threads or _available_cores()) if self.is_shared else 1
@@ -104,7 +104,7 @@ class Scanner:
         """Return a scanner of the same model and tasks with another distance of windows."""
         if step == self.step:
             return self
-        return Scanner(self.model, step=step, tasks=self.tasks, threads=self._n_threads, batch_size=self.batch_size)
+        return Scanner(self.model, step=step, tasks=self.tasks, threads=self.n_threads, batch_size=self.batch_size)
 
     def scores(self, stretches: Sequence[Stretch]) -> list[Floats]:
         """Return probabilities, one array (n, T) per stretch."""

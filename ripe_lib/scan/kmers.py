@@ -10,7 +10,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from ripe_lib.genome.encoding import UNKNOWN, Codes
+from ripe_lib.genome.encoding import UNKNOWN
+from ripe_lib.genome.windows import CodeWindows
 from ripe_lib.network.load import Model
 from ripe_lib.network.substitutions import substitution_scores
 
@@ -28,11 +29,9 @@ class BestKmer(NamedTuple):
 
 def best_kmers(
     model: Model,
-    seq_codes: Codes,
-    region_codes: Codes | None,
+    windows: CodeWindows,
     sites: Sequence[tuple[int, int]],
     *,
-    landmarks: NDArray[np.float64] | None = None,
     length: int = 6,
     batch_size: int = 1024,
     step: Callable[[int], object] = lambda n: None,
@@ -42,12 +41,10 @@ def best_kmers(
     Parameters
     ----------
     model : Model
-    seq_codes, region_codes : uint8 arrays (B, L) and (B, R) or None
-        Windows of the peaks.
+    windows : CodeWindows
+        Of the peaks.
     sites : sequence of (window, task index)
         Which task is asked in which window; a window is scored once for all its tasks.
-    landmarks : float array (B, 8) or None
-        Distances of the windows' sites in nt.
     length : int
         Of the k-mer. k-mers that hold an unknown base are not looked at.
     batch_size : int
@@ -60,25 +57,26 @@ def best_kmers(
     list of BestKmer
         One per site; offset -1 and effect NaN where no k-mer is known.
     """
-    places = seq_codes.shape[1] - length + 1
+    places = windows.seq.shape[1] - length + 1
     wanted: dict[int, list[int]] = {}
     for number, (window, _) in enumerate(sites):
         wanted.setdefault(window, []).append(number)
-    windows = np.array(sorted(wanted), dtype=np.intp)
+    asked = np.array(sorted(wanted), dtype=np.intp)
     found = [BestKmer(-1, float("nan"))] * len(sites)
-    for start in range(0, len(windows), _WINDOWS):
-        rows = windows[start : start + _WINDOWS]
-        codes = seq_codes[rows]
+    for start in range(0, len(asked), _WINDOWS):
+        rows = asked[start : start + _WINDOWS]
+        some = windows.take(rows)
+        codes = some.seq
         known = (sliding_window_view(codes, length, axis=1) != UNKNOWN).all(axis=2) if places > 0 else codes[:, :0] > 0
         row, offset = np.nonzero(known)
         scores = substitution_scores(
             model,
             codes,
-            None if region_codes is None else region_codes[rows],
+            some.region,
             row,
             offset,
             np.full((len(row), length), UNKNOWN, dtype=np.uint8),
-            landmarks=None if landmarks is None else landmarks[rows],
+            landmarks=some.landmarks,
             batch_size=batch_size,
         )
         whole, hidden = (np.clip(logits.astype(np.float64), -_LARGEST, _LARGEST) for logits in scores)

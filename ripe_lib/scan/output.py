@@ -12,18 +12,9 @@ import numpy as np
 from ripe_lib.errors import InputError
 from ripe_lib.genome.contigs import in_natural_order
 from ripe_lib.network.network import Floats
-from ripe_lib.output.atomic import check_apart, check_output_file
+from ripe_lib.output.atomic import TRACK_SUFFIXES, check_apart, check_output_file
 from ripe_lib.output.tables import open_table, table_format
-from ripe_lib.output.tracks import (
-    TRACK_SUFFIXES,
-    BedGraphWriter,
-    BigWigWriter,
-    Hdf5TrackWriter,
-    Positions,
-    TableWriterOfBins,
-    TrackWriter,
-    track_files,
-)
+from ripe_lib.output.tracks import Hdf5TrackWriter, Positions, TableWriterOfBins, TrackWriter, open_tracks, track_files
 from ripe_lib.scan.sources import Run, Source, TranscriptSource, open_genome
 
 TABLE_SUFFIXES = (".tsv", ".tsv.gz", ".csv", ".csv.gz", ".parquet")
@@ -121,10 +112,7 @@ class Outputs:
             else:
                 files = track_files(path, tasks, strands, name_strand=source.kind != "rna")
                 self.files += [file.path for file in files]
-                if kind == "bigwig":
-                    tracks.append(BigWigWriter(files, tasks, contigs, stack))
-                else:
-                    tracks.append(BedGraphWriter(files, tasks, stack))
+                tracks.append(open_tracks(Path(path), files, tasks, contigs, stack))
                 continue
             self.files.append(Path(path))
         self._merger = None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,16 +19,8 @@ import pandas as pd
 from ripe_lib.errors import InputError, OutputError
 from ripe_lib.network.load import Model, load_model
 from ripe_lib.network.network import Floats
+from ripe_lib.output import chunked
 from ripe_lib.output.atomic import remove_leftovers
-from ripe_lib.output.chunked import (
-    Chunk,
-    Progress,
-    fingerprint_of,
-    load_once,
-    parts_directory,
-    remove_parts,
-    run_chunks,
-)
 from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.output import Outputs, check_outputs
 from ripe_lib.scan.site_maps import SiteMapWriter
@@ -114,7 +106,7 @@ def scan_to_files(
     summary: str | Path | None = None,
     call_sites: bool = False,
     options: ScanOptions | None = None,
-    progress: Progress | None = None,
+    progress: chunked.Progress | None = None,
     site_progress: Callable[[int], object] = lambda n: None,
 ) -> ScanResult:
     """Scan a source and write what the output names ask for.
@@ -167,15 +159,14 @@ def scan_to_files(
     if thresholds is not None:
         result.thresholds, result.threshold_note = thresholds.table(), thresholds.explanation
     strands = sorted({run.strand for run in runs}) or ["+"]  # of nothing: tracks of nothing
-    chunks = [Chunk(number, payload) for number, payload in enumerate(pack(runs, step))]
+    chunks = [chunked.Chunk(number, payload) for number, payload in enumerate(pack(runs, step))]
     identity, files = source.fingerprint()
-    fingerprint = fingerprint_of(
+    fingerprint = chunked.fingerprint_of(
         {"scan": identity, "step": step, "tasks": scanner.tasks, "weights": weights_digest(model)}, files
     )
-    parts_dir = parts_directory(named[0])
-    work = ScanWork(model, source, step, scanner.tasks, options.threads, options.batch_size, scanner)
-    parts = run_chunks(
-        chunks, work, parts_dir=parts_dir, fingerprint=fingerprint, suffix=".npy",
+    parts_dir = chunked.parts_directory(named[0])
+    parts = chunked.run_chunks(
+        chunks, ScanWork(scanner, source), parts_dir=parts_dir, fingerprint=fingerprint, suffix=".npy",
         scheduler=options.scheduler, progress=progress,
     )  # fmt: skip
     with _kept_parts(parts_dir), ExitStack() as stack:
@@ -207,7 +198,7 @@ def scan_to_files(
     result.files = [*opened.files, *map(Path, named[len(outputs) :])]
     for path in result.files:
         remove_leftovers(path)  # of a run that was killed while it wrote
-    remove_parts(parts_dir)
+    chunked.remove_parts(parts_dir)
     return result
 
 
@@ -236,22 +227,8 @@ def _plan(model: Model, source: Source, options: ScanOptions) -> tuple[list[Run]
 
 def pack(runs: Sequence[Run], step: int) -> list[tuple[Run, ...]]:
     """Cut runs into chunks of about :data:`PART_WINDOWS` bins or :data:`PART_LETTERS` letters, in order."""
-    limit = max(1, min(PART_WINDOWS, PART_LETTERS // step))
-    chunks: list[tuple[Run, ...]] = []
-    current: list[Run] = []
-    room = limit
-    for run in runs:
-        first, left = run.first, run.n
-        while left:
-            n = min(left, room)
-            current.append(run._replace(first=first, n=n))
-            first, left, room = first + n, left - n, room - n
-            if not room:
-                chunks.append(tuple(current))
-                current, room = [], limit
-    if current:
-        chunks.append(tuple(current))
-    return chunks
+    cuts = chunked.cut([run.n for run in runs], max(1, min(PART_WINDOWS, PART_LETTERS // step)))
+    return [tuple(runs[i]._replace(first=runs[i].first + first, n=n) for i, first, n in parts) for parts in cuts]
 
 
 def weights_digest(model: Model) -> str:
@@ -262,46 +239,28 @@ def weights_digest(model: Model) -> str:
     return digest.hexdigest()
 
 
-class _WorkKey(NamedTuple):
-    directory: str
-    step: int
-    tasks: tuple[str, ...]
-    threads: int | None
-    batch_size: int
-
-
-def _scanner_for(key: _WorkKey) -> Scanner:
-    model = load_model(key.directory)
-    return Scanner(model, step=key.step, tasks=key.tasks, threads=key.threads, batch_size=key.batch_size)
+def _scanner_of(directory: str, step: int, tasks: tuple[str, ...], threads: int | None, batch_size: int) -> Scanner:
+    return Scanner(load_model(directory), step=step, tasks=tasks, threads=threads, batch_size=batch_size)
 
 
 class ScanWork:
     """Compute the scores of one chunk; picklable if the model came from a directory."""
 
-    def __init__(
-        self,
-        model: Model,
-        source: Source,
-        step: int,
-        tasks: Sequence[str],
-        threads: int | None,
-        batch_size: int,
-        scanner: Scanner | None = None,
-    ) -> None:
-        self._directory = model.directory
+    def __init__(self, scanner: Scanner, source: Source) -> None:
+        self._scanner: Scanner | None = scanner
+        self._source, model = source, scanner.model
         self._name = model.name
-        directory = "" if model.directory is None else str(model.directory.absolute())
-        self._key = _WorkKey(directory, step, tuple(tasks), threads, batch_size)
-        self._source, self._scanner = source, scanner
+        self._directory = None if model.directory is None else str(model.directory.absolute())
+        self._key = (scanner.step, tuple(scanner.tasks), scanner.n_threads, scanner.batch_size)
 
     def __getstate__(self) -> dict[str, Any]:
         if self._directory is None:
             raise InputError(f"model {self._name}: expected a model loaded from a directory to send to workers.")
         return {**self.__dict__, "_scanner": None}
 
-    def __call__(self, chunk: Chunk, path: Path) -> None:
+    def __call__(self, chunk: chunked.Chunk, path: Path) -> None:
         """Write the scores (n, T) of the chunk's bins, ascending in each run."""
-        scanner = self._scanner or load_once(_scanner_for, self._key)
+        scanner = self._scanner or chunked.load_once(_scanner_of, self._directory, *self._key)
         _write_part(path, scores_of_runs(scanner, self._source, chunk.payload))
 
 

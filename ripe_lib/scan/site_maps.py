@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from ripe_lib.attribution import CompletenessWarning, integrated_gradients
-from ripe_lib.genome.encoding import UNKNOWN, Codes, one_hot
-from ripe_lib.genome.landmarks import encode_landmarks
+from ripe_lib.attribution.compute import explained_codes
+from ripe_lib.genome.encoding import UNKNOWN
+from ripe_lib.genome.windows import CodeWindows
 from ripe_lib.network.load import Model
 from ripe_lib.network.spec import N_LANDMARKS
 from ripe_lib.output.atomic import atomic_file
+from ripe_lib.output.tables import append, growing
 
 FORMAT = "deepripe-site-maps-1"
 _TEXT = ("chrom", "strand", "task", "kmer")
@@ -35,7 +34,6 @@ class SiteMapWriter:
         import h5py
 
         self._model = model
-        self._n = 0
         self._file = stack.enter_context(h5py.File(stack.enter_context(atomic_file(path)), "w"))
         self._file.attrs["format"] = FORMAT
         self._file.attrs["model"] = model.name
@@ -55,55 +53,38 @@ class SiteMapWriter:
             shapes[name] = (spec.input_shapes[name], np.float32)
         for name, (shape, kind) in shapes.items():
             packing = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if shape else {}
-            self._file.create_dataset(
-                name, (0, *shape), kind, maxshape=(None, *shape), chunks=(256, *shape), track_times=False, **packing
-            )
+            growing(self._file, name, shape, kind, 256, **packing)
 
-    def add(
-        self,
-        sites: pd.DataFrame,
-        seq_codes: Codes,
-        region_codes: Codes | None,
-        landmarks: NDArray[np.float64] | None = None,
-    ) -> None:
+    def add(self, sites: pd.DataFrame, windows: CodeWindows) -> None:
         """Append sites with the windows of their peaks, RNA sense.
 
         Parameters
         ----------
         sites : DataFrame (B rows)
             Rows of the table of sites.
-        seq_codes, region_codes : uint8 array (B, L) and (B, R)
-            Region types may be None: unknown.
-        landmarks : float64 array (B, 8), optional
-            Distances in nt; default: unknown.
+        windows : CodeWindows
+            What is None is unknown.
         """
         spec = self._model.spec
-        if region_codes is None:
-            region_codes = np.full((len(sites), spec.region_length), UNKNOWN, dtype=np.uint8)
+        region, landmarks = windows[1:]
+        if region is None:
+            region = np.full((len(sites), spec.region_length), UNKNOWN, dtype=np.uint8)
         if landmarks is None:
             landmarks = np.full((len(sites), N_LANDMARKS), np.nan)
+        windows = CodeWindows(windows.seq, region, landmarks if spec.has_landmarks else None)
         columns: dict[str, Any] = {
             **{name: np.zeros((len(sites), *shape), np.float32) for name, shape in spec.input_shapes.items()},
             "gap": np.zeros(len(sites)),
-            "seq_codes": seq_codes,
-            "region_codes": region_codes,
+            "seq_codes": windows.seq,
+            "region_codes": region,
             "landmark_distances": landmarks,
             **{name: sites[name].to_numpy(dtype=object) for name in _TEXT},
             **{name: sites[name].to_numpy() for name in _NUMBERS},
         }
         for task, rows in sites.groupby("task").indices.items():
-            inputs = {"seq": one_hot(seq_codes[rows])}
-            if spec.has_region:
-                inputs["region"] = one_hot(region_codes[rows])
-            if spec.has_landmarks:
-                inputs["landmarks"] = encode_landmarks(landmarks[rows], spec.landmark_bases)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", CompletenessWarning)  # the gap is in the file
-                maps = integrated_gradients(self._model, inputs, task=str(task))
+            maps, _ = explained_codes(self._model, windows.take(rows), str(task))
             columns["gap"][rows] = maps.gap
             for name in spec.input_names:
                 columns[name][rows] = getattr(maps, name)
         for name, data in self._file.items():
-            data.resize(self._n + len(sites), axis=0)
-            data[self._n :] = columns[name]
-        self._n += len(sites)
+            append(data, columns[name])

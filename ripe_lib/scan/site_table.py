@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ripe_lib.genome.encoding import Codes, decode_sequence
+from ripe_lib.genome.encoding import decode_sequence
 from ripe_lib.network.network import Floats
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.tables import open_table
@@ -104,25 +104,19 @@ class SiteWriter:
         if contig != self._held_contig and (self._source.kind != "rna" or held >= _FLUSH_ROWS):
             self._flush()
         self._held_contig = contig
-        windows = sorted({site.peak for site in sites})
-        numbers = {peak: number for number, peak in enumerate(windows)}
+        peaks = sorted({site.peak for site in sites})
+        numbers = {peak: number for number, peak in enumerate(peaks)}
         kmers: list[BestKmer] = [BestKmer(-1, float("nan"))] * len(sites)
-        seq: Codes = np.zeros((0, 0), np.uint8)
-        region: Codes | None = None
-        starts = np.zeros(0, np.int64)
-        landmarks = None
         if self._k or self._maps is not None:
-            seq, region, landmarks, starts = peak_windows(
-                self._source, self._scanner.model.spec, *self._current, windows, self._scanner.step
+            windows, starts = peak_windows(
+                self._source, self._scanner.model.spec, *self._current, peaks, self._scanner.step
             )
         if self._k:
             pairs = [(numbers[site.peak], int(self._scanner.columns[site.task])) for site in sites]
             kmers = best_kmers(
                 self._scanner.model,
-                seq,
-                region,
+                windows,
                 pairs,
-                landmarks=landmarks,
                 length=self._k,
                 batch_size=self._scanner.batch_size,
                 step=self._step,
@@ -132,20 +126,14 @@ class SiteWriter:
             number = numbers[site.peak]
             letters, low = "", -1
             if kmer.offset >= 0:
-                letters = decode_sequence(seq[number, kmer.offset : kmer.offset + self._k], rna=True)
+                letters = decode_sequence(windows.seq[number, kmer.offset : kmer.offset + self._k], rna=True)
                 low = int(starts[number]) + kmer.offset
                 if self._current[1] == "-":
-                    low = int(starts[number]) + seq.shape[1] - kmer.offset - self._k
+                    low = int(starts[number]) + windows.seq.shape[1] - kmer.offset - self._k
             rows.append((letters, low, kmer.effect))
         frame = self._frame(sites, rows)
         if self._maps is not None:
-            places = [numbers[site.peak] for site in sites]
-            self._maps.add(
-                frame,
-                seq[places],
-                None if region is None else region[places],
-                None if landmarks is None else landmarks[places],
-            )
+            self._maps.add(frame, windows.take([numbers[site.peak] for site in sites]))
         self._held_own.append(frame)
         self._held.append(frame if self._transcripts is None else self._to_genome(frame, self._current[0]))
 

@@ -24,7 +24,7 @@ from ripe_lib.genome.contigs import in_natural_order
 from ripe_lib.genome.encoding import Codes, place
 from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.rna_fasta import RnaRecords
-from ripe_lib.genome.windows import window_start
+from ripe_lib.genome.windows import CodeWindows, window_start
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.output.chunked import load_once
 from ripe_lib.scan.engine import Scanner, Stretch
@@ -128,19 +128,10 @@ def _stretch(source: Source, run: Run, start: int, end: int, n: int, step: int, 
     return Stretch(seq, region if lengths[1] else None, offsets[0], offsets[1], n, landmarks)
 
 
-class PeakWindows(NamedTuple):
-    """Windows of single bins: codes, distances, and where the first start on the plus strand (B,)."""
-
-    seq: Codes
-    region: Codes | None
-    landmarks: Distances | None
-    starts: NDArray[np.int64]
-
-
 def peak_windows(
     source: Source, spec: ModelSpec, contig: str, strand: str, bins: Sequence[int], step: int
-) -> PeakWindows:
-    """Return the windows of single bins.
+) -> tuple[CodeWindows, NDArray[np.int64]]:
+    """Return the windows of single bins, and where they start on the plus strand (B,).
 
     Parameters
     ----------
@@ -165,12 +156,8 @@ def peak_windows(
         if stretch.landmarks is not None:
             landmarks.append(stretch.landmarks)
         starts.append(window_start(begin, end, lengths[0]))
-    return PeakWindows(
-        np.stack(seqs),
-        np.stack(regions) if regions else None,
-        np.concatenate(landmarks) if landmarks else None,
-        np.array(starts, dtype=np.int64),
-    )
+    context = np.stack(regions) if regions else None, np.concatenate(landmarks) if landmarks else None
+    return CodeWindows(np.stack(seqs), *context), np.array(starts, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -295,19 +282,20 @@ class TranscriptSource:
         order = {name: number for number, name in enumerate(in_natural_order(open_genome(self.fasta_file).contigs))}
 
         def key(name: str) -> tuple[int, bool, int, str]:
-            chrom, strand, start = self._places[name]
+            chrom, strand, start = self._places[name][:3]
             return order[chrom], strand == "-", start, name
 
         return {name: int(np.diff(annotation.exons(name), axis=1).sum()) for name in sorted(self._places, key=key)}
 
     @cached_property
-    def _places(self) -> dict[str, tuple[str, str, int]]:
+    def _places(self) -> dict[str, tuple[str, str, int, str, str]]:
+        """Contig, strand, start, gene's id and name of every transcript."""
         table = open_annotation(self.gtf_file, self.fasta_file).transcripts.set_index("transcript_id")
         genome = open_genome(self.fasta_file)
-        rows = table.loc[list(self.transcript_ids), ["chrom", "strand", "start"]]
+        rows = table.loc[list(self.transcript_ids), ["chrom", "strand", "start", "gene_id", "gene_name"]]
         return {
-            str(name): (genome.resolve(chrom), strand, int(start))
-            for name, chrom, strand, start in rows.itertuples(name=None)
+            str(name): (genome.resolve(chrom), strand, int(start), str(gene), str(label or gene))
+            for name, chrom, strand, start, gene, label in rows.itertuples(name=None)
         }
 
     def runs(self, step: int) -> list[Run]:
@@ -318,15 +306,9 @@ class TranscriptSource:
         """Return contig (as in the FASTA) and strand."""
         return self._places[transcript][:2]
 
-    @cached_property
-    def _genes(self) -> dict[str, tuple[str, str]]:
-        table = open_annotation(self.gtf_file, self.fasta_file).transcripts.set_index("transcript_id")
-        rows = table.loc[list(self.transcript_ids), ["gene_id", "gene_name"]]
-        return {str(name): (str(gene), str(label or gene)) for name, gene, label in rows.itertuples(name=None)}
-
     def gene_of(self, transcript: str) -> tuple[str, str]:
         """Return the gene's id and name (its id if it has none)."""
-        return self._genes[transcript]
+        return self._places[transcript][3:]
 
     def positions(self, transcript: str) -> NDArray[np.int64]:
         """Return the genomic position of every base of the transcript, 5' to 3'."""

@@ -14,14 +14,3 @@ module          what it does
 ``precompute``  every substitution of many regions, as an indexed file
 ==============  =====================================================================
 """
-
-from ripe_lib.variants.options import VariantOptions
-from ripe_lib.variants.score import score_variants
-from ripe_lib.variants.scorer import ScoredVariants, VariantScorer
-
-__all__ = [
-    "ScoredVariants",
-    "VariantOptions",
-    "VariantScorer",
-    "score_variants",
-]

@@ -13,7 +13,6 @@ longer than 10 nt is placed wherever it contains the SNV.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,24 +23,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from ripe_lib.attribution import CompletenessWarning, GapCount, integrated_gradients, letter_scores
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.attribution.compute import explained_codes
+from ripe_lib.attribution.maps import GapCount
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.genome.alleles import OK, SNV, canonical_alleles
-from ripe_lib.genome.encoding import UNKNOWN, Codes, one_hot
-from ripe_lib.genome.landmarks import encode_landmarks
+from ripe_lib.genome.encoding import UNKNOWN, Codes
 from ripe_lib.genome.vcf import VcfFile, VcfRecords
 from ripe_lib.motifs.databases import is_same_protein
 from ripe_lib.motifs.meme import read_meme
 from ripe_lib.network.catalogue import tasks_of
-from ripe_lib.variants.rows import (
-    Genes,
-    Rows,
-    alternative_sequence,
-    place_rows,
-    reference_codes,
-    site_landmarks,
-    substituted_position,
-)
+from ripe_lib.variants.rows import Genes, Rows, allele_windows, place_rows, substituted_position
 
 if TYPE_CHECKING:
     from ripe_lib.genome.annotation import Annotation
@@ -174,22 +165,11 @@ class AsbScorer:
         if not n:
             return {name: np.zeros(0) for name in self.columns if "." in name and name not in ("difference", "effect")}
         at = substituted_position(length, sites.minus)
-        full = [reference_codes(self.genome.fetch, sites, length), alternative_sequence(self.genome, sites, length)]
-        seq = np.concatenate([_centred(codes, self.options.context or length) for codes in full])
-        region = landmarks = None
-        windows = {"seq": one_hot(seq)}
-        if self._annotation is not None:
-            region = np.tile(reference_codes(self._annotation.region_codes, sites, spec.region_length), (2, 1))
-            windows["region"] = one_hot(region)
-            if spec.has_landmarks:
-                landmarks = np.tile(site_landmarks(self._annotation, sites), (2, 1))
-                windows["landmarks"] = encode_landmarks(landmarks, spec.landmark_bases)
-        probability = expit(self.model.network.logits(seq, region, landmarks))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CompletenessWarning)  # counted over the whole file instead
-            maps = integrated_gradients(self.model, windows, task=self.tasks, n_steps=self.options.n_steps)
-        self.gaps.add(maps)
-        letters = letter_scores(maps.seq, windows["seq"][:, None])
+        full = allele_windows(spec, self.genome, self._annotation, sites)
+        windows = full._replace(seq=_centred(full.seq, self.options.context or length))
+        probability = expit(self.model.network.logits(*windows))
+        maps, letters = explained_codes(self.model, windows, self.tasks, n_steps=self.options.n_steps)
+        self.gaps.add(maps)  # over the whole file
         found: dict[str, NDArray[np.float64]] = {}
         for column, task in enumerate(self.tasks):
             ref, alt = np.split(probability[:, spec.task_index(task)].astype(np.float64), 2)
@@ -198,9 +178,7 @@ class AsbScorer:
             found[f"{task}.model_score"] = factor * (alt - ref)
             found[f"{task}.ig_score"] = factor * (sums[n:] - sums[:n])
             if task in self.pwms:
-                best = np.max(
-                    [_best_log_odds(np.concatenate(full), np.tile(at, 2), m) for m in self.pwms[task]], axis=0
-                )
+                best = np.max([_best_log_odds(full.seq, np.tile(at, 2), m) for m in self.pwms[task]], axis=0)
                 found[f"{task}.motif_score"] = factor * (best[n:] - best[:n])
         return found
 
@@ -229,8 +207,7 @@ def motifs_of_tasks(
     if names:
         known = {motif.identifier: motif.ppm for motif in motifs}
         for name in names:
-            if name not in known:
-                raise unknown_name(f"motif in {path}", name, known)
+            check_known(f"motif in {path}", name, known)
         return {task: [known[name] for name in names] for task in tasks}
     proteins = tasks_of(model).set_index("task")["rbp"]
     found = {t: [m.ppm for m in motifs if is_same_protein(m.name or m.identifier, str(proteins[t]))] for t in tasks}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.genome.alleles import OK
 from ripe_lib.genome.vcf import InfoField, annotated_line, escape, info_key
 from ripe_lib.output.bgzf import bgzf
@@ -111,12 +111,9 @@ class Selection:
     """Which tasks are written, as indices per model, in the order they were asked for."""
 
     def __init__(self, models: Sequence[Model], tasks: Sequence[str] | None = None) -> None:
-        from ripe_lib.errors import unknown_name
-
         known = [task for model in models for task in model.tasks]
         for task in tasks or ():
-            if task not in known:
-                raise unknown_name("task", task, known, f"List them with: ripe tasks {models[0].name}")
+            check_known("task", task, known, f"List them with: ripe tasks {models[0].name}")
         self.models = list(models)
         self.columns = [
             np.array([m.tasks.index(t) for t in dict.fromkeys(tasks or m.tasks) if t in m.tasks], dtype=np.intp)
@@ -127,29 +124,19 @@ class Selection:
         """Return the chosen tasks of a model."""
         return [self.models[number].tasks[i] for i in self.columns[number]]
 
+    @property
+    def tasks(self) -> list[str]:
+        """The chosen tasks of all models."""
+        return [task for number in range(len(self.models)) for task in self.names(number)]
+
+    @property
+    def labels(self) -> list[str]:
+        """The same, with the model's name before each where there are several."""
+        return [f"{prefix}{task}" for n, prefix in enumerate(prefixes(self.models)) for task in self.names(n)]
+
     def values(self, scored: ScoredVariants) -> list[NDArray[np.float32]]:
         """Return (R, t, F) per model."""
         return [values[:, columns] for values, columns in zip(scored.values, self.columns, strict=True)]
-
-
-def text_payload(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], out: OutputFormat) -> bytes:
-    """Return what a chunk adds to a text file in the wide or the biobank layout, or to a VCF, without the header.
-
-    Parameters
-    ----------
-    scored : ScoredVariants
-    selection : Selection
-    keep : bool (R,)
-        Rows to write; a VCF keeps its records and leaves out the other entries.
-    out : OutputFormat
-    """
-    if out.kind == "vcf":
-        lines = _vcf_lines(scored, selection, keep, out.top)
-    elif out.layout == "biobank":
-        lines = _biobank_lines(scored, selection, keep)
-    else:
-        lines = _wide_lines(scored, selection, keep, out)
-    return out.encoded(lines)
 
 
 def header(scored: ScoredVariants, selection: Selection, out: OutputFormat, vcf_header: Sequence[str]) -> bytes:
@@ -170,7 +157,9 @@ def header(scored: ScoredVariants, selection: Selection, out: OutputFormat, vcf_
     if out.kind == "vcf":
         lines = list(vcf_header)
     elif out.layout == "biobank":
-        lines = [out.line(["chr", "pos", "Uploaded_variant", "ref", "alt", *biobank_names(selection)])]
+        # With the model's name only where tasks would be confused.
+        names = selection.tasks if len(set(selection.tasks)) == len(selection.tasks) else selection.labels
+        lines = [out.line(["chr", "pos", "Uploaded_variant", "ref", "alt", *names])]
     elif out.layout == "long":
         model = ["model"] if len(selection.models) > 1 else []
         lines = [out.line([*META_COLUMNS, *model, "task", *long_names(scored.fields)])]
@@ -181,25 +170,12 @@ def header(scored: ScoredVariants, selection: Selection, out: OutputFormat, vcf_
 
 def wide_names(scored: ScoredVariants, selection: Selection) -> list[str]:
     """Return the score columns of the wide table."""
-    return [
-        f"{prefix}{task}.{name}"
-        for number, prefix in enumerate(prefixes(selection.models))
-        for task in selection.names(number)
-        for name in scored.fields
-    ]
+    return [f"{label}.{name}" for label in selection.labels for name in scored.fields]
 
 
 def long_names(fields: Sequence[str]) -> list[str]:
     """Return the score columns of the long table."""
     return [LONG_NAMES.get(name, name) for name in fields]
-
-
-def biobank_names(selection: Selection) -> list[str]:
-    """Return the task columns of the biobank layout; with the model's name only where tasks would be confused."""
-    names = [task for number in range(len(selection.models)) for task in selection.names(number)]
-    if len(set(names)) == len(names):
-        return names
-    return [f"{p}{task}" for n, p in enumerate(prefixes(selection.models)) for task in selection.names(n)]
 
 
 def info_fields(scored_fields: Sequence[str], selection: Selection) -> list[InfoField]:
@@ -211,7 +187,6 @@ def info_fields(scored_fields: Sequence[str], selection: Selection) -> list[Info
         if not tasks:
             continue
         packed = "|".join([*INFO_COLUMNS, *(f"{task}.{f}" for task in tasks for f in scored_fields)])
-        strongest = f"{model}: {{}} of the task with the largest |alt - ref| of the allele, over strands"
         fields += [
             InfoField(
                 f"DeepRiPe_{name}",
@@ -220,11 +195,19 @@ def info_fields(scored_fields: Sequence[str], selection: Selection) -> list[Info
                 f"{model}: effects on RNA-binding proteins, alt - ref. One entry per allele and strand; Consequence is "
                 f"the change of its strongest task. Format: {packed}",
             ),
-            InfoField(f"DRP_{name}_MAXDELTA", "A", "Float", strongest.format("alt - ref")),
-            InfoField(f"DRP_{name}_TASK", "A", "String", strongest.format("name")),
-            InfoField(f"DRP_{name}_CLASS", "A", "String", strongest.format("change (" + " ".join(CLASSES) + ")")),
+            *flat_fields(f"DRP_{name}", model).values(),
         ]
     return fields
+
+
+def flat_fields(key: str, model: str) -> dict[str, InfoField]:
+    """Return the INFO fields of the strongest task of an allele, whose keys begin with ``key``, by what they hold."""
+    said = f"{model}: {{}} of the task with the largest |alt - ref| of the allele, over strands"
+    return {
+        "delta": InfoField(f"{key}_MAXDELTA", "A", "Float", said.format("alt - ref")),
+        "task": InfoField(f"{key}_TASK", "A", "String", said.format("name")),
+        "class": InfoField(f"{key}_CLASS", "A", "String", said.format("change (" + " ".join(CLASSES) + ")")),
+    }
 
 
 def info_names(selection: Selection) -> list[str]:
@@ -263,17 +246,18 @@ def number_texts(values: NDArray[np.float32], fields: Sequence[str], separator: 
     return rows
 
 
-def _all_joined(
-    scored: ScoredVariants, selection: Selection, rows: NDArray[np.intp], separator: str
-) -> list[list[str]]:
-    return [
-        number_texts(values[rows], scored.fields, separator)
-        for values, columns in zip(selection.values(scored), selection.columns, strict=True)
-        if len(columns)
-    ]
+def wide_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], out: OutputFormat) -> list[str]:
+    """Return the lines of rows in the wide layout.
 
-
-def _wide_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], out: OutputFormat) -> list[str]:
+    Parameters
+    ----------
+    scored : ScoredVariants
+    selection : Selection
+        The tasks that are written.
+    keep : bool array (R,)
+        The rows that are written.
+    out : OutputFormat
+    """
     rows = np.flatnonzero(keep)
     columns = [column.tolist() for column in scored.rows.meta().values()]
     if not keep.all():
@@ -282,11 +266,13 @@ def _wide_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.b
     separator = "\t"
     if out.kind == "csv":
         separator, columns = ",", [list(map(_csv, column)) for column in columns]
-    scores = _all_joined(scored, selection, rows, separator)
+    values_of = zip(selection.values(scored), selection.columns, strict=True)
+    scores = [number_texts(values[rows], scored.fields, separator) for values, tasks in values_of if len(tasks)]
     return [separator.join(fields) for fields in zip(*columns, *scores, strict=True)]
 
 
-def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], top: int) -> list[str]:
+def vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], top: int) -> list[str]:
+    """Return the annotated records, of the ``top`` tasks (0: all); other parameters as :func:`wide_lines`."""
     rows = np.flatnonzero(keep)
     table, alleles = scored.rows, scored.rows.alleles
     allele = table.allele[rows]
@@ -309,7 +295,7 @@ def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
         values = selection.values(scored)[number][rows]
         if not values.shape[1]:
             continue
-        delta, tasks, classes = _strongest(scored, values, selection.names(number))
+        delta, tasks, classes = strongest_tasks(scored, values, selection.names(number))
         if top:
             size = np.abs(values[..., scored.fields.index("delta")])
             np.put_along_axis(values, np.argsort(-size, axis=1, kind="stable")[:, top:, None], np.nan, axis=1)
@@ -319,8 +305,7 @@ def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
         ):
             entries.setdefault(i, []).append(f"{head}{change}|{text}" if known else head)
         # Of two strands of an allele the larger |delta|.
-        order = np.lexsort((-np.nan_to_num(np.abs(delta), nan=-1), allele))
-        best = order[np.unique(allele[order], return_index=True)[1]]
+        best = strongest_rows(allele, np.nan_to_num(np.abs(delta), nan=-1))
         flat = np.full((3, len(alleles)), ".", dtype=object)
         best = best[~np.isnan(delta[best])]
         flat[:, allele[best]] = (
@@ -343,10 +328,19 @@ def _vcf_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
     return [annotated_line(line, added, keys=keys) for line, added in zip(alleles.records.lines, info, strict=True)]
 
 
-def _strongest(
+def strongest_tasks(
     scored: ScoredVariants, values: NDArray[np.float32], tasks: Sequence[str]
 ) -> tuple[NDArray[np.float32], NDArray[np.object_], NDArray[np.object_]]:
-    """Return delta, task and class of the task with the largest |delta| per row of (n, t, F)."""
+    """Return delta, task and class of the task with the largest |delta| per row.
+
+    Parameters
+    ----------
+    scored : ScoredVariants
+        Has the fields and thresholds.
+    values : float32 array (n, t, F)
+    tasks : sequence of str
+        Their names.
+    """
     ref, alt, at = (scored.fields.index(name) for name in ("ref", "alt", "delta"))
     strongest = np.nan_to_num(np.abs(values[..., at])).argmax(axis=1)
     best = values[np.arange(len(values)), strongest]
@@ -354,8 +348,17 @@ def _strongest(
     return best[:, at], names, class_names(class_codes(best[:, ref], best[:, alt], *scored.thresholds))
 
 
-def _biobank_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_]) -> list[str]:
-    """One line per ALT; where both strands are scored, the larger |delta| of each task counts."""
+def strongest_rows(allele: NDArray[np.int64], size: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Return, in the order of the alleles, the row of each with the largest size."""
+    order = np.lexsort((-size, allele))
+    return order[np.flatnonzero(np.diff(allele[order], prepend=-1))]
+
+
+def biobank_lines(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_]) -> list[str]:
+    """Return one line per ALT; where both strands are scored, the larger |delta| of each task counts.
+
+    Parameters as :func:`wide_lines`.
+    """
     at = scored.fields.index("delta")
     deltas = np.concatenate([values[..., at] for values in selection.values(scored)], axis=1)
     size = np.where(np.isnan(deltas), -1, np.abs(deltas))

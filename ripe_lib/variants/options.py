@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.genome.encoding import REGION_TYPES
 from ripe_lib.variants.summary import FIELDS
 
@@ -51,11 +51,9 @@ class VariantOptions:
     def __post_init__(self) -> None:
         scores = (self.scores,) if isinstance(self.scores, str) else tuple(self.scores)
         object.__setattr__(self, "scores", scores)
-        if self.region not in REGIONS:
-            raise unknown_name("region option", self.region, REGIONS)
+        check_known("region option", self.region, REGIONS)
         for score in scores:
-            if score not in ("delta", "class", "percentile"):
-                raise unknown_name("score", score, ("delta", "class", "percentile"))
+            check_known("score", score, ("delta", "class", "percentile"))
         if not isinstance(self.shifts, int) or not 1 <= self.shifts <= MAX_SHIFTS:
             raise InputError(f"shifts: expected a whole number from 1 to {MAX_SHIFTS}, got {self.shifts!r}.")
 
@@ -96,8 +94,7 @@ class RowFilter:
 
     def __post_init__(self) -> None:
         for name in self.region_types or ():
-            if name not in REGION_FILTERS:
-                raise unknown_name("region type", name, REGION_FILTERS)
+            check_known("region type", name, REGION_FILTERS)
 
     @property
     def active(self) -> bool:

@@ -25,23 +25,16 @@ from numpy.typing import NDArray
 from ripe_lib._version import __version__
 from ripe_lib.errors import InputError
 from ripe_lib.genome.alleles import OK, AssemblyCheck, nothing_scored
-from ripe_lib.genome.annotation import Annotation
+from ripe_lib.genome.annotation import open_genome
 from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.vcf import BGZF_END, Block, VcfFile, VcfRecords, annotated_header
-from ripe_lib.network.catalogue import find_model_directory
-from ripe_lib.network.load import Model, load_model, model_arguments
+from ripe_lib.network.catalogue.locate import find_model_directory, model_arguments
+from ripe_lib.network.load import Model, load_model
+from ripe_lib.output import chunked
 from ripe_lib.output.atomic import atomic_file, check_output_file
 from ripe_lib.output.bgzf import convert_to_bcf, write_index
-from ripe_lib.output.chunked import (
-    Chunk,
-    Progress,
-    fingerprint_of,
-    load_once,
-    parts_directory,
-    remove_parts,
-    run_chunks,
-)
-from ripe_lib.variants.format import OutputFormat, Selection, header, info_fields, long_names, text_payload
+from ripe_lib.variants import format as formats
+from ripe_lib.variants.format import OutputFormat, Selection, long_names
 from ripe_lib.variants.options import RowFilter, VariantOptions
 from ripe_lib.variants.peaks import Peaks
 from ripe_lib.variants.rows import Rows
@@ -75,7 +68,9 @@ class VariantJob:
             directory = find_model_directory(name)
             weights += [directory / "model.yaml", directory / model_arguments(directory)["weights"]]
         options = {**asdict(replace(self, vcf_file="")), "chunk_size": chunk_size}
-        return fingerprint_of(options, [self.vcf_file, self.fasta_file, self.gtf_file, self.rows.peaks_file, *weights])
+        return chunked.fingerprint_of(
+            options, [self.vcf_file, self.fasta_file, self.gtf_file, self.rows.peaks_file, *weights]
+        )
 
 
 @dataclass
@@ -115,9 +110,8 @@ class Worker:
     """Models, genome, annotation and the open VCF of one process."""
 
     def __init__(self, job: VariantJob, models: Sequence[Model] | None = None) -> None:
-        genome = Genome(job.fasta_file)
+        genome, annotation = open_genome(job.fasta_file, job.gtf_file)
         self._readers_genome = Genome(job.fasta_file)  # open files are not shared between threads
-        annotation = None if job.gtf_file is None else Annotation.load(job.gtf_file).for_genome(genome)
         models = [load_model(name) for name in job.models] if models is None else list(models)
         self.job = job
         self.scorer = VariantScorer(models, genome, annotation, job.options)
@@ -248,16 +242,20 @@ def payload(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_
     """
     if out.kind == "parquet":
         return arrow_bytes(wide_or_long(scored, selection, keep, out))
+    if out.kind == "vcf":
+        return out.encoded(formats.vcf_lines(scored, selection, keep, out.top))
+    if out.layout == "biobank":
+        return out.encoded(formats.biobank_lines(scored, selection, keep))
     if out.layout == "long":
         return out.encoded(long_lines(long_frame(scored, selection, keep, out.top), out))
-    return text_payload(scored, selection, keep, out)
+    return out.encoded(formats.wide_lines(scored, selection, keep, out))
 
 
 def _worker(job: VariantJob, fingerprint: str) -> Worker:  # the fingerprint: changed files are opened again
     return Worker(job)
 
 
-def score_part_remotely(job: VariantJob, fingerprint: str, chunk: Chunk, path: Path) -> None:
+def score_part_remotely(job: VariantJob, fingerprint: str, chunk: chunked.Chunk, path: Path) -> None:
     """Score one chunk in a worker process, which loads models, genome and annotation once.
 
     Parameters
@@ -268,10 +266,10 @@ def score_part_remotely(job: VariantJob, fingerprint: str, chunk: Chunk, path: P
     path : Path
         The part that is written.
     """
-    score_part(load_once(_worker, job, fingerprint), chunk, path)
+    score_part(chunked.load_once(_worker, job, fingerprint), chunk, path)
 
 
-def score_part(worker: Worker, chunk: Chunk, path: Path) -> None:
+def score_part(worker: Worker, chunk: chunked.Chunk, path: Path) -> None:
     """Score one chunk and write its part; parameters as :func:`score_part_remotely`."""
     contents, summary = [], Summary()
     for content, found in worker.written(worker.placed(chunk.index, chunk.payload)):
@@ -308,7 +306,7 @@ def write_scores(
     models: Sequence[Model] | None = None,
     force: bool = False,
     scheduler: str | None = None,
-    progress: Progress | None = None,
+    progress: chunked.Progress | None = None,
 ) -> Summary:
     """Score a VCF into a file.
 
@@ -348,11 +346,11 @@ def write_scores(
             blocks = vcf.blocks(chunk_size)
             if not force:
                 worker.check_assembly(vcf.name, blocks)
-            chunks = [Chunk(i, block) for i, block in enumerate(blocks)]
+            chunks = [chunked.Chunk(i, block) for i, block in enumerate(blocks)]
             worker.blocks = blocks if scheduler is None else []
             fingerprint = job.fingerprint(chunk_size)
-            parts_dir = parts_directory(output)
-            paths = run_chunks(
+            parts_dir = chunked.parts_directory(output)
+            paths = chunked.run_chunks(
                 chunks,
                 partial(score_part, worker) if scheduler is None else partial(score_part_remotely, job, fingerprint),
                 parts_dir=parts_dir,
@@ -368,9 +366,9 @@ def write_scores(
                     raise InputError(problem)
                 _join(worker, paths, output)
             except InputError:  # it would be the same again
-                remove_parts(parts_dir)
+                chunked.remove_parts(parts_dir)
                 raise
-            remove_parts(parts_dir)
+            chunked.remove_parts(parts_dir)
         finally:
             worker.close()
     if output.name.lower().endswith((".vcf.gz", ".vcf.bgz", ".bcf")):
@@ -381,17 +379,13 @@ def write_scores(
 
 def _everywhere(job: VariantJob, vcf_path: Path) -> VariantJob:
     """Return the job with paths that mean the same in workers' folders."""
-    return replace(
-        job,
-        vcf_file=str(vcf_path.absolute()),
-        fasta_file=str(Path(job.fasta_file).absolute()),
-        gtf_file=None if job.gtf_file is None else str(Path(job.gtf_file).absolute()),
-        models=tuple(str(find_model_directory(name).absolute()) for name in job.models),
-        rows=replace(
-            job.rows,
-            peaks_file=None if job.rows.peaks_file is None else str(Path(job.rows.peaks_file).absolute()),
-        ),
+    vcf, fasta, gtf, peaks = (
+        None if path is None else str(Path(path).absolute())
+        for path in (vcf_path, job.fasta_file, job.gtf_file, job.rows.peaks_file)
     )
+    models = tuple(str(find_model_directory(name).absolute()) for name in job.models)
+    files: dict[str, Any] = {"vcf_file": vcf, "fasta_file": fasta, "gtf_file": gtf}
+    return replace(job, **files, models=models, rows=replace(job.rows, peaks_file=peaks))
 
 
 def _join(worker: Worker, parts: Sequence[Path], output: Path) -> None:
@@ -404,7 +398,7 @@ def _join(worker: Worker, parts: Sequence[Path], output: Path) -> None:
         is_bcf = output.suffix.lower() == ".bcf"
         text = temporary.with_name(temporary.name + ".vcf") if is_bcf else temporary
         with text.open("wb") as out:
-            out.write(header(empty, worker.selection, job.out, vcf_header(worker, empty.fields)))
+            out.write(formats.header(empty, worker.selection, job.out, vcf_header(worker, empty.fields)))
             for part in parts:
                 out.write(_content(part))  # a few MB
             if job.out.compressed:
@@ -428,4 +422,4 @@ def vcf_header(worker: Worker, fields: Sequence[str]) -> list[str]:
             f"intergenic {options.intergenic}",
         ),
     ]
-    return annotated_header(worker.vcf.header, info_fields(fields, worker.selection), more=said)
+    return annotated_header(worker.vcf.header, formats.info_fields(fields, worker.selection), more=said)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import UnknownNameError
-from ripe_lib.genome.intervals import read_intervals
+from ripe_lib.genome.intervals import merged, read_intervals
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ class Peaks:
             for minus, sign in ((False, "+"), (True, "-")):
                 here = group[group["strand"].isin([sign, "."])]
                 if len(here):
-                    self._merged[contig, minus] = _merge(here["start"].to_numpy(), here["end"].to_numpy())
+                    self._merged[contig, minus] = merged(here["start"].to_numpy(), here["end"].to_numpy())
 
     def overlap(
         self,
@@ -62,11 +62,3 @@ class Peaks:
             last = np.searchsorted(starts, end[rows], side="left") - 1
             found[rows] = (last >= 0) & (ends[np.maximum(last, 0)] > start[rows])
         return found
-
-
-def _merge(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    order = np.argsort(starts, kind="stable")
-    starts, ends = starts[order], np.maximum.accumulate(ends[order])
-    first = np.append(True, starts[1:] > ends[:-1])
-    last = np.append(first[1:], True)
-    return starts[first], ends[last]

@@ -12,22 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ripe_lib._version import __version__
 from ripe_lib.errors import InputError
 from ripe_lib.genome.alleles import OK
 from ripe_lib.genome.encoding import BASES, decode_sequence
-from ripe_lib.genome.intervals import read_intervals, where
+from ripe_lib.genome.intervals import merged, read_intervals, where
 from ripe_lib.genome.vcf import BGZF_END, COLUMNS, InfoField, VcfRecords, escape, info_key
-from ripe_lib.network.catalogue import find_model_directory
-from ripe_lib.network.load import load_model, model_arguments
+from ripe_lib.network.catalogue.locate import find_model_directory, model_arguments
+from ripe_lib.network.load import load_model
 from ripe_lib.output.atomic import atomic_file, check_output_file
 from ripe_lib.output.bgzf import bgzf, write_index
-from ripe_lib.output.chunked import Chunk, Progress, fingerprint_of, parts_directory, remove_parts, run_chunks
+from ripe_lib.output.chunked import Chunk, Progress, cut, fingerprint_of, parts_directory, remove_parts, run_chunks
+from ripe_lib.variants.format import flat_fields, strongest_rows, strongest_tasks
 from ripe_lib.variants.options import VariantOptions
 from ripe_lib.variants.scorer import VariantScorer
-from ripe_lib.variants.summary import CLASSES, class_codes, class_names
 
 if TYPE_CHECKING:
     from ripe_lib.genome.fasta import Genome
@@ -95,20 +94,18 @@ def precompute(
     UnknownNameError
         For an unknown model, task or contig.
     """
-    from ripe_lib.genome.annotation import Annotation
-    from ripe_lib.genome.fasta import Genome
+    from ripe_lib.genome.annotation import open_genome
 
     output, options = Path(output), options or VariantOptions()
     check_output_file(output)
     if not output.name.endswith(SUFFIXES):
         raise InputError(f"{output}: expected a file name that ends in {' or '.join(SUFFIXES)}.")
     directory = find_model_directory(model)
-    genome = Genome(fasta_file)
-    stretches = merged(regions, genome)
+    genome, annotation = open_genome(fasta_file, gtf_file)
+    stretches = regions_of(regions, genome)
     loaded = load_model(directory)
     for task in tasks:
         loaded.spec.task_index(task)
-    annotation = None if gtf_file is None else Annotation.load(gtf_file).for_genome(genome)
     writer = _Writer(loaded, tuple(tasks), VariantScorer([loaded], genome, annotation, options), output.name)
     described = {**asdict(options), "tasks": list(tasks), "regions": stretches, "vcf": writer.vcf, "chunk": chunk_bases}
     files = [fasta_file, gtf_file, directory / "model.yaml", directory / model_arguments(directory)["weights"]]
@@ -136,43 +133,29 @@ def precompute(
     return Precomputed(len(stretches), n_bases, write_index(output, **columns))
 
 
-def merged(regions: Any, genome: Genome) -> list[Stretch]:
+def regions_of(regions: Any, genome: Genome) -> list[Stretch]:
     """Return the regions in the order of the FASTA, joined where they overlap or touch."""
     table = read_intervals(regions)
     order = {name: number for number, name in enumerate(genome.contigs)}
     names = {chrom: genome.resolve(chrom) for chrom in table["chrom"].unique()}
-    found: list[Stretch] = []
     for row, (chrom, start, end) in enumerate(zip(table["chrom"], table["start"], table["end"], strict=True)):
         length = genome.contigs[names[chrom]]
         if start < 0 or end > length:
             raise InputError(
                 f"{where(table, row)}: expected an interval within {chrom} (0-{length}), got {start}-{end}."
             )
-        found.append((names[chrom], int(start), int(end)))
     joined: list[Stretch] = []
-    for contig, start, end in sorted(found, key=lambda stretch: (order[stretch[0]], *stretch[1:])):
-        if joined and joined[-1][0] == contig and start <= joined[-1][2]:
-            joined[-1] = (contig, joined[-1][1], max(joined[-1][2], end))
-        else:
-            joined.append((contig, start, end))
+    for contig, group in sorted(table.groupby(table["chrom"].map(names)), key=lambda pair: order[str(pair[0])]):
+        pieces = merged(group["start"].to_numpy(), group["end"].to_numpy())
+        joined += [(str(contig), *piece) for piece in zip(*(ends.tolist() for ends in pieces), strict=True)]
     return joined
 
 
-def _chunks(stretches: Iterable[Stretch], n_bases: int) -> Iterator[list[Stretch]]:
-    """Yield lists of pieces that hold ``n_bases`` bases together, the last fewer."""
-    pieces: list[Stretch] = []
-    room = n_bases
-    for contig, start, end in stretches:
-        while start < end:
-            stop = min(end, start + room)
-            pieces.append((contig, start, stop))
-            room -= stop - start
-            start = stop
-            if not room:
-                yield pieces
-                pieces, room = [], n_bases
-    if pieces:
-        yield pieces
+def _chunks(stretches: Sequence[Stretch], n_bases: int) -> list[list[Stretch]]:
+    """Return lists of pieces that hold ``n_bases`` bases together, the last fewer."""
+    cuts = cut([end - start for _, start, end in stretches], n_bases)
+    places = [[(*stretches[i][:2], first, n) for i, first, n in pieces] for pieces in cuts]
+    return [[(contig, start + first, start + first + n) for contig, start, first, n in pieces] for pieces in places]
 
 
 def substitutions(genome: Genome, stretches: Iterable[Stretch]) -> VcfRecords:
@@ -197,11 +180,9 @@ class _Writer:
         self.model, self.tasks, self.scorer = model, tasks, scorer
         self.vcf = name.endswith(".vcf.gz")
         key = f"DRP_{info_key('x' + model.name.rsplit('/', 1)[-1])[1:]}"
-        said = f"{model.name}: {{}} of the task with the largest |alt - ref| of the allele, over strands"
+        flat = flat_fields(key, model.name)
         self.fields = [
-            InfoField(f"{key}_TASK", "A", "String", said.format("name")),
-            InfoField(f"{key}_MAXDELTA", "A", "Float", said.format("alt - ref")),
-            InfoField(f"{key}_CLASS", "A", "String", said.format("change (" + " ".join(CLASSES) + ")")),
+            *(flat[name] for name in ("task", "delta", "class")),
             *(InfoField(f"{key}_{info_key(t)}", "A", "Float", f"{model.name}: alt - ref of {t}") for t in tasks),
         ]
 
@@ -219,17 +200,16 @@ class _Writer:
         scored = self.scorer.score(substitutions(self.scorer.genome, pieces))
         usable = np.flatnonzero(scored.rows.status == OK)
         values = scored.values[0][usable]
-        ref, alt, delta = (values[..., scored.fields.index(name)] for name in ("ref", "alt", "delta"))
-        best = np.abs(delta).argmax(axis=1)
-        here = np.arange(len(usable)), best
-        first = _strongest_rows(scored.rows.allele[usable], np.abs(delta[here]))
-        changes = class_names(class_codes(ref[here], alt[here], *scored.thresholds))
-        more = [_largest(scored.rows.allele[usable], delta[:, self.model.spec.task_index(t)]) for t in self.tasks]
+        delta, tasks, changes = strongest_tasks(scored, values, self.model.tasks)
+        allele, every = scored.rows.allele[usable], values[..., scored.fields.index("delta")]
+        first = strongest_rows(allele, np.abs(delta))
+        more = [every[:, self.model.spec.task_index(task)] for task in self.tasks]
+        more = [column[strongest_rows(allele, np.abs(column))] for column in more]
         meta = {name: column[usable] for name, column in scored.rows.meta().items()}
         for number, row in enumerate(first.tolist()):
             place = [str(meta[name][row]) for name in ("chrom", "pos", "ref", "alt")]
-            numbers = [_decimal(value) for value in (delta[row, best[row]], *(column[number] for column in more))]
-            strongest = [self.model.tasks[best[row]], numbers[0], changes[row], *numbers[1:]]
+            numbers = [_decimal(value) for value in (delta[row], *(column[number] for column in more))]
+            strongest = [tasks[row], numbers[0], changes[row], *numbers[1:]]
             if self.vcf:
                 place.insert(2, ".")
                 values_of = zip(self.fields, strongest, strict=True)
@@ -244,16 +224,6 @@ class _Writer:
 def _decimal(value: float) -> str:
     text = f"{value:.4f}"
     return "0.0000" if text == "-0.0000" else text
-
-
-def _strongest_rows(allele: NDArray[np.int64], size: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Return, in the order of the alleles, the row of each with the largest size."""
-    order = np.lexsort((-size, allele))
-    return order[np.flatnonzero(np.diff(allele[order], prepend=-1))]
-
-
-def _largest(allele: NDArray[np.int64], delta: NDArray[np.float32]) -> NDArray[np.float32]:
-    return delta[_strongest_rows(allele, np.abs(delta))]
 
 
 def _write_part(writer: _Writer, chunk: Chunk, path: Path) -> None:

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.errors import unknown_name
+from ripe_lib.errors import check_known
 from ripe_lib.genome.alleles import OK, Alleles
 from ripe_lib.genome.encoding import COMPLEMENT, REGION_TYPES, Codes
+from ripe_lib.genome.windows import CodeWindows
 
 if TYPE_CHECKING:
     from ripe_lib.genome.annotation import Annotation
     from ripe_lib.genome.fasta import Genome
+    from ripe_lib.network.spec import ModelSpec
 
 STRANDS = ("auto", "+", "-", "both")
 INTERGENIC = ("skip", "+", "-", "both")
@@ -105,8 +107,7 @@ def place_rows(alleles: Alleles, known: Genes | None = None, *, strand: str = "a
         What to do under ``auto`` where no transcript is: ``skip``, or the strands to score.
     """
     for name, value, choices in (("strand", strand, STRANDS), ("intergenic strand", intergenic, INTERGENIC)):
-        if value not in choices:
-            raise unknown_name(name, value, choices)
+        check_known(name, value, choices)
     usable = np.flatnonzero(alleles.status == OK)
     genes = np.full((len(usable), 2), "", dtype=object)
     if known is None:
@@ -274,6 +275,27 @@ def alternative_region(annotation: Annotation, rows: Rows, length: int, shift: i
     window[row, column] = left[row, np.maximum(source, 0)]
     window[rows.minus] = window[rows.minus, ::-1]
     return window
+
+
+def allele_windows(spec: ModelSpec, genome: Genome, annotation: Annotation | None, rows: Rows) -> CodeWindows:
+    """Return the windows of the reference of every row, then those of the alternative, (2 B, ...).
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    genome : Genome
+    annotation : Annotation or None
+        None: region types and landmarks are unknown.
+    rows : Rows
+    """
+    length, region = spec.sequence_length, None
+    seq = np.concatenate([reference_codes(genome.fetch, rows, length), alternative_sequence(genome, rows, length)])
+    if annotation is None:
+        return CodeWindows(seq)
+    if spec.has_region:
+        reference = reference_codes(annotation.region_codes, rows, spec.region_length)
+        region = np.concatenate([reference, alternative_region(annotation, rows, spec.region_length)])
+    return CodeWindows(seq, region, np.tile(site_landmarks(annotation, rows), (2, 1)) if spec.has_landmarks else None)
 
 
 def _sides(fetch: Fetch, rows: Rows, length: int, shift: int, minus: NDArray[np.bool_]) -> tuple[Codes, Codes]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ripe_lib.network.load import Model
 
 MAX_LENGTH = 100_000
-_REGION = re.compile(r"(?P<contig>.+?):(?P<start>[\d,]+)(?:-(?P<end>[\d,]+))?(?:[:(](?P<strand>[+-])\)?)?\Z")
+_REGION = re.compile(r"(?P<contig>.+?):(?P<start>[0-9,]+)(?:-(?P<end>[0-9,]+))?(?:[:(](?P<strand>[+-])\)?)?\Z")
 
 
 class Region(NamedTuple):
@@ -55,26 +55,26 @@ class Saturation:
     codes: Codes
     scored: ScoredVariants
 
-    def changes(self, number: int, field: str = "delta") -> NDArray[np.float32]:
+    def changes(self, number: int) -> NDArray[np.float32]:
         """Return (N, 4, T) of a model: substitutions by each base in RNA sense, 5' to 3'; 0 where it is that base.
 
         Rows of unknown bases are NaN.
         """
         rows, minus = self.scored.rows, self.region.strand == "-"
-        values = self.scored.values[number][..., self.scored.fields.index(field)]
+        values = self.scored.values[number][..., self.scored.fields.index("delta")]
         changes = np.zeros((len(self.codes), 4, values.shape[1]), dtype=np.float32)
         changes[self.codes == UNKNOWN] = np.nan
         single = rows.kind == SNV
         changes[rows.start[single] - self.region.start, rows.inserted[single, 0]] = values[single]
         return changes[::-1, ::-1] if minus else changes
 
-    def deletions(self, number: int, field: str = "delta") -> NDArray[np.float32] | None:
+    def deletions(self, number: int) -> NDArray[np.float32] | None:
         """Return (N, T) of a model: the deletion of each base, 5' to 3'; NaN where it was not scored, None if none was.
 
         Deletions in a run of one base are the same change, scored at its left end: each base of the run has that score.
         """
         rows = self.scored.rows
-        values = self.scored.values[number][..., self.scored.fields.index(field)]
+        values = self.scored.values[number][..., self.scored.fields.index("delta")]
         deleted = np.flatnonzero((rows.n_removed == 1) & (rows.n_inserted == 0))
         if not len(deleted):
             return None

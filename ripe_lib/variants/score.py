@@ -10,12 +10,12 @@ import pandas as pd
 
 from ripe_lib.errors import InputError
 from ripe_lib.genome.alleles import check_assembly
-from ripe_lib.genome.annotation import Annotation
-from ripe_lib.genome.fasta import Genome
+from ripe_lib.genome.annotation import open_genome
 from ripe_lib.genome.vcf import VcfFile
 from ripe_lib.network.load import Model, load_model
 from ripe_lib.variants.options import VariantOptions
 from ripe_lib.variants.scorer import VariantScorer
+from ripe_lib.variants.tables import wide_frame
 
 DEFAULT_CHUNK_SIZE = 8192
 
@@ -80,8 +80,7 @@ def score_variants(
         warnings.warn("no GTF: all variants are scored on the plus strand; choose with strand=", stacklevel=2)
     given = [models] if isinstance(models, Model | str | Path) else list(models)
     loaded = [m if isinstance(m, Model) else load_model(m) for m in given]
-    genome = Genome(fasta_file)
-    annotation = None if gtf_file is None else Annotation.load(gtf_file).for_genome(genome)
+    genome, annotation = open_genome(fasta_file, gtf_file)
     vcf = VcfFile(vcf_file)
     check_assembly(vcf, genome, force=force, small_files=False)  # here the caller sees every status
     scorer = VariantScorer(loaded, genome, annotation, options)
@@ -89,6 +88,6 @@ def score_variants(
     def tables() -> Iterator[pd.DataFrame]:
         with vcf:
             for records in vcf.records(chunk_size or DEFAULT_CHUNK_SIZE):
-                yield scorer.score(records).frame()
+                yield wide_frame(scorer.score(records))
 
     return tables()

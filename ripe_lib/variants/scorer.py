@@ -24,6 +24,7 @@ from ripe_lib.genome.encoding import COMPLEMENT, Codes
 from ripe_lib.genome.vcf import VcfRecords
 from ripe_lib.network.joint import JointModel, joint_models
 from ripe_lib.network.load import Model
+from ripe_lib.output.console import steps
 from ripe_lib.variants.options import VariantOptions
 from ripe_lib.variants.rows import (
     Genes,
@@ -36,7 +37,7 @@ from ripe_lib.variants.rows import (
     substituted_position,
     window_starts,
 )
-from ripe_lib.variants.summary import class_codes, class_names, load_background, percentiles
+from ripe_lib.variants.summary import class_codes, load_background, percentiles
 
 if TYPE_CHECKING:
     from ripe_lib.genome.annotation import Annotation
@@ -72,19 +73,6 @@ class ScoredVariants:
     fields: list[str]
     values: list[NDArray[np.float32]] = field(default_factory=list)
     thresholds: tuple[float, float] = (0.1, 0.5)
-
-    def frame(self) -> pd.DataFrame:
-        """Return the table of :func:`ripe_lib.score_variants`."""
-        parts = [pd.DataFrame(self.rows.meta())]
-        for model, prefix, values in zip(self.models, prefixes(self.models), self.values, strict=True):
-            names = [f"{prefix}{task}.{name}" for task in model.tasks for name in self.fields]
-            table = pd.DataFrame(values.reshape(len(values), len(names)), columns=names)
-            if "class" in self.fields:
-                at = self.fields.index("class")
-                for name in names[at :: len(self.fields)]:
-                    table[name] = class_names(table[name].to_numpy())
-            parts.append(table)
-        return pd.concat(parts, axis=1)
 
 
 def prefixes(models: Sequence[Model]) -> list[str]:
@@ -174,7 +162,7 @@ class VariantScorer:
             tuple(np.empty((len(shifts), len(placed), len(network.model.tasks)), dtype=np.float32) for _ in range(2))
             for network in self.networks
         ]
-        for rows, first, inverse, near in _grouped(placed):
+        for rows, first, inverse, near in steps(_grouped(placed), "scoring", unit="place", leave=False):
             part = placed.take(rows)
             for k, shift in enumerate(shifts):
                 windows = _Windows(self, part, first, inverse, near=near, shift=shift)
@@ -286,7 +274,6 @@ def _grouped(placed: Rows) -> Iterator[tuple[Indices, Indices, Indices, bool]]:
     """
     if not len(placed.start):
         return
-    import pandas as pd
 
     contig = pd.factorize(placed.contig)[0]
     key = ((contig * 2 + placed.minus) << 42) + placed.start  # neighbours on a strand have neighbouring keys

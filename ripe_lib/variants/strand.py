@@ -17,7 +17,7 @@ from ripe_lib.network.load import Model
 from ripe_lib.variants.format import Selection
 from ripe_lib.variants.options import VariantOptions
 from ripe_lib.variants.rows import place_rows
-from ripe_lib.variants.scorer import VariantScorer, prefixes
+from ripe_lib.variants.scorer import VariantScorer
 
 
 @dataclass
@@ -71,9 +71,7 @@ class StrandComparison:
         self.selection = Selection(models, tasks)
         self.threshold = threshold
         self._scorer = VariantScorer(models, genome, annotation, replace(options, strand="auto", intergenic="skip"))
-        self.names = [
-            f"{prefix}{task}" for number, prefix in enumerate(prefixes(models)) for task in self.selection.names(number)
-        ]
+        self.names = self.selection.labels
         n = len(self.names)
         self._sums = _Sums.empty(n)
         self._changed = np.zeros((3, n), dtype=np.int64)  # right strand, as plus, both with the same sign

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
-from ripe_lib.network.load import Model, model_arguments
+from ripe_lib.network.catalogue.locate import model_arguments
+from ripe_lib.network.load import Model
 
 FIELDS = ("ref", "alt", "delta", "delta_logit", "delta_noregion", "class", "percentile")
 CLASSES = ("none", "lost", "gained", "weakened", "strengthened")

@@ -36,6 +36,12 @@ def wide_or_long(
     """
     if out.layout == "long":
         return long_frame(scored, selection, keep, out.top)
+    return wide_frame(scored, selection)[keep].reset_index(drop=True)
+
+
+def wide_frame(scored: ScoredVariants, selection: Selection | None = None) -> pd.DataFrame:
+    """Return the table of :func:`ripe_lib.score_variants`: one row per allele and strand, of all tasks or some."""
+    selection = selection or Selection(scored.models)
     meta = pd.DataFrame(scored.rows.meta())
     names = wide_names(scored, selection)
     values = np.concatenate(selection.values(scored), axis=1).reshape(len(meta), len(names))
@@ -43,7 +49,7 @@ def wide_or_long(
     for name in names:
         if name.endswith(".class"):
             scores[name] = class_names(scores[name].to_numpy())
-    return pd.concat([meta, scores], axis=1)[keep].reset_index(drop=True)
+    return pd.concat([meta, scores], axis=1)
 
 
 def long_frame(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], top: int = 0) -> pd.DataFrame:
@@ -60,7 +66,7 @@ def long_frame(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
     """
     at = scored.fields.index("delta")
     values = np.concatenate(selection.values(scored), axis=1)
-    tasks = [task for number in range(len(selection.models)) for task in selection.names(number)]
+    tasks = selection.tasks
     models = [m.name for number, m in enumerate(selection.models) for _ in selection.names(number)]
     n_tasks = len(tasks)
     n_kept = min(top, n_tasks) if top else n_tasks

@@ -40,7 +40,10 @@ def test_help_is_light(argv):
 
 
 def test_catalogue_needs_no_heavy_package():
-    assert loaded_after("from ripe_lib.network.catalogue import catalogue\nassert len(catalogue().models) >= 30") == []
+    assert (
+        loaded_after("from ripe_lib.network.catalogue.entries import catalogue\nassert len(catalogue().models) >= 30")
+        == []
+    )
 
 
 def test_help_lists_every_command(capsys):
@@ -102,6 +105,13 @@ def test_interrupt(monkeypatch, capsys):
         ([], "the following arguments are required: COMMAND"),
         (["predict", "clip31"], "the following arguments are required: INTERVALS, --fasta, -o/--output"),
         (["predict", "m", "i", "--fasta", "f", "-o", "o.tsv", "--batch-size", "0"], "whole number of at least 1"),
+        (["attribute", "m", "i", "--steps", "1_0"], "whole number of at least 1"),
+        (["attribute", "m", "i", "--steps", "99999999999999999999"], "whole number of at least 1"),
+        (["attribute", "m", "i", "--steps", "\u0663"], "whole number of at least 1"),
+        (["motifs", "m", "i", "--seed", "1e2"], "expected a whole number"),
+        (["score-variants", "m", "i", "--min-delta", "nan"], "expected a number, got 'nan'"),
+        (["score-variants", "m", "i", "--min-delta", "1_0"], "expected a number, got '1_0'"),
+        (["score-variants", "m", "i", "--min-delta", "0,1"], "expected a number, got '0,1'"),
         (["models", "--jsn"], "unrecognized arguments: --jsn"),
     ],
 )
@@ -212,6 +222,17 @@ def test_formats_hold_the_same_numbers(files, capsys):
     text = pd.read_csv(files / "out.tsv", sep="\t", float_precision="round_trip")
     binary = pd.read_parquet(files / "out.parquet")
     assert (text[["QKI", "PUM2"]] - binary[["QKI", "PUM2"]]).abs().to_numpy().max() <= 1e-6
+
+
+def test_predict_writes_the_tasks_asked_for_in_their_order(files):
+    found = {}
+    for more in ((), ("--task", "PUM2", "--task", "QKI"), ("--task", "PUM2"), ("--task", "all")):
+        assert predict(files, "--quiet", *more) == 0
+        found[more] = pd.read_csv(files / "out.tsv", sep="\t")
+        pd.testing.assert_frame_equal(found[more], found[()][list(found[more].columns)])
+    assert list(found["--task", "PUM2", "--task", "QKI"].columns[5:]) == ["PUM2", "QKI"]
+    assert list(found["--task", "PUM2"].columns[5:]) == ["PUM2"]
+    assert list(found["--task", "all"].columns[5:]) == ["QKI", "PUM2"]
 
 
 def test_missing_strand_is_one_note(files, capsys):

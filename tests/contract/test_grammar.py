@@ -48,8 +48,7 @@ def test_the_same_words_in_every_command(command):
     for option in ("--batch-size", "--threads", "--quiet", "--seed", "-o"):
         assert option in actions, option
     assert actions["--batch-size"].dest == "batch_size"
-    if command != "predict":  # which writes every task
-        assert actions["--task"].nargs == "+"
+    assert actions["--task"].nargs == "+"
     assert not {"--tasks", "--plot-formats", "--model", "--long"} & set(actions)
     if "--format" in actions:  # the layout of tables, everywhere
         assert "wide" in actions["--format"].choices
@@ -109,6 +108,7 @@ MISTAKES = [
     "predict clip31 no.bed --fasta FA -o o.tsv",
     "predict clip31 BED --fasta no.fa -o o.tsv",
     "predict clip32 BED --fasta FA -o o.tsv",
+    "predict clip31 BED --fasta FA --task QKIX -o o.tsv",
     "scan clip31 --chrom chr1 --fasta no.fa -o o.tsv",
     "scan clip31 --chrom chr99 --fasta FA -o o.tsv",
     "scan clip31 --chrom chr1 --fasta FA --task QKIX -o o.tsv",

@@ -9,7 +9,7 @@ import ripe_lib
 from ripe_lib.errors import InputError, RipeError, ShapeMismatchError, UnknownNameError, WeightsError
 from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.kipoi.render import render_model
-from ripe_lib.network.catalogue import user_models_directory
+from ripe_lib.network.catalogue.locate import user_models_directory
 from ripe_lib.network.inputs import LandmarkWarning
 from ripe_lib.network.weights import arrays_of, write_weights
 from tests.support.kipoi_home import ROOT, example_arguments, registered_kipoi

@@ -84,7 +84,7 @@ def test_intgrad_takes_a_reference(model, inputs):
 @pytest.mark.slow
 def test_deeplift_is_ripe_libs(model, inputs, importance):
     pytest.importorskip("deeplift")
-    from ripe_lib.attribution import deeplift
+    from ripe_lib.attribution.compute import deeplift
 
     expected = deeplift(model.ripe_model, inputs, task=model.tasks[3])
     found = importance(model, loader(model), "deeplift", {"task": 3}, batch_size=100)["importance_scores"]

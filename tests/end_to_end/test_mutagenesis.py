@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ripe_lib.attribution import CompletenessWarning
+from ripe_lib.attribution.maps import CompletenessWarning
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "mutagenesis.py"
 

@@ -13,9 +13,11 @@ from ripe_lib.genome.alleles import OK, REASONS
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.vcf import VcfFile
-from ripe_lib.variants import VariantOptions, VariantScorer
 from ripe_lib.variants.format import OutputFormat, Selection, header
+from ripe_lib.variants.options import VariantOptions
 from ripe_lib.variants.output import payload
+from ripe_lib.variants.scorer import VariantScorer
+from ripe_lib.variants.tables import wide_frame
 from tests.support.toy_models import random_model
 from tests.support.variant_files import FASTA, GTF, example_sequences
 
@@ -88,7 +90,7 @@ def test_fuzzed_vcf(tmp_path_factory, world, lines, options, ending):
     with VcfFile(path) as vcf:
         chunks = [scorer.score(records) for records in vcf.records(5)]
         vcf_header = vcf.header
-    table = pd.concat([chunk.frame() for chunk in chunks]) if chunks else None
+    table = pd.concat([wide_frame(chunk) for chunk in chunks]) if chunks else None
     n_alts = sum(len(line.split("\t")[4].split(",")) for line in lines)
     n_rows = sum(len(chunk.rows) for chunk in chunks)
     n_scored_alts = sum(len(np.unique(chunk.rows.allele[chunk.rows.status == OK])) for chunk in chunks)

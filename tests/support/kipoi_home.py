@@ -18,7 +18,7 @@ def registered_kipoi():
     assert main(["register", "--quiet", "--interpret-hook"]) == 0
     import kipoi
 
-    from ripe_lib.network.catalogue import user_models_directory
+    from ripe_lib.network.catalogue.locate import user_models_directory
 
     for name, folder in (("deepripe", ROOT / "kipoi_models"), ("deepripe-user", user_models_directory())):
         if name not in kipoi.config.model_sources():  # imported by another test before

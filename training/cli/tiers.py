@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Fetch, prepare, train and publish the models of a config; goes on where it was stopped."""
-    from ripe_lib.network.catalogue import bundled_models_directory, user_models_directory
+    from ripe_lib.network.catalogue.locate import bundled_models_directory, user_models_directory
     from ripe_lib.network.load import quiet_tensorflow
     from ripe_lib.output.console import progress
     from training.publishing.tiers import TierOptions, make_tiers

@@ -11,13 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from ripe_lib.errors import InputError, MissingFileError, WeightsError, unknown_name
-from ripe_lib.network.catalogue import (
-    TaskEntry,
-    catalogue,
-    published_model,
-    user_models_directory,
-    write_task_table,
-)
+from ripe_lib.network.catalogue import published_model
+from ripe_lib.network.catalogue.entries import TaskEntry, catalogue, write_task_table
+from ripe_lib.network.catalogue.locate import user_models_directory
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import LayerArrays, arrays_of, set_arrays, write_weights
 from ripe_lib.output.atomic import atomic_directory

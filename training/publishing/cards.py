@@ -36,7 +36,7 @@ from pathlib import Path
 import pandas as pd
 
 from ripe_lib.errors import InputError, MissingFileError, RipeError, unknown_name
-from ripe_lib.network.catalogue import catalogue
+from ripe_lib.network.catalogue.entries import catalogue
 from ripe_lib.output.atomic import atomic_file
 from training.publishing.checks import BASELINE, FULL, checks_file, summary
 

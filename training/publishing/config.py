@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ripe_lib.errors import InputError, unknown_name
-from ripe_lib.network.catalogue import catalogue
+from ripe_lib.network.catalogue.entries import catalogue
 from training.config import build, merged, plain, section
 from training.fitting.config import FitConfig
 

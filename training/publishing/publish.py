@@ -14,14 +14,9 @@ from ripe_lib.errors import InputError
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.evaluation.evaluate import Evaluation, Options, score_dataset
 from ripe_lib.evaluation.specificity import quality
-from ripe_lib.network.catalogue import (
-    ModelEntry,
-    TaskEntry,
-    catalogue,
-    put_model,
-    user_models_directory,
-    write_task_table,
-)
+from ripe_lib.network.catalogue import entry_of, put_model
+from ripe_lib.network.catalogue.entries import ModelEntry, TaskEntry, catalogue, write_task_table
+from ripe_lib.network.catalogue.locate import user_models_directory
 from ripe_lib.network.load import Model, quiet_tensorflow
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import arrays_of, read_weights, set_arrays, sha256_of, write_weights
@@ -226,24 +221,8 @@ def _model_entry(spec: ModelSpec, rows: tuple[TaskEntry, ...], *, sha256: str) -
     """Return the catalogue row of a shipped model."""
     models = catalogue().models
     before = models.get(spec.name) or models.get(spec.name.removesuffix("_paper"))
-    means: dict[str, Any] = {}
-    for key in ("auroc", "ap", "ece"):
-        values = [value for row in rows if (value := getattr(row, key)) is not None]
-        means[key] = round(sum(values) / len(values), 4) if values else None
-    return ModelEntry(
-        model=spec.name,
-        origin="shipped",
-        tier=_tier(spec.name, before),
-        protocol=_common(row.protocol for row in rows),
-        cell_line=_common(row.cell_line for row in rows),
-        n_tasks=len(rows),
-        sequence_length=spec.sequence_length,
-        region_length=spec.region_length,
-        architecture=spec.architecture,
-        inputs=spec.inputs,
-        sha256=sha256,
-        **means,
-    )
+    entry = entry_of(spec, rows, origin="shipped", tier=_tier(spec.name, before))
+    return replace(entry, sha256=sha256)
 
 
 def _tier(name: str, before: ModelEntry | None) -> str:
@@ -252,11 +231,6 @@ def _tier(name: str, before: ModelEntry | None) -> str:
         return before.tier
     parts = name.removeprefix("DeepRiPe/").removesuffix("_paper").split("_")
     return parts[-1] if parts[0] in ("parclip", "eclip") else ""
-
-
-def _common(values: Any) -> str:
-    distinct = set(values)
-    return distinct.pop() if len(distinct) == 1 else "mixed"
 
 
 def _card_text(

@@ -249,7 +249,7 @@ def border_profiles(
         site's first or last base, negative is 5'; attributions are of the base that is there, in units of the logit
         (integrated gradients); ``g_share`` is how often that base is G.
     """
-    from ripe_lib.attribution import integrated_gradients
+    from ripe_lib.attribution.compute import integrated_gradients
 
     rng = np.random.default_rng([seed, 0xA77])
     offsets = np.arange(-PROFILE_REACH, PROFILE_REACH + 1)

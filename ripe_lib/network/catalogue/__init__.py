@@ -6,7 +6,7 @@ loaded. Reading them needs neither pandas nor TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any
 from ripe_lib.errors import unknown_name
 from ripe_lib.network.catalogue.entries import (
     CATALOGUE_DIRECTORY,
+    MEASURED,
     Catalogue,
     ModelEntry,
     TaskEntry,
     catalogue,
     read_catalogue,
     read_task_table,
-    with_measurements,
     write_catalogue,
-    write_task_table,
 )
 from ripe_lib.network.catalogue.locate import (
     bundled_models_directory,
@@ -31,33 +30,12 @@ from ripe_lib.network.catalogue.locate import (
     installed_directories,
     is_model_directory,
     model_arguments,
-    user_models_directory,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ripe_lib.network.spec import ModelSpec
-
-__all__ = [
-    "Catalogue",
-    "ModelEntry",
-    "TaskEntry",
-    "bundled_models_directory",
-    "catalogue",
-    "find_model_directory",
-    "list_models",
-    "published_model",
-    "put_model",
-    "read_catalogue",
-    "spec_of",
-    "tasks_of",
-    "tasks_with_protein",
-    "update_measured",
-    "user_models_directory",
-    "write_catalogue",
-    "write_task_table",
-]
 
 MODEL_COLUMNS = (
     "model",
@@ -233,11 +211,27 @@ def spec_of(directory: Path) -> ModelSpec:
 
 def _user_entry(name: str, directory: Path) -> ModelEntry:
     spec = spec_of(directory)
-    tasks = _directory_tasks(directory, spec)
-    entry = ModelEntry(
-        model=name,
-        origin="user",
-        tier="",
+    return replace(entry_of(spec, _directory_tasks(directory, spec)), model=name)
+
+
+def entry_of(spec: ModelSpec, tasks: Sequence[TaskEntry], *, origin: str = "user", tier: str = "") -> ModelEntry:
+    """Return the row of a model, whose measurements are the means over its tasks.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    tasks : sequence of TaskEntry
+        One per output.
+    origin, tier : str
+    """
+    means: dict[str, Any] = {}
+    for column in MEASURED:
+        known = [value for task in tasks if (value := getattr(task, column)) is not None]
+        means[column] = round(sum(known) / len(known), 4) if known else None
+    return ModelEntry(
+        model=spec.name,
+        origin=origin,
+        tier=tier,
         protocol=_common([task.protocol for task in tasks]),
         cell_line=_common([task.cell_line for task in tasks]),
         n_tasks=len(tasks),
@@ -245,53 +239,13 @@ def _user_entry(name: str, directory: Path) -> ModelEntry:
         region_length=spec.region_length,
         architecture=spec.architecture,
         inputs=spec.inputs,
+        **means,
     )
-    return with_measurements(entry, tasks, {})[0]
 
 
 def _common(values: list[str]) -> str:
     distinct = set(values)
     return distinct.pop() if len(distinct) == 1 else "mixed"
-
-
-def update_measured(
-    model: str,
-    measured: Mapping[str, Mapping[str, Any]] | pd.DataFrame,
-    *,
-    sha256: str | None = None,
-    architecture: str | None = None,
-    folder: Path | None = None,
-) -> None:
-    """Write what was measured for a shipped model into the catalogue's tables.
-
-    Parameters
-    ----------
-    model : str
-        Name in the catalogue, with or without ``DeepRiPe/``.
-    measured : mapping or DataFrame
-        Task name -> ``{"n_pos", "auroc", "ap", "ece"}``, or a DataFrame with a column ``task`` and any of those.
-    sha256 : str, optional
-        Of the weights file.
-    architecture : str, optional
-        If it changed.
-    folder : Path, optional
-        Where the tables are; default this package (a source checkout).
-    """
-    folder = CATALOGUE_DIRECTORY if folder is None else folder
-    tables = read_catalogue(folder)
-    name = full_name(model)
-    if name not in tables.models:
-        raise unknown_name("model", model, tables.models)
-    by_task: Mapping[str, Mapping[str, Any]]
-    if isinstance(measured, Mapping):
-        by_task = measured
-    else:
-        columns = [column for column in ("n_pos", "auroc", "ap", "ece") if column in measured]
-        by_task = {str(task): row for task, row in measured.set_index("task")[columns].to_dict(orient="index").items()}
-    given = {"sha256": sha256, "architecture": architecture}
-    changes = {column: value for column, value in given.items() if value is not None}
-    entry, tasks = with_measurements(tables.models[name], tables.tasks[name], by_task, **changes)
-    put_model(entry, tasks, folder=folder)
 
 
 def put_model(entry: ModelEntry, tasks: tuple[TaskEntry, ...], *, folder: Path | None = None) -> None:

@@ -12,17 +12,17 @@ import functools
 import io
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ripe_lib.errors import InputError, MissingFileError, unknown_name
+from ripe_lib.errors import InputError, MissingFileError
 from ripe_lib.output.atomic import atomic_file
 
 CATALOGUE_DIRECTORY = Path(__file__).parent
 ORIGINS = ("shipped", "published")
 _HEX = {"sha256": 64, "git_blob_sha1": 40, "commit": 40}
-_MEASURED_FLOATS = ("auroc", "ap", "ece")
+MEASURED = ("auroc", "ap", "ece")
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,7 @@ def _check_model(entry: ModelEntry) -> None:
 
 
 def _check_unit_interval(where: str, entry: ModelEntry | TaskEntry) -> None:
-    for column in _MEASURED_FLOATS:
+    for column in MEASURED:
         value = getattr(entry, column)
         if value is not None and not 0.0 <= value <= 1.0:
             raise InputError(f"catalogue: {where}: expected {column} between 0 and 1, got {value}.")
@@ -268,47 +268,3 @@ def read_task_table(path: Path) -> tuple[TaskEntry, ...]:
 def write_task_table(path: Path, tasks: Iterable[TaskEntry]) -> None:
     """Write a ``tasks.tsv`` for a model directory, e.g. of a user's own model."""
     _write_rows(path, TaskEntry, tasks)
-
-
-def with_measurements(
-    entry: ModelEntry,
-    tasks: tuple[TaskEntry, ...],
-    measured: Mapping[str, Mapping[str, Any]],
-    **changes: Any,
-) -> tuple[ModelEntry, tuple[TaskEntry, ...]]:
-    """Return the rows of one model with new measurements; the model's own are the means over its tasks.
-
-    Parameters
-    ----------
-    entry, tasks
-        The rows as they are.
-    measured : mapping
-        Task name -> mapping with any of ``n_pos``, ``auroc``, ``ap``, ``ece``. NaN counts as not measured. Tasks
-        that are not named keep what they have.
-    **changes
-        Other columns of the model, e.g. ``sha256``, ``architecture``.
-    """
-    names = [task.task for task in tasks]
-    columns = ("n_pos", *_MEASURED_FLOATS)
-    for name, values in measured.items():
-        if name not in names:
-            raise unknown_name("task", name, names)
-        if unexpected := sorted(set(values) - set(columns)):
-            raise unknown_name("measurement", unexpected[0], columns)
-    updated = tuple(_measured_task(task, measured.get(task.task, {})) for task in tasks)
-    means: dict[str, float | None] = {}
-    for column in _MEASURED_FLOATS:
-        known = [value for task in updated if (value := getattr(task, column)) is not None]
-        means[column] = round(sum(known) / len(known), 4) if known else None
-    return replace(entry, **{**means, **changes}), updated
-
-
-def _measured_task(task: TaskEntry, values: Mapping[str, Any]) -> TaskEntry:
-    changes: dict[str, Any] = {name: _measurement(name, value) for name, value in values.items()}
-    return replace(task, **changes)
-
-
-def _measurement(name: str, value: Any) -> int | float | None:
-    if value is None or value != value:
-        return None
-    return int(value) if name == "n_pos" else round(float(value), 4)

@@ -6,18 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
-from ripe_lib import attribution
-from ripe_lib.attribution import (
-    CompletenessWarning,
-    gradient_x_input,
-    input_gradients,
-    integrated_gradients,
-    ism,
-    known_bases,
-    letter_scores,
-    saliency,
-)
+from ripe_lib.attribution.compute import gradient_x_input, input_gradients, integrated_gradients, ism, saliency
 from ripe_lib.attribution.gradients import path_points
+from ripe_lib.attribution.maps import CompletenessWarning, is_gap_large, known_bases, letter_scores
 from ripe_lib.errors import InputError, ShapeMismatchError, UnknownNameError
 from ripe_lib.network.predict import predict
 from tests.support.explaining import linear_model, naive_ism, random_sites
@@ -25,7 +16,7 @@ from tests.support.numpy_network import numpy_logits, sigmoid
 
 TASK, OTHER, THIRD = "QKI_PARCLIP", "PUM2_PARCLIP", "ELAVL1_PARCLIP"
 
-pytestmark = pytest.mark.filterwarnings("ignore::ripe_lib.attribution.CompletenessWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::ripe_lib.attribution.maps.CompletenessWarning")
 
 
 @pytest.fixture
@@ -263,7 +254,7 @@ def test_large_gaps_are_told_once_with_counts(tiny_model, sites):
 
 def test_bound_of_the_gap():
     gap, change = np.array([0.02, 0.02, 0.009, -0.2]), np.array([0.9, 0.1, 0.0, 1.0])
-    np.testing.assert_array_equal(attribution.is_gap_large(gap, change), [False, True, False, True])
+    np.testing.assert_array_equal(is_gap_large(gap, change), [False, True, False, True])
 
 
 @pytest.mark.parametrize(

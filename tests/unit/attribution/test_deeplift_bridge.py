@@ -8,8 +8,10 @@ import pytest
 
 pytest.importorskip("deeplift")
 
-from ripe_lib.attribution import baseline_inputs, deeplift, deeplift_bridge, integrated_gradients, network_inputs
+from ripe_lib.attribution import deeplift_bridge
+from ripe_lib.attribution.compute import deeplift, integrated_gradients
 from ripe_lib.attribution.deeplift_bridge import converted, deeplift_contributions, functional_config
+from ripe_lib.attribution.inputs import baseline_inputs, network_inputs
 from ripe_lib.errors import InputError, MissingPackageError, UnknownNameError
 from tests.support.explaining import random_sites
 from tests.support.numpy_network import numpy_logits
@@ -105,7 +107,7 @@ import sys
 import numpy as np, tensorflow as tf
 import deeplift.util as theirs                     # as kipoi-interpret imports it
 before = {k: v for k, v in sys.modules.items() if k == "tensorflow" or k.startswith("deeplift")}
-from ripe_lib.attribution import deeplift
+from ripe_lib.attribution.compute import deeplift
 from ripe_lib.network.predict import predict
 from tests.support.toy_models import random_model
 model = random_model(sizes={"filters": 4, "merged_filters": 4, "hidden": 4})

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ripe_lib.attribution import CompletenessWarning, integrated_gradients
+from ripe_lib.attribution.compute import integrated_gradients
+from ripe_lib.attribution.maps import CompletenessWarning
 from ripe_lib.attribution.methods import ConstructSites, IntervalSites, Method, SiteCounts
 from ripe_lib.attribution.store import FORMAT, AttributionFile, create_attributions
 from ripe_lib.cli.main import main

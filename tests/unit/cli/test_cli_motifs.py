@@ -34,7 +34,7 @@ def ripe(place, monkeypatch):
     """Run ``ripe motifs`` on the toy model; returns the exit code."""
     model = detector_model(WORD, tasks=("PUM2_TOY", "OTHER_TOY"))
     monkeypatch.setattr("ripe_lib.network.load.load_model", lambda name: model)
-    monkeypatch.setattr("ripe_lib.cli.motifs.model_spec", lambda name: model.spec)
+    monkeypatch.setattr("ripe_lib.cli.common.model_spec", lambda name: model.spec)
     sites = [str(place / "s.bed"), "--fasta", str(place / "g.fa"), "--database", str(place / "known.meme")]
 
     def run(*options, sites=sites):

@@ -10,8 +10,8 @@ import yaml
 
 from ripe_lib.errors import InputError, MissingFileError, UnknownNameError
 from ripe_lib.kipoi import render as kipoi_render
-from ripe_lib.network.catalogue import bundled_models_directory, catalogue
-from ripe_lib.network.catalogue.entries import TaskEntry, write_task_table
+from ripe_lib.network.catalogue.entries import TaskEntry, catalogue, write_task_table
+from ripe_lib.network.catalogue.locate import bundled_models_directory
 from ripe_lib.network.load import load_model
 from ripe_lib.network.predict import predict
 from ripe_lib.network.weights import arrays_of, sha256_of, write_weights

@@ -6,9 +6,10 @@ import pytest
 from ripe_lib.errors import InputError, ShapeMismatchError, UnknownNameError
 from ripe_lib.genome.encoding import UNKNOWN, encode_sequence, one_hot
 from ripe_lib.genome.landmarks import encode_landmarks
-from ripe_lib.motifs import MotifOptions, clusters, find_motifs, motifs_from_maps, search_motifs
+from ripe_lib.motifs import clusters
 from ripe_lib.motifs.databases import MotifDatabase
 from ripe_lib.motifs.filters import filter_motifs
+from ripe_lib.motifs.find import MotifOptions, find_motifs, motifs_from_maps, search_motifs
 from ripe_lib.motifs.match import SMALLEST_P, match_motifs, q_values
 from ripe_lib.motifs.meme import MotifMatrix
 from ripe_lib.motifs.seqlets import Seqlets, cut, top_windows

@@ -2,28 +2,21 @@
 
 import csv
 import shutil
+from dataclasses import replace
 
-import pandas as pd
 import pytest
 
 import ripe_lib
 from ripe_lib.errors import InputError, MissingFileError, UnknownNameError, WeightsError
-from ripe_lib.network.catalogue import (
-    MODEL_COLUMNS,
+from ripe_lib.network.catalogue import MODEL_COLUMNS, entry_of, list_models, published_model, put_model, tasks_of
+from ripe_lib.network.catalogue.entries import (
+    CATALOGUE_DIRECTORY,
     TaskEntry,
-    bundled_models_directory,
     catalogue,
-    find_model_directory,
-    list_models,
-    published_model,
-    put_model,
     read_catalogue,
-    tasks_of,
-    update_measured,
-    user_models_directory,
     write_task_table,
 )
-from ripe_lib.network.catalogue.entries import CATALOGUE_DIRECTORY
+from ripe_lib.network.catalogue.locate import bundled_models_directory, find_model_directory, user_models_directory
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import read_weights, sha256_of, write_weights
 
@@ -186,53 +179,39 @@ def test_contradictions_are_found(tables, table, old, new, message):
 
 
 def test_metric_outside_the_unit_interval_is_refused(tables):
+    found = read_catalogue(tables)
+    tasks = tuple(replace(task, auroc=1.2) for task in found.tasks["DeepRiPe/clip31"])
     with pytest.raises(InputError, match="expected auroc between 0 and 1"):
-        update_measured("clip31", {"QKI_PARCLIP": {"auroc": 1.2}}, folder=tables)
+        put_model(found.models["DeepRiPe/clip31"], tasks, folder=tables)
 
 
 # --- measurements --------------------------------------------------------------------------------------------------
 
 
-def test_measurements_are_written_and_averaged(tables):
-    measured = pd.DataFrame(
-        {
-            "task": ["QKI", "PUM2"],
-            "auroc": [0.91236, 0.8],
-            "ap": [0.7, float("nan")],
-            "n_pos": [900, 10],
-            "other": ["x", "y"],
-        }
-    )
-    update_measured("parclip_low", measured, sha256="a" * 64, folder=tables)
-    got = read_catalogue(tables)
-    rows = {task.task: task for task in got.tasks["DeepRiPe/parclip_low"]}
-    assert (rows["QKI"].auroc, rows["QKI"].n_pos) == (0.9124, 900)
-    assert rows["PUM2"].ap is None
-    entry = got.models["DeepRiPe/parclip_low"]
-    assert entry.sha256 == "a" * 64
-    for column in ("auroc", "ap"):
-        known = [value for row in rows.values() if (value := getattr(row, column)) is not None]
-        assert getattr(entry, column) == pytest.approx(sum(known) / len(known), abs=1e-4)
+def test_measurements_of_a_model_are_means_over_its_tasks():
+    spec = ModelSpec("DeepRiPe/x", ("A", "B", "C"))
+    values = ((0.91236, 0.7), (0.8, None), (0.85, 0.5))
+    tasks = [TaskEntry(spec.name, i, "ABC"[i], "", "PAR-CLIP", "K562", 10, *found) for i, found in enumerate(values)]
+    entry = entry_of(spec, tasks, origin="shipped", tier="low")
+    assert (entry.model, entry.origin, entry.tier, entry.n_tasks) == ("DeepRiPe/x", "shipped", "low", 3)
+    assert (entry.auroc, entry.ap, entry.ece) == (0.8541, 0.6, None)
+    assert (entry.protocol, entry.cell_line) == ("PAR-CLIP", "K562")
+    assert entry_of(spec, [tasks[0], replace(tasks[1], protocol="iCLIP")]).protocol == "mixed"
 
 
 def test_writing_twice_gives_the_same_bytes(tables):
-    values = {"QKI": {"auroc": 0.9}}
-    update_measured("parclip_low", values, folder=tables)
-    first = [(tables / name).read_bytes() for name in ("models.tsv", "tasks.tsv")]
-    update_measured("DeepRiPe/parclip_low", values, folder=tables)
-    assert first == [(tables / name).read_bytes() for name in ("models.tsv", "tasks.tsv")]
-
-
-def test_unknown_task_or_measurement_is_refused(tables):
-    with pytest.raises(UnknownNameError, match=r"unknown task 'QKI'. Did you mean 'QKI_PARCLIP'"):
-        update_measured("clip31", {"QKI": {"auroc": 0.9}}, folder=tables)
-    with pytest.raises(UnknownNameError, match="unknown measurement 'auc'"):
-        update_measured("clip31", {"QKI_PARCLIP": {"auc": 0.9}}, folder=tables)
+    found = read_catalogue(tables)
+    name = "DeepRiPe/parclip_low"
+    for _ in range(2):
+        put_model(replace(found.models[name], sha256="a" * 64), found.tasks[name], folder=tables)
+        bytes_now = [(tables / table).read_bytes() for table in ("models.tsv", "tasks.tsv")]
+        assert read_catalogue(tables).models[name].sha256 == "a" * 64
+        found = read_catalogue(tables)
+    put_model(found.models[name], found.tasks[name], folder=tables)
+    assert bytes_now == [(tables / table).read_bytes() for table in ("models.tsv", "tasks.tsv")]
 
 
 def test_a_new_shipped_model_comes_before_the_published_ones(tables):
-    from dataclasses import replace
-
     before = read_catalogue(tables)
     entry = replace(before.models["DeepRiPe/clip31"], model="DeepRiPe/clip31_new")
     tasks = tuple(replace(task, model=entry.model) for task in before.tasks["DeepRiPe/clip31"])

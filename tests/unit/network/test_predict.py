@@ -211,7 +211,7 @@ def test_background_iteration_stays_a_few_items_ahead_and_ends_when_left():
             made.append(i)
             yield i
 
-    iterator = in_background(items(), depth=2)
+    iterator = in_background(items())
     assert next(iterator) == 0
     iterator.close()
     assert len(made) < 10

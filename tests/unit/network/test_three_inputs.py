@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ripe_lib
-from ripe_lib.attribution import integrated_gradients, ism
+from ripe_lib.attribution.compute import integrated_gradients, ism
 from ripe_lib.errors import InputError, ShapeMismatchError, UnknownNameError
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.evaluation.evaluate import Options, score_dataset

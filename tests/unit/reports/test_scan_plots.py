@@ -97,7 +97,7 @@ def test_report_without_a_site(scanned):
 
 def test_attribution_maps_of_sites(scanned):
     model, _, result, folder = scanned
-    from ripe_lib.attribution import integrated_gradients
+    from ripe_lib.attribution.compute import integrated_gradients
     from ripe_lib.genome.encoding import decode_sequence, one_hot
 
     with h5py.File(folder / "m.h5") as handle:

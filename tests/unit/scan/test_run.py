@@ -442,7 +442,7 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
 @needs_full
 def test_full_disk_while_scores_are_computed(tiny_model, rna):
     source = rna[0]
-    work = ScanWork(tiny_model, source, 1, tiny_model.tasks, None, 64, Scanner(tiny_model))
+    work = ScanWork(Scanner(tiny_model), source)
     with pytest.raises(OutputError, match=r"/dev: scores could not be kept there \(No space left on device\)"):
         work(Chunk(0, tuple(source.runs(1))), FULL)
 

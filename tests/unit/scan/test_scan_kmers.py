@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ripe_lib.genome.encoding import UNKNOWN, encode_sequence
+from ripe_lib.genome.windows import CodeWindows
 from ripe_lib.scan.kmers import best_kmers
 from tests.support.toy_models import random_model
 
@@ -44,7 +45,7 @@ def test_best_kmers_are_those_of_full_passes(name, rng, batch_size, length):
     region = rng.integers(0, 5, (5, spec.region_length)).astype(np.uint8) if spec.has_region else None
     landmarks = rng.integers(-5000, 5000, (5, 8)).astype(float) if spec.has_landmarks else None
     sites = [(4, 0), (0, 1), (1, 0), (4, 1), (3, 0), (0, 0)]  # window 2 is not asked for
-    found = best_kmers(model, seq, region, sites, landmarks=landmarks, length=length, batch_size=batch_size)
+    found = best_kmers(model, CodeWindows(seq, region, landmarks), sites, length=length, batch_size=batch_size)
     assert len(found) == len(sites)
     for (window, task), one in zip(sites, found, strict=True):
         expected = by_full_passes(model, seq, region, landmarks, window, task, length)
@@ -59,10 +60,10 @@ def test_best_kmers_are_those_of_full_passes(name, rng, batch_size, length):
 
 def test_a_kmer_longer_than_the_window_is_not_found(tiny_model):
     seq = encode_sequence("A" * tiny_model.spec.sequence_length)[None]
-    ((offset, effect),) = best_kmers(tiny_model, seq, None, [(0, 0)], length=tiny_model.spec.sequence_length + 1)
+    ((offset, effect),) = best_kmers(tiny_model, CodeWindows(seq), [(0, 0)], length=tiny_model.spec.sequence_length + 1)
     assert offset == -1
     assert np.isnan(effect)
 
 
 def test_no_site(tiny_model):
-    assert best_kmers(tiny_model, np.zeros((0, tiny_model.spec.sequence_length), np.uint8), None, []) == []
+    assert best_kmers(tiny_model, CodeWindows(np.zeros((0, tiny_model.spec.sequence_length), np.uint8)), []) == []

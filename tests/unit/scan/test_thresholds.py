@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ripe_lib.errors import InputError, RipeError
-from ripe_lib.network.catalogue import find_model_directory
+from ripe_lib.network.catalogue.locate import find_model_directory
 from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.memory import SequenceSource
 from ripe_lib.scan.run import ScanOptions, scan_to_files
@@ -115,7 +115,7 @@ def test_contradictions_are_refused(choice, message):
 
 
 def test_wrong_choices_cost_no_computing(tmp_path, monkeypatch):
-    monkeypatch.setattr("ripe_lib.scan.run.run_chunks", lambda *_, **__: pytest.fail("computed"))
+    monkeypatch.setattr("ripe_lib.output.chunked.run_chunks", lambda *_, **__: pytest.fail("computed"))
     options = ScanOptions(thresholds=ThresholdChoice(precision=0.5))
     source = SequenceSource(np.zeros(30, np.uint8))
     with pytest.raises(InputError, match="expected calibrated probabilities"):

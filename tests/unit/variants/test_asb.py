@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ripe_lib.attribution import integrated_gradients, letter_scores
+from ripe_lib.attribution.compute import integrated_gradients
+from ripe_lib.attribution.maps import letter_scores
 from ripe_lib.cli.main import main
 from ripe_lib.errors import InputError
 from ripe_lib.genome.annotation import Annotation

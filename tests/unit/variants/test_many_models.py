@@ -7,7 +7,7 @@ import pytest
 from ripe_lib.cli.common import model_names
 from ripe_lib.cli.main import main
 from ripe_lib.errors import UnknownNameError
-from ripe_lib.network.catalogue import catalogue
+from ripe_lib.network.catalogue.entries import catalogue
 from tests.support.variant_files import FASTA, GTF, VCF
 
 META = ["chrom", "pos", "id", "ref", "alt", "strand", "genes", "region_type", "status"]

@@ -14,7 +14,7 @@ from ripe_lib.cli.main import main
 from ripe_lib.errors import InputError, UnknownNameError
 from ripe_lib.genome.fasta import Genome
 from ripe_lib.variants import precompute as module
-from ripe_lib.variants.precompute import merged, precompute
+from ripe_lib.variants.precompute import precompute, regions_of
 from tests.support.variant_files import FASTA, GTF, example_sequences, write_model
 
 # Where genes of both strands overlap, a gap of N, a stretch without transcripts, and a contig after it.
@@ -159,8 +159,8 @@ def test_an_interrupted_run_goes_on_and_the_file_is_the_same(table, model, tiny_
 
 
 def test_regions_are_merged_in_the_order_of_the_fasta():
-    assert merged(REGIONS, Genome(FASTA)) == MERGED
-    assert merged([("2", 5, 9), ("chr2", 9, 12)], Genome(FASTA)) == [("chr2", 5, 12)]
+    assert regions_of(REGIONS, Genome(FASTA)) == MERGED
+    assert regions_of([("2", 5, 9), ("chr2", 9, 12)], Genome(FASTA)) == [("chr2", 5, 12)]
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,10 @@ from ripe_lib.errors import InputError, UnknownNameError
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.fasta import Genome
 from ripe_lib.reports.saturation import heat_map
-from ripe_lib.variants import VariantOptions, VariantScorer
+from ripe_lib.variants.options import VariantOptions
 from ripe_lib.variants.saturation import Region, parse_region, saturate
+from ripe_lib.variants.scorer import VariantScorer
+from ripe_lib.variants.tables import wide_frame
 from tests.support.toy_genome import records
 from tests.support.variant_files import FASTA, GTF, example_sequences, write_model
 
@@ -33,8 +35,8 @@ def test_every_change_scores_as_a_variant(tiny_model, world, strand):
         if sequence[p] in "ACGT"
     ]
     scorer = VariantScorer([tiny_model], genome, annotation, VariantOptions(strand=strand, fast=False))
-    expected = scorer.score(records(*rows)).frame()
-    table = found.scored.frame()
+    expected = wide_frame(scorer.score(records(*rows)))
+    table = wide_frame(found.scored)
     single = table[table["ref"].str.len() == 1].reset_index(drop=True)
     assert single.iloc[:, :9].equals(expected.iloc[:, :9])
     np.testing.assert_allclose(single.iloc[:, 9:], expected.iloc[:, 9:], atol=1e-5)
@@ -78,7 +80,7 @@ def test_deletions_are_those_of_every_base(tiny_model, world, strand):
     assert any(sequence[p] == sequence[p + 1] for p in range(start, end - 1))  # runs are among them
     rows = [("chr1", p, sequence[p - 1 : p + 1], sequence[p - 1]) for p in range(start, end)]
     scorer = VariantScorer([tiny_model], world[0], None, VariantOptions(strand=strand, fast=False))
-    table = scorer.score(records(*rows)).frame()
+    table = wide_frame(scorer.score(records(*rows)))
     expected = table[[f"{task}.delta" for task in tiny_model.tasks]].to_numpy()
     np.testing.assert_allclose(found.deletions(0), expected if strand == "+" else expected[::-1], atol=1e-5)
     assert saturate([tiny_model], world[0], None, ("chr1", start, end, strand)).deletions(0) is None

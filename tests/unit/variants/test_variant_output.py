@@ -20,10 +20,9 @@ from ripe_lib.cli.main import main
 from ripe_lib.errors import InputError, UnknownNameError
 from ripe_lib.genome.vcf import VcfFile
 from ripe_lib.output.bgzf import bgzf
-from ripe_lib.variants import VariantOptions
 from ripe_lib.variants import output as variant_output
 from ripe_lib.variants.format import OutputFormat, Selection, decimal_rows, info_fields, plain_decimal_rows
-from ripe_lib.variants.options import RowFilter
+from ripe_lib.variants.options import RowFilter, VariantOptions
 from ripe_lib.variants.output import VariantJob
 from ripe_lib.variants.output import write_scores as really_write_scores
 from ripe_lib.variants.peaks import Peaks

@@ -6,8 +6,10 @@ import pytest
 from ripe_lib.errors import InputError, UnknownNameError
 from ripe_lib.genome.encoding import encode_region, encode_sequence
 from ripe_lib.network.predict import predict_codes
-from ripe_lib.variants import VariantOptions, VariantScorer
+from ripe_lib.variants.options import VariantOptions
+from ripe_lib.variants.scorer import VariantScorer
 from ripe_lib.variants.summary import CLASSES, class_codes, class_names, percentiles
+from ripe_lib.variants.tables import wide_frame
 from tests.support.toy_genome import ToyAnnotation, ToyGenome, cut, rc, records
 from tests.support.toy_models import random_model
 
@@ -28,7 +30,7 @@ def score(model, world, rows, annotation=True, **options):
     genome, toy_annotation = world
     models = model if isinstance(model, list) else [model]
     scorer = VariantScorer(models, genome, toy_annotation if annotation else None, VariantOptions(**options))
-    return scorer.score(records(*rows)).frame()
+    return wide_frame(scorer.score(records(*rows)))
 
 
 def snv(world, position, alt=None):
@@ -121,7 +123,7 @@ def test_a_minus_strand_site_is_its_reverse_complement(tiny_model, fast):
     at = 200 + site.index("CTAAT")  # in the RNA
     here = len(rna) - 1 - at  # the same base in the genome
     scorer = VariantScorer([tiny_model], genome, None, VariantOptions(strand="-", fast=fast))
-    row = scorer.score(records(("m", here + 1, rc("C"), rc("G")))).frame().iloc[0]
+    row = wide_frame(scorer.score(records(("m", here + 1, rc("C"), rc("G"))))).iloc[0]
     # On minus the rule puts a single base at index 75 of the RNA-sense window.
     start = at - 75
     windows = [encode_sequence(cut(text, start, 150)) for text in (rna, rna[:at] + "G" + rna[at + 1 :])]

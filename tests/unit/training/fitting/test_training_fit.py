@@ -16,7 +16,7 @@ import yaml
 
 from ripe_lib.errors import InputError, MissingFileError, UnknownNameError
 from ripe_lib.evaluation.dataset import Dataset
-from ripe_lib.network.catalogue import catalogue
+from ripe_lib.network.catalogue.entries import catalogue
 from ripe_lib.network.load import model_from_weights
 from ripe_lib.network.predict import predict_codes
 from ripe_lib.network.weights import read_weights

@@ -11,7 +11,8 @@ import pytest
 
 import ripe_lib
 from ripe_lib.errors import InputError, MissingFileError, OutputError, UnknownNameError, WeightsError
-from ripe_lib.network.catalogue import catalogue, user_models_directory
+from ripe_lib.network.catalogue.entries import catalogue
+from ripe_lib.network.catalogue.locate import user_models_directory
 from ripe_lib.network.predict import predict_codes
 from ripe_lib.network.spec import ModelSpec
 from tests.support.legacy_files import write_legacy

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from ripe_lib.errors import InputError, MissingFileError, UnknownNameError
-from ripe_lib.network.catalogue import catalogue
+from ripe_lib.network.catalogue.entries import catalogue
 from training.publishing import cards
 
 DOCUMENTS = [cards.ROOT / "README.md", *sorted((cards.ROOT / "docs").glob("*.md"))]

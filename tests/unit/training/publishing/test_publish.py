@@ -9,7 +9,8 @@ import ripe_lib
 from ripe_lib.errors import InputError, MissingFileError, OutputError, UnknownNameError
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.evaluation.evaluate import Options
-from ripe_lib.network.catalogue import bundled_models_directory, catalogue, read_task_table
+from ripe_lib.network.catalogue.entries import catalogue, read_task_table
+from ripe_lib.network.catalogue.locate import bundled_models_directory
 from ripe_lib.network.load import model_from_weights
 from ripe_lib.network.predict import predict_codes
 from tests.support.toy_datasets import TINY_SIZES, write_toy_dataset
