@@ -14,6 +14,10 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+settings.register_profile("unhurried", deadline=None)  # no test depends on how busy the machine is
+settings.load_profile("unhurried")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("RIPE_SHARED", REPOSITORY.parent / "shared"))

@@ -29,9 +29,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ripe_lib.errors import InputError, MissingFileError, unknown_name
 from ripe_lib.genome.annotation_index import NOTHING, REGION_OF_RUN, STRAND_CLASSES, STRIDE, Index, load_index
-from ripe_lib.genome.contigs import ContigNames, mitochondria_agree, numbers_of
+from ripe_lib.genome.contigs import ContigNames, mitochondria_agree
 from ripe_lib.genome.encoding import UNKNOWN, Codes
-from ripe_lib.genome.fasta import Genome
+from ripe_lib.genome.fasta import Genome, numbers_of
 from ripe_lib.genome.gtf import PROTEIN_CODING, AnnotationWarning
 from ripe_lib.genome.intervals import PathLike
 

@@ -13,11 +13,7 @@ believed to agree, that is unless
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
+from collections.abc import Mapping
 
 from ripe_lib.errors import UnknownNameError, unknown_name
 
@@ -50,22 +46,6 @@ def mitochondria_agree(lengths: Mapping[str, int]) -> bool:
     bare = {without_prefix(name): length for name, length in lengths.items()}
     old = OLD_MITOCHONDRION in (bare.get("M"), bare.get("MT"))
     return not old and bare.get("1") != GRCH37_CHROMOSOME_1
-
-
-def numbers_of(chroms: str | Iterable[str], n: int, number_of: Callable[[str], int]) -> NDArray[np.int64]:
-    """Return the numbers (n,) of contigs, each name looked up once.
-
-    Parameters
-    ----------
-    chroms : str or sequence of str (n,)
-    n : int
-    number_of : callable
-        Gives the number of a name.
-    """
-    if isinstance(chroms, str):
-        return np.full(n, number_of(chroms), dtype=np.int64)
-    which, levels = pd.factorize(np.asarray(chroms, dtype=object))
-    return np.array([number_of(name) for name in levels], dtype=np.int64)[which]
 
 
 class ContigNames:

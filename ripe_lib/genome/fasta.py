@@ -15,16 +15,17 @@ import os
 import struct
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ripe_lib.errors import InputError, MissingFileError, OutputError
-from ripe_lib.genome.contigs import ContigNames, mitochondria_agree, numbers_of
+from ripe_lib.genome.contigs import ContigNames, mitochondria_agree
 from ripe_lib.genome.encoding import BASE_TABLE, COMPLEMENT, UNKNOWN, Codes
 from ripe_lib.genome.intervals import check_is_text
 from ripe_lib.output.atomic import atomic_file
@@ -37,6 +38,22 @@ _PRINTED = bytes(range(33, 127))
 _MAPPED_BYTES = 1 << 28  # resident file pages are handed back to the system after about this much
 _PAGE_BYTES = 1 << 16  # what the kernel may map in around one access
 _CACHED_BLOCKS = 4096  # decompressed bgzip blocks, 64 KiB each
+
+
+def numbers_of(chroms: str | Iterable[str], n: int, number_of: Callable[[str], int]) -> NDArray[np.int64]:
+    """Return the numbers (n,) of contigs, each name looked up once.
+
+    Parameters
+    ----------
+    chroms : str or sequence of str (n,)
+    n : int
+    number_of : callable
+        Gives the number of a name.
+    """
+    if isinstance(chroms, str):
+        return np.full(n, number_of(chroms), dtype=np.int64)
+    which, levels = pd.factorize(np.asarray(chroms, dtype=object))
+    return np.array([number_of(name) for name in levels], dtype=np.int64)[which]
 
 
 class Genome:

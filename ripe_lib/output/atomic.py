@@ -97,16 +97,16 @@ def check_apart(writes: Iterable[str | Path], reads: Iterable[str | Path], repla
         same.
     """
     inputs = []
-    outputs = [Path(write) for write in writes]
-    places = [write.resolve() for write in outputs]
-    for write, place in zip(outputs, places, strict=True):
+    targets = [Path(write) for write in writes]
+    places = [target.resolve() for target in targets]
+    for write, place in zip(targets, places, strict=True):
         if places.count(place) > 1:
             raise OutputError(f"{write}: expected every output once, got it {places.count(place)} times. Rename one.")
     for read in map(Path, reads):
         is_model = (read / "model.yaml").is_file()
         inputs += [file for file in read.iterdir() if file.name in _OF_A_MODEL] if is_model else [read]
     inputs = [path for path in inputs if path.exists()]
-    for write in outputs:
+    for write in targets:
         suffix = max((s for s in TRACK_SUFFIXES if write.name.lower().endswith(s)), key=len, default="")
         made = [] if not suffix else inputs
         made = [file for file in made if file.name.startswith(write.name[: -len(suffix)] + ".")]

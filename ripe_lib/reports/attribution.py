@@ -128,10 +128,11 @@ def draw_site(
 
 
 def _drawn(file: AttributionFile, row: int, motif: str | None, peak: str | None) -> tuple[Figure, str]:
-    """Draw one site of a file for the explained tasks with the highest scores; returns its label too."""
+    """Draw one site of a file for the tasks with the highest scores, in the order asked for; returns its label too."""
     windows, scores = file.windows([row]), file.scores([row])[0]
     by_task = {task: float(scores[file.all_tasks.index(task)]) for task in file.tasks}
-    tasks = sorted(file.tasks, key=lambda task: -by_task[task])[:_TASKS_PER_PICTURE]
+    highest = sorted(file.tasks, key=lambda task: -by_task[task])[:_TASKS_PER_PICTURE]
+    tasks = [task for task in file.tasks if task in highest]
     maps = [SiteMap.of(task, windows, file.maps(task, [row]), 0, by_task[task], file.method) for task in tasks]
     site = windows.intervals.iloc[0]
     figure = draw_site(maps, site, is_genomic=file.is_genomic, motif=motif, peak=peak)

@@ -171,7 +171,14 @@ def plot_region_map(
         ax.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 0.99), ncols=5, **sizes)
 
 
-def plot_landmarks(ax: Axes, values: ArrayLike, distances: ArrayLike, *, xlabel: str | None = None) -> None:
+def plot_landmarks(
+    ax: Axes,
+    values: ArrayLike,
+    distances: ArrayLike,
+    *,
+    xlabel: str | None = None,
+    xlim: tuple[float, float] | None = None,
+) -> None:
     """Draw the attribution of the distance to each landmark as a bar, with the distance in words.
 
     Parameters
@@ -182,6 +189,8 @@ def plot_landmarks(ax: Axes, values: ArrayLike, distances: ArrayLike, *, xlabel:
     distances : array (8,)
         In nt, positive where the landmark lies downstream; NaN = unknown.
     xlabel : str, optional
+    xlim : (float, float), optional
+        Ends of the axis of values; default: it holds these values and 0.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -194,7 +203,7 @@ def plot_landmarks(ax: Axes, values: ArrayLike, distances: ArrayLike, *, xlabel:
     for row, (name, distance, value) in enumerate(zip(LANDMARKS, distances, values, strict=True)):
         label = f"{name}, {distance_text(distance)}: {value:+.2g}"
         ax.text(0, row, label, transform=ax.get_yaxis_transform(), va="center", fontsize=5.5)
-    low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
+    low, high = xlim or value_limits([values], air=0)
     span = (high - low) or 1.0
     ax.set_xlim(low - 0.5 * span, high + 0.03 * span)
     ticks = np.asarray(MaxNLocator(nbins=5).tick_values(low, high))

@@ -156,7 +156,9 @@ def view_figure(drawn: Drawn) -> Figure:
         for row, task in enumerate(tasks):
             _draw_track(axes[row], view, task, drawn.scores[:, row], drawn.sites[drawn.sites["task"] == task])
             axes[row].tick_params(labelbottom=row == len(tasks) - 1 and codes is None)
+            axes[row].xaxis.set_major_formatter("{x:,.0f}")
         axes[0].set_title(view.title + (", 5' end on the right" if minus else ""), loc="left")
+        axes[0].set_title("score; shaded: site, dashed: threshold", loc="right", fontsize=6)
         bottom = axes[len(tasks) - 1]
         if codes is not None:
             bottom = axes[len(tasks)]
@@ -178,7 +180,7 @@ def view_zoom(drawn: Drawn) -> Zoom:
     def index(position: int) -> int:
         return first - position if minus else position - first
 
-    zoom = Zoom(drawn.seq, first=first, minus=minus, label=f"{_axis_label(drawn)}, counted from 0")
+    zoom = Zoom(drawn.seq, first=first, minus=minus, label=_axis_label(drawn))
     limits = value_limits([logo.heights for logo in drawn.logos])
     for row, task in enumerate(drawn.tasks):
         sites = drawn.sites[drawn.sites["task"] == task]
@@ -197,7 +199,7 @@ def view_zoom(drawn: Drawn) -> Zoom:
 def _axis_label(drawn: Drawn) -> str:
     view = drawn.view
     on = "in the transcript" if drawn.kind == "transcript" else f"on {view.contig}"
-    return f"position {on} (nt)" + ("" if drawn.kind != "genome" else f", {view.strand} strand")
+    return f"position {on} (nt, counted from 0)" + ("" if drawn.kind != "genome" else f", {view.strand} strand")
 
 
 def _site_name(site: pd.Series) -> str:

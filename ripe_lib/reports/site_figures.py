@@ -155,6 +155,8 @@ def site_figure(
     region_limits = drawing.value_limits([m.sum(axis=1) for m in regions]) if regions else None
     # Room for the motif's name is a share of the axis, so of what all panels together span.
     limits = drawing.value_limits(heights, headroom=_NAME_ROOM if motif else 0.0)
+    landmarks = [m.landmark_map for m in maps if m.landmark_map is not None and m.has_landmarks]
+    landmark_limits = drawing.value_limits(landmarks, air=0)
     rows: list[tuple[str, int, float]] = []
     for number, one in enumerate(maps):
         rows.append(("logo", number, _LOGO_MM))
@@ -189,9 +191,8 @@ def site_figure(
             elif kind == "region":
                 _region_row(ax, one, region_limits, peak, (low, high))
             elif one.landmark_map is not None and one.distances is not None:
-                drawing.plot_landmarks(
-                    ax, one.landmark_map, one.distances, xlabel=f"{unit} of the distance to a landmark"
-                )
+                label = f"{unit} of the distance to a landmark"
+                drawing.plot_landmarks(ax, one.landmark_map, one.distances, xlabel=label, xlim=landmark_limits)
         lowest = next(ax for ax, row in zip(axes[::-1], rows[::-1], strict=True) if row[0] != "landmarks")
         drawing.position_axis(lowest, place=place)
         for ax, row in zip(axes, rows, strict=True):
@@ -217,6 +218,10 @@ def _heat_row(figure: Figure, ax: Axes, one: SiteMap, zoom: tuple[int, int]) -> 
     first = -(len(one.seq) // 2)
     image = drawing.plot_mutation_map(ax, one.seq_map, one.seq, first=first)
     ax.set_xlim(zoom[0] - 0.5, zoom[1] - 0.5)
+    ax.set_ylabel("changed to")
+    ax.legend(
+        ax.lines[:1], ["base of the site"], frameon=False, loc="lower right", bbox_to_anchor=(1.0, 0.96), fontsize=5.5
+    )
     # Inside, so that the bases stay below their letters.
     bar = figure.colorbar(image, cax=ax.inset_axes((1.01, 0.0, 0.012, 1.0)))
     bar.ax.tick_params(labelsize=5)

@@ -18,7 +18,7 @@ from ripe_lib.genome.vcf import VcfFile
 from tests.fuzz.mutate import bgzipped
 from tests.support.toy_genome import rc
 
-MANY = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+MANY = settings(max_examples=60, derandomize=True, database=None)
 ends = st.sampled_from([b"\n", b"\r\n"])
 marks = st.sampled_from([b"", b"", b"\xef\xbb\xbf"])
 packings = st.sampled_from([lambda data: data, lambda data: data, gzip.compress, bgzipped])

@@ -70,7 +70,7 @@ def load(text):
         return Annotation.load(path), read_transcripts(path)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     text=annotations(), starts=st.lists(st.integers(-30, SPAN + 30), min_size=1, max_size=10), length=st.integers(1, 40)
 )
@@ -85,7 +85,7 @@ def test_region_types(text, starts, length):
         assert decode_region(codes[row]) == slow_regions(track, start, length, strand)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=annotations(), edges=st.lists(st.tuples(st.integers(0, SPAN), st.integers(1, 30)), min_size=1, max_size=10))
 def test_overlapping_transcripts_and_strand(text, edges):
     annotation, read = load(text)
@@ -126,7 +126,7 @@ def slow_strand(read, chrom, start, end):
     return "-" if ranks[1] > ranks[0] else "+"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     contigs=st.lists(st.text("ACGTUNRYacgtn", min_size=1, max_size=90), min_size=1, max_size=4),
     width=st.integers(1, 30),
@@ -163,7 +163,7 @@ LINES = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(lines=st.lists(LINES, min_size=1, max_size=20), block=st.integers(1, 200), size=st.none() | st.integers(1, 7))
 def test_bed_files(lines, block, size):
     text = "".join("\t".join([c, str(s), str(s + n), *more]) + end for c, s, n, end, more in lines)

@@ -76,7 +76,7 @@ OPTIONS = [
 ]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lines=st.lists(record_lines(), max_size=12),
     options=st.sampled_from(OPTIONS),

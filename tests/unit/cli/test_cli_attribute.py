@@ -68,6 +68,24 @@ def failing(capsys, *words):
     return line
 
 
+# --- pictures -----------------------------------------------------------------------------------------------------
+
+
+def test_panels_are_in_the_order_asked_for(place, model_name, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "ripe_lib.reports.attribution.site_figure", lambda maps, **_: drawn.append([one.label for one in maps])
+    )
+    monkeypatch.setattr("ripe_lib.reports.attribution.save_figure", lambda *_: [])
+    for asked in (TASKS[::-1], (TASKS[1], TASKS[2], TASKS[0])):
+        sites = (place / "sites.bed", "--fasta", place / "g.fa", "--steps", 2)
+        words = (*sites, "--task", *asked, "-o", tmp_path / "m.h5", "--plots", tmp_path / "p")
+        assert run(model_name, *words) == 0
+        assert len(drawn) > 3
+        assert {tuple(labels) for labels in drawn} == {asked}
+        drawn.clear()
+
+
 # --- files of maps -------------------------------------------------------------------------------------------------
 
 

@@ -28,7 +28,7 @@ def labelled_scores(draw):
 
 
 @given(labelled_scores())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_auroc_and_ap_equal_scikit_learn_with_ties(case):
     labels, scores = case
     assert metrics.auroc(labels, scores) == pytest.approx(judge.roc_auc_score(labels, scores), abs=1e-12)
@@ -39,7 +39,7 @@ def test_auroc_and_ap_equal_scikit_learn_with_ties(case):
 
 
 @given(labelled_scores())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_curves_enclose_the_areas(case):
     labels, scores = case
     roc, pr = metrics.roc_curve(labels, scores), metrics.pr_curve(labels, scores)

@@ -133,7 +133,7 @@ def written_changes(draw):
     return genome, (start, end), (left, right), result
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(written_changes())
 def test_all_ways_to_write_a_change_are_one(case):
     genome, (start, end), (left, right), result = case

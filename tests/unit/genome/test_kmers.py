@@ -12,7 +12,7 @@ from ripe_lib.genome.encoding import decode_sequence, encode_sequence
 @given(
     arrays(np.uint8, st.tuples(st.integers(1, 5), st.integers(1, 20)), elements=st.integers(0, 4)), st.integers(1, 4)
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_counts_equal_slicing_strings(codes, k):
     counts = kmers.sites_with_kmer(codes, k)
     names = kmers.kmer_names(k, rna=False)

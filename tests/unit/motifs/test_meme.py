@@ -51,7 +51,7 @@ def test_reads_gzip_and_windows_line_ends(tmp_path):
     assert [len(m) for m in read_meme(path)] == [2, 1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_round_trip(data, tmp_path_factory):
     n = data.draw(st.integers(0, 4))

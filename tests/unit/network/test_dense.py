@@ -129,7 +129,7 @@ def small_wiring(rng, lengths, width, pools, merged, hidden, n_tasks, *, at_bord
 pool_sizes = st.tuples(st.integers(1, 5), st.integers(1, 4))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     lengths=st.lists(st.integers(20, 44), min_size=1, max_size=2),
     widths=st.tuples(st.integers(1, 6), st.integers(1, 6)),

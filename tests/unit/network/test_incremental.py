@@ -101,7 +101,7 @@ def mutated(seq, site, position, alt):
     position=st.integers(0, 60),
     span=st.integers(1, 6),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_touched_columns_are_those_that_see_the_stretch(
     width1, stride1, extra1, width2, stride2, extra2, position, span
 ):

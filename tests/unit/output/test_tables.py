@@ -146,7 +146,7 @@ def test_text_with_separators_is_quoted(tmp_path):
 
 
 @given(values=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=30))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_float32_text_reads_back_to_the_same_number(tmp_path_factory, values):
     path = tmp_path_factory.mktemp("floats") / "out.tsv"
     column = np.array(values, dtype=np.float32)

@@ -1,5 +1,7 @@
 """Pictures: what is drawn where, and that N, marks and wrong shapes are handled. Looks are checked by eye."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -266,8 +268,18 @@ def test_landmarks_are_bars_with_distances_in_words(rng):
     ]
     assert [bar.get_width() for bar in ax.containers[0]] == values.tolist()
     assert len(figure.axes) == 3 * 2 + 1
+    # Panels of several tasks are read against each other.
+    figure = site_figure([known, dataclasses.replace(known, landmark_map=values / 10)])
+    first, second = (ax for ax in figure.axes if ax.get_xlabel().endswith("landmark"))
+    assert first.get_xlim() == second.get_xlim()
     with pytest.raises(InputError, match=r"expected 8 values and distances, got shapes \(7,\) and \(8,\)"):
         plot_landmarks(ax, values[:7], distances)
+
+
+def test_the_dots_of_a_heat_map_are_explained(rng):
+    _, heat, *_ = site_figure([site_map(rng, method="ism")]).axes
+    assert heat.get_ylabel() == "changed to"
+    assert [text.get_text() for text in heat.get_legend().get_texts()] == ["base of the site"]
 
 
 def test_no_region_panel_without_a_known_type(rng):

@@ -38,7 +38,7 @@ def slow_labels(group, position, source, positive, negative, has_task, cross_sou
 
 @pytest.mark.parametrize("cross_source", ["shared", "none", "all"])
 @given(sites=SITES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_labels_equal_the_loop(cross_source, sites):
     group, position, source = (np.array([s[i] for s in sites], dtype=np.int64) for i in range(3))
     positive = np.array([[s[3] == 1, s[4] == 1] for s in sites])
@@ -68,7 +68,7 @@ PLACES = st.lists(
 
 
 @given(places=PLACES, seed=st.integers(0, 5), distance=st.integers(0, 2000))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_no_locus_is_in_two_splits(places, seed, distance):
     chrom, strand, position = (np.array([p[i] for p in places]) for i in range(3))
     group = np.unique(np.char.add(chrom, strand), return_inverse=True)[1]

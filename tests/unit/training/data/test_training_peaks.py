@@ -58,7 +58,7 @@ def slow_bins(start, end, length, *, rule, long_peaks="centre", min_overlap=1):
 
 @pytest.mark.parametrize("options", RULES, ids=lambda o: "-".join(map(str, o.values())))
 @given(peaks=st.lists(st.tuples(st.integers(0, 500), st.integers(1, 260)), min_size=1, max_size=30))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_bins_equal_the_loop(options, peaks):
     start = np.array([s for s, _ in peaks])
     end = start + np.array([n for _, n in peaks])
@@ -74,7 +74,7 @@ INTERVALS = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 12)), min_size
 
 
 @given(sets=st.lists(INTERVALS, min_size=1, max_size=3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_merging_and_intersecting_equal_sets_of_positions(sets):
     arrays = [(np.array([s for s, _ in one]), np.array([s + n for s, n in one])) for one in sets]
     covered = [{p for s, n in one for p in range(s, s + n)} for one in sets]
