@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import note, noted, steps
+from ripe_lib.output.console import note, noted, positive_int, steps, whole_number
 
 EXAMPLES = """
 examples:
@@ -30,10 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--strand", choices=("auto", "+", "-", "both"), default="auto")
     parser.add_argument("--region", choices=("gtf", "none"), default="none", help="region types (default none)")
-    parser.add_argument("--context", type=int, default=30, metavar="N", help="nt seen around the SNV (30; 0: window)")
+    parser.add_argument(
+        "--context", type=whole_number, default=30, metavar="N", help="nt seen around the SNV (30; 0: window)"
+    )
     parser.add_argument("--af", default="AF", metavar="KEY", help="INFO key of the frequency of ALT (default AF)")
     parser.add_argument("--effect", metavar="KEY", help="INFO key of a measured effect, for correlations")
-    parser.add_argument("--steps", type=int, default=50, metavar="N", help="of integrated gradients (default 50)")
+    parser.add_argument(
+        "--steps", type=positive_int, default=50, metavar="N", help="of integrated gradients (default 50)"
+    )
     parser.add_argument("--report", metavar="DIR", help="also a page with plots and correlations")
     parser.add_argument("--force", action="store_true", help="go on if the FASTA seems to be of another assembly")
     common.add_run_arguments(parser)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import note, positive_int, steps, warnings_as_notes
+from ripe_lib.output.console import note, number, positive_int, steps, warnings_as_notes
 
 METHODS = ("ig", "saliency", "gradxinput", "deeplift", "ism")
 EXAMPLES = """
@@ -59,7 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_plot_format(shown)
     shown.add_argument("--top", type=positive_int, default=10, metavar="N", help="sites drawn per task (default 10)")
     shown.add_argument(
-        "--min-score", type=float, metavar="P", help="only sites with a score above P for a task (gallery: default 0.5)"
+        "--min-score",
+        type=number,
+        metavar="P",
+        help="only sites with a score above P for a task (gallery: default 0.5)",
     )
     shown.add_argument("--motif", metavar="IUPAC", help="known motif to mark, e.g. ACUAAY")
     shown.add_argument(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ripe_lib.errors import InputError, MissingFileError, WeightsError, check_known, unknown_name
-from ripe_lib.output.console import note, positive_int
+from ripe_lib.output.console import note, positive_int, whole_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -199,7 +199,7 @@ def model_names(names: Sequence[str]) -> list[str]:
 def add_run_arguments(parser: argparse.ArgumentParser, *, batch_size: int | None = 1024) -> None:
     """Add ``--seed --batch-size --threads --quiet``."""
     group = parser.add_argument_group("running")
-    group.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
+    group.add_argument("--seed", type=whole_number, default=0, help="seed of everything random (default 0)")
     group.add_argument(
         "--batch-size", type=positive_int, default=batch_size, metavar="N", help="windows per network call"
     )

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import note, noted, positive_int, steps
+from ripe_lib.output.console import note, noted, number, positive_int, steps
 
 EXAMPLES = """
 examples:
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--region", choices=("gtf", "none"), default="none", help="region types (default none)")
     parser.add_argument("--shifts", type=positive_int, default=1, metavar="K", help="average over K windows")
     parser.add_argument(
-        "--delta-threshold", type=float, default=0.1, metavar="X", help="|delta| that is a change (0.1)"
+        "--delta-threshold", type=number, default=0.1, metavar="X", help="|delta| that is a change (0.1)"
     )
     parser.add_argument("--force", action="store_true", help="go on if the FASTA seems to be of another assembly")
     common.add_run_arguments(parser)

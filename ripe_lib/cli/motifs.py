@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import note, positive_int, steps, warnings_as_notes
+from ripe_lib.output.console import note, number, positive_int, steps, warnings_as_notes
 
 EXAMPLES = """
 examples:
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--split", default="valid,test", metavar="S,S", help="of a data set (default valid,test: not trained on)"
     )
     which.add_argument(
-        "--min-score", type=float, default=0.5, metavar="P", help="only sites with a prediction above P (default 0.5)"
+        "--min-score", type=number, default=0.5, metavar="P", help="only sites with a prediction above P (default 0.5)"
     )
     which.add_argument(
         "--max-sites", type=positive_int, default=1000, metavar="N", help="per task, the best ones (default 1000)"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ripe_lib.cli import common
 from ripe_lib.errors import InputError, MissingFileError
-from ripe_lib.output.console import counter, note, positive_int, steps
+from ripe_lib.output.console import counter, note, number, positive_int, steps, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="wide",
         help="of tables; long: one row per bin (of --summary: region) and task",
     )
-    out.add_argument("--min-score", type=float, default=0.0, metavar="P", help="leave out table rows below")
+    out.add_argument("--min-score", type=number, default=0.0, metavar="P", help="leave out table rows below")
     bins = parser.add_argument_group("bins and sites")
     bins.add_argument(
         "--step",
@@ -90,22 +90,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="width and distance of bins (default: 1; above a million nt the bin size of the model)",
     )
-    bins.add_argument("--threshold", type=float, metavar="P", help="probability from which a bin belongs to a site")
+    bins.add_argument("--threshold", type=number, metavar="P", help="probability from which a bin belongs to a site")
     bins.add_argument(
         "--precision",
-        type=float,
+        type=number,
         metavar="P",
         help="instead, from the calibration: the weakest site is real with probability P",
     )
     bins.add_argument(
         "--prevalence",
-        type=float,
+        type=number,
         metavar="R",
         help="with --precision: share of the places scanned that are bound (default: that of the calibration, 0.2)",
     )
     bins.add_argument(
         "--fpr",
-        type=float,
+        type=number,
         metavar="R",
         help="instead, and the default: share of bins of a background that may be in a site (default 0.01); of RNAs "
         "shorter than the window, share of random RNAs as short that may show a site (default 0.05)",
@@ -124,7 +124,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="least nt between peaks, and between sites (default: bin size)",
     )
     bins.add_argument(
-        "--kmer-length", type=int, metavar="K", help="of the best k-mer of a site, 0: none (default 6; long input: 0)"
+        "--kmer-length",
+        type=whole_number,
+        metavar="K",
+        help="of the best k-mer of a site, 0: none (default 6; long input: 0)",
     )
     common.add_run_arguments(parser)
     parser.add_argument("--dask", metavar="SCHEDULER", help="address of a dask scheduler, or processes:N")

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import counter, note, noted, positive_int
+from ripe_lib.output.console import counter, note, noted, number, positive_int
 
 STRANDS = ("auto", "+", "-", "both")
 EXAMPLES = """
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     common.add_task_argument(rows)
     rows.add_argument("--top", type=positive_int, metavar="K", help="only the K largest |delta| (long format, VCF)")
-    rows.add_argument("--min-delta", type=float, default=0.0, metavar="D", help="rows with a |delta| of at least D")
+    rows.add_argument("--min-delta", type=number, default=0.0, metavar="D", help="rows with a |delta| of at least D")
     rows.add_argument("--region-types", nargs="+", metavar="R", help="variants in these: intron CDS 3UTR 5UTR none")
     rows.add_argument("--peaks", metavar="BED", help="variants that overlap a peak, on its strand if it has one")
     rows.add_argument("--report", metavar="DIR", help="also a page of the strongest changes, with attributions")
@@ -90,10 +90,10 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
         help="more than ref, alt, delta, delta_logit: class of the change, percentile of |delta|",
     )
     group.add_argument(
-        "--delta-threshold", type=float, default=0.1, metavar="X", help="class: |delta| above X is a change (0.1)"
+        "--delta-threshold", type=number, default=0.1, metavar="X", help="class: |delta| above X is a change (0.1)"
     )
     group.add_argument(
-        "--site-threshold", type=float, default=0.5, metavar="P", help="class: probability above P is a site (0.5)"
+        "--site-threshold", type=number, default=0.5, metavar="P", help="class: probability above P is a site (0.5)"
     )
 
 

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError, MissingFileError
-from ripe_lib.genome.intervals import check_is_text
+from ripe_lib.output.foreign import check_is_text
 
 BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
@@ -139,11 +139,7 @@ class VcfFile:
         if self.kind == "gzip":
             return gzip.open(self.path)
         if self.kind == "bgzip":
-            import pysam
-
-            pysam.set_verbosity(0)  # htslib would print its own lines about damage before ours
-            open_bgzf: Any = pysam.BGZFile  # its stub asks for an index
-            return open_bgzf(str(self.path), "rb")
+            return _BgzfStream(self.path)
         return _BcfStream(self.path, self.name)
 
     def _read_header(self) -> list[str]:
@@ -298,6 +294,31 @@ class VcfFile:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+class _BgzfStream:
+    """Lines of a bgzip file with their ends; to pysam a blank one, or an empty block within, is the end of the file."""
+
+    def __init__(self, path: Path) -> None:
+        import pysam
+
+        pysam.set_verbosity(0)  # htslib would print its own lines about damage before ours
+        open_bgzf: Any = pysam.BGZFile  # its stub asks for an index
+        self._file = open_bgzf(str(path), "rb")
+        self._last = path.stat().st_size - len(BGZF_END)
+        self.tell, self.seek, self.close = self._file.tell, self._file.seek, self._file.close
+
+    def __iter__(self) -> _BgzfStream:
+        return self
+
+    def __next__(self) -> bytes:
+        line: bytes = self._file.readline()
+        if not line and self.tell() >> 16 >= self._last:
+            raise StopIteration
+        return line + b"\n"
+
+    def readline(self) -> bytes:
+        return next(self, b"")
 
 
 class _BcfStream:

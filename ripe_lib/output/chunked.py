@@ -17,6 +17,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import traceback
@@ -273,7 +274,7 @@ def _queued(
 
 def _process_count(scheduler: str) -> int:
     text = scheduler.partition(":")[2]
-    if not text.isdecimal() or int(text) < 1:
+    if not re.fullmatch("0*[1-9][0-9]{,3}", text):
         raise InputError(f"scheduler {scheduler!r}: expected 'processes:N' with N of at least 1, e.g. 'processes:4'.")
     return int(text)
 
@@ -318,8 +319,9 @@ def _in_processes(chunks: list[Chunk], work: Work, parts: list[Path], n_processe
             while waiting and len(busy) < n_processes:
                 if not idle:
                     ours, theirs = context.Pipe()
-                    workers.append(context.Process(target=_serve, args=(theirs, n_processes), daemon=True))
-                    workers[-1].start()
+                    worker = context.Process(target=_serve, args=(theirs, n_processes), daemon=True)
+                    worker.start()
+                    workers.append(worker)
                     theirs.close()
                     with suppress(OSError):  # it died already: seen below
                         ours.send(work)
@@ -350,9 +352,9 @@ def _in_processes(chunks: list[Chunk], work: Work, parts: list[Path], n_processe
                     raise answer
                 yield answer
     finally:
-        for worker in workers:
-            worker.terminate()
-            worker.join()
+        for process in workers:
+            process.terminate()
+            process.join()
         for leftover in parts[0].parent.glob(".part-*.tmp*"):
             leftover.unlink(missing_ok=True)
 

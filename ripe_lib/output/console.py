@@ -6,6 +6,7 @@ import argparse
 import functools
 import importlib
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -145,15 +146,25 @@ def _fail(program: str, command: str, message: str) -> int:
     return EXIT_USER
 
 
+def whole_number(text: str) -> int:
+    """Parse an integer of at least 0, in digits and of at most nine of them."""
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f"expected a whole number below 1,000,000,000, got {text!r}")
+    return int(text)
+
+
 def positive_int(text: str) -> int:
     """Parse an integer of at least 1."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
-    return value
+    if not re.fullmatch("0*[1-9][0-9]{,8}", text):
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, below 1,000,000,000, got {text!r}")
+    return int(text)
+
+
+def number(text: str) -> float:
+    """Parse a finite number, as files have them (no ``1_0``, no ``nan``)."""
+    if not re.fullmatch(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?", text) or abs(float(text)) > 1e300:
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
+    return float(text)
 
 
 def apply_threads(threads: int | None) -> None:

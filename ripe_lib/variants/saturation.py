@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ripe_lib.network.load import Model
 
 MAX_LENGTH = 100_000
-_REGION = re.compile(r"(?P<contig>.+?):(?P<start>[\d,]+)(?:-(?P<end>[\d,]+))?(?:[:(](?P<strand>[+-])\)?)?\Z")
+_REGION = re.compile(r"(?P<contig>.+?):(?P<start>[0-9,]+)(?:-(?P<end>[0-9,]+))?(?:[:(](?P<strand>[+-])\)?)?\Z")
 
 
 class Region(NamedTuple):

@@ -105,6 +105,13 @@ def test_interrupt(monkeypatch, capsys):
         ([], "the following arguments are required: COMMAND"),
         (["predict", "clip31"], "the following arguments are required: INTERVALS, --fasta, -o/--output"),
         (["predict", "m", "i", "--fasta", "f", "-o", "o.tsv", "--batch-size", "0"], "whole number of at least 1"),
+        (["attribute", "m", "i", "--steps", "1_0"], "whole number of at least 1"),
+        (["attribute", "m", "i", "--steps", "99999999999999999999"], "whole number of at least 1"),
+        (["attribute", "m", "i", "--steps", "\u0663"], "whole number of at least 1"),
+        (["motifs", "m", "i", "--seed", "1e2"], "expected a whole number"),
+        (["score-variants", "m", "i", "--min-delta", "nan"], "expected a number, got 'nan'"),
+        (["score-variants", "m", "i", "--min-delta", "1_0"], "expected a number, got '1_0'"),
+        (["score-variants", "m", "i", "--min-delta", "0,1"], "expected a number, got '0,1'"),
         (["models", "--jsn"], "unrecognized arguments: --jsn"),
     ],
 )

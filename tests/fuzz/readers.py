@@ -229,7 +229,7 @@ def read_variants(path):
         assert whole == again, "blocks are not the whole"
     judged = JUDGE(path)
     if judged is not None and vcf.kind != "bcf":
-        got = [(c, int(p), r, _alleles(a.split(","))) for c, p, _, r, a, _ in whole]
+        got = [(c, int(p), r or ".", _alleles(a.split(","))) for c, p, _, r, a, _ in whole]
         got = [row for row in got if row[1] < 1 << 31]  # htslib's positions turn negative there
         assert got == [row for row in judged if row[1] >= 0], "other records than htslib's"
 
@@ -239,7 +239,7 @@ def htslib_records(path):
     import cyvcf2
 
     os.ftruncate(2, 0)
-    rows = [(v.CHROM, v.POS, v.REF, _alleles(v.ALT)) for v in cyvcf2.VCF(str(path))]
+    rows = [(v.CHROM, v.POS, v.REF or ".", _alleles(v.ALT)) for v in cyvcf2.VCF(str(path))]
     return None if os.fstat(2).st_size else rows
 
 

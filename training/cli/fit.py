@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ripe_lib.output.console import positive_int
+from ripe_lib.output.console import positive_int, whole_number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--from", dest="start", metavar="MODEL", help="start from this model's or run's weights ('start' of the config)"
     )
     parser.add_argument("--members", type=positive_int, default=1, metavar="N", help="train N networks, seeds apart")
-    parser.add_argument("--seed", type=int, help="seed (default: that of the config)")
+    parser.add_argument("--seed", type=whole_number, help="seed (default: that of the config)")
     parser.add_argument("--epochs", type=positive_int, metavar="N", help="epochs (default: those of the config)")
     parser.add_argument("--batch-size", type=positive_int, metavar="N", help="rows per step (default: the config's)")
     parser.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads (default: all)")

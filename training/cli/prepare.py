@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from ripe_lib.output.console import whole_number
+
 READS = ("config",)
 WRITES = ("out",)
 
@@ -14,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.add_argument("config", metavar="CONFIG", help="YAML file with a section 'prepare'; see training/configs")
     parser.add_argument("-o", "--out", metavar="H5", help="output data set (default: 'output' of the config)")
-    parser.add_argument("--seed", type=int, help="seed (default: that of the config)")
+    parser.add_argument("--seed", type=whole_number, help="seed (default: that of the config)")
     parser.add_argument("--report", action="store_true", help="write an HTML report beside the data set")
     parser.add_argument("--quiet", action="store_true", help="no notes on stderr")
 

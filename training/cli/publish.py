@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ripe_lib.output.console import positive_int
+from ripe_lib.output.console import positive_int, whole_number
 
 READS = ("run_directory", "data")
 REPLACES = ("out",)
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tasks", nargs="+", metavar="TASK", help="outputs to keep, in this order (default: all)")
     parser.add_argument("--calibrate", action="store_true", help="fit probabilities on the validation split")
     parser.add_argument("--bootstrap", type=positive_int, default=1000, metavar="N", help="draws (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default 0)")
+    parser.add_argument("--seed", type=whole_number, default=0, help="seed of the bootstrap (default 0)")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing model directory")
     parser.add_argument("--quiet", action="store_true", help="no notes on stderr")
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ripe_lib.output.console import note, positive_int
+from ripe_lib.output.console import note, positive_int, whole_number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COMPARISON",
         help="train for this comparison only (repeatable); tables hold all that is trained",
     )
-    parser.add_argument("--seed", type=int, help="seed (default: that of the config)")
+    parser.add_argument("--seed", type=whole_number, help="seed (default: that of the config)")
     parser.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads (default: all)")
     parser.add_argument("--quiet", action="store_true", help="no progress bars and no notes on stderr")
 

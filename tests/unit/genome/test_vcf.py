@@ -9,6 +9,7 @@ import pytest
 
 from ripe_lib.errors import InputError, MissingFileError
 from ripe_lib.genome.vcf import Block, InfoField, VcfFile, annotated_header, annotated_line, escape, info_key
+from tests.fuzz.mutate import bgzipped
 
 HEADER = [
     "##fileformat=VCFv4.2",
@@ -61,6 +62,17 @@ def test_every_container_gives_the_same_records(tmp_path, kind):
         for number in (2, 0, 3, 1):
             assert vcf.read(blocks[number]).lines == chunks[number].lines
         assert next(vcf.records(5)).lines == BODY[:5]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 50])
+def test_blank_lines_and_empty_blocks_of_a_bgzip_file_are_not_its_end(tmp_path, n):
+    head, rows = "\n".join(HEADER), [f"c1\t{k + 1}\t.\tA\tG" for k in range(9)]
+    first = "\n".join([head, *rows[:3], "", "", *rows[3:6], ""])
+    path = tmp_path / "x.vcf.gz"
+    path.write_bytes(bgzipped(first.encode()) + bgzipped("\n".join([head, "", *rows[6:], "", ""]).encode()))
+    with VcfFile(path) as vcf:
+        assert [line for part in vcf.records(n) for line in part.lines] == rows
+        assert [line for block in vcf.blocks(n) for line in vcf.read(block).lines] == rows
 
 
 def test_a_number_of_lines_that_is_a_multiple_of_the_chunk(tmp_path):
