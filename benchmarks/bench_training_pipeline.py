@@ -129,7 +129,7 @@ def main() -> None:
         spec = ModelSpec(name="bench", tasks=tuple(dataset.tasks))
         codes = label_codes(dataset.labels, dataset.source_index, dataset.source_has_task, soft_unknown=True)
         weights = element_weights(codes, LossOptions(unknown_weight=0.1))
-        augment = AugmentOptions(jitter=20, flank_mask=0.5, flank_fill=0.5, region_dropout=0.3)
+        augment = AugmentOptions(jitter=20, flank_mask=0.5, region_dropout=0.3)
         batches = EpochBatches(dataset, np.arange(len(dataset)), codes, 128, augment, seed=0)
         network = build_model(spec)
         pipeline_model = training_model(network, spec)

@@ -109,7 +109,7 @@ def stage():
         "study.yaml": yaml.safe_dump({"study": study}).encode(),
         "tiers.yaml": PREPARE.encode() + yaml.safe_dump({"fit": fit}).encode(),
         "run/config.yaml": yaml.safe_dump(fit).encode(),
-        "run/data.json": b'{"path": "d.h5", "manifest_sha256": "x", "teachers": []}\n',
+        "run/data.json": b'{"path": "d.h5", "manifest_sha256": "x", "start": ""}\n',
         "run/weights.h5": FORMATS["weights"].seeds()[0],
     }
     for name, data in whole.items():

@@ -17,7 +17,6 @@ from ripe_lib.errors import InputError
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.genome.encoding import UNKNOWN, Codes
 from training.data.sites import KNOWN_BASES
-from training.fitting.losses import MASKED
 
 # Rows drawn, read and augmented at once; a multiple of usual batch sizes is not needed.
 BLOCK = 4096
@@ -44,13 +43,6 @@ class AugmentOptions:
         Chance that landmarks alone become unknown.
     region_flank_mask : float or None
         Chance that the region track is cut to the central 101 nt; default as ``flank_mask``, in the same rows.
-    flank_fill : float
-        Chance that unknown bases around the known ones become random bases of the row's own composition. Tasks that
-        only have 101-nt windows then learn not to mind real flanks. Rows whose flanks were masked stay masked.
-    splice : float
-        Chance that a window goes on as another one of its block from a random place in its middle three fifths, with
-        the landmarks of the first. Its labels are masked: only teachers have something to say of it
-        (:mod:`training.fitting.distill`).
     """
 
     jitter: int = 0
@@ -58,12 +50,10 @@ class AugmentOptions:
     site_jitter: int = 0
     region_dropout: float = 0.0
     region_flank_mask: float | None = None
-    flank_fill: float = 0.0
     landmark_dropout: float = 0.0
-    splice: float = 0.0
 
     def __post_init__(self) -> None:
-        chances = [self.flank_mask, self.region_dropout, self.flank_fill, self.landmark_dropout, self.splice]
+        chances = [self.flank_mask, self.region_dropout, self.landmark_dropout]
         chances.append(self.region_flank_mask or 0.0)
         if min(self.jitter, self.site_jitter) < 0 or min(chances) < 0 or max(chances) > 1:
             raise InputError(f"augment: expected jitters >= 0 and chances from 0 to 1, got {vars(self)}.")
@@ -108,50 +98,6 @@ def cut_windows(codes: Codes, length: int, margin: int, shift: NDArray[np.int64]
     return windows[np.arange(len(codes)), margin + shift]
 
 
-def fill_flanks(seq: Codes, rows: NDArray[np.bool_], rng: np.random.Generator) -> Codes:
-    """Return codes where the unknown bases of chosen rows are drawn from the row's known ones.
-
-    A row keeps its composition; rows without a known base stay as they are.
-
-    Parameters
-    ----------
-    seq : uint8 array (n, W)
-    rows : bool array (n,)
-        Rows to fill.
-    rng : Generator
-    """
-    known = seq != UNKNOWN
-    n_known = known.sum(axis=1, keepdims=True)
-    first = known.argmax(axis=1)[:, None]
-    chosen = np.minimum(first + (rng.random(seq.shape, dtype=np.float32) * n_known).astype(np.intp), seq.shape[1] - 1)
-    return np.where(known | ~rows[:, None], seq, np.take_along_axis(seq, chosen, axis=1))
-
-
-def splice_windows(
-    seq: Codes, region: Codes, chance: float, rng: np.random.Generator
-) -> tuple[Codes, Codes, NDArray[np.bool_]]:
-    """Return windows, by chance continued by another row's from one place on, and which (n,).
-
-    Both tracks change rows at the same nucleotide; they share their centre.
-
-    Parameters
-    ----------
-    seq, region : uint8 array (n, L) and (n, R)
-        Base and region-type codes, RNA sense.
-    chance : float
-        Share of the rows.
-    rng : Generator
-    """
-    n, length = seq.shape
-    spliced, partner = rng.random(n) < chance, rng.permutation(n)
-    place = rng.integers(length // 5, length - length // 5, n, endpoint=True)
-    place[~spliced] = max(length, region.shape[1])
-    first = (region.shape[1] - length) // 2
-    seq = np.where(np.arange(length) < place[:, None], seq, seq[partner])
-    region = np.where(np.arange(region.shape[1]) - first < place[:, None], region, region[partner])
-    return seq, region, spliced
-
-
 class Batch(NamedTuple):
     """Augmented rows: base codes (B, L), region codes (B, R), landmark distances (B, 8), label codes (B, T)."""
 
@@ -162,7 +108,7 @@ class Batch(NamedTuple):
 
 
 def augment(rows: Batch, dataset: Dataset, options: AugmentOptions, rng: np.random.Generator) -> Batch:
-    """Return augmented windows of rows with margins; what is spliced has no labels left.
+    """Return augmented windows of rows with margins.
 
     Parameters
     ----------
@@ -187,8 +133,6 @@ def augment(rows: Batch, dataset: Dataset, options: AugmentOptions, rng: np.rand
         margin = jitter
     if options.flank_mask:
         seq = mask_flanks(seq, flanks < options.flank_mask)
-    if options.flank_fill:
-        seq = fill_flanks(seq, (flanks >= options.flank_mask) & (rng.random(n) < options.flank_fill), rng)
     region_chance = options.flank_mask if options.region_flank_mask is None else options.region_flank_mask
     if region_chance:
         region = mask_flanks(region, flanks < region_chance)
@@ -202,9 +146,6 @@ def augment(rows: Batch, dataset: Dataset, options: AugmentOptions, rng: np.rand
         landmarks[dropout < options.region_dropout] = np.nan
     if options.landmark_dropout:
         landmarks[rng.random(n) < options.landmark_dropout] = np.nan
-    if options.splice:
-        seq, region, spliced = splice_windows(seq, region, options.splice, rng)
-        labels = np.where(spliced[:, None], np.uint8(MASKED), labels)
     return Batch(seq, region, landmarks.astype(np.float32), labels)
 
 

@@ -13,7 +13,6 @@ from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.network.spec import INPUTS, ModelSpec
 from training.config import build, section
 from training.fitting.batches import AugmentOptions
-from training.fitting.distill import DistillOptions
 from training.fitting.losses import LossOptions
 from training.fitting.sampling import SamplingOptions
 
@@ -80,7 +79,6 @@ class FitConfig:
     loss: LossOptions = field(default_factory=LossOptions)
     augment: AugmentOptions = field(default_factory=AugmentOptions)
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
-    distill: DistillOptions = field(default_factory=DistillOptions)
     views: tuple[str, ...] = ("plain",)
     strategy: str = "none"
     start: str = ""
@@ -101,8 +99,6 @@ class FitConfig:
                 raise unknown_name(kind, value, known)
         if min(self.epochs, self.batch_size) < 1 or self.patience < 0 or not self.views:
             raise InputError("fit: expected epochs and batch_size of at least 1, patience >= 0 and at least one view.")
-        if self.augment.splice and not self.distill.teachers:
-            raise InputError("fit: spliced windows have no labels; 'augment: splice' needs teachers ('distill').")
         if self.trainable and not self.start:
             raise InputError(
                 "fit: 'trainable' keeps the other layers as they are in 'start'; expected 'start' with it."

@@ -18,9 +18,9 @@ from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.network.weights import sha256_of
 from training.config import plain
 from training.fitting.config import FitConfig, Note, spec_of
-from training.fitting.distill import check_teachers, teacher_files, weights_file_of
 from training.fitting.rows import training_data
 from training.fitting.runs import is_chief, open_run
+from training.fitting.start import weights_file_of
 
 
 def fit(
@@ -58,12 +58,9 @@ def fit(
 
     dataset = Dataset(config.data)
     spec = spec_of(config, dataset)
-    check_teachers(config.distill, spec)
     if is_chief():
-        teachers = [sha256_of(path) for path in teacher_files(config.distill)]
-        if config.start:
-            teachers.append(sha256_of(weights_file_of(config.start, "fit: start")))
-        open_run(config.run, plain(config), dataset, teachers)
+        start = sha256_of(weights_file_of(config.start, "fit: start")) if config.start else ""
+        open_run(config.run, plain(config), dataset, start)
     if (config.run / "weights.h5").is_file():
         note(f"{config.run}: finished already")
         return config.run

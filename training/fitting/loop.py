@@ -6,7 +6,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,21 +18,20 @@ from numpy.typing import NDArray
 from ripe_lib.evaluation.metrics import auroc, average_precision
 from ripe_lib.genome.encoding import UNKNOWN, Codes, one_hot
 from ripe_lib.genome.landmarks import encode_landmarks
-from ripe_lib.network.load import Model, quiet_tensorflow
+from ripe_lib.network.load import quiet_tensorflow
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import arrays_of, set_arrays, write_weights
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.console import progress
 from training.fitting.batches import EpochBatches, mask_flanks
 from training.fitting.config import FitConfig
-from training.fitting.distill import load_teachers, teacher_probabilities, weights_file_of, with_teachers
 from training.fitting.gpu import has_gpu, lower_precision
 from training.fitting.history import best_epoch, is_over
 from training.fitting.losses import NEGATIVE, POSITIVE, make_loss, numpy_loss
 from training.fitting.rows import TrainingData
 from training.fitting.runs import TrainingFailedError, is_chief, read_checkpoint, write_checkpoint
 from training.fitting.sampling import row_shares
-from training.fitting.start import freeze, take_over
+from training.fitting.start import freeze, take_over, weights_file_of
 
 quiet_tensorflow()
 import keras  # noqa: E402
@@ -53,24 +52,6 @@ class OneHot(keras.layers.Layer):
         """Look the codes up."""
         table = one_hot(np.arange(UNKNOWN + 1, dtype=np.uint8))
         return keras.ops.take(table, keras.ops.cast(codes, "int32"), axis=0)
-
-
-class Teachers(keras.layers.Layer):
-    """One-hot inputs -> probabilities (B, T) of fixed networks (:func:`teacher_probabilities`).
-
-    A layer of its own, because Keras switches on the dropout of networks that are plain parts of a model in training.
-    """
-
-    def __init__(self, teachers: Sequence[Model], spec: ModelSpec) -> None:
-        super().__init__()
-        self.teachers, self.spec = list(teachers), spec
-        self.networks = [teacher.keras_model for teacher in teachers]  # so that Keras knows their variables
-        for network in self.networks:
-            network.trainable = False
-
-    def call(self, arrays: Any) -> Any:
-        """Ask the teachers; nothing flows back into them, or half of a step's time would go into gradients of zero."""
-        return keras.ops.stop_gradient(teacher_probabilities(self.teachers, self.spec, arrays))
 
 
 class _Progress(keras.callbacks.Callback):
@@ -112,7 +93,7 @@ def distribution(name: str, devices: list[str] | None = None) -> Any:
     return None
 
 
-def training_model(network: keras.Model, spec: ModelSpec, teachers: Sequence[Model] = ()) -> keras.Model:
+def training_model(network: keras.Model, spec: ModelSpec) -> keras.Model:
     """Return a model that takes codes instead of one-hot arrays (landmarks encoded) and shares the network's weights.
 
     Parameters
@@ -120,8 +101,6 @@ def training_model(network: keras.Model, spec: ModelSpec, teachers: Sequence[Mod
     network : keras.Model
     spec : ModelSpec
         Of the network.
-    teachers : sequence of Model
-        With them the output is (B, 2T): the network's probabilities, then the teachers'.
     """
     inputs, arrays = [], []
     for name, shape in spec.input_shapes.items():
@@ -131,8 +110,6 @@ def training_model(network: keras.Model, spec: ModelSpec, teachers: Sequence[Mod
         )
         arrays.append(OneHot()(inputs[-1]) if is_codes else inputs[-1])
     output = network(arrays)
-    if teachers:
-        output = keras.layers.Concatenate()([output, Teachers(teachers, spec)(arrays)])
     return keras.Model(inputs, output)
 
 
@@ -275,11 +252,8 @@ class Trainer:
             if config.start:
                 take_over(self.network, spec, weights_file_of(config.start, "fit: start"))
             freeze(self.network, config.trainable)
-            teachers = load_teachers(config.distill)
-            self.model = training_model(self.network, spec, teachers)
+            self.model = training_model(self.network, spec)
             loss = make_loss(data.weights)
-            if teachers:
-                loss = with_teachers(loss, teachers, spec, config.distill.share)
             rate = learning_rate(config, len(self.batches))
             make = keras.optimizers.AdamW if config.weight_decay else keras.optimizers.Adam
             extra = {"weight_decay": config.weight_decay} if config.weight_decay else {}
@@ -289,8 +263,8 @@ class Trainer:
             optimizer.build(self.model.trainable_variables)
         self._distributed_step: Any = None
         # Not Keras' predict: that takes all hosts, but only one writes results.
-        student = training_model(self.network, spec) if teachers else self.model
-        self.predict = tf.function(lambda arrays: student(arrays, training=False))
+        model = self.model
+        self.predict = tf.function(lambda arrays: model(arrays, training=False))
         self.dropout = _dropout_states(self.network)
         self.history: list[dict[str, Any]] = []
         self.best: list[np.ndarray] = _to_arrays(self.network.weights)

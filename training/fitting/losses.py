@@ -54,15 +54,12 @@ class LossOptions:
         protein is a likelier site of the next than a random window is, so "background" misleads less.
     negative_weight : float or str
         Weight of sure negatives; ``"balanced"`` gives each task's negatives the total weight of its positives.
-    task_balance : bool
-        Scale each task so that its sure labels have the same total weight as the others'.
     """
 
     weighting: str = "none"
     unknown_weight: float = 0.0
     unknown_rows: str = "all"
     negative_weight: float | str = 1.0
-    task_balance: bool = False
 
     def __post_init__(self) -> None:
         if self.weighting not in WEIGHTINGS:
@@ -143,9 +140,6 @@ def element_weights(codes: NDArray[np.uint8], options: LossOptions) -> ElementWe
     else:
         table[NEGATIVE] = float(options.negative_weight)
     table[SOFT_UNKNOWN] = options.unknown_weight
-    if options.task_balance:
-        total = table[POSITIVE] * n_positive + table[NEGATIVE] * n_negative
-        table *= np.where(total > 0, total.mean() / np.maximum(total, 1e-12), 1.0)
     first_positive = None
     if options.weighting == "legacy_first_positive":
         first_positive = class_weights(np.full(n_tasks, len(codes)), n_positive).astype(np.float32)

@@ -2,7 +2,7 @@
 
 ====================  =======================================================================
 ``config.yaml``       the complete config, defaults filled in
-``data.json``         path and manifest of the data set, with its digest; digests of the teachers' weights
+``data.json``         path and manifest of the data set, with its digest; digest of the weights it started from
 ``environment.json``  versions of everything that computes, commit, platform
 ``history.csv``       one row per finished epoch
 ``curves.png``        the same as a picture
@@ -19,7 +19,6 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -85,8 +84,8 @@ def _commit() -> str | None:
     return answer.stdout.strip()
 
 
-def open_run(run: Path, config: dict[str, Any], dataset: Dataset, teachers: Sequence[str] = ()) -> bool:
-    """Create a run directory, or check that an existing one belongs to this config, data set and teachers.
+def open_run(run: Path, config: dict[str, Any], dataset: Dataset, start: str = "") -> bool:
+    """Create a run directory, or check that an existing one belongs to this config, data set and first weights.
 
     Parameters
     ----------
@@ -94,8 +93,8 @@ def open_run(run: Path, config: dict[str, Any], dataset: Dataset, teachers: Sequ
     config : dict
         Plain values; ``data``, ``run`` and ``start`` (places, not content) may differ when a run is resumed.
     dataset : Dataset
-    teachers : sequence of str
-        sha256 of the weights the run learns from: its teachers', and those it starts from.
+    start : str
+        sha256 of the weights the run starts from, if any.
 
     Returns
     -------
@@ -124,8 +123,8 @@ def open_run(run: Path, config: dict[str, Any], dataset: Dataset, teachers: Sequ
             raise InputError(
                 f"{run}: was started on another data set than {dataset.path}. Choose another run directory."
             )
-        if record.get("teachers", []) != list(teachers):
-            raise InputError(f"{run}: was started with other teachers or first weights. Choose another run directory.")
+        if record.get("start", "") != start:
+            raise InputError(f"{run}: was started from other weights. Choose another run directory.")
         return True
     # What a run that was killed before its config was written has left is no run yet.
     if run.exists() and (not run.is_dir() or any(not _is_of_a_start(file.name) for file in run.iterdir())):
@@ -135,7 +134,7 @@ def open_run(run: Path, config: dict[str, Any], dataset: Dataset, teachers: Sequ
         "path": str(dataset.path),
         "manifest_sha256": dataset.manifest_sha256,
         "manifest": dataset.manifest,
-        "teachers": list(teachers),
+        "start": start,
     }
     write_text(run / "data.json", json.dumps(data, indent=1, sort_keys=True) + "\n")
     write_text(run / "environment.json", json.dumps(environment(), indent=1, sort_keys=True) + "\n")
@@ -144,7 +143,7 @@ def open_run(run: Path, config: dict[str, Any], dataset: Dataset, teachers: Sequ
 
 
 def read_record(run: Path) -> dict[str, Any]:
-    """Return what a run says of its data set: ``path``, ``manifest_sha256``, ``manifest``, ``teachers``.
+    """Return what a run says of its data set: ``path``, ``manifest_sha256``, ``manifest``, ``start``.
 
     Raises
     ------

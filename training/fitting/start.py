@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, MissingFileError, unknown_name
+from ripe_lib.network.catalogue.locate import find_model_directory
+from ripe_lib.network.load import model_arguments
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import arrays_of, read_weights, set_arrays
 
 if TYPE_CHECKING:
     import keras
+
+
+def weights_file_of(name: str, what: str) -> Path:
+    """Return the weights file a name, a model directory or a path stands for.
+
+    Raises
+    ------
+    MissingFileError, UnknownNameError
+        If it is not there; ``what`` says what was looked for.
+    """
+    if name.endswith(".h5"):
+        path = Path(os.path.expandvars(name)).expanduser()
+    else:
+        directory = find_model_directory(name)
+        path = directory / model_arguments(directory)["weights"]
+    if not path.is_file():
+        raise MissingFileError(f"{what} {name}: no such weights file. Train it first.")
+    return path
 
 
 def take_over(network: keras.Model, spec: ModelSpec, weights: Path) -> None:

@@ -48,17 +48,12 @@ Data set digest `{{ manifest_sha256[:16] }}`.
 ## Training
 
 {{ epochs }} epochs, best epoch {{ best_epoch }} by {{ best_by }} (loss {{ "%.4f" | format(best_loss) }}), seed \
-{{ seed }}, batch {{ config.batch_size }}, learning rate {{ config.learning_rate }} ({{ config.schedule }})\
-{% if labels_count %}, loss weighting `{{ config.loss.weighting }}`, unknown labels weighted \
-{{ config.loss.unknown_weight }} ({{ config.loss.unknown_rows }} rows){% endif %}.
+{{ seed }}, batch {{ config.batch_size }}, learning rate {{ config.learning_rate }} ({{ config.schedule }}), \
+loss weighting `{{ config.loss.weighting }}`, unknown labels weighted \
+{{ config.loss.unknown_weight }} ({{ config.loss.unknown_rows }} rows).
 Augmentation: {{ augment }}.
 {% if origin -%}
 Started from {{ origin }}.
-{% endif -%}
-{% if config.distill.teachers -%}
-Distilled from the mean logits of {{ config.distill.teachers | length }} networks; \
-{% if labels_count %}the rest of the loss, {{ "%.2f" | format(1 - config.distill.share) }}, is that of the labels\
-{% else %}labels count through these alone{% endif %}.
 {% endif -%}
 {% if calibrated %}
 ## Calibration

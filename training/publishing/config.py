@@ -22,7 +22,7 @@ class PublishConfig:
     Attributes
     ----------
     networks : dict
-        Name -> what it changes in the section ``fit``; ``start`` and ``distill: teachers`` may name networks above.
+        Name -> what it changes in the section ``fit``; ``start`` may name one above.
     outputs : dict
         Model -> the tasks it keeps: a list; ``{published: MODEL, suffix: TEXT}`` for those of a published model whose
         names, with the suffix, the data set has; or ``{peaks: [LEAST, MOST]}`` for those with so many peaks (``null``:
@@ -113,9 +113,6 @@ def networks_of(config: str | Path, work: Path, data: Path) -> dict[str, FitConf
         options = merged(section(config, "fit"), changes or {})
         if (start := options.get("start")) in made:
             options = merged(options, {"start": str(made[start].run / "weights.h5")})
-        if teachers := options.get("distill", {}).get("teachers"):
-            files = [str(made[teacher].run / "weights.h5") for teacher in teachers]
-            options = merged(options, {"distill": {"teachers": files}})
         made[name] = build(FitConfig, merged(options, {"data": str(data), "run": str(work / name)}), str(config))
     return made
 

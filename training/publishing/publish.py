@@ -249,7 +249,6 @@ def _card_text(
     """Return the model card of a run."""
     # Built, so that an option which came after the run has its default value.
     config = plain(build(FitConfig, read_yaml(run / "config.yaml"), str(run)))
-    taught = config["distill"]
     history = pd.read_csv(run / "history.csv")
     validated = "val_loss" in history
     best_by = config["best_by"]
@@ -287,7 +286,6 @@ def _card_text(
         best_loss=float(best["val_loss" if validated else "loss"]),
         seed=config["seed"],
         config=config,
-        labels_count=not taught["teachers"] or taught["share"] < 1,
         augment=", ".join(f"{k} {v}" for k, v in config["augment"].items() if v) or "none",
         calibrated=calibration is not None,
         calibration_note=calibration or "",

@@ -1,7 +1,7 @@
 """``ripe-train tiers CONFIG``: public files, a data set, its networks, and a measured model directory of every tier.
 
 With a section ``fetch`` peaks, genome and annotation are fetched first. Networks are trained on one data set
-(``publish: networks`` of the config; one may start from another, or learn from others as its teachers). Each model is a
+(``publish: networks`` of the config; one may start from another). Each model is a
 choice of the outputs of one of them, the paper's CNN's with ``_paper`` behind the name. Every step goes on where it was
 stopped: complete files are not fetched again, a finished network is not trained again, and a model that was published
 from the same weights and options stays as it is.
@@ -241,14 +241,7 @@ def training_order(options: TierOptions, needed: Collection[str]) -> Iterator[li
     """Yield the needed networks and those they build on; each needs only networks of the lists before."""
     networks = options.publishing().networks
     builds_on = {
-        name: [
-            other
-            for other in (
-                (changes or {}).get("start"),
-                *(changes or {}).get("distill", {}).get("teachers", ()),
-            )
-            if other in networks
-        ]
+        name: [other for other in [(changes or {}).get("start")] if other in networks]
         for name, changes in networks.items()
     }
     wanted: set[str] = set()

@@ -12,11 +12,9 @@ from training.fitting.batches import (
     EpochBatches,
     augment_rng,
     cut_windows,
-    fill_flanks,
     mask_flanks,
-    splice_windows,
 )
-from training.fitting.losses import MASKED, POSITIVE, label_codes
+from training.fitting.losses import POSITIVE, label_codes
 from training.fitting.sampling import SamplingOptions, row_shares
 
 
@@ -145,44 +143,6 @@ def test_region_flanks_can_be_masked_apart(dataset):
     _, region, rows = collect(batches(dataset, flank_mask=0.0, region_flank_mask=1.0), 0)
     own = dataset.source_index[rows[:, 0]] == 0
     assert ((region[own] != UNKNOWN).sum(axis=1) == 101).all()
-
-
-def test_filled_flanks_keep_the_known_bases_and_the_composition(rng):
-    seq = np.full((3, 1000), UNKNOWN, dtype=np.uint8)
-    seq[0, 400:600] = rng.choice([0, 3], 200, p=[0.8, 0.2])
-    seq[1, 300:500] = 2
-    filled = fill_flanks(seq, np.array([True, False, True]), rng)
-    assert (filled[0] != UNKNOWN).all()
-    assert (filled[0, 400:600] == seq[0, 400:600]).all()
-    assert set(np.unique(filled[0])) == {0, 3}
-    assert (filled[0] == 0).mean() == pytest.approx((seq[0, 400:600] == 0).mean(), abs=0.05)
-    np.testing.assert_array_equal(filled[1:], seq[1:])  # not chosen; nothing known
-
-
-def test_spliced_windows_are_two_rows_joined_at_one_nucleotide_and_have_no_labels(dataset, rng):
-    n, length, region_length = 400, 150, 250
-    seq = np.repeat(np.arange(n, dtype=np.uint16)[:, None], length, axis=1)  # every base says which row it is of
-    region = np.repeat(np.arange(n, dtype=np.uint16)[:, None], region_length, axis=1)
-    mixed, mixed_region, spliced = splice_windows(seq, region, 0.4, rng)
-    assert 0.3 < spliced.mean() < 0.5
-    for row in range(n):
-        own, own_region = mixed[row] == row, mixed_region[row] == row
-        if not spliced[row] or own.all():  # a row can meet itself
-            assert own.all()
-            assert own_region.all()
-            continue
-        place = int(own.sum())
-        assert 30 <= place <= 120
-        np.testing.assert_array_equal(own, np.arange(length) < place)
-        np.testing.assert_array_equal(own_region, np.arange(region_length) < place + 50)
-        assert np.unique(mixed[row, place:]).tolist() == np.unique(mixed_region[row, place + 50 :]).tolist()
-    plain, _, rows = collect(batches(dataset, splice=0.0), 1)
-    cut, _, labels = collect(batches(dataset, splice=0.5), 1)
-    same = labels[:, 0] != MASKED
-    assert 0.35 < same.mean() < 0.65
-    np.testing.assert_array_equal(labels[same], rows[same])
-    np.testing.assert_array_equal(cut[same], plain[same])
-    assert (cut[~same] != plain[~same]).any(axis=1).mean() > 0.9
 
 
 def test_wrong_options(dataset):

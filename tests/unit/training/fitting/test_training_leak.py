@@ -44,10 +44,10 @@ def flank_reader(dataset, *, bias):
 
 
 def test_a_planted_leak_is_found(dataset, rng):
-    table = source_leak(flank_reader(dataset, bias=3.0), dataset, split="train", rng=rng).set_index("change")
+    table = source_leak(flank_reader(dataset, bias=3.0), dataset, split="train", rng=rng)
     assert set(table["source"]) == {"clip31"}
     assert set(table["task"]) == {dataset.tasks[1]}
-    assert table.loc["no_flanks", "delta"] > 0.4
+    assert table["delta"].item() > 0.4
     honest = source_leak(flank_reader(dataset, bias=0.0), dataset, split="train", rng=rng)
     assert honest["delta"].abs().max() < 1e-6
 
@@ -60,7 +60,7 @@ def test_nothing_to_measure_is_said(dataset, rng):
 
 @pytest.mark.slow
 def test_the_shipped_model_does_not_take_a_source_for_a_protein(shared_data, tmp_path, monkeypatch, rng):
-    """Taking flanks from rbp24's sites, or giving them more, does not raise the tasks that only clip31 has."""
+    """Taking the flanks of rbp24's sites away does not raise the tasks that only clip31 has."""
     from dataclasses import replace
     from pathlib import Path
 
@@ -70,5 +70,5 @@ def test_the_shipped_model_does_not_take_a_source_for_a_protein(shared_data, tmp
     config = read_config(Path(__file__).resolve().parents[4] / "training" / "configs" / "paper" / "clip31.yaml")
     dataset = Dataset(prepare(replace(config, output=tmp_path / "d.h5")))
     table = source_leak(ripe_lib.load_model("DeepRiPe/clip31"), dataset, rng=rng)
-    assert len(table) == 2 * 25
+    assert len(table) == 25
     assert table["delta"].mean() < 0.02, table.to_string()

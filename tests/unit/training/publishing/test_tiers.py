@@ -89,12 +89,12 @@ def test_the_shipped_recipes(cell_line, tmp_path):
 
 def test_networks_come_after_those_they_build_on(tmp_path, world):
     publish = {
-        "networks": {"a": {}, "b": {"start": "a"}, "c": {}, "d": {"distill": {"teachers": ["b", "c"]}}, "e": None},
+        "networks": {"a": {}, "b": {"start": "a"}, "c": {}, "d": {"start": "b"}, "e": None},
         "default": "d",
         "outputs": {"DeepRiPe/m": ["RBP00_K562"]},
     }
     made = options(tmp_path, world, publish=publish)
-    assert list(training_order(made, {"d"})) == [["a", "c"], ["b"], ["d"]]
+    assert list(training_order(made, {"d", "c"})) == [["a", "c"], ["b"], ["d"]]
     assert list(training_order(made, {"c"})) == [["c"]]
     with pytest.raises(UnknownNameError, match="unknown network 'x'"):
         PublishConfig(networks={"a": {}}, outputs={}, default="x")
