@@ -163,9 +163,8 @@ def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[bytes]:
         ) as bar,
     ):
         head = raw.peek(10)
-        compressed = head[:2] == b"\x1f\x8b"
         check_is_text(path, head)
-        handle = gzip.GzipFile(fileobj=raw) if compressed else raw
+        handle = gzip.GzipFile(fileobj=raw) if head.startswith(b"\x1f\x8b") else raw
         rest, n_lines = b"", 0
         while True:
             try:
@@ -327,14 +326,12 @@ def _short(fields: list[str]) -> str:
 
 def _find_line(path: Path, chrom: str, start: int, end: int) -> int | None:
     wanted = [chrom.encode(*_CODING), b"%d" % start, b"%d" % end]
-    line = 0
+    lines = chain.from_iterable(block.removesuffix(b"\n").split(b"\n") for block in read_blocks(path))
     try:
-        for block in read_blocks(path):
-            for text in block.removesuffix(b"\n").split(b"\n"):
-                line += 1
-                name, *ends = text.removeprefix(b"\xef\xbb\xbf").split(None, 3)[:3] or [b""]
-                if [name, *(one.lstrip(b"0") or b"0" for one in ends)] == wanted:
-                    return line
+        for line, text in enumerate(lines, start=1):
+            name, *ends = text.removeprefix(b"\xef\xbb\xbf").split(None, 3)[:3] or [b""]
+            if [name, *(one.lstrip(b"0") or b"0" for one in ends)] == wanted:
+                return line
     except (InputError, MissingFileError):
         return None
     return None
@@ -383,8 +380,7 @@ def _from_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _text(column: pd.Series, missing: str) -> np.ndarray:
-    values = column.to_numpy(dtype=object)
-    codes, levels = pd.factorize(values)
+    codes, levels = pd.factorize(column.to_numpy(dtype=object))
     names = np.array([*(str(level) or missing for level in levels), missing], dtype=object)
     return names[codes]
 

@@ -126,9 +126,8 @@ def plot_region_map(
     first: int = 0,
     ylabel: str | None = None,
     ylim: tuple[float, float] | None = None,
-    legend: bool = True,
 ) -> None:
-    """Draw the attribution of each position's region type as bars in the colour of the type.
+    """Draw the attribution of each position's region type as bars in the colour of the type; name those that occur.
 
     Parameters
     ----------
@@ -142,8 +141,6 @@ def plot_region_map(
         Position of the first base on the x axis.
     ylabel : str, optional
     ylim : (low, high), optional
-    legend : bool
-        Name the types that occur.
     """
     codes = region_codes(region)
     values = _matrix(region_map, "region map").sum(axis=1)
@@ -166,9 +163,8 @@ def plot_region_map(
     ax.set_ylim(low - strip, high)
     if ylabel is not None:
         ax.set_ylabel(ylabel)
-    if legend:
-        sizes = {"handlelength": 0.8, "handleheight": 0.8, "columnspacing": 1.2, "borderpad": 0}
-        ax.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 0.99), ncols=5, **sizes)
+    sizes = {"handlelength": 0.8, "handleheight": 0.8, "columnspacing": 1.2, "borderpad": 0}
+    ax.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 0.99), ncols=5, **sizes)
 
 
 def plot_landmarks(
@@ -394,8 +390,6 @@ def known_span(seq: ArrayLike, margin: int = 0) -> tuple[int, int]:
 
 def value_limits(values: Iterable[Any], *, air: float = 0.08, headroom: float = 0.0) -> tuple[float, float]:
     """Return axis limits that hold all values and 0, the same for panels that are to be compared.
-
-    ``headroom`` is extra room above, as a share of the span, e.g. for the names of marked motifs.
 
     Parameters
     ----------
