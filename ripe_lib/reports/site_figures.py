@@ -383,6 +383,8 @@ def region_profile_figure(
         raise InputError("region profile: expected at least one task, got none.")
     columns = min(columns, len(profiles))
     n_rows = -(-len(profiles) // columns)
+    occurs = np.any([np.any(profile, axis=0) for profile in profiles.values()], axis=0)
+    shown = [(channel, name) for channel, name in enumerate(REGION_TYPES) if occurs[channel]]
     with style():
         figure = new_figure(width_mm, 27.0 * n_rows + 16)
         axes = figure.subplots(n_rows, columns, squeeze=False, sharex=True).ravel()
@@ -390,7 +392,7 @@ def region_profile_figure(
             put_title(figure, title)
         for ax, (task, profile) in zip(axes, profiles.items(), strict=False):
             x = np.arange(len(profile)) - len(profile) // 2
-            for channel, name in enumerate(REGION_TYPES):
+            for channel, name in shown:
                 line = np.convolve(profile[:, channel], np.full(smooth, 1 / smooth), mode="same")
                 ax.plot(x, line, color=REGION_COLORS[name], label=REGION_LABELS[name], lw=1)
             ax.axhline(0, color="black", lw=0.4)
@@ -408,7 +410,7 @@ def region_profile_figure(
                 # The lowest panel of its column carries the positions, also where the last row is not full.
                 ax.tick_params(labelbottom=True)
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), frameon=False)
+        figure.legend(handles, labels, loc="outside upper right", ncols=max(1, len(labels)), frameon=False)
         figure.supxlabel("position from the middle of the window (nt)", fontsize=7)
         figure.supylabel("mean attribution" + (f" ({smooth}-nt average)" if smooth > 1 else ""), fontsize=7)
     return figure
@@ -443,7 +445,7 @@ def region_summary_figure(
             if value:
                 color = "white" if abs(value) > 0.6 * limit else "black"
                 ax.text(column, row, f"{value:+.3f}", ha="center", va="center", fontsize=5.5, color=color)
-        figure.colorbar(image, ax=ax, label="mean summed attribution", shrink=0.6, aspect=25)
+        figure.colorbar(image, ax=ax, label="mean summed\nattribution", aspect=25)
         if title:
             ax.set_title(title, loc="left")
     return figure
