@@ -97,6 +97,11 @@ class Evaluation:
     cluster: np.ndarray
     options: Options = field(default_factory=Options)
 
+    @property
+    def negatives(self) -> tuple[str, ...]:
+        """The kinds of negatives there are: sites of other proteins only where some are known."""
+        return metrics.NEGATIVES if self.bound_elsewhere.any() else metrics.NEGATIVES[:1]
+
     def labels_with(self, negatives: str) -> np.ndarray:
         """Return labels (N, T) with ``"own"`` negatives or ``"other"`` proteins' sites as negatives."""
         return metrics.with_negatives(self.labels, negatives, bound_elsewhere=self.bound_elsewhere)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ripe_lib.evaluation.metrics import NEGATIVES, mean_metrics
+from ripe_lib.evaluation.metrics import mean_metrics
 from ripe_lib.output.atomic import atomic_directory, check_new_folder
 from ripe_lib.output.console import steps
 from ripe_lib.reports.evaluation_figures import plot_curves, plot_kmers, plot_overview, plot_reliability, plot_scores
@@ -54,7 +54,7 @@ def write_evaluation(
     check_new_folder(directory, overwrite=overwrite)
     with atomic_directory(directory, overwrite=overwrite) as folder:
         tables, summaries = {}, {}
-        for negatives in NEGATIVES:
+        for negatives in evaluation.negatives:
             table, draws = evaluation.table_and_draws(negatives)
             tables[negatives] = table
             summaries[negatives] = mean_metrics(table, draws, confidence=evaluation.options.confidence)
@@ -63,7 +63,7 @@ def write_evaluation(
         metrics.to_csv(folder / "metrics.csv", index=False)
         summary = pd.DataFrame([{"negatives": n, **s} for n, s in summaries.items()])
         summary.to_csv(folder / "summary.csv", index=False)
-        curves = [evaluation.curves(n) for n in NEGATIVES]
+        curves = [evaluation.curves(n) for n in evaluation.negatives]
         pd.concat([one for one in curves if len(one)] or curves[:1], ignore_index=True).to_csv(
             folder / "curves.csv.gz", index=False, float_format="%.6g", compression={"method": "gzip", "mtime": 0}
         )
@@ -128,15 +128,16 @@ def _page(
         + ("Region types were withheld (0.25 everywhere). " if evaluation.region == "none" else "")
         + f"Intervals: {options.confidence:.0%} of {options.n_bootstrap} stratified bootstrap draws, "
         + f"seed {options.seed}."
-        + "\n\n`own`: windows that the experiment itself lists as not bound; unknown windows are left out. `other`: "
-        "sites of other proteins that are no site of this one, the choice of the paper's multitask models."
+        + "\n\n`own`: windows that the experiment itself lists as not bound; unknown windows are left out."
+        + " `other`: sites of other proteins that are no site of this one, the choice of the paper's multitask models."
+        * (len(summary) > 1)
     )
     page.add_table(summary, caption="Means over tasks", filterable=False)
     page.add_figure(
         figures["overview"], "AUROC and average precision per task with intervals; the dotted line is the mean."
     )
     page.add_heading("Tasks")
-    page.add_table(metrics, caption="Every task, both kinds of negatives", page_rows=100)
+    page.add_table(metrics, caption="Every task and kind of negatives", page_rows=100)
     page.add_heading("Curves")
     page.add_figure(figures["roc"], "ROC curves; the numbers are AUROC.")
     page.add_figure(

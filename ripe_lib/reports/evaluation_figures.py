@@ -150,6 +150,8 @@ def plot_scores(evaluation: Evaluation) -> Figure:
         "positive": {"color": BLUE, "alpha": 0.6},
         "other": {"color": ORANGE},
     }
+    if "other" not in evaluation.negatives:
+        del looks["other"]
     names = {"negative": "own negatives", "positive": "positives", "other": "other proteins' sites"}
 
     def draw(axes: Axes, task: str) -> None:

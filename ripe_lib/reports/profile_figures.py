@@ -13,7 +13,7 @@ from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import REGION_TYPES
 from ripe_lib.genome.landmarks import LANDMARKS
 from ripe_lib.reports.drawing import REGION_COLORS, REGION_LABELS
-from ripe_lib.reports.figures import COLUMN_WIDTHS, new_figure, style
+from ripe_lib.reports.figures import COLUMN_WIDTHS, new_figure, put_title, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,22 +32,25 @@ def landmark_profile_figure(profiles: LandmarkProfiles, task: str) -> Figure:
     edges = np.sign(BIN_EDGES) * np.log10(1 + np.abs(BIN_EDGES))
     ticks = np.array([-100_000, -1000, -10, 10, 1000, 100_000])
     with style():
-        figure = new_figure(height_mm=78)
+        figure = new_figure(height_mm=84)
+        put_title(figure, task)
         axes = figure.subplots(2, 4, sharex=True, sharey=True).ravel()
         for number, (ax, landmark) in enumerate(zip(axes, LANDMARKS, strict=True)):
             known = profiles.observed[:, number]
             counts, _ = np.histogram(known[~np.isnan(known)], BIN_EDGES)
             behind = ax.twinx()
-            behind.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color="#dddddd")
+            sites = behind.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color="#dddddd")
             behind.set_yticks([])
             behind.set_ylim(0, max(counts.max(initial=1), 1) * 1.6)
             ax.set_zorder(behind.get_zorder() + 1)
             ax.patch.set_visible(False)
-            ax.plot(x, profiles.scores[number, :, column], color="#5b3fa0", lw=1.1)
+            (line,) = ax.plot(x, profiles.scores[number, :, column], color="#5b3fa0", lw=1.1)
             ax.axvline(0, color="#999999", lw=0.4, ls=":")
             ax.set_title(landmark, loc="left", fontsize=6.5)
             ax.set_xticks(np.sign(ticks) * np.log10(1 + np.abs(ticks)), ["-100k", "-1k", "-10", "10", "1k", "100k"])
             ax.tick_params(labelsize=5.5)
+        names = ["score if the landmark lay there", "where it lies for these sites"]
+        figure.legend([line, sites], names, loc="outside upper right", ncols=2, frameon=False)
         figure.supxlabel("distance to the landmark (nt; positive: it lies downstream)", fontsize=7)
         figure.supylabel("mean score", fontsize=7)
     return figure
@@ -77,12 +80,14 @@ def region_profile_figure(
         raise InputError("region profile: expected at least one task, got none.")
     columns = min(columns, len(profiles))
     n_rows = -(-len(profiles) // columns)
+    occurs = np.any([np.any(profile, axis=0) for profile in profiles.values()], axis=0)
+    shown = [(channel, name) for channel, name in enumerate(REGION_TYPES) if occurs[channel]]
     with style():
         figure = new_figure(height_mm=27.0 * n_rows + 16)
         axes = figure.subplots(n_rows, columns, squeeze=False, sharex=True).ravel()
         for ax, (task, profile) in zip(axes, profiles.items(), strict=False):
             x = np.arange(len(profile)) - len(profile) // 2
-            for channel, name in enumerate(REGION_TYPES):
+            for channel, name in shown:
                 line = np.convolve(profile[:, channel], np.full(smooth, 1 / smooth), mode="same")
                 ax.plot(x, line, color=REGION_COLORS[name], label=REGION_LABELS[name], lw=1)
             ax.axhline(0, color="black", lw=0.4)
@@ -100,7 +105,7 @@ def region_profile_figure(
                 # The lowest panel of its column carries the positions, also where the last row is not full.
                 ax.tick_params(labelbottom=True)
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), frameon=False)
+        figure.legend(handles, labels, loc="outside upper right", ncols=max(1, len(labels)), frameon=False)
         figure.supxlabel("position from the middle of the window (nt)", fontsize=7)
         figure.supylabel("mean attribution" + (f" ({smooth}-nt average)" if smooth > 1 else ""), fontsize=7)
     return figure
@@ -131,7 +136,7 @@ def region_summary_figure(means: NDArray[Any], tasks: Sequence[str]) -> Figure:
             if value:
                 color = "white" if abs(value) > 0.6 * limit else "black"
                 ax.text(column, row, f"{value:+.3f}", ha="center", va="center", fontsize=5.5, color=color)
-        figure.colorbar(image, ax=ax, label="mean summed attribution", shrink=0.6, aspect=25)
+        figure.colorbar(image, ax=ax, label="mean summed\nattribution", aspect=25)
     return figure
 
 

@@ -62,7 +62,8 @@ function enableTable(table) {
     label.textContent = kept.length === 0 ? `no row of ${rows.length} matches` : `rows ${page * size + 1}–${Math.min(kept.length, (page + 1) * size)} of ${kept.length}` + (kept.length < rows.length ? ` matching (${rows.length} in all)` : "");
     back.disabled = page === 0;
     next.disabled = page === last;
-    pager.hidden = rows.length <= size && inputs.length === 0;
+    back.hidden = next.hidden = rows.length <= size;
+    pager.hidden = back.hidden && inputs.length === 0;
   }
   back.addEventListener("click", () => { page -= 1; show(); });
   next.addEventListener("click", () => { page += 1; show(); });

@@ -160,7 +160,6 @@ def test_bigwig_of_a_gene(model, files, tmp_path):
         (["RNA", "--plots", "protein.fa/x"], "protein.fa/x: expected a folder"),
         (["RNA", "--min-score", "7"], "least score: expected a probability, got 7.0"),
         (["RNA", "--kmer-length", "151"], "k-mer length: expected 0 (none) to 150 (the window), got 151"),
-        (["RNA", "--kmer-length", "151"], "k-mer length: expected 0 (none) to 150 (the window), got 151"),
         (["RNA", "--threshold", "0.5", "--fpr", "0.1"], "expected one way to choose thresholds"),
         (["RNA", "--prevalence", "0.5"], "prevalence: only means something together with a precision"),
         (["RNA", "--sites", "s.bed", "--precision", "0.5"], "expected calibrated probabilities for a precision"),

@@ -342,7 +342,15 @@ def test_region_profiles(rng):
     shown = [ax for ax in figure.axes if ax.axison]
     assert [ax.get_title(loc="left") for ax in shown] == [f"t{i} (1,234)" for i in range(5)]
     np.testing.assert_array_equal(shown[2].lines[1].get_ydata(), profiles["t2"][:, 1])
+    # A type that no site has is no line at 0 over the others.
+    figure = region_profile_figure({task: values * [0, 1, 1, 0] for task, values in profiles.items()})
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["CDS", "3′UTR"]
+    assert len(figure.axes[0].lines) == 2 + 2
     summary = region_summary_figure(np.array([[0.1, -0.2, 0, np.nan]]), ["t0"])
+    summary.draw_without_rendering()
+    label = summary.axes[1].yaxis.label.get_window_extent()
+    assert summary.bbox.y0 <= label.y0
+    assert label.y1 <= summary.bbox.y1
     assert [t.get_text() for t in summary.axes[0].texts] == ["+0.100", "-0.200"]
 
 
