@@ -52,7 +52,8 @@ _TRANSCRIPT_ID = b'transcript_id "'
 _ATTRIBUTE = re.compile(
     rb'(?:^|;)\s*([^\s";=]+)\s+(?:"([^"]*(?:"(?!\s*(?:;|$))[^"]*)*)"|([^";]*?))\s*(?=;|$)'  # key "value"; or key value;
 )
-_WITHOUT_SEMICOLON = re.compile(rb'([^\s";=]+)\s+(?:"([^"]*)"|([^\s";]+))')
+# Looks behind itself, so that a long word is not tried again from each of its letters.
+_WITHOUT_SEMICOLON = re.compile(rb'(?<![^\s";=])([^\s";=]+)\s+(?:"([^"]*)"|([^\s";]+))')
 _GFF3 = "expected GTF, got GFF3. Convert it with: gffread -T in.gff3 -o out.gtf"
 
 

@@ -264,7 +264,7 @@ class _Reader:
         if self.at >= len(self.lines) or self.lines[self.at].startswith("MOTIF"):
             self.fail(f"expected a 'letter-probability matrix' for motif {words[1]!r}, found none.", start)
         header = self.lines[self.at]
-        values = dict(re.findall(r"(\w+)\s*=\s*([^\s]+)", header))
+        values = dict(re.findall(r"(?<!\w)(\w+)\s*=\s*([^\s]+)", header))
         width = self.number(values.get("w"), header, whole=True)
         if self.number(values.get("alength", "4"), header, whole=True) != 4:
             self.fail(f"expected alength= 4, got {values['alength']!r}.")

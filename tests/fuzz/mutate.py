@@ -281,7 +281,8 @@ def _shape(old):
 
 
 def _shaped(old, rng):
-    shape, kind = getattr(old, "shape", (3,)), getattr(old, "dtype", np.dtype("f4"))
+    shape, kind = getattr(old, "shape", None), getattr(old, "dtype", np.dtype("f4"))
+    shape = (3,) if shape is None else shape  # a group, or a dataset without a space
     shapes = ((), (0,), (1,), (0, *shape[1:]), (*shape, 1), shape[1:], shape[::-1], tuple(n + 1 for n in shape))
     return lambda handle, name: handle.create_dataset(name, shape=_pick(rng, shapes), dtype=kind)
 

@@ -267,3 +267,14 @@ def test_bytes_that_are_no_utf8_come_as_they_are(tmp_path):
     path = gtf(tmp_path, text)
     path.write_bytes(path.read_bytes().replace(b"NAME", b"caf\xe9"))
     assert set(Annotation.load(path).transcripts["gene_id"]) == {"caf\udce9"}
+
+
+def test_a_word_without_end_is_read_once(tmp_path):
+    """Tried again from each letter, two million of them would take days."""
+    path = tmp_path / "a.gtf"
+    path.write_text(
+        f"chr1\ts\texon\t101\t200\t.\t+\t.\t{'x' * 2_000_000}\n"
+        + gtf_transcript("chr1", "+", "t1", [(300, 400)], [(310, 390)])
+    )
+    with pytest.warns(AnnotationWarning, match="1 line"):
+        assert len(Annotation.load(path).transcripts) == 1

@@ -151,3 +151,11 @@ def test_the_motifs_of_rnacompete(shared_data):
     motifs = read_meme(shared_data / "reference" / "Ray2013_rbp_RNA.meme")
     assert len(motifs) == 102
     assert {m.identifier: m.consensus for m in motifs}["RNCMPT00047"].startswith("ACUAA")
+
+
+def test_a_word_without_end_is_read_once(tmp_path):
+    """Tried again from each letter, two million of them would take days."""
+    path = tmp_path / "a.meme"
+    motif = MotifMatrix("m", "P", np.full((2, 4), 0.25), n_sites=5)
+    path.write_text(meme_text([motif]).replace("alength", f"{'x' * 2_000_000} alength"))
+    assert [len(found) for found in read_meme(path)] == [2]
