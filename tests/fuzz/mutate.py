@@ -247,6 +247,7 @@ def mutated_json(text, rng):
     import re
 
     spots = [match.span() for match in re.finditer(r'-?\d+(?:\.\d+)?|"[^"]*"|true|false|null|\[|\{', text)]
+    spots = spots or [(0, len(text))]
     first, last = _pick(rng, spots)
     new = (*("0", "-1", "1e400", "NaN", "null", "true", '""', "[]", "{}", "[[]]", "1000000000", "2.5"), '"\\ud800"')
     return text[:first] + _pick(rng, (*new, json.dumps(_pick(rng, TEXTS)))) + text[last:]
