@@ -27,10 +27,10 @@ from numpy.typing import ArrayLike, NDArray
 from ripe_lib.errors import InputError, MissingFileError, OutputError
 from ripe_lib.genome.contigs import ContigNames, mitochondria_agree
 from ripe_lib.genome.encoding import BASE_TABLE, COMPLEMENT, UNKNOWN, Codes
+from ripe_lib.genome.intervals import check_is_text
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.cache import place_to_write, places
 from ripe_lib.output.console import steps
-from ripe_lib.output.foreign import check_is_text
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _SMALLEST_BLOCK = 26  # header and end of a bgzip block of nothing

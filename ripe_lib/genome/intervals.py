@@ -31,7 +31,6 @@ import pandas as pd
 
 from ripe_lib.errors import InputError, MissingFileError
 from ripe_lib.output.console import steps
-from ripe_lib.output.foreign import check_is_text
 
 PathLike: TypeAlias = str | os.PathLike[str]
 IntervalSource: TypeAlias = PathLike | pd.DataFrame | Mapping[str, Any] | Iterable[tuple[Any, ...]]
@@ -144,6 +143,26 @@ def _open(path: Path) -> io.BufferedReader:
         raise MissingFileError(f"{path}: no such file. Check the path.") from error
     except OSError as error:
         raise MissingFileError(f"{path}: cannot be read ({error.strerror or error}).") from error
+
+
+_OTHER_KINDS = {
+    b"PK\x03\x04": "a zip archive or Excel workbook",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"BZh91AY&SY": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\xeb\xf2\x89\x87": "bigBed",
+    b"\x26\xfc\x8f\x88": "bigWig",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+
+
+def check_is_text(path: PathLike, head: bytes) -> None:
+    """Refuse a file that is packed otherwise than by gzip, or no UTF-8, by its first ten bytes."""
+    for magic, kind in _OTHER_KINDS.items():
+        if head.startswith(magic):
+            raise InputError(f"{path}: expected text, plain or gzip, got {kind}. Save or unpack it as text.")
 
 
 def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[bytes]:

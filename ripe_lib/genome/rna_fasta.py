@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError, MissingFileError, OutputError
 from ripe_lib.genome.encoding import BASE_TABLE, REGION_LETTERS, REGION_TABLE, Codes, encode_region
-from ripe_lib.output.foreign import check_is_text
+from ripe_lib.genome.intervals import check_is_text
 
 STDIN = "-"
 _BLANKS = b" \t\r\n"

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError, MissingFileError
-from ripe_lib.output.foreign import check_is_text
+from ripe_lib.genome.intervals import check_is_text
 
 BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")

@@ -29,32 +29,11 @@ _PACKING = 1032  # no stretch of data is packed better by deflate
 _SLACK_BYTES = 1 << 20
 _LOOKED_AT = 1 << 28  # bytes of an HDF5 file; heaps of texts stand at its head
 _HEAP = b"GCOL\x01\0\0\0"  # begins a global heap of HDF5: objects, each with number, length and bytes
-_OTHER_KINDS = {
-    b"PK\x03\x04": "a zip archive or Excel workbook",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
-    b"BZh91AY&SY": "bzip2",
-    b"\xfd7zXZ": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"\xeb\xf2\x89\x87": "bigBed",
-    b"\x26\xfc\x8f\x88": "bigWig",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-}
 # h5py's callbacks lose their own errors on the way: SystemError.
 _ERRORS = (
     *(OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError, SystemError),
     ArithmeticError,  # an infinite number of filters
 )
-
-
-# ------------------------------------------------------------------ text
-
-
-def check_is_text(path: str | Path, head: bytes) -> None:
-    """Refuse a file that is packed otherwise than by gzip, or no UTF-8, by its first ten bytes."""
-    for magic, kind in _OTHER_KINDS.items():
-        if head.startswith(magic):
-            raise InputError(f"{path}: expected text, plain or gzip, got {kind}. Save or unpack it as text.")
 
 
 # ------------------------------------------------------------------ YAML
