@@ -148,7 +148,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 def _expanded(text: str, where: str) -> Path:
     if "\0" in text:
         raise InputError(f"{where}: expected a path, got {text!r}.")
-    path = os.path.expandvars(Path(text).expanduser())
+    path = os.path.expandvars(os.path.expanduser(text))  # noqa: PTH111 (Path raises for an unknown user)
     if unset := re.search(r"\$\{?(\w+)", path):
         raise InputError(f"{where}: environment variable {unset[1]} is not set. Set it or write the path out.")
     return Path(path)
