@@ -23,17 +23,7 @@ from ripe_lib.variants.summary import class_names
 def wide_or_long(
     scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], out: OutputFormat
 ) -> pd.DataFrame:
-    """Return the table of a chunk, unrounded.
-
-    Parameters
-    ----------
-    scored : ScoredVariants
-    selection : Selection
-        The tasks that are written.
-    keep : bool array (R,)
-        The rows that are written.
-    out : OutputFormat
-    """
+    """Return the table of a chunk, unrounded; parameters as :func:`ripe_lib.variants.format.wide_lines`."""
     if out.layout == "long":
         return long_frame(scored, selection, keep, out.top)
     return wide_frame(scored, selection)[keep].reset_index(drop=True)

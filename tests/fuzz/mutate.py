@@ -354,7 +354,8 @@ def _gone(old, rng):
 def _filled(old, rng):
     kind = getattr(old, "dtype", np.dtype("f4"))
     value = _pick(rng, (np.nan, np.inf, 1e38) if kind.kind == "f" else (1, 100, 127))
-    return _dataset(np.full(_shape(old), value, dtype=kind if kind.kind in "iuf" else "f4"))
+    with np.errstate(over="ignore"):  # what is too large for its type becomes infinite
+        return _dataset(np.full(_shape(old), value, dtype=kind if kind.kind in "iuf" else "f4"))
 
 
 _REPLACEMENTS = (
