@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ripe_lib.errors import InputError, check_known
 from ripe_lib.network.load import Model
 
+MOST_STEPS = 1_000_000
 RULES = ("midpoint", "left", "trapezoid")
 OUTPUTS = ("probability", "logit")
 # Network evaluations per compiled call: enough to keep two cores busy, few enough to stay in their caches.
@@ -53,11 +54,11 @@ def path_points(rule: str, n_steps: int) -> tuple[Floats, Floats]:
     UnknownNameError
         For another rule.
     InputError
-        If ``n_steps`` is not a whole number of at least 1.
+        If ``n_steps`` is not a whole number from 1 to a million.
     """
     check_known("integration rule", rule, RULES)
-    if isinstance(n_steps, bool) or not isinstance(n_steps, int | np.integer) or n_steps < 1:
-        raise InputError(f"n_steps: expected a whole number of at least 1, got {n_steps!r}.")
+    if isinstance(n_steps, bool) or not isinstance(n_steps, int | np.integer) or not 1 <= n_steps <= MOST_STEPS:
+        raise InputError(f"n_steps: expected a whole number from 1 to {MOST_STEPS:,}, got {n_steps!r}.")
     n = int(n_steps)
     if rule == "trapezoid":
         weights = np.full(n + 1, 1 / n)

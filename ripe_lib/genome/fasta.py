@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from ripe_lib.errors import InputError, MissingFileError, OutputError
 from ripe_lib.genome.contigs import ContigNames, mitochondria_agree
 from ripe_lib.genome.encoding import BASE_TABLE, COMPLEMENT, UNKNOWN, Codes
-from ripe_lib.genome.intervals import check_is_text
+from ripe_lib.genome.intervals import LONE_RETURN, check_is_text
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.cache import place_to_write, places
 from ripe_lib.output.console import steps
@@ -271,6 +271,8 @@ def _build_index(path: Path, compressed: bool) -> str:
                 text = line.rstrip()
                 bases = len(text)
                 if line[:1] == b">":
+                    if b"\r" in text:
+                        raise InputError(f"{path}:{number}: {LONE_RETURN}")
                     if name:
                         rows.append(f"{name}\t{length}\t{offset}\t{line_bases}\t{line_bytes}\n")
                     name = _contig_name(line, f"{path}:{number}")
@@ -284,6 +286,8 @@ def _build_index(path: Path, compressed: bool) -> str:
                     if line[:1] != b";" and line.strip():
                         raise InputError(f"{path}:{number}: expected a line that starts with '>', got {line[:12]!r}.")
                 elif text.translate(None, _PRINTED):
+                    if b"\r" in text:
+                        raise InputError(f"{path}:{number}: {LONE_RETURN}")
                     raise InputError(
                         f"{path}:{number}: expected letters of bases, got {line[:12]!r}. Download it again."
                     )

@@ -49,9 +49,12 @@ _ANY_CASE = {name.lower(): kind for name, kind in _KINDS.items()}
 _LARGEST = 10**12
 _STRANDS = {b"+": 0, b"-": 1, b".": 2}
 _TRANSCRIPT_ID = b'transcript_id "'
-_ATTRIBUTE = re.compile(
-    rb'(?:^|;)\s*([^\s";=]+)\s+(?:"([^"]*(?:"(?!\s*(?:;|$))[^"]*)*)"|([^";]*?))\s*(?=;|$)'  # key "value"; or key value;
-)
+# None of these tries a letter again and again, however odd the line; _ATTRIBUTE only where a quote closes each value.
+_KEY = rb'(?:^|;)\s*([^\s";=]+)\s+(?=\S|$)'
+_BARE = rb'([^";]*)(?=;|$)'
+_ATTRIBUTE = re.compile(_KEY + rb'(?:"([^"]*(?:"(?!\s*(?:;|$))[^"]*)*)"\s*(?=;|$)|' + _BARE + rb")")
+_UNQUOTED = re.compile(_KEY + rb"()" + _BARE)
+_CLOSING = re.compile(rb'"(?=\s*(?:;|$))')
 # Looks behind itself, so that a long word is not tried again from each of its letters.
 _WITHOUT_SEMICOLON = re.compile(rb'(?<![^\s";=])([^\s";=]+)\s+(?:"([^"]*)"|([^\s";]+))')
 _GFF3 = "expected GTF, got GFF3. Convert it with: gffread -T in.gff3 -o out.gtf"
@@ -287,10 +290,16 @@ def _name_transcript(c: _Collector, row: int, values: dict[bytes, bytes]) -> Non
 
 def _attributes(text: bytes) -> dict[bytes, bytes]:
     """Return the attributes of a line, the first of each key; quotes may be missing, or all semicolons."""
+    if b";" not in text.rstrip(b"; \r"):
+        found = _WITHOUT_SEMICOLON.findall(text)
+    elif (last := text.rfind(b'"')) < 0 or _CLOSING.match(text, last):
+        found = _ATTRIBUTE.findall(text)
+    else:
+        cut = max((quote.end() for quote in _CLOSING.finditer(text)), default=0)
+        found = _ATTRIBUTE.findall(text[:cut]) + _UNQUOTED.findall(text[cut:])
     values: dict[bytes, bytes] = {}
-    pattern = _ATTRIBUTE if b";" in text.rstrip(b"; \r") else _WITHOUT_SEMICOLON
-    for key, quoted, bare in pattern.findall(text):
-        values.setdefault(key, quoted or bare.strip(b"'"))
+    for key, quoted, bare in found:
+        values.setdefault(key, quoted or bare.strip().strip(b"'"))
     return values
 
 

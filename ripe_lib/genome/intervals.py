@@ -45,9 +45,12 @@ _BLOCK_BYTES = 1 << 22
 _LONGEST_LINE = 1 << 26
 _NOT_DATA = re.compile(rb"^(?:#|(?:track|browser)(?:\s|$)|[ \t\r]*$)", re.MULTILINE)
 _LONE_RETURN = re.compile(rb"\r(?!\r*(?:\n|\Z))")
+LONE_RETURN = (
+    "expected lines that end in LF or CRLF, got a carriage return within one. Convert the file with: tr '\\r' '\\n'"
+)
 _NUMBER = re.compile(r"-?0*[0-9]{1,18}", re.ASCII)
 _LARGEST = 10**18 - 1
-_SIGNED = re.compile(rb"\+[0-9]")  # a strand is followed by no digit: only a number (or a name) with its sign is
+_ODD_NUMBER = re.compile(rb"\+[0-9]|[\v\f]")  # what pandas takes for part of a number, and we do not
 _HINT = "Intervals are 0-based, half-open."
 
 
@@ -201,10 +204,7 @@ def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[bytes]:
                 raise InputError(f"{path}:{line}: expected text, got a NUL byte (UTF-16, or damage). Save it as UTF-8.")
             if b"\r" in block and (lone := _LONE_RETURN.search(block)):
                 line = n_lines + 1 + block.count(b"\n", 0, lone.start())
-                raise InputError(
-                    f"{path}:{line}: expected lines that end in LF or CRLF, got a carriage return within one. "
-                    "Convert the file with: tr '\\r' '\\n'"
-                )
+                raise InputError(f"{path}:{line}: {LONE_RETURN}")
             n_lines += block.count(b"\n")
             cut = block.rfind(b"\n") + 1
             if cut:
@@ -260,7 +260,7 @@ def _parse_fast(data: bytes, separator: str, summits: bool) -> pd.DataFrame | No
         )
     except (ValueError, OverflowError, pd.errors.ParserError):
         return None
-    if frame["start"].dtype != np.int64 or frame["end"].dtype != np.int64 or _SIGNED.search(data):
+    if frame["start"].dtype != np.int64 or frame["end"].dtype != np.int64 or _ODD_NUMBER.search(data):
         return None
     for column in ("name", "score", "strand"):
         frame[column] = frame[column].fillna(".").replace("", ".")
@@ -400,8 +400,7 @@ def _from_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _text(column: pd.Series, missing: str) -> np.ndarray:
     codes, levels = pd.factorize(column.to_numpy(dtype=object))
-    names = np.array([*(str(level) or missing for level in levels), missing], dtype=object)
-    return names[codes]
+    return np.array([*(str(level) or missing for level in levels), missing], dtype=object)[codes]
 
 
 def _whole_numbers(column: pd.Series, name: str) -> np.ndarray:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -109,6 +110,11 @@ def test_info_says_what_the_model_is():
     text = stock("info", MID, "--source", "deepripe").stdout
     for part in ("cite_as: https://doi.org/10.1101/gr.247494.118", "license: MIT", "intervals_file:", "trained_on:"):
         assert part in text, part
+    # The paper's authors made the method, not these weights.
+    assert (
+        re.findall(r"^(?:authors|contributors):\n((?:- .*\n)+)", text, re.MULTILINE)
+        == ["- name: DeepRiPe developers\n"] * 2
+    )
     example = stock("get-example", MID, "--source", "deepripe").stdout.splitlines()
     assert example_arguments() in [json.loads(line) for line in example if line.startswith("{")]
 

@@ -142,7 +142,7 @@ def plain_bed(path):
         if not line.strip(" \t\r") or line[0] == "#" or first in ("track", "browser"):
             continue
         tabs = "\t" in line if tabs is None else tabs
-        fields = line.split("\t") if tabs else re.split("[ \t\r\v\f]+", line.strip(" \t\r\v\f"))
+        fields = line.split("\t") if tabs else re.split("[ \t]+", line.strip(" \t"))
         fields += ["."] * 6
         rows.append((fields[0], int(fields[1]), int(fields[2]), *(field or "." for field in fields[3:6])))
     return rows

@@ -268,8 +268,9 @@ def test_bound_of_the_gap():
         ({"task": TASK, "baseline": {"sequence": 0}}, UnknownNameError, "unknown baseline input 'sequence'"),
         ({"task": TASK, "baseline": 3}, InputError, 'expected "paper", "zeros" or a dict, got int'),
         ({"task": TASK, "baseline": {"seq": np.zeros((5, 4))}}, ShapeMismatchError, r"shape \(150, 4\).*got \(5, 4\)"),
-        ({"task": TASK, "n_steps": 0}, InputError, "n_steps: expected a whole number of at least 1, got 0"),
-        ({"task": TASK, "n_steps": 2.5}, InputError, "n_steps: expected a whole number of at least 1, got 2.5"),
+        ({"task": TASK, "n_steps": 0}, InputError, "n_steps: expected a whole number from 1 to 1,000,000, got 0"),
+        ({"task": TASK, "n_steps": 2.5}, InputError, "n_steps: expected a whole number from 1 to 1,000,000, got 2.5"),
+        ({"task": TASK, "n_steps": 10**9}, InputError, "n_steps: expected a whole number from 1 to 1,000,000, got"),
         ({"task": TASK, "batch_size": 0}, InputError, "batch size: expected at least 1"),
     ],
 )

@@ -278,3 +278,12 @@ def test_a_word_without_end_is_read_once(tmp_path):
     )
     with pytest.warns(AnnotationWarning, match="1 line"):
         assert len(Annotation.load(path).transcripts) == 1
+
+
+@pytest.mark.parametrize("odd", ['a "x; ', 'a "b ', 'a "x" ; a "', "; a ", f'a{" " * 30}"'])
+def test_quotes_and_blanks_without_end_are_read_once(tmp_path, odd):
+    """Tried again from each quote or blank, half a million of them would take hours."""
+    path = tmp_path / "a.gtf"
+    lines = gtf_transcript("chr1", "+", "t1", [(300, 400)], [(310, 390)]).splitlines()
+    path.write_text("\n".join(f"{line} {odd * 100_000}" for line in lines) + "\n")
+    assert list(Annotation.load(path).transcripts["transcript_id"]) == ["t1"]

@@ -254,7 +254,10 @@ def test_blanks_are_the_same_in_the_fast_and_the_slow_way(tmp_path, monkeypatch)
     assert read_intervals(path).equals(want)
 
 
-@pytest.mark.parametrize("number", ["1e2", "True", "inf", "1_00", "+100", "0x10", "1.0", "100\x1d", "\u0661", "1" * 19])
+ODD_NUMBERS = ["1e2", "True", "inf", "1_00", "+100", "0x10", "1.0", "100\x1d", "100\v", "\f100", "\u0661", "1" * 19]
+
+
+@pytest.mark.parametrize("number", ODD_NUMBERS)
 @pytest.mark.parametrize("column", ["start", "end"])
 def test_a_number_is_digits_in_the_fast_and_the_slow_way(tmp_path, monkeypatch, number, column):
     text = f"c1\t{number}\t250\ta\t0\t+\n" if column == "start" else f"c1\t1\t{number}\ta\t0\t+\n"
