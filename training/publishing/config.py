@@ -26,7 +26,8 @@ class PublishConfig:
     outputs : dict
         Model -> the tasks it keeps: a list; ``{published: MODEL, suffix: TEXT}`` for those of a published model whose
         names, with the suffix, the data set has; or ``{peaks: [LEAST, MOST]}`` for those with so many peaks (``null``:
-        no limit), which leaves a model without tasks out.
+        no limit), which leaves a model without tasks out. A mapping may also hold ``tune``: what this model changes in
+        the option of that name.
     default, paper : str
         The network the models are taken from, and the one that gives the ``_paper`` models (none if empty).
     tune : dict
@@ -133,5 +134,7 @@ def own_network(options: PublishConfig, base: FitConfig, network: str, model: st
     if network not in options.alone and not (options.tune and network == options.default):
         return base
     own = {"name": model, "run": str(base.run.parent / model.removeprefix("DeepRiPe/")), "tasks": list(tasks)}
-    changes = {} if network in options.alone else {**options.tune, "start": str(base.run / "weights.h5")}
+    chosen = options.outputs[model.removesuffix(PAPER_SUFFIX)]
+    tune = merged(options.tune, chosen.get("tune", {})) if isinstance(chosen, dict) else options.tune
+    changes = {} if network in options.alone else {**tune, "start": str(base.run / "weights.h5")}
     return build(FitConfig, merged(merged(plain(base), changes), own), f"publish: {model}")

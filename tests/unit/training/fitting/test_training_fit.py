@@ -295,7 +295,8 @@ def test_a_models_own_network_keeps_the_layers_it_shares(config, tmp_path):
     base = replace(config, epochs=1)
     fit(base)
     tune = {"trainable": ["hidden1", "output"], "learning_rate": 0.01, "sampling": {"bound_only": True}}
-    options = PublishConfig({"a": {}, "b": {}, "c": {}}, {"m": []}, "a", tune=tune, alone=("b",))
+    outputs = {"DeepRiPe/one": [], "DeepRiPe/two": {"tune": {"trainable": [], "epochs": 3}}}
+    options = PublishConfig({"a": {}, "b": {}, "c": {}}, outputs, "a", tune=tune, alone=("b",))
     tasks = ["QKI_TOY", "PUM_TOY"]
     own = own_network(options, base, "a", "DeepRiPe/one", tasks)
     assert (own.run, own.tasks, own.sampling.bound_only) == (config.run.parent / "one", tuple(tasks), True)
@@ -303,6 +304,8 @@ def test_a_models_own_network_keeps_the_layers_it_shares(config, tmp_path):
     for layer, values in before.items():
         same = all(np.array_equal(a, b) for a, b in zip(values, after[layer], strict=True))
         assert same == (layer not in tune["trainable"]), layer
+    free = own_network(options, base, "a", "DeepRiPe/two", tasks)
+    assert (free.trainable, free.epochs, free.learning_rate, free.start) == ((), 3, 0.01, own.start)
     alone = own_network(options, base, "b", "DeepRiPe/one_paper", tasks)
     assert (alone.start, alone.trainable, alone.tasks, alone.run.name) == ("", (), tuple(tasks), "one_paper")
     assert own_network(options, base, "c", "DeepRiPe/two", tasks) is base
