@@ -55,13 +55,6 @@ def deeplift_contributions(
         float32, of the inputs' shapes. Their sum is close to logit - logit of the baseline; it is not exact where the
         baseline's activations differ within a max-pooling window, as they do at the border of the two branches (exact
         for sequence-only networks and a constant baseline).
-
-    Raises
-    ------
-    MissingPackageError
-        If the ``deeplift`` package is not installed.
-    InputError
-        If the network has a layer that DeepLIFT has no rule for.
     """
     with _LOCK:
         network = converted(model)
@@ -138,13 +131,7 @@ def converted(model: Model) -> Converted:
 
 
 def functional_config(model: Model) -> dict[str, Any]:
-    """Describe a network as Keras 2 did, with the weights inside: what the package converts.
-
-    Raises
-    ------
-    InputError
-        For a layer without a DeepLIFT rule (e.g. the GRU).
-    """
+    """Describe a network as Keras 2 did, with the weights inside: what the package converts."""
     network = model.keras_model
     layers = []
     for layer in network.layers:

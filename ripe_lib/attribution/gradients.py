@@ -47,13 +47,6 @@ def path_points(rule: str, n_steps: int) -> tuple[Floats, Floats]:
 
     ``midpoint``: (s + 1/2) / n; ``left``: s / n (the published software); both P = n. ``trapezoid``: s / n for
     s = 0..n with half weights at the ends, P = n + 1.
-
-    Raises
-    ------
-    UnknownNameError
-        For another rule.
-    InputError
-        If ``n_steps`` is not a whole number of at least 1.
     """
     check_known("integration rule", rule, RULES)
     if isinstance(n_steps, bool) or not isinstance(n_steps, int | np.integer) or n_steps < 1:

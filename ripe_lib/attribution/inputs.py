@@ -49,11 +49,6 @@ def baseline_inputs(model: Model, inputs: Inputs, baseline: str | Mapping[str, A
     baseline : str or mapping of input name to array
         ``"paper"`` (no base, unknown region types and landmarks), ``"zeros"`` (no region type either), or what replaces
         the paper's: a number, or an array that spreads over an input.
-
-    Raises
-    ------
-    UnknownNameError, InputError
-        For another baseline or another input.
     """
     unknown_landmark = 1 / max(model.spec.landmark_bases, 1)
     paper: dict[str, Any] = {"seq": 0.0, "region": UNKNOWN_REGION, "landmarks": unknown_landmark}

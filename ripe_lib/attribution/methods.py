@@ -113,12 +113,7 @@ class SiteCounts:
         self.n_partly_unknown += int((known.any(axis=1) & ~known.all(axis=1)).sum())
 
     def check(self, where: str) -> None:
-        """Refuse input in which no site has a base.
-
-        Raises
-        ------
-        InputError
-        """
+        """Refuse input in which no site has a base."""
         if self.n_sites and self.n_all_unknown == self.n_sites:
             raise InputError(
                 f"{where}: expected sites with known bases, got {self.n_sites} site(s) of N only. "
@@ -184,13 +179,7 @@ class ConstructSites:
         return str(self.fasta_file)
 
     def chunks(self, spec: ModelSpec, size: int) -> Iterator[Windows]:
-        """Yield windows for a model, ``size`` records at a time.
-
-        Raises
-        ------
-        InputError
-            If a record is longer than the window.
-        """
+        """Yield windows for a model, ``size`` records at a time."""
         check_known("padding", self.pad, PADS)
         with tempfile.TemporaryDirectory(prefix="ripe-constructs-") as folder:
             records = read_rna_fasta(self.fasta_file, Path(folder) / "codes")
@@ -255,11 +244,6 @@ def explain_sites(
     -------
     SiteCounts, int
         What was met, and how many sites were written.
-
-    Raises
-    ------
-    InputError
-        If no site has a known base.
     """
     size = max(1, min(1024, 10_000 // len(tasks)))  # maps of one chunk: about 64 MB
     columns = [model.spec.task_index(task) for task in tasks]

@@ -353,11 +353,6 @@ def evaluation_of(
     scores : (n, T) float
         Probabilities.
     options : Options, optional
-
-    Raises
-    ------
-    InputError
-        If a score is not finite.
     """
     labels = data.labels[rows][:, [data.task_index(name) for name in tasks.values()]]
     metrics.check_labels_and_scores(labels, scores)

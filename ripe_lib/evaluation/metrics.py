@@ -33,15 +33,7 @@ class Curve(NamedTuple):
 
 
 def check_labels_and_scores(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return both as 2-D arrays ``(N, T)``, labels int8 and scores float64, or say what is wrong with them.
-
-    Raises
-    ------
-    ShapeMismatchError
-        If the shapes differ.
-    InputError
-        If a label is not -1, 0 or 1, or a score is not finite.
-    """
+    """Return both as 2-D arrays ``(N, T)``, labels int8 and scores float64, or say what is wrong with them."""
     labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
     if labels.shape != scores.shape or labels.ndim not in (1, 2):
         raise ShapeMismatchError(

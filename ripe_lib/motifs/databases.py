@@ -71,13 +71,6 @@ def load_database(source: str | Path, *, dna_as_rna: bool = False) -> MotifDatab
         protein).
     dna_as_rna : bool
         Read T as U in a MEME file of DNA motifs.
-
-    Raises
-    ------
-    MissingPackageError
-        If ATtRACT is wanted and ``concise`` is not installed.
-    MissingFileError, InputError
-        If the file is missing, damaged, of DNA, or without motifs.
     """
     if str(source).lower() == CONSENSUS:
         return consensus()

@@ -96,11 +96,6 @@ def filter_motifs(
     list of FilterMotif
         One per filter, in the order of the layer. A filter that is never active has counts of 0.
 
-    Raises
-    ------
-    InputError
-        If the model has no such layer, or the share is not between 0 and 1.
-
     Notes
     -----
     The paper shows filters as PWMs without saying how; this is the common way (Alipanahi et al. 2015, Supp. Notes):

@@ -122,13 +122,7 @@ def meme_text(motifs: Iterable[MotifMatrix]) -> str:
 
 
 def write_meme(path: str | Path, motifs: Iterable[MotifMatrix]) -> Path:
-    """Write motifs as a MEME minimal file; complete or not at all.
-
-    Raises
-    ------
-    OutputError
-        If the folder is missing or not writable.
-    """
+    """Write motifs as a MEME minimal file; complete or not at all."""
     path = Path(path)
     text = meme_text(motifs)
     with atomic_file(path) as temporary:

@@ -46,12 +46,7 @@ class FoundMotifs:
 
 
 def checked_splits(names: Sequence[str]) -> list[str]:
-    """Return the splits of a data set that are meant; ``all`` stands for each.
-
-    Raises
-    ------
-    UnknownNameError
-    """
+    """Return the splits of a data set that are meant; ``all`` stands for each."""
     for name in names or [""]:
         check_known("split", name, (*SPLITS, "all"))
     return list(SPLITS) if "all" in names else list(names)
@@ -69,13 +64,6 @@ def dataset_sites(
     tasks, splits : sequence of str
     batch_size : int
         Windows per network call.
-
-    Raises
-    ------
-    ShapeMismatchError
-        If the data set's windows are not the model's.
-    UnknownNameError
-        For a task that the data set does not have.
     """
     lengths = (dataset.sequence_length, dataset.region_length if model.spec.has_region else 0)
     expected = (model.spec.sequence_length, model.spec.region_length)

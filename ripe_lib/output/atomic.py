@@ -50,10 +50,6 @@ def check_new_folder(
         A folder with something in it is no error.
     hint : str
         What to do, for the message.
-
-    Raises
-    ------
-    OutputError
     """
     path = Path(path)
     if path.exists() and not overwrite and (path.is_file() or any(path.iterdir())):
@@ -62,12 +58,7 @@ def check_new_folder(
 
 
 def check_filled_folder(path: str | Path) -> None:
-    """Refuse early a folder to put files into (made with its parents if missing) that cannot be made or written.
-
-    Raises
-    ------
-    OutputError
-    """
+    """Refuse early a folder to put files into (made with its parents if missing) that cannot be made or written."""
     path = Path(path)
     there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not there.is_dir():
@@ -89,12 +80,6 @@ def check_apart(writes: Iterable[str | Path], reads: Iterable[str | Path], repla
         Files that are read; a model's folder stands for the files in it. Names of other things are no matter.
     replaces : paths
         Folders that will be replaced with all that is in them.
-
-    Raises
-    ------
-    OutputError
-        Whatever the paths are called: by links, relative, or in other letters where the file system takes them for the
-        same.
     """
     inputs = []
     targets = [Path(write) for write in writes]
@@ -238,11 +223,6 @@ def atomic_files(folder: str | Path) -> Iterator[Path]:
 
     ``folder`` and its parents are made if they are not there; other files in it stay, files of the same name are
     replaced.
-
-    Raises
-    ------
-    OutputError
-        If ``folder`` is a file, or cannot be made or written.
     """
     folder = Path(folder)
     check_filled_folder(folder)

@@ -47,13 +47,7 @@ class TableWriter(Protocol):
 
 
 def table_format(path: str | Path) -> str:
-    """Return the suffix that decides the format.
-
-    Raises
-    ------
-    InputError
-        Listing the known suffixes.
-    """
+    """Return the suffix that decides the format."""
     name = Path(path).name.lower()
     for suffix in sorted(SUFFIXES, key=len, reverse=True):
         if name.endswith(suffix):
@@ -116,12 +110,7 @@ def _arrow_table(table: pd.DataFrame, schema: pa.Schema | None) -> pa.Table:
 
 @contextmanager
 def only_utf8(name: str) -> Iterator[None]:
-    """Make of text that Parquet cannot hold one line.
-
-    Raises
-    ------
-    InputError
-    """
+    """Make of text that Parquet cannot hold one line."""
     try:
         yield
     except UnicodeEncodeError as error:

@@ -347,13 +347,7 @@ def rna(text: str) -> str:
 
 
 def find_motif(seq: ArrayLike, motif: str) -> list[int]:
-    """Return the indices where an IUPAC motif starts in a one-hot window (L, 4) or in a text; N matches nothing.
-
-    Raises
-    ------
-    InputError
-        If the motif is empty or holds another character.
-    """
+    """Return the indices where an IUPAC motif starts in a one-hot window (L, 4) or in a text; N matches nothing."""
     pattern = rna(motif)
     if not pattern or any(letter not in _IUPAC for letter in pattern):
         raise InputError(f"motif {motif!r}: expected IUPAC letters (A C G U R Y S W K M B D H V N).")

@@ -45,11 +45,6 @@ def write_evaluation(
         Also write labels and scores of every window.
     overwrite : bool
         Replace a folder that is there.
-
-    Raises
-    ------
-    OutputError
-        If the folder exists and is not empty, or cannot be written.
     """
     check_new_folder(directory, overwrite=overwrite)
     with atomic_directory(directory, overwrite=overwrite) as folder:

@@ -87,11 +87,6 @@ def write_motifs(
         For the page.
     overwrite : bool
         Replace a folder that is not empty.
-
-    Raises
-    ------
-    OutputError
-        If the folder exists and is not empty, or cannot be written.
     """
     motifs = [motif for search in searches for motif in search.motifs]
     table = motif_table(searches)

@@ -111,11 +111,6 @@ class Report:
             Rows shown at a time.
         max_rows : int
             More rows than these are left out, and the page says so.
-
-        Raises
-        ------
-        InputError
-            If ``links`` names no column or has not one entry per row.
         """
         self._n_tables += 1
         links = dict(links or {})
@@ -220,13 +215,7 @@ class Report:
         )
 
     def write(self, path: str | Path) -> Path:
-        """Write the page (complete or not at all) and return its path.
-
-        Raises
-        ------
-        OutputError
-            If the folder is missing or not writable.
-        """
+        """Write the page (complete or not at all) and return its path."""
         path = Path(path)
         with atomic_file(path) as temporary:
             temporary.write_bytes(self.to_html().encode("utf-8", "surrogateescape"))  # names arrive as they came

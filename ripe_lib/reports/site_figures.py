@@ -138,11 +138,6 @@ def site_figure(
         Label of the value axes.
     place : Place, optional
         Of position 0 in the genome; its coordinates are shown too.
-
-    Raises
-    ------
-    InputError
-        If there is no map.
     """
     if not maps:
         raise InputError("site picture: expected at least one map, got none.")
@@ -289,11 +284,6 @@ def mutant_figure(maps: Sequence[SiteMap], title: str = "") -> Figure:
     maps : sequence of SiteMap
         The first is the wild type; windows of equal length, aligned.
     title : str
-
-    Raises
-    ------
-    InputError
-        If there are fewer than two maps or their windows differ in length.
     """
     if len(maps) < 2 or any(len(m.seq) != len(maps[0].seq) for m in maps):
         raise InputError("mutant picture: expected a wild type and at least one mutant in windows of equal length.")

@@ -74,11 +74,6 @@ def matched_windows(
     -------
     MatchedWindows
         Intervals and background have the same shares of region types.
-
-    Raises
-    ------
-    InputError
-        If no interval has a background.
     """
     table = intervals.reset_index(drop=True)
     centre = ((table["start"] + table["end"] - 1) // 2).to_numpy(dtype=np.int64)

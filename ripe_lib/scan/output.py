@@ -22,13 +22,7 @@ HDF5_SUFFIXES = (".h5", ".hdf5")
 
 
 def output_kind(path: str | Path) -> str:
-    """Return ``"bedgraph"``, ``"bigwig"``, ``"hdf5"`` or ``"table"`` for an output name.
-
-    Raises
-    ------
-    InputError
-        Listing what is known.
-    """
+    """Return ``"bedgraph"``, ``"bigwig"``, ``"hdf5"`` or ``"table"`` for an output name."""
     name = Path(path).name.lower()
     if name.endswith((".bw", ".bigwig")):
         return "bigwig"
@@ -58,10 +52,6 @@ def check_outputs(
     sites : sequence of path
     attributions, summary : path, optional
         Maps of the sites; the table of the transcripts.
-
-    Raises
-    ------
-    InputError, OutputError
     """
     for path in outputs:
         output_kind(path)

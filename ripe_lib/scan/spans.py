@@ -45,11 +45,6 @@ def genes_of(annotation: Annotation, names: Sequence[str]) -> pd.DataFrame:
 
     ``["all"]`` stands for every gene. Of a gene, the transcripts of the annotation's own biotypes are taken (protein
     coding); if it has none of these, all.
-
-    Raises
-    ------
-    UnknownNameError
-        For a name that the GTF does not have, with its nearest neighbours.
     """
     table = annotation.transcripts
     table = table[table["strand"].isin(["+", "-"])]
@@ -83,11 +78,6 @@ def spans_of_genes(transcripts: pd.DataFrame, genome: Genome, strand: str) -> li
         Rows of :attr:`ripe_lib.genome.annotation.Annotation.transcripts`.
     genome, strand
         As :func:`spans_of_contigs`; ``auto`` is the transcript's.
-
-    Raises
-    ------
-    UnknownNameError
-        For a contig that the FASTA does not have.
     """
     _check_strand(strand)
     spans = []

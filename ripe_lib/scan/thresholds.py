@@ -146,11 +146,6 @@ def find_thresholds(scanner: Scanner, source: Source, runs: Sequence[Run], choic
     runs : sequence of Run
         In the order of the FASTA: what a seed draws depends on it.
     choice : ThresholdChoice
-
-    Raises
-    ------
-    InputError
-        For a choice that contradicts itself, or a precision asked of a model without calibration.
     """
     choice.check()
     tasks, n_tasks = scanner.tasks, len(scanner.tasks)
@@ -207,11 +202,6 @@ def calibration_prevalence(model: Model) -> float:
 
     The weights hold scale and offset of the calibration folded into the output layer; that they were fitted, and for
     which share, is only stated in the card that is rendered when a model is published.
-
-    Raises
-    ------
-    InputError
-        If there is no such statement: networks that were imported, or published without calibration.
     """
     card = None if model.directory is None else model.directory / "model_card.md"
     stated = _STATED.search(card.read_text(encoding="utf-8")) if card is not None and card.is_file() else None
