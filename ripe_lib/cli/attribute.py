@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import note, number, positive_int, steps, warnings_as_notes
+from ripe_lib.output.console import note, number, positive_int, steps
 
 METHODS = ("ig", "saliency", "gradxinput", "deeplift", "ism")
 EXAMPLES = """
@@ -108,9 +108,8 @@ def run(args: argparse.Namespace) -> None:
         find_motif("", args.motif)
     model = load_model(args.model)
     method = Method(args.method, args.explain, args.steps, args.rule, args.baseline, args.batch_size)
-    with warnings_as_notes(quiet=args.quiet):
-        run_mode = _gallery if args.gallery else _maps
-        run_mode(args, model, source, tasks, method, formats)
+    run_mode = _gallery if args.gallery else _maps
+    run_mode(args, model, source, tasks, method, formats)
 
 
 def _source(args: argparse.Namespace) -> Any:
@@ -139,20 +138,20 @@ def _maps(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], m
         )
     n_filtered = counts.n_sites - n_written
     left_out = "" if threshold is None else f" ({n_filtered} with no score above {threshold:g} left out)"
-    note(f"{n_written} sites x {len(tasks)} tasks: {args.output}{left_out}", quiet=args.quiet)
+    note(f"{n_written} sites x {len(tasks)} tasks: {args.output}{left_out}")
     if threshold is not None and not n_written:
-        note(f"note: no site has a score above {threshold:g}; {args.output} is valid and empty", quiet=args.quiet)
+        note(f"note: no site has a score above {threshold:g}; {args.output} is valid and empty")
     _note_unknown(counts, source, args)
     with AttributionFile(args.output) as file:
         _note_gaps(count_gaps(file), args)
         options = {"top": args.top, "motif": args.motif, "peak": args.peak_label or None}
         if args.plots:
             written = write_pictures(file, args.plots, formats=formats, **options)
-            note(f"{len(written)} pictures: {args.plots}", quiet=args.quiet)
+            note(f"{len(written)} pictures: {args.plots}")
         if args.report:
             with atomic_files(args.report) as folder:
                 attribution_report(file, **options).write(folder / "report.html")
-            note(f"page: {Path(args.report) / 'report.html'}", quiet=args.quiet)
+            note(f"page: {Path(args.report) / 'report.html'}")
 
 
 def _gallery(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], method: Any, formats: Any) -> None:
@@ -175,10 +174,10 @@ def _gallery(args: argparse.Namespace, model: Any, source: Any, tasks: list[str]
         where=source.where,
         overwrite=args.force,
     )
-    note(f"{gallery.counts.n_sites} sites searched: {gallery.folder / 'index.html'}", quiet=args.quiet)
+    note(f"{gallery.counts.n_sites} sites searched: {gallery.folder / 'index.html'}")
     if without := [task for task, n in gallery.n_drawn.items() if not n]:
         shown = ", ".join(without[:5]) + (f" and {len(without) - 5} more" if len(without) > 5 else "")
-        note(f"note: no site has a score above {options.min_score:g} for {shown}", quiet=args.quiet)
+        note(f"note: no site has a score above {options.min_score:g} for {shown}")
     _note_unknown(gallery.counts, source, args)
     _note_gaps(gallery.gaps, args)
 
@@ -186,10 +185,10 @@ def _gallery(args: argparse.Namespace, model: Any, source: Any, tasks: list[str]
 def _note_unknown(counts: Any, source: Any, args: argparse.Namespace) -> None:
     # Constructs are filled with N: that needs no remark.
     if source.is_genomic and (remark := counts.remark()):
-        note(f"note: {remark}", quiet=args.quiet)
+        note(f"note: {remark}")
 
 
 def _note_gaps(gaps: Any, args: argparse.Namespace) -> None:
     if gaps.n_large:
         advice = f" Raise --steps (now {args.steps})." if args.method == "ig" else ""
-        note(f"warning: {gaps.sentence()}.{advice}", quiet=args.quiet)
+        note(f"warning: {gaps.sentence()}.{advice}")

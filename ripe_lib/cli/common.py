@@ -190,7 +190,7 @@ def add_run_arguments(parser: argparse.ArgumentParser, *, batch_size: int | None
 def note_strand(args: argparse.Namespace) -> None:
     """Say on which strand variants are scored where nothing tells."""
     if args.gtf is None and args.strand == "auto":
-        note("note: no --gtf, so every variant is scored on the plus strand; choose with --strand", quiet=args.quiet)
+        note("note: no --gtf, so every variant is scored on the plus strand; choose with --strand")
 
 
 def add_genome_arguments(parser: argparse._ActionsContainer, *, required: bool = True) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ripe_lib.cli import common
 from ripe_lib.errors import InputError
-from ripe_lib.output.console import positive_int, warnings_as_notes
+from ripe_lib.output.console import positive_int
 
 if TYPE_CHECKING:
     from ripe_lib.evaluation.evaluate import Evaluation
@@ -81,8 +81,7 @@ def run(args: argparse.Namespace) -> None:
     pairs = {output: name or output for output, _, name in (text.partition("=") for text in args.task or ["all"])}
     outputs = common.chosen_tasks(list(pairs), common.model_spec(args.model))
     tasks = None if list(pairs) == ["all"] else {output: pairs.get(output, output) for output in outputs}
-    with warnings_as_notes(quiet=args.quiet):
-        evaluation = _measured(args, tasks)
+    evaluation = _measured(args, tasks)
     from ripe_lib.reports.evaluation import write_evaluation
 
     folder = write_evaluation(

@@ -188,9 +188,9 @@ def _scan(args: argparse.Namespace, model: Model, source: Source, formats: tuple
     named = ", ".join(files[:4]) + (f" and {len(files) - 4} more" if len(files) > 4 else "")
     sites = f", {result.n_sites} sites" if len(result.thresholds) else ""
     whole = f", {result.n_transcripts} transcripts" if args.summary else ""
-    note(f"{result.n_bins} bins of {result.step} nt{sites}{whole}: {named}", quiet=args.quiet)
+    note(f"{result.n_bins} bins of {result.step} nt{sites}{whole}: {named}")
     if result.threshold_note:
-        note(result.threshold_note, quiet=args.quiet)
+        note(result.threshold_note)
     if args.plots or args.report:
         _draw(args, model, source, result, formats)
 
@@ -215,13 +215,13 @@ def _draw(args: argparse.Namespace, model: Model, source: Source, result: ScanRe
 
     if args.plots:
         written = write_pictures(model, source, result, args.plots, formats=formats, max_pictures=args.max_plots)
-        note(f"{len(written)} pictures: {args.plots}", quiet=args.quiet)
+        note(f"{len(written)} pictures: {args.plots}")
     if args.report:
         folder = Path(args.report)
         folder.mkdir(parents=True, exist_ok=True)
         title = f"Binding sites: {args.rna or args.intervals or args.genes or ' '.join(args.chrom)}"
         report = scan_report(model, source, result, title=title, max_pictures=args.max_plots)
-        note(f"report: {report.write(folder / 'report.html')}", quiet=args.quiet)
+        note(f"report: {report.write(folder / 'report.html')}")
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
@@ -247,11 +247,9 @@ def _check_arguments(args: argparse.Namespace) -> None:
 @contextmanager
 def _source(args: argparse.Namespace, spec: ModelSpec) -> Iterator[Source]:
     if args.rna is None:
-        with warnings.catch_warnings(record=True) as caught:
+        with warnings.catch_warnings():
             warnings.simplefilter("always")
             source = _genome_source(args, spec)
-        for warning in caught:
-            note(f"note: {warning.message}", quiet=args.quiet)
         yield source
         return
     from ripe_lib.genome.rna_fasta import read_rna_fasta

@@ -27,6 +27,12 @@ COLUMNS = (
     *("motif", "rank", "match", "protein", "same_protein", "p_value", "q_value", "score"),
     *("offset", "overlap", "consensus"),
 )
+NO_MATCHES = pd.DataFrame(columns=list(COLUMNS)).astype(
+    {
+        **{"rank": "int64", "offset": "int64", "overlap": "int64", "same_protein": "bool"},
+        **{"p_value": "float64", "q_value": "float64", "score": "float64"},
+    }
+)
 _FEW_TARGETS = 25
 
 
@@ -59,7 +65,7 @@ def match_motifs(
         (negative: before it), ``overlap`` in nt.
     """
     if not motifs or not len(database):
-        return pd.DataFrame({name: pd.Series(dtype=_DTYPES.get(name, "object")) for name in COLUMNS})
+        return NO_MATCHES.copy()
     from memelite import tomtom
 
     queries = [_columns(motif.ppm) for motif in motifs]
@@ -102,10 +108,10 @@ def match_motifs(
     return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
 
 
-_DTYPES = {
-    **{"rank": "int64", "offset": "int64", "overlap": "int64", "same_protein": "bool"},
-    **{"p_value": "float64", "q_value": "float64", "score": "float64"},
-}
+def matches_of(motifs: Sequence[MotifMatrix], database: MotifDatabase, *, rbp: str = "") -> dict[str, pd.DataFrame]:
+    """Return the best matches by the motifs' identifiers; parameters as :func:`match_motifs`."""
+    tables = match_motifs(motifs, database, rbp=rbp).groupby("motif", sort=False)
+    return {str(name): table.reset_index(drop=True) for name, table in tables}
 
 
 def q_values(p: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -73,17 +73,10 @@ def overview_figure(motifs: Sequence[tuple[str, Motif]]) -> Figure:
 
 
 def filters_figure(filters: Sequence[FilterMotif]) -> Figure:
-    """Draw first-layer filters as logos, those that were never active left out (paper, Supp. Figs. S8-S13)."""
-    names = [
-        (f"{f.index}  {f.matches['protein'].iloc[0] if _matched(f) else ''}".strip(), f.ppm)
-        for f in filters
-        if f.pfm.sum()
-    ]
-    return _grid(names, columns=8)
-
-
-def _matched(one: FilterMotif) -> bool:
-    return len(one.matches) > 0 and float(one.matches["q_value"].iloc[0]) < 0.05
+    """Draw first-layer filters as logos with the proteins of the motifs they match (paper, Supp. Figs. S8-S13)."""
+    proteins = [f.matches["protein"][f.matches["q_value"] < 0.05].head(1) for f in filters]
+    panels = zip(filters, proteins, strict=True)
+    return _grid([(f"{f.index}  {''.join(protein)}".strip(), f.ppm) for f, protein in panels], columns=8)
 
 
 def _grid(panels: Sequence[tuple[str, NDArray[np.float64]]], columns: int) -> Figure:

@@ -14,7 +14,7 @@ from ripe_lib.genome.encoding import UNKNOWN, one_hot, reverse_complement
 from ripe_lib.output.atomic import TRACK_SUFFIXES
 from ripe_lib.output.console import steps
 from ripe_lib.output.tables import open_table
-from ripe_lib.output.tracks import open_tracks, safe_name, track_files
+from ripe_lib.output.tracks import TrackFiles, safe_name
 from ripe_lib.reports.drawing import plot_mutation_map
 from ripe_lib.reports.figures import new_figure, put_title, save_figure, style
 from ripe_lib.variants.format import OutputFormat, Selection
@@ -67,11 +67,10 @@ def write_saturation(found: Saturation, output: str | Path, genome: Genome, task
     known = np.flatnonzero(found.codes != UNKNOWN)
     starts = known.astype(np.int64) + found.region.start
     strand = found.region.strand
-    files = track_files(output, names, [strand], name_strand=True)
     with ExitStack() as stack:
-        writer = open_tracks(output, files, names, genome.contigs, stack)
+        writer = TrackFiles(output, names, [strand], genome.contigs, stack, name_strand=True)
         writer.add(found.region.contig, strand, starts, starts + 1, np.ascontiguousarray(strongest[known]))
-    return [file.path for file in files]
+    return writer.paths
 
 
 def heat_map(found: Saturation, number: int, task: str) -> Figure:

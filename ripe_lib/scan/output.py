@@ -14,7 +14,7 @@ from ripe_lib.genome.contigs import in_natural_order
 from ripe_lib.network.network import Floats
 from ripe_lib.output.atomic import TRACK_SUFFIXES, check_apart, check_output_file
 from ripe_lib.output.tables import open_table, table_format
-from ripe_lib.output.tracks import Hdf5TrackWriter, Positions, TableWriterOfBins, TrackWriter, open_tracks, track_files
+from ripe_lib.output.tracks import Hdf5TrackWriter, Positions, TableWriterOfBins, TrackFiles, TrackWriter
 from ripe_lib.scan.sources import Run, Source, TranscriptSource, open_genome
 
 TABLE_SUFFIXES = (".tsv", ".tsv.gz", ".csv", ".csv.gz", ".parquet")
@@ -84,7 +84,7 @@ class Outputs:
     ) -> None:
         self._tables: list[TableWriterOfBins] = []
         self._n_tasks = len(tasks)
-        tracks: list[TrackWriter] = []
+        tracks: list[TrackFiles] = []
         self._runs: list[TrackWriter] = []
         self.files: list[Path] = []
         self._transcripts = source if isinstance(source, TranscriptSource) else None
@@ -100,9 +100,8 @@ class Outputs:
             elif kind == "hdf5":
                 self._runs.append(Hdf5TrackWriter(path, tasks, source.contigs, step, stack))
             else:
-                files = track_files(path, tasks, strands, name_strand=source.kind != "rna")
-                self.files += [file.path for file in files]
-                tracks.append(open_tracks(Path(path), files, tasks, contigs, stack))
+                tracks.append(TrackFiles(path, tasks, strands, contigs, stack, name_strand=source.kind != "rna"))
+                self.files += tracks[-1].paths
                 continue
             self.files.append(Path(path))
         self._merger = None
