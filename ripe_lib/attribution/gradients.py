@@ -104,7 +104,8 @@ def path_gradients(
     sites_per_call = max(1, batch_size // len(points))
     for start in range(0, n_sites, sites_per_call):
         sites = slice(start, start + sites_per_call)
-        ends, starts = ([_rows(array, sites) for array in one.present()] for one in (inputs, baseline))
+        ends = [array[sites] for array in inputs.present()]
+        starts = [array if len(array) == 1 else array[sites] for array in baseline.present()]
         for first in range(0, n_tasks, _TASKS_PER_CALL):
             tasks = slice(first, first + _TASKS_PER_CALL)
             chosen = np.asarray(task_indices[tasks], dtype=np.int32)
@@ -114,7 +115,3 @@ def path_gradients(
                 for whole, found in zip(maps.present(), parts, strict=True):
                     whole[sites, tasks] += found
     return maps
-
-
-def _rows(array: Floats, sites: slice) -> Floats:
-    return array if len(array) == 1 else array[sites]

@@ -18,6 +18,7 @@ from ripe_lib.output.console import steps
 NEGATIVES = ("own", "other")
 METRIC_COLUMNS = ["task", "n", "n_pos", "n_neg", "auroc", "auroc_low", "auroc_high", "ap", "ap_low", "ap_high"]
 METRIC_COLUMNS += ["ece", "reason"]
+N_BINS = 10  # of the reliability curve
 _BOOTSTRAP_CELLS = 4_000_000  # resampled counts held at a time: 32 MB
 
 
@@ -369,7 +370,7 @@ def prevalence_weights(labels: np.ndarray, prevalence: float | None) -> np.ndarr
 
 
 def reliability_curve(
-    labels: np.ndarray, probabilities: np.ndarray, *, n_bins: int = 10, prevalence: float | None = None
+    labels: np.ndarray, probabilities: np.ndarray, *, prevalence: float | None = None
 ) -> pd.DataFrame:
     """Observed share of positives against predicted probability, in bins of equal width.
 
@@ -378,7 +379,6 @@ def reliability_curve(
     labels : (N,) int
         1, 0, -1 (left out).
     probabilities : (N,) float in [0, 1]
-    n_bins : int
     prevalence : float, optional
         Weigh the windows so that positives have this share; default: as they come.
 
@@ -390,24 +390,22 @@ def reliability_curve(
     label, p = _labelled(labels, probabilities)
     if len(p) and (p.min() < 0 or p.max() > 1):
         raise InputError(f"metrics: expected probabilities in [0, 1], got {p.min():.3g} to {p.max():.3g}.")
-    edges = np.linspace(0, 1, n_bins + 1)
-    which = np.clip(np.searchsorted(edges, p, side="right") - 1, 0, n_bins - 1)
+    edges = np.linspace(0, 1, N_BINS + 1)
+    which = np.clip(np.searchsorted(edges, p, side="right") - 1, 0, N_BINS - 1)
     weight = prevalence_weights(label, prevalence) if len(p) else np.zeros(0)
-    share = np.bincount(which, weight, n_bins)
-    curve = {"low": edges[:-1], "high": edges[1:], "n": np.bincount(which, minlength=n_bins), "weight": share}
+    share = np.bincount(which, weight, N_BINS)
+    curve = {"low": edges[:-1], "high": edges[1:], "n": np.bincount(which, minlength=N_BINS), "weight": share}
     for name, values in (("predicted", p), ("observed", label == 1)):
-        curve[name] = np.bincount(which, weight * values, n_bins) / np.where(share > 0, share, np.nan)
+        curve[name] = np.bincount(which, weight * values, N_BINS) / np.where(share > 0, share, np.nan)
     return pd.DataFrame(curve)
 
 
-def calibration_error(
-    labels: np.ndarray, probabilities: np.ndarray, *, n_bins: int = 10, prevalence: float | None = None
-) -> float:
+def calibration_error(labels: np.ndarray, probabilities: np.ndarray, *, prevalence: float | None = None) -> float:
     """Return the expected calibration error: the mean of |observed - predicted| over bins.
 
     Parameters as :func:`reliability_curve`.
     """
-    curve = reliability_curve(labels, probabilities, n_bins=n_bins, prevalence=prevalence)
+    curve = reliability_curve(labels, probabilities, prevalence=prevalence)
     if not curve["n"].sum():
         return float("nan")
     return float((curve["weight"] * (curve["observed"] - curve["predicted"]).abs()).sum())

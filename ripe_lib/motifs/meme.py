@@ -121,11 +121,12 @@ def meme_text(motifs: Iterable[MotifMatrix]) -> str:
     return "\n".join(parts)
 
 
-def write_meme(path: str | Path, motifs: Iterable[MotifMatrix]) -> None:
+def write_meme(path: str | Path, motifs: Iterable[MotifMatrix]) -> Path:
     """Write motifs as a MEME minimal file; complete or not at all."""
-    text = meme_text(motifs)
+    path = Path(path)
     with atomic_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(meme_text(motifs), encoding="utf-8")
+    return path
 
 
 # --- reading -------------------------------------------------------------------------------------------------------

@@ -92,9 +92,8 @@ def heat_map(found: Saturation, number: int, task: str) -> Figure:
     deletions = None if deleted is None else deleted[:, column]
     codes = reverse_complement(found.codes) if found.region.strand == "-" else found.codes
     seq = one_hot(codes)
-    limit = max(
-        float(np.abs(changes).max(initial=0)), 0 if deletions is None else float(np.abs(np.nan_to_num(deletions)).max())
-    )
+    both = [changes.ravel(), [0.0] if deletions is None else np.nan_to_num(deletions)]
+    limit = float(np.abs(np.concatenate(both)).max())
     n_rows = -(-len(codes) // _BASES_PER_ROW)
     with style():
         figure = new_figure(height_mm=24 + (19 if deletions is None else 22) * n_rows)
@@ -109,9 +108,8 @@ def heat_map(found: Saturation, number: int, task: str) -> Figure:
             _genomic_ticks(ax, found, at.start, min(at.stop, len(codes)))
         strand = "minus" if found.region.strand == "-" else "plus"
         axes[-1].set_xlabel(f"position on {found.region.contig}, {strand} strand, 5' to 3'")
-        figure.colorbar(
-            image, ax=list(axes), label="score of alt - score of ref", shrink=min(1.0, 2 / n_rows), aspect=24
-        )
+        label = "score of alt - score of ref"
+        figure.colorbar(image, ax=list(axes), label=label, shrink=min(1.0, 2 / n_rows), aspect=24)
         dot = Line2D([], [], color="#404040", marker="o", markersize=2.5, linestyle="", label="base of the reference")
         figure.legend(handles=[dot], loc="outside lower left", frameon=False, borderpad=0)
     return figure
@@ -122,10 +120,8 @@ def _genomic_ticks(ax: Axes, found: Saturation, first: int, last: int) -> None:
     region = found.region
     places = [region.end - place if region.strand == "-" else region.start + place + 1 for place in range(first, last)]
     every = 10 if last - first > 15 else 5
-    ticks = [(first + i, position) for i, position in enumerate(places) if position % every == 0] or [
-        (first, places[0])
-    ]
-    ax.set_xticks([at for at, _ in ticks], [f"{position:,}" for _, position in ticks])
+    ticks = [at for at, position in enumerate(places) if position % every == 0] or [0]
+    ax.set_xticks([first + at for at in ticks], [f"{places[at]:,}" for at in ticks])
 
 
 def write_heat_maps(

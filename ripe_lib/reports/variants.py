@@ -54,7 +54,9 @@ def write_report(job: VariantJob, summary: Summary, folder: str | Path) -> Path:
     report.add_heading("Strongest changes")
     report.add_text(
         "One row per allele and strand: its task with the largest |delta|. `delta` is the probability of the "
-        f"alternative minus that of the reference. A change is {_classes(job)}"
+        f"alternative minus that of the reference. A change is none up to |delta| {job.options.delta_threshold:g}; "
+        "otherwise a site is lost or gained if only one allele has a probability above "
+        f"{job.options.site_threshold:g}, else it is weakened or strengthened."
     )
     strongest = summary.strongest
     if not strongest:
@@ -64,8 +66,7 @@ def write_report(job: VariantJob, summary: Summary, folder: str | Path) -> Path:
     models = {model.name: model for model in map(load_model, job.models)}
     anchors = [f"change-{number + 1}" for number in range(len(strongest))]
     table = _table(job, strongest, several=len(models) > 1)
-    links = {"variant": anchors}
-    report.add_table(table, caption="Strongest changes", links=links)
+    report.add_table(table, caption="Strongest changes", links={"variant": anchors})
     report.add_heading("Attributions of both alleles")
     report.add_text(
         "Integrated gradients of the reference (above) and the alternative allele (below), 5' to 3' on the strand of "
@@ -80,14 +81,6 @@ def write_report(job: VariantJob, summary: Summary, folder: str | Path) -> Path:
         figure = allele_figure(maps, f"{name}   {row['task']}")
         report.add_figure(figure, caption, format="png", anchor=anchor, zoom=allele_zoom(maps))
     return report.write(folder / "index.html")
-
-
-def _classes(job: VariantJob) -> str:
-    options = job.options
-    return (
-        f"none up to |delta| {options.delta_threshold:g}; otherwise a site is lost or gained if only one allele has a "
-        f"probability above {options.site_threshold:g}, else it is weakened or strengthened."
-    )
 
 
 def _table(job: VariantJob, strongest: list[dict[str, Any]], *, several: bool) -> pd.DataFrame:
@@ -206,13 +199,8 @@ def allele_zoom(maps: AlleleMaps) -> Zoom:
     """Return both alleles in their whole windows; positions and region types are those of the reference."""
     place, length, shown = maps.place, maps.heights.shape[1], maps.shown
     label = f"position on {place.contig} (nt), {place.strand} strand"
-    zoom = Zoom(
-        maps.seq[0],
-        first=place.at(-(length // 2)),
-        minus=place.strand == "-",
-        label=label,
-        shown=(shown.start, shown.stop),
-    )
+    ends = (shown.start, shown.stop)
+    zoom = Zoom(maps.seq[0], first=place.at(-(length // 2)), minus=place.strand == "-", label=label, shown=ends)
     limits = value_limits([maps.heights])
     for codes, heights, changed, name in zip(maps.seq, maps.heights, maps.changed, maps.names, strict=True):
         spans = [(i, i + 1) for i in changed]

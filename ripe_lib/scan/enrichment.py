@@ -104,7 +104,7 @@ def enrichment(
     window = max(model.spec.sequence_length for model in models)
     windows = matched_windows(frame, genome, annotation, window=window, per_interval=per_interval, seed=seed)
     both = pd.concat([windows.intervals, windows.background], ignore_index=True)
-    logits = _logits_of(models, both, genome, annotation, batch_size=batch_size, progress=progress)
+    logits = _logits_of(models, both, genome, annotation, batch_size, progress)
     n = len(windows.intervals)
     tables = []
     for model, values in zip(models, logits, strict=True):
@@ -123,7 +123,6 @@ def _logits_of(
     intervals: pd.DataFrame,
     genome: Genome,
     annotation: Annotation,
-    *,
     batch_size: int = 1024,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[NDArray[np.float32]]:
@@ -151,13 +150,7 @@ def _lengths(model: Model) -> tuple[int, int, bool]:
 
 
 def compared(of_intervals: NDArray[np.float32], of_background: NDArray[np.float32]) -> pd.DataFrame:
-    """Compare logits (n, T) with those of a background (m, T), task by task.
-
-    Returns
-    -------
-    DataFrame
-        ``n n_background mean_logit background_logit difference auroc above_95 p_value``, T rows.
-    """
+    """Compare logits (n, T) with those of a background (m, T), task by task, as :class:`Enrichment` says."""
     from scipy.stats import mannwhitneyu
 
     first, second = np.asarray(of_intervals, dtype=np.float64), np.asarray(of_background, dtype=np.float64)

@@ -55,8 +55,7 @@ class ThresholdChoice:
     background: str = "auto"
     seed: int = 0
 
-    def check(self) -> None:
-        """Refuse what contradicts itself or is no probability."""
+    def __post_init__(self) -> None:
         ways = {
             "threshold": self.threshold,
             "precision": self.precision,
@@ -147,13 +146,12 @@ def find_thresholds(scanner: Scanner, source: Source, runs: Sequence[Run], choic
         In the order of the FASTA: what a seed draws depends on it.
     choice : ThresholdChoice
     """
-    choice.check()
     tasks, n_tasks = scanner.tasks, len(scanner.tasks)
     fixed, explanation = choice.threshold, f"threshold {choice.threshold} for all tasks"
     if choice.precision is not None:
         own = calibration_prevalence(scanner.model)
         prevalence = own if choice.prevalence is None else choice.prevalence
-        fixed = threshold_for_precision(choice.precision, prevalence=prevalence, calibrated_at=own)
+        fixed = float(shift_prevalence(np.array(choice.precision), source=prevalence, target=own))
         explanation = (
             f"threshold {fixed:.3f} for all tasks: where {prevalence:g} of the places are bound, a bin with this "
             f"probability is bound with probability {choice.precision:g}"
@@ -180,21 +178,6 @@ def find_thresholds(scanner: Scanner, source: Source, runs: Sequence[Run], choic
         parts.append(f"{choice.false_positive_rate or RNA_RATE:g} of random RNAs as short as these show a site")
     explanation = f"thresholds {found.min():.3f} to {found.max():.3f}: {'; '.join(parts)}"
     return Thresholds(groups, tasks, found, backgrounds, explanation)
-
-
-def threshold_for_precision(precision: float, *, prevalence: float, calibrated_at: float) -> float:
-    """Return the calibrated probability at which a window is bound with probability ``precision``.
-
-    Parameters
-    ----------
-    precision : float
-        Wanted, at ``prevalence``.
-    prevalence : float
-        Share of the places looked at that are bound.
-    calibrated_at : float
-        Share for which the model's probabilities hold.
-    """
-    return float(shift_prevalence(np.array(precision), source=prevalence, target=calibrated_at))
 
 
 def calibration_prevalence(model: Model) -> float:
