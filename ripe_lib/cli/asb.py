@@ -68,8 +68,7 @@ def run(args: argparse.Namespace) -> None:
     pwms = None if args.motifs is None else motifs_of_tasks(args.motifs, model, args.task, args.motif or ())
     options = AsbOptions(args.strand, args.region, args.context, args.af, args.effect, args.steps)
     scorer = AsbScorer(model, genome, annotation, args.task, pwms, options)
-    kept = []
-    n_scored = 0
+    kept, n_scored = [], 0
     with VcfFile(args.vcf) as vcf, open_table(args.output) as table:
         check_assembly(vcf, genome, force=args.force)
         for rows in steps(scorer.tables(vcf), "scoring", unit="chunk"):

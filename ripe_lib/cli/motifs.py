@@ -96,14 +96,7 @@ def run(args: argparse.Namespace) -> None:
         sites = dataset_sites(model, Dataset(args.sites), tasks, splits, batch_size=args.batch_size)
     else:
         source = IntervalSites(args.sites, args.fasta, args.gtf)
-        sites = interval_sites(
-            model,
-            source,
-            tasks,
-            args.min_score,
-            batch_size=args.batch_size,
-            remark=lambda text: note(f"note: {text}"),
-        )
+        sites = interval_sites(model, source, tasks, args.min_score, batch_size=args.batch_size)
     bar = steps(sites, "motifs", unit="task", total=len(tasks))
     n_filter_tasks = len(tasks) if args.filters else 0
     found = motifs_of_tasks(model, bar, options, database=database, n_filter_tasks=n_filter_tasks)

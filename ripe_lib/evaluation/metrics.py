@@ -42,9 +42,8 @@ def check_labels_and_scores(labels: np.ndarray, scores: np.ndarray) -> tuple[np.
         )
     if labels.ndim == 1:
         labels, scores = labels[:, None], scores[:, None]
-    if not np.isin(labels, (-1, 0, 1)).all():
-        bad = labels[~np.isin(labels, (-1, 0, 1))][0]
-        raise InputError(f"metrics: expected labels -1 (unknown), 0 or 1, got {bad!r}.")
+    if len(others := labels[~np.isin(labels, (-1, 0, 1))]):
+        raise InputError(f"metrics: expected labels -1 (unknown), 0 or 1, got {others[0]!r}.")
     if len(bad := np.argwhere(~np.isfinite(scores))):
         raise InputError(
             f"metrics: expected finite predictions, got {len(bad)} that are not (first: window {bad[0, 0]}, "
@@ -206,16 +205,15 @@ def bootstrap(
     at_pos, at_neg = np.flatnonzero(label == 1), np.flatnonzero(label == 0)
     rng_pos, rng_neg = rng.spawn(2)
     step = max(1, _BOOTSTRAP_CELLS // len(label))
-    areas, aps = [], []
+    found = []
     for first in range(0, n_bootstrap, step):
         n_draws = min(step, n_bootstrap - first)
         pos, neg = np.zeros((n_draws, len(label))), np.zeros((n_draws, len(label)))
         pos[:, at_pos] = _resampled_counts(group[at_pos], n_draws, rng_pos)
         neg[:, at_neg] = _resampled_counts(group[at_neg], n_draws, rng_neg)
-        results = [r.auroc_and_ap(pos, neg) for r in ranked]
-        areas.append(np.stack([a for a, _ in results], axis=1))
-        aps.append(np.stack([p for _, p in results], axis=1))
-    return np.concatenate(areas), np.concatenate(aps)
+        found.append(np.stack([r.auroc_and_ap(pos, neg) for r in ranked], axis=-1))
+    areas, aps = np.concatenate(found, axis=1)
+    return areas, aps
 
 
 class Draws(NamedTuple):

@@ -23,11 +23,7 @@ _GZIP: Any = {"method": "gzip", "mtime": 0}  # equal tables give equal files
 
 
 def write_evaluation(
-    evaluation: Evaluation,
-    directory: str | Path,
-    *,
-    with_predictions: bool = False,
-    overwrite: bool = False,
+    evaluation: Evaluation, directory: str | Path, *, with_predictions: bool = False, overwrite: bool = False
 ) -> Path:
     """Write everything an evaluation shows; the folder appears complete or not at all.
 

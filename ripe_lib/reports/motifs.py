@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,7 @@ def write_motifs(
         if motifs:
             first = [(search.task, search.motifs[0]) for search in searches if search.motifs]
             save_figure(overview_figure(first), folder / "overview", formats)
-        _add_sections(report, steps(searches, "making the page"), searches, table, database, enriched or {})
+        _add_sections(report, searches, table, database, enriched or {})
         if filters:
             active = [f for f in filters if f.pfm.sum()]
             write_meme(folder / "filters.meme", [f.matrix() for f in active])
@@ -130,7 +130,6 @@ def write_motifs(
 
 def _add_sections(
     report: Report,
-    shown: Iterable[MotifSearch],
     searches: Sequence[MotifSearch],
     table: pd.DataFrame,
     database: MotifDatabase | None,
@@ -146,7 +145,7 @@ def _add_sections(
         "and Hochberg over all known motifs."
     )
     report.add_table(table, links={"motif": anchors})
-    for search in shown:
+    for search in steps(searches, "making the page"):
         report.add_heading(search.task)
         own = ", ".join(database.of_protein(search.rbp)) if database else ""
         report.add_text(
@@ -179,11 +178,10 @@ def _beside(motif: Motif, known: dict[str, MotifMatrix]) -> Any:
 
 
 def _caption(motif: Motif) -> str:
-    if not len(motif.matches):
-        return f"{motif.n_sites:,} sites ({motif.fraction:.1%} of all)."
-    best = motif.matches.iloc[0]
-    text = f"best known match {best['protein']} {best['match']} (q = {best['q_value']:.2g})"
-    return f"{motif.n_sites:,} sites ({motif.fraction:.1%} of all); {text}."
+    text = f"{motif.n_sites:,} sites ({motif.fraction:.1%} of all)"
+    for _, best in motif.matches.head(1).iterrows():
+        text += f"; best known match {best['protein']} {best['match']} (q = {best['q_value']:.2g})"
+    return f"{text}."
 
 
 def _first(table: pd.DataFrame, *columns: str) -> list[Any]:

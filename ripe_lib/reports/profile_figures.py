@@ -57,10 +57,7 @@ def landmark_profile_figure(profiles: LandmarkProfiles, task: str) -> Figure:
 
 
 def region_profile_figure(
-    profiles: Mapping[str, NDArray[Any]],
-    *,
-    counts: Mapping[str, int] | None = None,
-    smooth: int = 11,
+    profiles: Mapping[str, NDArray[Any]], *, counts: Mapping[str, int] | None = None, smooth: int = 11
 ) -> Figure:
     """Draw the mean region-type attribution of several tasks along the window (paper, Fig. 4B), one panel each.
 

@@ -23,7 +23,7 @@ from ripe_lib.reports.figures import new_figure, put_title, style
 from ripe_lib.reports.page import Report
 from ripe_lib.reports.zoom import Zoom
 from ripe_lib.variants.output import Summary, VariantJob
-from ripe_lib.variants.rows import Rows, allele_windows, change_index, place_rows
+from ripe_lib.variants.rows import allele_windows, change_index, place_rows
 from ripe_lib.variants.summary import CLASSES, class_codes
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def write_report(job: VariantJob, summary: Summary, folder: str | Path) -> Path:
     )
     for anchor, row, name in steps(list(zip(anchors, strongest, table["variant"], strict=True)), "drawing"):
         model = models[row["model"]]
-        maps = allele_maps(model, genome, annotation if job.options.region != "none" else None, row)
+        maps = _allele_maps(model, genome, annotation if job.options.region != "none" else None, row)
         caption = f"{name}, {row['task']}: delta {row['delta']:+.3f}"
         figure = allele_figure(maps, f"{name}   {row['task']}")
         report.add_figure(figure, caption, format="png", anchor=anchor, zoom=allele_zoom(maps))
@@ -88,32 +88,16 @@ def _table(job: VariantJob, strongest: list[dict[str, Any]], *, several: bool) -
     variant = [f"{r['chrom']}:{r['pos']} {_short(r['ref'])}>{_short(r['alt'])} ({r['strand']})" for r in strongest]
     ref, alt = (frame[name].to_numpy(np.float32) for name in ("ref_probability", "alt_probability"))
     codes = class_codes(ref, alt, job.options.delta_threshold, job.options.site_threshold)
+    change = [_CLASS_TEXT[CLASSES[int(code)]] for code in codes]
+    frame = frame.rename(columns={"region_type": "region type"})
+    frame = frame.assign(variant=variant, change=change, ref=ref, alt=alt)
     # What a reader looks for comes first: it must be seen without scrolling.
-    columns: dict[str, Any] = {
-        "variant": variant,
-        "change": [_CLASS_TEXT[CLASSES[int(code)]] for code in codes],
-        "delta": frame["delta"],
-        "task": frame["task"],
-        "ref": ref,
-        "alt": alt,
-        "genes": frame["genes"],
-        "region type": frame["region_type"],
-        "id": frame["id"],
-        **({"model": frame["model"]} if several else {}),
-    }
-    return pd.DataFrame(columns)
+    first = ["variant", "change", "delta", "task", "ref", "alt", "genes", "region type", "id"]
+    return frame[[*first, *(["model"] if several else [])]]
 
 
 def _short(allele: str) -> str:
     return allele if len(allele) <= 12 else f"{allele[:9]}...({len(allele)})"
-
-
-def _site(genome: Genome, row: dict[str, Any], length: int) -> Rows:
-    """Find the change of a row again."""
-    nothing = ["."]
-    position = np.array([row["pos"]], dtype=np.int64)
-    records = VcfRecords([row["chrom"]], position, nothing, [row["ref"]], [row["alt"]], nothing)
-    return place_rows(canonical_alleles(records, genome, max_inserted=length), strand=row["strand"])
 
 
 @dataclass(frozen=True)
@@ -141,21 +125,15 @@ class AlleleMaps:
         return [f"{name}   score {score:.3f}" for name, score in kinds]
 
 
-def allele_maps(model: Model, genome: Genome, annotation: Annotation | None, row: dict[str, Any]) -> AlleleMaps:
-    """Compute the attributions of both alleles of one change for its task.
-
-    Parameters
-    ----------
-    model : Model
-    genome : Genome
-    annotation : Annotation or None
-        None: region types and landmarks are unknown.
-    row : dict
-        One of ``Summary.strongest``.
-    """
+def _allele_maps(model: Model, genome: Genome, annotation: Annotation | None, row: dict[str, Any]) -> AlleleMaps:
+    """Compute the attributions of both alleles of a row of ``Summary.strongest`` for its task."""
     spec = model.spec
     length = spec.sequence_length
-    sites = _site(genome, row, max(length, spec.region_length))
+    # The change is found again from what the row says.
+    nothing, position = ["."], np.array([row["pos"]], dtype=np.int64)
+    records = VcfRecords([row["chrom"]], position, nothing, [row["ref"]], [row["alt"]], nothing)
+    alleles = canonical_alleles(records, genome, max_inserted=max(length, spec.region_length))
+    sites = place_rows(alleles, strand=row["strand"])
     windows = allele_windows(spec, genome, annotation, sites)
     maps, letters = explained_codes(model, windows, row["task"])  # the gap is said in the title
     margin = spec.region_length // 2 - length // 2  # both windows have their middles at the same base

@@ -24,10 +24,6 @@ from ripe_lib.network.joint import joint_models
 from ripe_lib.network.load import Model
 from ripe_lib.scan.background_windows import MatchedWindows, matched_windows
 
-COLUMNS = (
-    *("model", "task", "rbp", "n", "n_background", "mean_logit", "background_logit", "difference", "auroc"),
-    *("above_95", "p_value", "q_value"),
-)
 _AT_A_TIME = 8192
 
 
@@ -85,11 +81,6 @@ def enrichment(
         Windows per network call.
     progress : callable, optional
         Called with (windows done, windows in all).
-
-    Raises
-    ------
-    RipeError
-        For wrong intervals, or if none has a gene.
     """
     genome = fasta_file if isinstance(fasta_file, Genome) else Genome(fasta_file)
     annotation = gtf_file if isinstance(gtf_file, Annotation) else Annotation.load(gtf_file)
@@ -115,7 +106,7 @@ def enrichment(
         table = table[table["task"].isin(tasks)].reset_index(drop=True)
     table["q_value"] = q_values(table["p_value"].to_numpy())
     order = np.lexsort((np.arange(len(table)), -table["difference"], -table["auroc"]))
-    return Enrichment(table.iloc[order].reset_index(drop=True)[list(COLUMNS)], windows)
+    return Enrichment(table.iloc[order].reset_index(drop=True), windows)
 
 
 def _logits_of(

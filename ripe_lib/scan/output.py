@@ -22,12 +22,10 @@ HDF5_SUFFIXES = (".h5", ".hdf5")
 
 
 def output_kind(path: str | Path) -> str:
-    """Return ``"bedgraph"``, ``"bigwig"``, ``"hdf5"`` or ``"table"`` for an output name."""
+    """Return ``"tracks"``, ``"hdf5"`` or ``"table"`` for an output name."""
     name = Path(path).name.lower()
-    if name.endswith((".bw", ".bigwig")):
-        return "bigwig"
     if name.endswith(TRACK_SUFFIXES):
-        return "bedgraph"
+        return "tracks"
     if name.endswith(HDF5_SUFFIXES):
         return "hdf5"
     if name.endswith(TABLE_SUFFIXES):
@@ -93,7 +91,7 @@ class Outputs:
             contigs = in_natural_order(open_genome(self._transcripts.fasta_file).contigs)
             strands = sorted({self._transcripts.place_of(name)[1] for name in source.contigs})
         for path in paths:
-            kind = output_kind(path)
+            kind, made = output_kind(path), [Path(path)]
             if kind == "table":
                 writer = stack.enter_context(open_table(path, attributes={"step": step}))
                 self._tables.append(TableWriterOfBins(writer.write, tasks, long=long, min_score=min_score))
@@ -101,9 +99,8 @@ class Outputs:
                 self._runs.append(Hdf5TrackWriter(path, tasks, source.contigs, step, stack))
             else:
                 tracks.append(TrackFiles(path, tasks, strands, contigs, stack, name_strand=source.kind != "rna"))
-                self.files += tracks[-1].paths
-                continue
-            self.files.append(Path(path))
+                made = tracks[-1].paths
+            self.files += made
         self._merger = None
         if self._transcripts is not None and tracks:
             self._merger = TranscriptMerger(self._transcripts, tracks)

@@ -138,11 +138,6 @@ def scan_to_files(
         Called with (parts done, parts in all).
     site_progress : callable
         Is told how many sites got their best k-mer now; that comes after the parts.
-
-    Raises
-    ------
-    RipeError
-        For wrong options or inputs, before anything is computed where possible.
     """
     options = options or ScanOptions()
     wants_sites = bool(sites) or attributions is not None or call_sites

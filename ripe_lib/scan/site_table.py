@@ -67,8 +67,7 @@ class SiteWriter:
                 self._tables.append(stack.enter_context(open_table(path, attributes=attributes)))
         self._caller: SiteCaller | None = None
         self._current: tuple[str, str] | None = None
-        self._held: list[pd.DataFrame] = []
-        self._held_own: list[pd.DataFrame] = []  # the same sites in coordinates of their transcripts
+        self._held: list[tuple[pd.DataFrame, pd.DataFrame]] = []  # and in coordinates of their transcripts
         self._held_contig: str | None = None
         self.n_sites = 0
         self._maps = maps
@@ -100,7 +99,7 @@ class SiteWriter:
     def _take(self, sites: list[Site]) -> None:
         if not sites or self._current is None:
             return
-        held = sum(len(frame) for frame in self._held)
+        held = sum(len(own) for _, own in self._held)
         contig = self._place(self._current[0])
         if contig != self._held_contig and (self._source.kind != "rna" or held >= _FLUSH_ROWS):
             self._flush()
@@ -128,8 +127,8 @@ class SiteWriter:
         frame = self._frame(sites, rows)
         if self._maps is not None:
             self._maps.add(frame, windows.take([numbers[site.peak] for site in sites]))
-        self._held_own.append(frame)
-        self._held.append(frame if self._transcripts is None else self._to_genome(frame, self._current[0]))
+        there = frame if self._transcripts is None else self._to_genome(frame, self._current[0])
+        self._held.append((there, frame))
 
     def _place(self, contig: str) -> str:
         return contig if self._transcripts is None else self._transcripts.place_of(contig)[0]
@@ -191,9 +190,8 @@ class SiteWriter:
     def _flush(self) -> None:
         if not self._held:
             return
-        frame = pd.concat(self._held, ignore_index=True)
-        own = pd.concat(self._held_own, ignore_index=True)
-        self._held, self._held_own = [], []
+        frame, own = (pd.concat(frames, ignore_index=True) for frames in zip(*self._held, strict=True))
+        self._held = []
         if self._transcripts is not None:
             frame, own = self._without_isoforms(frame, own)
         self.n_sites += len(frame)
