@@ -149,7 +149,7 @@ def remove_leftovers(path: str | Path) -> None:
             os.kill(int(pid), 0)
         except ProcessLookupError:
             file.unlink(missing_ok=True)
-        except (ValueError, PermissionError, OverflowError):  # not ours, or still running
+        except (ValueError, PermissionError, OverflowError):  # no process of ours, or of another user
             pass
 
 
