@@ -142,7 +142,7 @@ def saliency(
     Parameters, returned shapes and errors as :func:`integrated_gradients`; ``gap`` is NaN.
     """
     gradients = input_gradients(model, windows, task=task, output=output, batch_size=batch_size)
-    return gradients._replace(**{name: np.abs(one) for name, one in _maps_of(gradients).items()})
+    return gradients.changed(lambda _, one: np.abs(one))
 
 
 def gradient_x_input(
@@ -157,9 +157,7 @@ def gradient_x_input(
     inputs = network_inputs(model, windows)
     gradients = input_gradients(model, inputs, task=task, output=output, batch_size=batch_size)
     spread = (slice(None), np.newaxis) if gradients.gap.ndim == 2 else slice(None)
-    return gradients._replace(
-        **{name: one * getattr(inputs, name)[spread] for name, one in _maps_of(gradients).items()}
-    )
+    return gradients.changed(lambda name, one: one * getattr(inputs, name)[spread])
 
 
 def input_gradients(
@@ -239,14 +237,7 @@ def ism(model: Model, windows: Any, *, task: str | Sequence[str], output: str = 
 def _prepared(
     model: Model, windows: Any, task: str | Sequence[str], baseline: str | Mapping[str, Any]
 ) -> tuple[list[int], bool, Inputs, Inputs]:
-    """Return the columns of the tasks, whether several were asked for, and the two ends of the path.
-
-    Parameters
-    ----------
-    model : Model
-    windows, task, baseline
-        As for :func:`integrated_gradients`.
-    """
+    """Return the columns of the tasks, whether several were asked for, and the two ends of the path."""
     tasks, several = task_list(model, task)
     inputs = network_inputs(model, windows)
     start = baseline_inputs(model, inputs, baseline)
@@ -262,11 +253,6 @@ def _with_gap(maps: Inputs, change: NDArray[np.float64]) -> Attributions:
     """Return maps with what their sums miss of the output's change (B, K)."""
     found = Attributions(*maps, change)
     return found._replace(gap=found.total() - change)
-
-
-def _maps_of(found: Attributions) -> dict[str, NDArray[np.float32]]:
-    """Return the maps there are, by input."""
-    return {name: one for name, one in found._asdict().items() if name != "gap" and one is not None}
 
 
 def _squeezed(maps: Attributions, several: bool) -> Attributions:

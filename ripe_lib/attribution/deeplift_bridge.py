@@ -16,7 +16,7 @@ import importlib
 import importlib.util
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -55,13 +55,6 @@ def deeplift_contributions(
         float32, of the inputs' shapes. Their sum is close to logit - logit of the baseline; it is not exact where the
         baseline's activations differ within a max-pooling window, as they do at the border of the two branches (exact
         for sequence-only networks and a constant baseline).
-
-    Raises
-    ------
-    MissingPackageError
-        If the ``deeplift`` package is not installed.
-    InputError
-        If the network has a layer that DeepLIFT has no rule for.
     """
     with _LOCK:
         network = converted(model)
@@ -138,13 +131,7 @@ def converted(model: Model) -> Converted:
 
 
 def functional_config(model: Model) -> dict[str, Any]:
-    """Describe a network as Keras 2 did, with the weights inside: what the package converts.
-
-    Raises
-    ------
-    InputError
-        For a layer without a DeepLIFT rule (e.g. the GRU).
-    """
+    """Describe a network as Keras 2 did, with the weights inside: what the package converts."""
     network = model.keras_model
     layers = []
     for layer in network.layers:
@@ -160,25 +147,16 @@ def functional_config(model: Model) -> dict[str, Any]:
         for key in ("strides", "kernel_size", "pool_size"):
             if isinstance(config.get(key), list | tuple):
                 (config[key],) = config[key]
-        tensors = [] if kind == "InputLayer" else _listed(layer.input)
-        inbound = [[tensor._keras_history.operation.name, 0, 0, {}] for tensor in tensors]
-        layers.append({"class_name": kind, "name": layer.name, "config": config, "inbound_nodes": _nodes(inbound)})
+        tensors = [] if kind == "InputLayer" else layer.input if isinstance(layer.input, list) else [layer.input]
+        inbound: list[Any] = [[tensor._keras_history.operation.name, 0, 0, {}] for tensor in tensors]
+        # One node per layer; merging layers list several sources, others are the source itself.
+        inbound = [inbound] if len(inbound) > 1 else inbound
+        layers.append({"class_name": kind, "name": layer.name, "config": config, "inbound_nodes": inbound})
     return {
         "layers": layers,
         "input_layers": [[tensor._keras_history.operation.name, 0, 0] for tensor in network.inputs],
         "output_layers": [[network.layers[-1].name, 0, 0]],
     }
-
-
-def _nodes(inbound: list[list[Any]]) -> list[Any]:
-    # One node per layer; merging layers list several sources, others are the source itself.
-    if not inbound:
-        return []
-    return [inbound] if len(inbound) > 1 else [inbound[0]]
-
-
-def _listed(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list | tuple) else [value]
 
 
 # --- the package ---------------------------------------------------------------------------------------------------

@@ -48,13 +48,6 @@ def path_points(rule: str, n_steps: int) -> tuple[Floats, Floats]:
 
     ``midpoint``: (s + 1/2) / n; ``left``: s / n (the published software); both P = n. ``trapezoid``: s / n for
     s = 0..n with half weights at the ends, P = n + 1.
-
-    Raises
-    ------
-    UnknownNameError
-        For another rule.
-    InputError
-        If ``n_steps`` is not a whole number from 1 to a million.
     """
     check_known("integration rule", rule, RULES)
     if isinstance(n_steps, bool) or not isinstance(n_steps, int | np.integer) or not 1 <= n_steps <= MOST_STEPS:
@@ -112,7 +105,8 @@ def path_gradients(
     sites_per_call = max(1, batch_size // len(points))
     for start in range(0, n_sites, sites_per_call):
         sites = slice(start, start + sites_per_call)
-        ends, starts = ([_rows(array, sites) for array in one.present()] for one in (inputs, baseline))
+        ends = [array[sites] for array in inputs.present()]
+        starts = [array if len(array) == 1 else array[sites] for array in baseline.present()]
         for first in range(0, n_tasks, _TASKS_PER_CALL):
             tasks = slice(first, first + _TASKS_PER_CALL)
             chosen = np.asarray(task_indices[tasks], dtype=np.int32)
@@ -122,7 +116,3 @@ def path_gradients(
                 for whole, found in zip(maps.present(), parts, strict=True):
                     whole[sites, tasks] += found
     return maps
-
-
-def _rows(array: Floats, sites: slice) -> Floats:
-    return array if len(array) == 1 else array[sites]

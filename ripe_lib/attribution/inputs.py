@@ -49,11 +49,6 @@ def baseline_inputs(model: Model, inputs: Inputs, baseline: str | Mapping[str, A
     baseline : str or mapping of input name to array
         ``"paper"`` (no base, unknown region types and landmarks), ``"zeros"`` (no region type either), or what replaces
         the paper's: a number, or an array that spreads over an input.
-
-    Raises
-    ------
-    UnknownNameError, InputError
-        For another baseline or another input.
     """
     unknown_landmark = 1 / max(model.spec.landmark_bases, 1)
     paper: dict[str, Any] = {"seq": 0.0, "region": UNKNOWN_REGION, "landmarks": unknown_landmark}
@@ -66,20 +61,15 @@ def baseline_inputs(model: Model, inputs: Inputs, baseline: str | Mapping[str, A
         chosen = {**paper, **baseline}
     else:
         raise InputError(f'baseline: expected "paper", "zeros" or a dict, got {type(baseline).__name__}.')
-    arrays = {
-        name: _spread(chosen[name], array, f"baseline {name!r}")
-        for name, array in inputs._asdict().items()
-        if array is not None
-    }
+    given = {name: array for name, array in inputs._asdict().items() if array is not None}
+    arrays = {name: _spread(chosen[name], array, f"baseline {name!r}") for name, array in given.items()}
     n_starts = max(len(array) for array in arrays.values())
-    arrays = {name: np.broadcast_to(array, (n_starts, *array.shape[1:])) for name, array in arrays.items()}
-    return Inputs(**arrays)
+    return Inputs(**{name: np.broadcast_to(array, (n_starts, *array.shape[1:])) for name, array in arrays.items()})
 
 
 def _spread(value: Any, like: NDArray[np.float32], where: str) -> NDArray[np.float32]:
     array = np.asarray(value, dtype=np.float32)
-    if array.ndim < 3:
-        array = array[(np.newaxis,) * (3 - array.ndim)]
+    array = array[(np.newaxis,) * (3 - array.ndim)]
     target = (len(like) if len(array) > 1 else 1, *like.shape[1:])
     try:
         return np.ascontiguousarray(np.broadcast_to(array, target))

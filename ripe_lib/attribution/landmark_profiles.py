@@ -82,11 +82,6 @@ def landmark_profiles(
     -------
     LandmarkProfiles
         Of all tasks of the model.
-
-    Raises
-    ------
-    InputError
-        If the model has no landmark input.
     """
     if not model.spec.has_landmarks:
         raise InputError(f"{model.name}: expected a model with the landmark input, got inputs {model.spec.inputs}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -54,12 +54,12 @@ class Attributions(NamedTuple):
 
     def for_task(self, index: int) -> Attributions:
         """Return the maps of one of several tasks (its place in the list that was asked for)."""
-        return Attributions(
-            self.seq[:, index],
-            None if self.region is None else self.region[:, index],
-            None if self.landmarks is None else self.landmarks[:, index],
-            self.gap[:, index],
-        )
+        return Attributions._make(None if one is None else one[:, index] for one in self)
+
+    def changed(self, change: Callable[[str, NDArray[np.float32]], NDArray[np.float32]]) -> Attributions:
+        """Return others: what ``change(input's name, map)`` makes of the maps there are."""
+        maps = {name: one for name, one in self._asdict().items() if name != "gap" and one is not None}
+        return Attributions(**{**self._asdict(), **{name: change(name, one) for name, one in maps.items()}})
 
     def total(self) -> NDArray[np.float64]:
         """Return the sum of all maps of every site (and task)."""

@@ -81,17 +81,12 @@ class Method:
     def __call__(self, model: Model, windows: Any, tasks: Sequence[str]) -> Attributions:
         """Return the maps of several tasks (an axis of tasks after the sites)."""
         options: dict[str, Any] = {"output": self.output, "batch_size": self.batch_size}
+        start: dict[str, Any] = {"baseline": self.baseline}
         ways: dict[str, Callable[..., Attributions]] = {
-            "ig": partial(
-                compute.integrated_gradients,
-                n_steps=self.n_steps,
-                rule=self.rule,
-                baseline=self.baseline,
-                **options,
-            ),
+            "ig": partial(compute.integrated_gradients, n_steps=self.n_steps, rule=self.rule, **start, **options),
             "saliency": partial(compute.saliency, **options),
             "gradxinput": partial(compute.gradient_x_input, **options),
-            "deeplift": partial(compute.deeplift, baseline=self.baseline),
+            "deeplift": partial(compute.deeplift, **start),
             "ism": partial(compute.ism, output=self.output),
         }
         return ways[self.name](model, windows, task=list(tasks))
@@ -108,17 +103,13 @@ class SiteCounts:
     def add(self, windows: Windows) -> None:
         """Count the sites of a chunk."""
         known = known_bases(windows.seq)
+        n_unknown = int((~known.any(axis=1)).sum())
         self.n_sites += len(windows)
-        self.n_all_unknown += int((~known.any(axis=1)).sum())
-        self.n_partly_unknown += int((known.any(axis=1) & ~known.all(axis=1)).sum())
+        self.n_all_unknown += n_unknown
+        self.n_partly_unknown += int((~known.all(axis=1)).sum()) - n_unknown
 
     def check(self, where: str) -> None:
-        """Refuse input in which no site has a base.
-
-        Raises
-        ------
-        InputError
-        """
+        """Refuse input in which no site has a base."""
         if self.n_sites and self.n_all_unknown == self.n_sites:
             raise InputError(
                 f"{where}: expected sites with known bases, got {self.n_sites} site(s) of N only. "
@@ -184,13 +175,7 @@ class ConstructSites:
         return str(self.fasta_file)
 
     def chunks(self, spec: ModelSpec, size: int) -> Iterator[Windows]:
-        """Yield windows for a model, ``size`` records at a time.
-
-        Raises
-        ------
-        InputError
-            If a record is longer than the window.
-        """
+        """Yield windows for a model, ``size`` records at a time."""
         check_known("padding", self.pad, PADS)
         with tempfile.TemporaryDirectory(prefix="ripe-constructs-") as folder:
             records = read_rna_fasta(self.fasta_file, Path(folder) / "codes")
@@ -217,11 +202,9 @@ class ConstructSites:
                 # The middles of both windows are the same base.
                 shift = spec.region_length // 2 - spec.sequence_length // 2
                 region[place_in_chunk] = place(types, spec.region_length, offset + shift)
-        names = [records.names[row] for row in rows]
-        lengths = [int(records.lengths[row]) for row in rows]
-        frame = pd.DataFrame(
-            {"chrom": names, "start": 0, "end": lengths, "name": names, "score": ".", "strand": "+"}
-        ).astype({"start": np.int64, "end": np.int64})
+        names, lengths = [records.names[row] for row in rows], records.lengths[list(rows)].astype(np.int64)
+        columns = {"chrom": names, "start": 0, "end": lengths, "name": names, "score": ".", "strand": "+"}
+        frame = pd.DataFrame(columns).astype({"start": np.int64})
         landmarks = unknown_landmarks(len(rows), spec.landmark_bases) if spec.has_landmarks else None
         return Windows(one_hot(seq), one_hot(region) if spec.has_region else None, landmarks, frame)
 
@@ -255,11 +238,6 @@ def explain_sites(
     -------
     SiteCounts, int
         What was met, and how many sites were written.
-
-    Raises
-    ------
-    InputError
-        If no site has a known base.
     """
     size = max(1, min(1024, 10_000 // len(tasks)))  # maps of one chunk: about 64 MB
     columns = [model.spec.task_index(task) for task in tasks]

@@ -134,14 +134,9 @@ def create_attributions(
     for name in spec.input_names[1:] if with_context else ():
         shapes[name] = ((n_tasks, *spec.input_shapes[name]), np.float32)
     with atomic_file(path) as temporary, _new_file(temporary) as handle:
-        handle.attrs["format"] = FORMAT
-        handle.attrs["version"] = __version__
-        handle.attrs["model"] = model.name
-        handle.attrs["tasks"] = list(tasks)
-        handle.attrs["all_tasks"] = list(spec.tasks)
-        handle.attrs["method"] = method
-        handle.attrs["is_genomic"] = is_genomic
-        handle.attrs["options"] = json.dumps(dict(options or {}), sort_keys=True)
+        about: dict[str, Any] = {"format": FORMAT, "version": __version__, "model": model.name, "tasks": list(tasks)}
+        about |= {"all_tasks": list(spec.tasks), "method": method, "is_genomic": is_genomic}
+        handle.attrs.update(about, options=json.dumps(dict(options or {}), sort_keys=True))
         for name, (shape, dtype) in shapes.items():
             rows = max(1, _CHUNK_BYTES // max(1, int(np.prod(shape)) * np.dtype(dtype).itemsize))
             packing = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if len(shape) > 1 else {}
@@ -199,9 +194,8 @@ class AttributionFile:
         length = file.dataset("seq_codes", "u", (n, None)).shape[1]
         file.dataset("seq", "f", (n, k, length, 4))
         file.dataset("scores", "f", (n, len(self.all_tasks)))
-        file.dataset("start", "i", (n,)), file.dataset("end", "i", (n,))
-        for name in ("chrom", "name", "strand"):
-            file.dataset(name, "O", (n,))
+        for name in _SITE_COLUMNS:
+            file.dataset(name, "i" if name in ("start", "end") else "O", (n,))
         optional = {
             "region_codes": ("u", (n, None)),
             "region": ("f", (n, k, None, 4)),
@@ -230,11 +224,6 @@ class AttributionFile:
 
     def __exit__(self, *_: object) -> None:
         self._handle.close()
-
-    @property
-    def has_region(self) -> bool:
-        """Whether there are maps of region types."""
-        return "region" in self._handle
 
     def intervals(self, rows: Any = slice(None)) -> pd.DataFrame:
         """Return sites: columns ``chrom start end name strand``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import note, noted, positive_int, steps, whole_number
+from ripe_lib.output.console import note, positive_int, steps, whole_number
 
 EXAMPLES = """
 examples:
@@ -43,7 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_run_arguments(parser)
 
 
-@noted
 def run(args: argparse.Namespace) -> None:
     """Score and write."""
     from ripe_lib.output.atomic import check_output_file
@@ -69,8 +68,7 @@ def run(args: argparse.Namespace) -> None:
     pwms = None if args.motifs is None else motifs_of_tasks(args.motifs, model, args.task, args.motif or ())
     options = AsbOptions(args.strand, args.region, args.context, args.af, args.effect, args.steps)
     scorer = AsbScorer(model, genome, annotation, args.task, pwms, options)
-    kept = []
-    n_scored = 0
+    kept, n_scored = [], 0
     with VcfFile(args.vcf) as vcf, open_table(args.output) as table:
         check_assembly(vcf, genome, force=args.force)
         for rows in steps(scorer.tables(vcf), "scoring", unit="chunk"):
@@ -78,9 +76,9 @@ def run(args: argparse.Namespace) -> None:
             n_scored += int((rows["status"] == OK).sum())
             if args.report:
                 kept.append(rows)
-    note(f"{n_scored} rows scored, written to {args.output}", quiet=args.quiet)
+    note(f"{n_scored} rows scored, written to {args.output}")
     if scorer.gaps.n_large:
-        note(f"note: {scorer.gaps.sentence()}. Raise --steps (now {args.steps})", quiet=args.quiet)
+        note(f"note: {scorer.gaps.sentence()}. Raise --steps (now {args.steps})")
     if args.report and kept:
         path = write_asb_report(pd.concat(kept, ignore_index=True), args.task, args.report)
-        note(f"report: {path}", quiet=args.quiet)
+        note(f"report: {path}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import note, number, positive_int, steps, warnings_as_notes
+from ripe_lib.output.console import note, number, positive_int, steps
 
 METHODS = ("ig", "saliency", "gradxinput", "deeplift", "ism")
 EXAMPLES = """
@@ -76,14 +76,17 @@ def run(args: argparse.Namespace) -> None:
     """Run the command."""
     common.check_files(args.intervals, args.sequences, args.fasta, args.gtf)
     tasks = common.chosen_tasks(args.task or ["all"], common.model_spec(args.model))
-    from ripe_lib.attribution.methods import Method
+    from ripe_lib.attribution.methods import ConstructSites, IntervalSites, Method
     from ripe_lib.errors import InputError
     from ripe_lib.network.load import load_model
     from ripe_lib.output.atomic import check_filled_folder, check_new_folder, check_output_file
     from ripe_lib.reports.drawing import find_motif
     from ripe_lib.reports.figures import checked_formats
 
-    source = _source(args)
+    if (args.intervals is None) == (args.sequences is None):
+        raise InputError("expected either INTERVALS with --fasta, or --sequences FASTA.")
+    if args.intervals is not None and args.fasta is None:
+        raise InputError("expected --fasta F with INTERVALS, got none.")
     if (args.output is None) == (args.gallery is None):
         raise InputError("expected either -o OUT.h5 (with --task) or --gallery DIR.")
     if args.output and not args.task:
@@ -100,7 +103,7 @@ def run(args: argparse.Namespace) -> None:
     # Everything that would fail after the work is done is refused before.
     if args.output:
         check_output_file(args.output)
-    if args.gallery:
+    else:
         check_new_folder(args.gallery, overwrite=args.force, hint=common.FORCE_HINT)
     for folder in filter(None, (args.plots, args.report)):
         check_filled_folder(folder)
@@ -108,22 +111,11 @@ def run(args: argparse.Namespace) -> None:
         find_motif("", args.motif)
     model = load_model(args.model)
     method = Method(args.method, args.explain, args.steps, args.rule, args.baseline, args.batch_size)
-    with warnings_as_notes(quiet=args.quiet):
-        run_mode = _gallery if args.gallery else _maps
-        run_mode(args, model, source, tasks, method, formats)
-
-
-def _source(args: argparse.Namespace) -> Any:
-    from ripe_lib.attribution.methods import ConstructSites, IntervalSites
-    from ripe_lib.errors import InputError
-
-    if (args.intervals is None) == (args.sequences is None):
-        raise InputError("expected either INTERVALS with --fasta, or --sequences FASTA.")
-    if args.sequences:
-        return ConstructSites(args.sequences, args.pad)
-    if args.fasta is None:
-        raise InputError("expected --fasta F with INTERVALS, got none.")
-    return IntervalSites(args.intervals, args.fasta, args.gtf)
+    source: Any = ConstructSites(args.sequences, args.pad)
+    if args.intervals is not None:
+        source = IntervalSites(args.intervals, args.fasta, args.gtf)
+    run_mode = _gallery if args.gallery else _maps
+    run_mode(args, model, source, tasks, method, formats)
 
 
 def _maps(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], method: Any, formats: Any) -> None:
@@ -132,27 +124,24 @@ def _maps(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], m
     from ripe_lib.output.atomic import atomic_files
     from ripe_lib.reports.attribution import attribution_report, count_gaps, write_pictures
 
-    threshold = args.min_score
+    threshold, output = args.min_score, args.output
     with steps(None, "explaining", unit="site") as bar:
-        counts, n_written = explain_sites(
-            model, source, tasks, method, args.output, min_score=threshold, advance=bar.update
-        )
-    n_filtered = counts.n_sites - n_written
-    left_out = "" if threshold is None else f" ({n_filtered} with no score above {threshold:g} left out)"
-    note(f"{n_written} sites x {len(tasks)} tasks: {args.output}{left_out}", quiet=args.quiet)
-    if threshold is not None and not n_written:
-        note(f"note: no site has a score above {threshold:g}; {args.output} is valid and empty", quiet=args.quiet)
+        counts, n = explain_sites(model, source, tasks, method, output, min_score=threshold, advance=bar.update)
+    left_out = "" if threshold is None else f" ({counts.n_sites - n} with no score above {threshold:g} left out)"
+    note(f"{n} sites x {len(tasks)} tasks: {output}{left_out}")
+    if threshold is not None and not n:
+        note(f"note: no site has a score above {threshold:g}; {args.output} is valid and empty")
     _note_unknown(counts, source, args)
     with AttributionFile(args.output) as file:
         _note_gaps(count_gaps(file), args)
         options = {"top": args.top, "motif": args.motif, "peak": args.peak_label or None}
         if args.plots:
             written = write_pictures(file, args.plots, formats=formats, **options)
-            note(f"{len(written)} pictures: {args.plots}", quiet=args.quiet)
+            note(f"{len(written)} pictures: {args.plots}")
         if args.report:
             with atomic_files(args.report) as folder:
                 attribution_report(file, **options).write(folder / "report.html")
-            note(f"page: {Path(args.report) / 'report.html'}", quiet=args.quiet)
+            note(f"page: {Path(args.report) / 'report.html'}")
 
 
 def _gallery(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], method: Any, formats: Any) -> None:
@@ -175,10 +164,10 @@ def _gallery(args: argparse.Namespace, model: Any, source: Any, tasks: list[str]
         where=source.where,
         overwrite=args.force,
     )
-    note(f"{gallery.counts.n_sites} sites searched: {gallery.folder / 'index.html'}", quiet=args.quiet)
+    note(f"{gallery.counts.n_sites} sites searched: {gallery.folder / 'index.html'}")
     if without := [task for task, n in gallery.n_drawn.items() if not n]:
         shown = ", ".join(without[:5]) + (f" and {len(without) - 5} more" if len(without) > 5 else "")
-        note(f"note: no site has a score above {options.min_score:g} for {shown}", quiet=args.quiet)
+        note(f"note: no site has a score above {options.min_score:g} for {shown}")
     _note_unknown(gallery.counts, source, args)
     _note_gaps(gallery.gaps, args)
 
@@ -186,10 +175,10 @@ def _gallery(args: argparse.Namespace, model: Any, source: Any, tasks: list[str]
 def _note_unknown(counts: Any, source: Any, args: argparse.Namespace) -> None:
     # Constructs are filled with N: that needs no remark.
     if source.is_genomic and (remark := counts.remark()):
-        note(f"note: {remark}", quiet=args.quiet)
+        note(f"note: {remark}")
 
 
 def _note_gaps(gaps: Any, args: argparse.Namespace) -> None:
     if gaps.n_large:
         advice = f" Raise --steps (now {args.steps})." if args.method == "ig" else ""
-        note(f"warning: {gaps.sentence()}.{advice}", quiet=args.quiet)
+        note(f"warning: {gaps.sentence()}.{advice}")

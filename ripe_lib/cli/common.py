@@ -26,12 +26,7 @@ def check_min_score(value: float) -> None:
 
 
 def check_files(*paths: str | None, kind: str = "file", hint: str = "Check the path.") -> None:
-    """Refuse input files that are not there, before anything slow is loaded; ``-`` and None are left alone.
-
-    Raises
-    ------
-    MissingFileError
-    """
+    """Refuse input files that are not there, before anything slow is loaded; ``-`` and None are left alone."""
     for path in paths:
         if path is None or path == "-":
             continue
@@ -42,12 +37,7 @@ def check_files(*paths: str | None, kind: str = "file", hint: str = "Check the p
 
 
 def model_spec(name: str) -> ModelSpec:
-    """Return what a model is, without TensorFlow; whatever is wrong with its name or files is said here.
-
-    Raises
-    ------
-    UnknownNameError, MissingFileError, WeightsError
-    """
+    """Return what a model is, without TensorFlow; whatever is wrong with its name or files is said here."""
     from ripe_lib.network.catalogue import spec_of
     from ripe_lib.network.catalogue.locate import find_model_directory
 
@@ -69,11 +59,6 @@ def chosen_tasks(names: Sequence[str], *specs: ModelSpec) -> list[str]:
     names : sequence of str
     *specs : ModelSpec
         Of the models; a task has to be one of any of them.
-
-    Raises
-    ------
-    UnknownNameError
-        With the nearest names.
     """
     known = list(dict.fromkeys(task for spec in specs for task in spec.tasks))
     if "all" in names and "all" not in known:
@@ -170,11 +155,6 @@ def model_names(names: Sequence[str]) -> list[str]:
     """Return models named on the command line, each once; ``all`` and ``eclip_*`` stand for shipped models.
 
     Networks that are there for comparison (``..._paper``) are no part of a group that does not say so.
-
-    Raises
-    ------
-    UnknownNameError
-        For a pattern that no shipped model's name fits.
     """
     from fnmatch import fnmatchcase
 
@@ -210,7 +190,7 @@ def add_run_arguments(parser: argparse.ArgumentParser, *, batch_size: int | None
 def note_strand(args: argparse.Namespace) -> None:
     """Say on which strand variants are scored where nothing tells."""
     if args.gtf is None and args.strand == "auto":
-        note("note: no --gtf, so every variant is scored on the plus strand; choose with --strand", quiet=args.quiet)
+        note("note: no --gtf, so every variant is scored on the plus strand; choose with --strand")
 
 
 def add_genome_arguments(parser: argparse._ActionsContainer, *, required: bool = True) -> None:

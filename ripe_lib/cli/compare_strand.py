@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import note, noted, number, positive_int, steps
+from ripe_lib.output.console import note, number, positive_int, steps
 
 EXAMPLES = """
 examples:
@@ -34,7 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_run_arguments(parser)
 
 
-@noted
 def run(args: argparse.Namespace) -> None:
     """Score twice and write the table; the summary goes to standard output."""
     from ripe_lib.errors import InputError
@@ -64,4 +63,4 @@ def run(args: argparse.Namespace) -> None:
     summary = comparison.summary()
     sys.stdout.write(summary.to_csv(sep="\t", index=False, float_format="%.4f"))
     n = comparison.n_rows
-    note(f"{n['-']} of {n['+'] + n['-']} rows are in minus-strand genes; written to {args.output}", quiet=args.quiet)
+    note(f"{n['-']} of {n['+'] + n['-']} rows are in minus-strand genes; written to {args.output}")

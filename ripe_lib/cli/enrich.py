@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import counter, note, noted, positive_int
+from ripe_lib.output.console import counter, note, positive_int
 
 EXAMPLES = """
 examples:
@@ -36,7 +36,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_run_arguments(parser)
 
 
-@noted
 def run(args: argparse.Namespace) -> None:
     """Run ``ripe enrich``."""
     common.check_files(args.intervals, args.fasta, args.gtf)
@@ -77,8 +76,7 @@ def run(args: argparse.Namespace) -> None:
     left_out = ", ".join(f"{n} {reason}" for reason, n in windows.left_out.items() if n)
     note(
         f"{len(windows.intervals)} intervals against {len(windows.background)} windows of the same genes and region "
-        "types" + (f"; left out: {left_out}" if left_out else ""),
-        quiet=args.quiet,
+        "types" + (f"; left out: {left_out}" if left_out else "")
     )
     if args.output:
         with open_table(args.output) as out:

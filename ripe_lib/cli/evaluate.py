@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ripe_lib.cli import common
 from ripe_lib.errors import InputError
-from ripe_lib.output.console import positive_int, warnings_as_notes
+from ripe_lib.output.console import positive_int
 
 if TYPE_CHECKING:
     from ripe_lib.evaluation.evaluate import Evaluation
@@ -81,16 +81,10 @@ def run(args: argparse.Namespace) -> None:
     pairs = {output: name or output for output, _, name in (text.partition("=") for text in args.task or ["all"])}
     outputs = common.chosen_tasks(list(pairs), common.model_spec(args.model))
     tasks = None if list(pairs) == ["all"] else {output: pairs.get(output, output) for output in outputs}
-    with warnings_as_notes(quiet=args.quiet):
-        evaluation = _measured(args, tasks)
     from ripe_lib.reports.evaluation import write_evaluation
 
-    folder = write_evaluation(
-        evaluation,
-        args.output,
-        with_predictions=args.predictions,
-        overwrite=args.force,
-    )
+    evaluation = _measured(args, tasks)
+    folder = write_evaluation(evaluation, args.output, with_predictions=args.predictions, overwrite=args.force)
     sys.stdout.write((folder / "summary.csv").read_text(encoding="utf-8"))
 
 
@@ -99,25 +93,11 @@ def _measured(args: argparse.Namespace, tasks: dict[str, str] | None) -> Evaluat
     from ripe_lib.evaluation.intervals import score_intervals
     from ripe_lib.network.load import load_model
 
-    options = Options(n_bootstrap=args.bootstrap, prevalence=args.prevalence, seed=args.seed)
-
+    measuring = Options(n_bootstrap=args.bootstrap, prevalence=args.prevalence, seed=args.seed)
+    options: dict[str, Any] = {"options": measuring, "batch_size": args.batch_size}
+    model = load_model(args.model)
     if args.dataset is not None:
-        return score_dataset(
-            args.model,
-            args.dataset,
-            split=args.split,
-            tasks=tasks,
-            region=args.region,
-            options=options,
-            batch_size=args.batch_size,
-        )
-    return score_intervals(
-        load_model(args.model),
-        args.positives,
-        args.negatives,
-        fasta_file=args.fasta,
-        gtf_file=args.gtf if args.region == "data" else None,
-        tasks=None if tasks is None else list(tasks),
-        options=options,
-        batch_size=args.batch_size,
-    )
+        return score_dataset(model, args.dataset, split=args.split, tasks=tasks, region=args.region, **options)
+    options["gtf_file"] = args.gtf if args.region == "data" else None
+    outputs = None if tasks is None else list(tasks)
+    return score_intervals(model, args.positives, args.negatives, fasta_file=args.fasta, tasks=outputs, **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ripe_lib.output.console import run_command
+from ripe_lib.output.console import run_command, warnings_as_notes
 
 # command -> (module with add_arguments(parser) and run(args), one-line help)
 COMMANDS = {
@@ -27,7 +27,9 @@ COMMANDS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run ``ripe``; returns the exit code (0 done, 2 the user can fix it, 1 a bug)."""
-    return run_command("ripe", "DeepRiPe: RNA-binding protein sites, their explanation, and variants.", COMMANDS, argv)
+    about = "DeepRiPe: RNA-binding protein sites, their explanation, and variants."
+    with warnings_as_notes():
+        return run_command("ripe", about, COMMANDS, argv)
 
 
 if __name__ == "__main__":

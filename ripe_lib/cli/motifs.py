@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import note, number, positive_int, steps, warnings_as_notes
+from ripe_lib.output.console import note, number, positive_int, steps
 
 EXAMPLES = """
 examples:
@@ -96,23 +96,14 @@ def run(args: argparse.Namespace) -> None:
         sites = dataset_sites(model, Dataset(args.sites), tasks, splits, batch_size=args.batch_size)
     else:
         source = IntervalSites(args.sites, args.fasta, args.gtf)
-        sites = interval_sites(
-            model,
-            source,
-            tasks,
-            args.min_score,
-            batch_size=args.batch_size,
-            remark=lambda text: note(f"note: {text}", quiet=args.quiet),
-        )
+        sites = interval_sites(model, source, tasks, args.min_score, batch_size=args.batch_size)
     bar = steps(sites, "motifs", unit="task", total=len(tasks))
-    with warnings_as_notes(quiet=args.quiet):
-        found = motifs_of_tasks(
-            model, bar, options, database=database, n_filter_tasks=len(tasks) if args.filters else 0
-        )
+    n_filter_tasks = len(tasks) if args.filters else 0
+    found = motifs_of_tasks(model, bar, options, database=database, n_filter_tasks=n_filter_tasks)
     for search in found.searches:
         if not search.n_used:
             nothing = f"none of {search.n_true} sites has a prediction above {args.min_score:g}"
-            note(f"note: {search.task}: {nothing}", quiet=args.quiet)
+            note(f"note: {search.task}: {nothing}")
     write_motifs(
         found.searches,
         output,
@@ -121,18 +112,16 @@ def run(args: argparse.Namespace) -> None:
         enriched=found.enriched,
         formats=formats,
         subtitle=f"{model.name} on {args.sites}",
-        remarks=[
-            f"Windows of {args.length} nt in maps of integrated gradients of sites with a prediction above "
-            f"{args.min_score:g}, grouped by {args.method}, seed {args.seed}."
-        ],
+        remark=f"Windows of {args.length} nt in maps of integrated gradients of sites with a prediction above "
+        f"{args.min_score:g}, grouped by {args.method}, seed {args.seed}.",
         overwrite=args.force,
     )
     table = motif_table(found.searches)
     if not len(table):
-        note("note: no motif; tables and MEME file are valid and empty", quiet=args.quiet)
+        note("note: no motif; tables and MEME file are valid and empty")
     shown = table[["motif", "consensus", "n_sites", "best_protein", "best_match", "best_q", "own_rank"]]
     sys.stdout.write(shown.to_csv(sep="\t", index=False, float_format="%.3g"))
-    note(f"page: {output / 'motifs.html'}", quiet=args.quiet)
+    note(f"page: {output / 'motifs.html'}")
 
 
 def _is_dataset(path: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import note, noted
+from ripe_lib.output.console import note
 
 EXAMPLES = """
 examples:
@@ -36,7 +36,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_run_arguments(parser)
 
 
-@noted
 def run(args: argparse.Namespace) -> None:
     """Score and write."""
     common.check_files(args.fasta, args.gtf)
@@ -60,4 +59,4 @@ def run(args: argparse.Namespace) -> None:
     if args.plots:
         files += write_heat_maps(found, args.plots, tasks, formats)
     named = ", ".join(map(str, files[:3])) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
-    note(f"{region}: {len(found.scored.rows)} changes: {named}", quiet=args.quiet)
+    note(f"{region}: {len(found.scored.rows)} changes: {named}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ripe_lib.cli import common
 from ripe_lib.cli.score_variants import add_scoring_arguments, scoring_options
-from ripe_lib.output.console import counter, note, noted
+from ripe_lib.output.console import counter, note
 
 EXAMPLES = """
 examples:
@@ -32,7 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_run_arguments(parser)
 
 
-@noted
 def run(args: argparse.Namespace) -> None:
     """Score and write."""
     is_region = ":" in args.regions and not Path(args.regions).exists()
@@ -56,7 +55,4 @@ def run(args: argparse.Namespace) -> None:
             progress=show,
         )
     megabytes = Path(args.output).stat().st_size / 1e6
-    note(
-        f"{found.n_bases:,} bases of {found.n_stretches:,} regions: {args.output} ({megabytes:.1f} MB)",
-        quiet=args.quiet,
-    )
+    note(f"{found.n_bases:,} bases of {found.n_stretches:,} regions: {args.output} ({megabytes:.1f} MB)")

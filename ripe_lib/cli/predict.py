@@ -7,7 +7,7 @@ import time
 import warnings
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import note, steps, warnings_as_notes
+from ripe_lib.output.console import note, steps
 
 EXAMPLES = """
 examples:
@@ -56,35 +56,25 @@ def run(args: argparse.Namespace) -> None:
     check_output_file(args.output)
     placing = PeakWindows(spec.sequence_length, args.centre, args.tile)
     started = time.perf_counter()
-    with warnings_as_notes(quiet=args.quiet):
-        warnings.simplefilter("always")
-        model = load_model(args.model)
-        loaded = time.perf_counter()
-        pieces = predict_intervals(
-            model,
-            args.intervals,
-            fasta_file=args.fasta,
-            gtf_file=args.gtf,
-            batch_size=args.batch_size,
-            placing=placing,
-        )
-        attributes = {"model": model.name, "tasks": tasks}
-        with (
-            open_table(args.output, attributes=attributes) as table,
-            steps(None, "predicting", unit="interval") as bar,
-        ):
-            for piece in pieces:
-                table.write(piece[[*piece.columns.drop(list(spec.tasks)), *tasks]])
-                bar.update(len(piece))
+    warnings.simplefilter("always")
+    model = load_model(args.model)
+    loaded = time.perf_counter()
+    pieces = predict_intervals(
+        model, args.intervals, fasta_file=args.fasta, gtf_file=args.gtf, batch_size=args.batch_size, placing=placing
+    )
+    attributes = {"model": model.name, "tasks": tasks}
+    with open_table(args.output, attributes=attributes) as table, steps(None, "predicting", unit="interval") as bar:
+        for piece in pieces:
+            table.write(piece[[*piece.columns.drop(list(spec.tasks)), *tasks]])
+            bar.update(len(piece))
     if args.gtf is None and (spec.has_region or spec.has_landmarks):
         unknown = "region types and distances to landmarks" if spec.has_landmarks else "region types"
-        note(f"note: no --gtf, so {unknown} are unknown; scores can be far from those with one", quiet=args.quiet)
+        note(f"note: no --gtf, so {unknown} are unknown; scores can be far from those with one")
     if remark := placing.remark():
-        note(f"note: {remark}", quiet=args.quiet)
+        note(f"note: {remark}")
     finished = time.perf_counter()
     rate = placing.n_intervals / max(finished - loaded, 1e-9)
     note(
         f"{placing.n_intervals:,} intervals x {len(tasks)} tasks -> {args.output} in {finished - started:.1f} s "
-        f"(model loaded in {loaded - started:.1f} s, then {rate:,.0f} intervals/s)",
-        quiet=args.quiet,
+        f"(model loaded in {loaded - started:.1f} s, then {rate:,.0f} intervals/s)"
     )

@@ -55,13 +55,9 @@ def run(args: argparse.Namespace) -> None:
         undone = kipoi_config.undo(path)
         lines = [f"{path}: {'everything is again as it was before' if undone else 'nothing to undo'}."]
     else:
-        sources = {
-            args.source_name: bundled_models_directory(),
-            f"{args.source_name}-user": user_models_directory(),
-        }
-        written = kipoi_config.register(
-            sources, path, as_default=bundled_models_directory() if args.as_default else None
-        )
+        shipped = bundled_models_directory()
+        sources = {args.source_name: shipped, f"{args.source_name}-user": user_models_directory()}
+        written = kipoi_config.register(sources, path, as_default=shipped if args.as_default else None)
         lines = _registered(path, written, sources, as_default=args.as_default)
         lines += _with_hook(args, path)
         lines.append("To take all of it back: ripe register --undo")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ripe_lib.cli import common
-from ripe_lib.errors import InputError, MissingFileError
+from ripe_lib.errors import InputError, MissingFileError, UnknownNameError
 from ripe_lib.output.console import counter, note, number, positive_int, steps, whole_number
 
 if TYPE_CHECKING:
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
     from ripe_lib.network.load import Model
     from ripe_lib.network.spec import ModelSpec
-    from ripe_lib.scan.run import ScanResult
+    from ripe_lib.scan.run import ScanOptions
     from ripe_lib.scan.sources import Source
-    from ripe_lib.scan.thresholds import ThresholdChoice
 
 EXAMPLES = """
 examples:
@@ -143,26 +142,20 @@ def run(args: argparse.Namespace) -> None:
     from ripe_lib.output.atomic import check_filled_folder
     from ripe_lib.reports.figures import checked_formats
     from ripe_lib.scan.output import check_outputs
+    from ripe_lib.scan.run import ScanOptions
+    from ripe_lib.scan.thresholds import ThresholdChoice
 
     if not (args.output or args.sites or args.attributions or args.summary):
         raise InputError("expected at least one output, got none. Name one with -o or --sites.")
     check_outputs(args.output, args.sites, args.attributions, args.summary)
     for folder in filter(None, (args.plots, args.report)):
         check_filled_folder(folder)
-    _threshold_choice(args)
+    choice = ThresholdChoice(args.threshold, args.precision, args.prevalence, args.fpr, args.background, args.seed)
     formats = checked_formats(args.plot_format)
-    with _source(args, spec) as source:
-        model = load_model(args.model)
-        _scan(args, model, source, formats)
-
-
-def _scan(args: argparse.Namespace, model: Model, source: Source, formats: tuple[str, ...]) -> None:
-    from ripe_lib.scan.run import ScanOptions, scan_to_files
-
     options = ScanOptions(
         step=args.step,
         tasks=args.task,
-        thresholds=_threshold_choice(args),
+        thresholds=choice,
         distance=args.distance,
         kmer_length=args.kmer_length,
         long=args.format == "long",
@@ -171,6 +164,16 @@ def _scan(args: argparse.Namespace, model: Model, source: Source, formats: tuple
         batch_size=args.batch_size,
         scheduler=args.dask,
     )
+    with _source(args, spec) as source:
+        _scan(args, load_model(args.model), source, options, formats)
+
+
+def _scan(
+    args: argparse.Namespace, model: Model, source: Source, options: ScanOptions, formats: tuple[str, ...]
+) -> None:
+    from ripe_lib.reports.scan import scan_report, write_pictures
+    from ripe_lib.scan.run import scan_to_files
+
     with counter("scan", "part") as show, steps(None, "k-mers of sites", unit="site") as site_bar:
         result = scan_to_files(
             model,
@@ -188,40 +191,18 @@ def _scan(args: argparse.Namespace, model: Model, source: Source, formats: tuple
     named = ", ".join(files[:4]) + (f" and {len(files) - 4} more" if len(files) > 4 else "")
     sites = f", {result.n_sites} sites" if len(result.thresholds) else ""
     whole = f", {result.n_transcripts} transcripts" if args.summary else ""
-    note(f"{result.n_bins} bins of {result.step} nt{sites}{whole}: {named}", quiet=args.quiet)
+    note(f"{result.n_bins} bins of {result.step} nt{sites}{whole}: {named}")
     if result.threshold_note:
-        note(result.threshold_note, quiet=args.quiet)
-    if args.plots or args.report:
-        _draw(args, model, source, result, formats)
-
-
-def _threshold_choice(args: argparse.Namespace) -> ThresholdChoice:
-    from ripe_lib.scan.thresholds import ThresholdChoice
-
-    choice = ThresholdChoice(
-        threshold=args.threshold,
-        precision=args.precision,
-        prevalence=args.prevalence,
-        false_positive_rate=args.fpr,
-        background=args.background,
-        seed=args.seed,
-    )
-    choice.check()
-    return choice
-
-
-def _draw(args: argparse.Namespace, model: Model, source: Source, result: ScanResult, formats: tuple[str, ...]) -> None:
-    from ripe_lib.reports.scan import scan_report, write_pictures
-
+        note(result.threshold_note)
     if args.plots:
         written = write_pictures(model, source, result, args.plots, formats=formats, max_pictures=args.max_plots)
-        note(f"{len(written)} pictures: {args.plots}", quiet=args.quiet)
+        note(f"{len(written)} pictures: {args.plots}")
     if args.report:
         folder = Path(args.report)
         folder.mkdir(parents=True, exist_ok=True)
         title = f"Binding sites: {args.rna or args.intervals or args.genes or ' '.join(args.chrom)}"
         report = scan_report(model, source, result, title=title, max_pictures=args.max_plots)
-        note(f"report: {report.write(folder / 'report.html')}", quiet=args.quiet)
+        note(f"report: {report.write(folder / 'report.html')}")
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
@@ -247,11 +228,9 @@ def _check_arguments(args: argparse.Namespace) -> None:
 @contextmanager
 def _source(args: argparse.Namespace, spec: ModelSpec) -> Iterator[Source]:
     if args.rna is None:
-        with warnings.catch_warnings(record=True) as caught:
+        with warnings.catch_warnings():
             warnings.simplefilter("always")
             source = _genome_source(args, spec)
-        for warning in caught:
-            note(f"note: {warning.message}", quiet=args.quiet)
         yield source
         return
     from ripe_lib.genome.rna_fasta import read_rna_fasta
@@ -277,7 +256,10 @@ def _genome_source(args: argparse.Namespace, spec: ModelSpec) -> Source:
         transcripts = genes_of(annotation, _names(args.genes))
         if args.chrom is not None:
             wanted = {genome.resolve(name) for name in args.chrom}
-            contigs = {name: _contig_or_none(genome, name) for name in transcripts["chrom"].unique()}
+            contigs = {}
+            for name in transcripts["chrom"].unique():
+                with suppress(UnknownNameError):
+                    contigs[name] = genome.resolve(name)
             transcripts = transcripts[transcripts["chrom"].map(contigs).isin(wanted)]
             if not len(transcripts):
                 raise InputError(f"--genes {args.genes}: expected genes on {', '.join(args.chrom)}, found none.")
@@ -298,15 +280,6 @@ def _genome_source(args: argparse.Namespace, spec: ModelSpec) -> Source:
         frame["chrom"] = frame["chrom"].map(genome.resolve)
         spans = spans_of_intervals(frame, args.strand)
     return sources.GenomeSource(fasta, gtf, tuple(spans))
-
-
-def _contig_or_none(genome: Any, name: str) -> str | None:
-    from ripe_lib.errors import UnknownNameError
-
-    try:
-        return genome.resolve(name)
-    except UnknownNameError:
-        return None
 
 
 def _names(text: str) -> list[str]:

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import counter, note, noted, number, positive_int
+from ripe_lib.output.console import counter, note, number, positive_int
 
 STRANDS = ("auto", "+", "-", "both")
 EXAMPLES = """
@@ -113,7 +113,6 @@ def scoring_options(args: argparse.Namespace, *, default_shifts: int = 1) -> Any
     )
 
 
-@noted
 def run(args: argparse.Namespace) -> None:
     """Score a VCF into a file."""
     from ripe_lib.output.atomic import check_output_file
@@ -153,13 +152,12 @@ def run(args: argparse.Namespace) -> None:
     )
     note(
         f"{summary.n_records} records: {summary.status[OK]} rows scored, {summary.n_rows} written to {args.output}"
-        + (f"; not scored: {unscored}" if unscored else ""),
-        quiet=args.quiet,
+        + (f"; not scored: {unscored}" if unscored else "")
     )
     if args.output.lower().endswith((".gz", ".bgz", ".bcf")) and out.kind == "vcf" and summary.index is None:
-        note("note: the records are not sorted, so there is no index; sort with: bcftools sort", quiet=args.quiet)
+        note("note: the records are not sorted, so there is no index; sort with: bcftools sort")
     if args.report:
         from ripe_lib.reports.variants import write_report
 
         path = write_report(job, summary, args.report)
-        note(f"report: {path}", quiet=args.quiet)
+        note(f"report: {path}")

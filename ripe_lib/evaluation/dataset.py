@@ -163,15 +163,7 @@ class Dataset:
         )
 
     def indices(self, split: str) -> NDArray[np.int64]:
-        """Return the rows of ``"train"``, ``"valid"`` or ``"test"``.
-
-        Raises
-        ------
-        UnknownNameError
-            For another name.
-        InputError
-            If the data set has no row in that split.
-        """
+        """Return the rows of ``"train"``, ``"valid"`` or ``"test"``."""
         check_known("split", split, SPLITS)
         rows = np.flatnonzero(self.split == SPLITS.index(split))
         if not len(rows):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 REGION_CHOICES = ("data", "none")
 LANDMARK_CHOICES = (*REGION_CHOICES, *LANDMARKS)
 DEFAULT_PREVALENCE = 0.2  # the CLIP tables have one positive in five windows
+MOST_POINTS = 500  # of a curve
 _BLOCK = 16_384
 
 TaskChoice = Sequence[str] | Mapping[str, str] | None
@@ -44,8 +45,6 @@ class Options:
         Coverage of the intervals.
     prevalence : float
         Share of positives at which calibration is measured.
-    n_bins : int
-        Bins of the reliability curve and of the calibration error.
     seed : int
         Of the bootstrap. The same seed gives the same numbers.
     """
@@ -53,7 +52,6 @@ class Options:
     n_bootstrap: int = 1000
     confidence: float = 0.95
     prevalence: float = DEFAULT_PREVALENCE
-    n_bins: int = 10
     seed: int = 0
 
 
@@ -124,13 +122,7 @@ class Evaluation:
         return table, draws
 
     def table(self, negatives: str = "own") -> pd.DataFrame:
-        """Measure every task; columns of :func:`ripe_lib.evaluation.metrics.task_metrics`.
-
-        Parameters
-        ----------
-        negatives : str
-            ``"own"`` (the task's sure negatives) or ``"other"`` (other proteins' sites).
-        """
+        """Measure every task against ``"own"`` or ``"other"`` negatives, as :func:`metrics.task_metrics`."""
         return self.table_and_draws(negatives)[0]
 
     def summary(self, negatives: str = "own") -> dict[str, float]:
@@ -143,10 +135,10 @@ class Evaluation:
         label = self.labels_with(negatives)[:, column]
         return label[label >= 0], self.scores[label >= 0, column]
 
-    def curves(self, negatives: str = "own", *, max_points: int = 500) -> pd.DataFrame:
+    def curves(self, negatives: str = "own") -> pd.DataFrame:
         """Return ROC and PR points of all tasks: ``task negatives curve x y threshold``; undefined tasks have none.
 
-        A curve with more than ``max_points`` points is thinned to so many, evenly along its ranks.
+        A curve with more than :data:`MOST_POINTS` points is thinned to so many, evenly along its ranks.
         """
         parts = []
         for task in self.tasks:
@@ -154,28 +146,26 @@ class Evaluation:
             if not 0 < label.sum() < len(label):
                 continue
             for name, curve in (("roc", metrics.roc_curve(label, score)), ("pr", metrics.pr_curve(label, score))):
-                kept = np.unique(np.linspace(0, len(curve.x) - 1, min(max_points, len(curve.x))).round().astype(int))
+                kept = np.unique(np.linspace(0, len(curve.x) - 1, min(MOST_POINTS, len(curve.x))).round().astype(int))
                 points = pd.DataFrame({"x": curve.x[kept], "y": curve.y[kept], "threshold": curve.threshold[kept]})
                 parts.append(points.assign(task=task, negatives=negatives, curve=name))
         columns = ["task", "negatives", "curve", "x", "y", "threshold"]
         return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
-    def reliability(self, negatives: str = "own") -> pd.DataFrame:
+    def reliability(self) -> pd.DataFrame:
         """Return the reliability curve of all tasks at the stated prevalence, one row per task and bin."""
         parts = []
         for task in self.tasks:
-            label, score = self.labelled(task, negatives)
+            label, score = self.labelled(task)
             if 0 < label.sum() < len(label):
-                curve = metrics.reliability_curve(
-                    label, score, n_bins=self.options.n_bins, prevalence=self.options.prevalence
-                )
+                curve = metrics.reliability_curve(label, score, prevalence=self.options.prevalence)
                 curve.insert(0, "task", task)
-                parts.append(curve.assign(negatives=negatives))
+                parts.append(curve.assign(negatives="own"))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["task", "negatives"])
 
-    def score_histogram(self, *, n_bins: int = 20) -> pd.DataFrame:
+    def score_histogram(self) -> pd.DataFrame:
         """Count scores of positives, own negatives and other proteins' sites: ``task group low high n``."""
-        edges = np.linspace(0, 1, n_bins + 1)
+        edges = np.linspace(0, 1, 21)
         parts = []
         for column, task in enumerate(self.tasks):
             groups = {
@@ -310,33 +300,30 @@ def score_dataset(
     check_known("landmark choice", landmarks, LANDMARK_CHOICES)
     pairs = _match_tasks(model, data, tasks)
     rows = np.arange(len(data)) if split == "all" else data.indices(split)
-    rows = _chosen_rows(data, rows, [data.task_index(name) for _, name in pairs], sources, bound_only)
-    columns = [model.spec.task_index(output) for output, _ in pairs]
-    scores = np.empty((len(rows), len(pairs)), dtype=np.float32)
-    blocks = [slice(first, min(first + _BLOCK, len(rows))) for first in range(0, len(rows), _BLOCK)]
-    for block in steps(blocks, "predicting"):
-        seq, regions = _codes(model, data, rows[block])
-        distances = np.where([landmarks in (name, "none") for name in LANDMARKS], np.nan, data.landmarks(rows[block]))
-        context = (regions, distances.astype(np.float32)) if region == "data" else (None, None)
-        predicted = predict_codes(model, seq, *context, batch_size=batch_size)
-        scores[block] = predicted[:, columns]
-    evaluation = evaluation_of(data, rows, dict(pairs), scores, options)
-    region = region if model.spec.has_region else "none"
-    return replace(evaluation, model=model.name, split=split, region=region)
-
-
-def _chosen_rows(
-    data: Dataset, rows: np.ndarray, columns: list[int], sources: Sequence[str] | None, bound_only: bool
-) -> np.ndarray:
     for name in sources or ():
         check_known("source", name, data.sources, f"The data set is {data.path}.")
     if sources is not None:
         rows = rows[np.isin(data.source[rows], list(sources))]
     if bound_only:
-        rows = rows[(data.labels[rows][:, columns] == 1).any(axis=1)]
+        rows = rows[(data.labels[rows][:, [data.task_index(name) for _, name in pairs]] == 1).any(axis=1)]
     if not len(rows):
         raise InputError(f"{data.path}: expected rows to measure on, got none. Choose other sources or tasks.")
-    return rows
+    columns = [model.spec.task_index(output) for output, _ in pairs]
+    scores = np.empty((len(rows), len(pairs)), dtype=np.float32)
+    blocks = [slice(first, min(first + _BLOCK, len(rows))) for first in range(0, len(rows), _BLOCK)]
+    for block in steps(blocks, "predicting"):
+        seq = _crop(data.seq_codes(rows[block]), model.spec.sequence_length, data, "sequence", model.spec.name)
+        regions = distances = None
+        if region == "data":
+            withheld = [landmarks in (name, "none") for name in LANDMARKS]
+            distances = np.where(withheld, np.nan, data.landmarks(rows[block])).astype(np.float32)
+            if model.spec.has_region:
+                codes = data.region_codes(rows[block])
+                regions = _crop(codes, model.spec.region_length, data, "region", model.spec.name)
+        scores[block] = predict_codes(model, seq, regions, distances, batch_size=batch_size)[:, columns]
+    evaluation = evaluation_of(data, rows, dict(pairs), scores, options)
+    region = region if model.spec.has_region else "none"
+    return replace(evaluation, model=model.name, split=split, region=region)
 
 
 def evaluation_of(
@@ -353,11 +340,6 @@ def evaluation_of(
     scores : (n, T) float
         Probabilities.
     options : Options, optional
-
-    Raises
-    ------
-    InputError
-        If a score is not finite.
     """
     labels = data.labels[rows][:, [data.task_index(name) for name in tasks.values()]]
     metrics.check_labels_and_scores(labels, scores)
@@ -402,11 +384,9 @@ def proteins_of(task: str) -> frozenset[str]:
     """Return the proteins of a task: the catalogue's, else the part of its name before the first underscore."""
     from ripe_lib.network.catalogue.entries import catalogue
 
-    for entries in catalogue().tasks.values():
-        for entry in entries:
-            if entry.task == task and entry.rbp:
-                return frozenset(entry.rbp.split(";"))
-    return frozenset([task.split("_")[0]])
+    entries = (entry for entries in catalogue().tasks.values() for entry in entries)
+    known = next((entry.rbp for entry in entries if entry.task == task and entry.rbp), task.split("_")[0])
+    return frozenset(known.split(";"))
 
 
 def _bound_elsewhere(data: Dataset, rows: np.ndarray, tasks: list[str]) -> np.ndarray:
@@ -419,15 +399,6 @@ def _bound_elsewhere(data: Dataset, rows: np.ndarray, tasks: list[str]) -> np.nd
         kin = [index for index, others in enumerate(proteins) if own & others]
         columns.append(bound & ~positive[:, kin].any(axis=1))
     return np.stack(columns, axis=1)
-
-
-def _codes(model: Model, data: Dataset, rows: np.ndarray) -> tuple[Codes, Codes | None]:
-    """Windows of the model's lengths, centred as the data set's."""
-    spec = model.spec
-    seq = _crop(data.seq_codes(rows), spec.sequence_length, data, "sequence", spec.name)
-    if not spec.has_region:
-        return seq, None
-    return seq, _crop(data.region_codes(rows), spec.region_length, data, "region", spec.name)
 
 
 def _crop(codes: Codes, length: int, data: Dataset, kind: str, model: str) -> Codes:

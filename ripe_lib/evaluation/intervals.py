@@ -50,11 +50,6 @@ def score_intervals(
         Kept in the result. The bootstrap draws overlapping intervals of a strand together.
     batch_size : int
         Windows per network call.
-
-    Raises
-    ------
-    RipeError
-        For anything wrong with the input; the message names file and line.
     """
     from ripe_lib.genome.windows import WindowMaker
     from ripe_lib.network.predict import predict_codes

@@ -18,6 +18,7 @@ from ripe_lib.output.console import steps
 NEGATIVES = ("own", "other")
 METRIC_COLUMNS = ["task", "n", "n_pos", "n_neg", "auroc", "auroc_low", "auroc_high", "ap", "ap_low", "ap_high"]
 METRIC_COLUMNS += ["ece", "reason"]
+N_BINS = 10  # of the reliability curve
 _BOOTSTRAP_CELLS = 4_000_000  # resampled counts held at a time: 32 MB
 
 
@@ -33,15 +34,7 @@ class Curve(NamedTuple):
 
 
 def check_labels_and_scores(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return both as 2-D arrays ``(N, T)``, labels int8 and scores float64, or say what is wrong with them.
-
-    Raises
-    ------
-    ShapeMismatchError
-        If the shapes differ.
-    InputError
-        If a label is not -1, 0 or 1, or a score is not finite.
-    """
+    """Return both as 2-D arrays ``(N, T)``, labels int8 and scores float64, or say what is wrong with them."""
     labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
     if labels.shape != scores.shape or labels.ndim not in (1, 2):
         raise ShapeMismatchError(
@@ -49,9 +42,8 @@ def check_labels_and_scores(labels: np.ndarray, scores: np.ndarray) -> tuple[np.
         )
     if labels.ndim == 1:
         labels, scores = labels[:, None], scores[:, None]
-    if not np.isin(labels, (-1, 0, 1)).all():
-        bad = labels[~np.isin(labels, (-1, 0, 1))][0]
-        raise InputError(f"metrics: expected labels -1 (unknown), 0 or 1, got {bad!r}.")
+    if len(others := labels[~np.isin(labels, (-1, 0, 1))]):
+        raise InputError(f"metrics: expected labels -1 (unknown), 0 or 1, got {others[0]!r}.")
     if len(bad := np.argwhere(~np.isfinite(scores))):
         raise InputError(
             f"metrics: expected finite predictions, got {len(bad)} that are not (first: window {bad[0, 0]}, "
@@ -213,16 +205,15 @@ def bootstrap(
     at_pos, at_neg = np.flatnonzero(label == 1), np.flatnonzero(label == 0)
     rng_pos, rng_neg = rng.spawn(2)
     step = max(1, _BOOTSTRAP_CELLS // len(label))
-    areas, aps = [], []
+    found = []
     for first in range(0, n_bootstrap, step):
         n_draws = min(step, n_bootstrap - first)
         pos, neg = np.zeros((n_draws, len(label))), np.zeros((n_draws, len(label)))
         pos[:, at_pos] = _resampled_counts(group[at_pos], n_draws, rng_pos)
         neg[:, at_neg] = _resampled_counts(group[at_neg], n_draws, rng_neg)
-        results = [r.auroc_and_ap(pos, neg) for r in ranked]
-        areas.append(np.stack([a for a, _ in results], axis=1))
-        aps.append(np.stack([p for _, p in results], axis=1))
-    return np.concatenate(areas), np.concatenate(aps)
+        found.append(np.stack([r.auroc_and_ap(pos, neg) for r in ranked], axis=-1))
+    areas, aps = np.concatenate(found, axis=1)
+    return areas, aps
 
 
 class Draws(NamedTuple):
@@ -377,7 +368,7 @@ def prevalence_weights(labels: np.ndarray, prevalence: float | None) -> np.ndarr
 
 
 def reliability_curve(
-    labels: np.ndarray, probabilities: np.ndarray, *, n_bins: int = 10, prevalence: float | None = None
+    labels: np.ndarray, probabilities: np.ndarray, *, prevalence: float | None = None
 ) -> pd.DataFrame:
     """Observed share of positives against predicted probability, in bins of equal width.
 
@@ -386,7 +377,6 @@ def reliability_curve(
     labels : (N,) int
         1, 0, -1 (left out).
     probabilities : (N,) float in [0, 1]
-    n_bins : int
     prevalence : float, optional
         Weigh the windows so that positives have this share; default: as they come.
 
@@ -398,24 +388,22 @@ def reliability_curve(
     label, p = _labelled(labels, probabilities)
     if len(p) and (p.min() < 0 or p.max() > 1):
         raise InputError(f"metrics: expected probabilities in [0, 1], got {p.min():.3g} to {p.max():.3g}.")
-    edges = np.linspace(0, 1, n_bins + 1)
-    which = np.clip(np.searchsorted(edges, p, side="right") - 1, 0, n_bins - 1)
+    edges = np.linspace(0, 1, N_BINS + 1)
+    which = np.clip(np.searchsorted(edges, p, side="right") - 1, 0, N_BINS - 1)
     weight = prevalence_weights(label, prevalence) if len(p) else np.zeros(0)
-    share = np.bincount(which, weight, n_bins)
-    curve = {"low": edges[:-1], "high": edges[1:], "n": np.bincount(which, minlength=n_bins), "weight": share}
+    share = np.bincount(which, weight, N_BINS)
+    curve = {"low": edges[:-1], "high": edges[1:], "n": np.bincount(which, minlength=N_BINS), "weight": share}
     for name, values in (("predicted", p), ("observed", label == 1)):
-        curve[name] = np.bincount(which, weight * values, n_bins) / np.where(share > 0, share, np.nan)
+        curve[name] = np.bincount(which, weight * values, N_BINS) / np.where(share > 0, share, np.nan)
     return pd.DataFrame(curve)
 
 
-def calibration_error(
-    labels: np.ndarray, probabilities: np.ndarray, *, n_bins: int = 10, prevalence: float | None = None
-) -> float:
+def calibration_error(labels: np.ndarray, probabilities: np.ndarray, *, prevalence: float | None = None) -> float:
     """Return the expected calibration error: the mean of |observed - predicted| over bins.
 
     Parameters as :func:`reliability_curve`.
     """
-    curve = reliability_curve(labels, probabilities, n_bins=n_bins, prevalence=prevalence)
+    curve = reliability_curve(labels, probabilities, prevalence=prevalence)
     if not curve["n"].sum():
         return float("nan")
     return float((curve["weight"] * (curve["observed"] - curve["predicted"]).abs()).sum())

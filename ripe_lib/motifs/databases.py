@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -71,13 +71,6 @@ def load_database(source: str | Path, *, dna_as_rna: bool = False) -> MotifDatab
         protein).
     dna_as_rna : bool
         Read T as U in a MEME file of DNA motifs.
-
-    Raises
-    ------
-    MissingPackageError
-        If ATtRACT is wanted and ``concise`` is not installed.
-    MissingFileError, InputError
-        If the file is missing, damaged, of DNA, or without motifs.
     """
     if str(source).lower() == CONSENSUS:
         return consensus()
@@ -86,10 +79,8 @@ def load_database(source: str | Path, *, dna_as_rna: bool = False) -> MotifDatab
     motifs = read_meme(source, dna_as_rna=dna_as_rna)
     if not motifs:
         raise InputError(f"{source}: expected at least one motif, got none.")
-    return MotifDatabase(
-        Path(source).name.removesuffix(".gz").removesuffix(".meme"),
-        tuple(MotifMatrix(m.identifier, m.name or m.identifier, m.ppm, m.n_sites) for m in motifs),
-    )
+    name = Path(source).name.removesuffix(".gz").removesuffix(".meme")
+    return MotifDatabase(name, tuple(replace(motif, name=motif.name or motif.identifier) for motif in motifs))
 
 
 def consensus() -> MotifDatabase:
@@ -133,21 +124,16 @@ def attract(organism: str = "Homo_sapiens", *, experiment: str = "") -> MotifDat
     folder = _concise_resources()
     table = pd.read_csv(folder / "attract_metadata.txt", sep="\t", dtype=str)
     if organism != "all":
-        known = sorted(table["Organism"].unique())
-        check_known("organism", organism, known)
+        check_known("organism", organism, sorted(table["Organism"].unique()))
         table = table[table["Organism"] == organism]
     table = table[(table["Mutated"].str.lower() != "yes") & table["Experiment_description"].str.startswith(experiment)]
     matrices = _attract_matrices(folder / "attract_pwm.txt")
     motifs = []
     for identifier, rows in table.groupby("Matrix_id", sort=False):
-        matrix = matrices.get(str(identifier))
-        if matrix is None or len(matrix) < MIN_LENGTH:
-            continue
-        name = ";".join(dict.fromkeys(rows["Gene_name"]))
-        # A motif that comes from single sequences says so by a quality score with two asterisks; sites are not told.
+        matrix = matrices.get(str(identifier), np.zeros((0, 4)))
         ppm = matrix / matrix.sum(axis=1, keepdims=True)
-        if information(ppm).sum() >= MIN_BITS:
-            motifs.append(MotifMatrix(str(identifier), name, ppm))
+        if len(ppm) >= MIN_LENGTH and information(ppm).sum() >= MIN_BITS:
+            motifs.append(MotifMatrix(str(identifier), ";".join(dict.fromkeys(rows["Gene_name"])), ppm))
     return MotifDatabase(experiment or "ATtRACT", tuple(motifs))
 
 
@@ -184,7 +170,7 @@ def join_databases(databases: Sequence[MotifDatabase]) -> MotifDatabase:
         for motif in database.motifs:
             name = motif.identifier if motif.identifier not in seen else f"{database.name}:{motif.identifier}"
             seen.add(name)
-            motifs.append(MotifMatrix(name, motif.name, motif.ppm, motif.n_sites))
+            motifs.append(replace(motif, identifier=name))
     return MotifDatabase(" + ".join(database.name for database in databases), tuple(motifs))
 
 

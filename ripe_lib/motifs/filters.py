@@ -14,7 +14,7 @@ from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import Codes, codes_from_one_hot
 from ripe_lib.motifs.clusters import frequencies
 from ripe_lib.motifs.databases import MotifDatabase
-from ripe_lib.motifs.match import match_motifs
+from ripe_lib.motifs.match import NO_MATCHES, matches_of
 from ripe_lib.motifs.meme import MotifMatrix, information, iupac_consensus
 from ripe_lib.network.load import Model
 from ripe_lib.output.console import steps
@@ -96,11 +96,6 @@ def filter_motifs(
     list of FilterMotif
         One per filter, in the order of the layer. A filter that is never active has counts of 0.
 
-    Raises
-    ------
-    InputError
-        If the model has no such layer, or the share is not between 0 and 1.
-
     Notes
     -----
     The paper shows filters as PWMs without saying how; this is the common way (Alipanahi et al. 2015, Supp. Notes):
@@ -125,17 +120,12 @@ def filter_motifs(
         for place in range(width):
             at_base = np.eye(5, dtype=np.int64)[windows_of[..., place]][..., :4].reshape(-1, 4)
             pfm[:, place] += active.reshape(-1, n_filters).T.astype(np.int64) @ at_base
-    empty = match_motifs([], MotifDatabase("", ()))
-    found = [
-        FilterMotif(i, pfm[i], int(n_sites[i]), float(threshold[i]), float(largest[i]), empty) for i in range(n_filters)
-    ]
-    return found if database is None else _matched(found, database)
-
-
-def _matched(filters: list[FilterMotif], database: MotifDatabase) -> list[FilterMotif]:
-    table = match_motifs([f.matrix() for f in filters if f.pfm[0].sum() >= _FEWEST], database)
-    parts = dict(iter(table.groupby("motif", sort=False))) if len(table) else {}
-    return [replace(f, matches=parts.get(f.name, f.matches).reset_index(drop=True)) for f in filters]
+    numbers = zip(pfm, n_sites.tolist(), threshold.tolist(), largest.tolist(), strict=True)
+    found = [FilterMotif(index, *values, NO_MATCHES) for index, values in enumerate(numbers)]
+    if database is None:
+        return found
+    matches = matches_of([f.matrix() for f in found if f.pfm[0].sum() >= _FEWEST], database)
+    return [replace(f, matches=matches.get(f.name, NO_MATCHES)) for f in found]
 
 
 def _first_layer(model: Model) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -156,6 +146,3 @@ def _activations(codes: Codes, kernel: NDArray[np.float64], bias: NDArray[np.flo
     for place in range(width):
         total += table[place][codes[:, place : place + n_places]]
     return np.maximum(total, 0)
-
-
-__all__ = ["FilterMotif", "filter_motifs"]

@@ -18,7 +18,7 @@ from ripe_lib.errors import InputError, ShapeMismatchError, check_known
 from ripe_lib.genome.encoding import Codes, codes_from_one_hot, decode_sequence
 from ripe_lib.motifs import clusters
 from ripe_lib.motifs.databases import CONSENSUS, MotifDatabase, load_database
-from ripe_lib.motifs.match import match_motifs
+from ripe_lib.motifs.match import NO_MATCHES, matches_of
 from ripe_lib.motifs.meme import MotifMatrix, iupac_consensus
 from ripe_lib.motifs.seqlets import Seqlets, cut, top_windows
 from ripe_lib.network.load import Model
@@ -205,15 +205,10 @@ def search_motifs(
     rbp: str | None = None,
     n_true: int | None = None,
 ) -> MotifSearch:
-    """Find motifs, and say how many sites there were; parameters as :func:`find_motifs`.
+    """Find motifs, and say how many sites there were.
 
-    Parameters
-    ----------
-    model, windows, task, labels, database, rbp
-        As for :func:`find_motifs`.
-    options : MotifOptions, optional
-    n_true : int, optional
-        Number of true sites, when those with low predictions were left out before.
+    Parameters as :func:`find_motifs`; ``n_true`` is the number of true sites, when those with low predictions were
+    left out before.
     """
     options = options or MotifOptions()
     index = model.spec.task_index(task)
@@ -221,11 +216,10 @@ def search_motifs(
     if not 3 <= options.length <= longest:
         raise InputError(f"motif length: expected 3 to {longest} nt, got {options.length}.")
     inputs = network_inputs(model, windows)
-    n_windows_given = len(inputs.seq)
-    is_site = np.ones(n_windows_given, dtype=bool) if labels is None else np.asarray(labels) == 1
-    if is_site.shape != (n_windows_given,):
-        raise ShapeMismatchError(f"labels: expected shape ({n_windows_given},), got {is_site.shape}.")
-    scores = np.zeros(n_windows_given)
+    scores = np.zeros(len(inputs.seq))
+    is_site = np.ones(len(scores), dtype=bool) if labels is None else np.asarray(labels) == 1
+    if is_site.shape != scores.shape:
+        raise ShapeMismatchError(f"labels: expected shape {scores.shape}, got {is_site.shape}.")
     rows = np.flatnonzero(is_site)
     if len(rows):
         scores[rows] = predict(model, _take(inputs, rows), batch_size=options.batch_size)[:, index]
@@ -235,14 +229,16 @@ def search_motifs(
     n_true = int(is_site.sum()) if n_true is None else n_true
     if not len(used):
         return MotifSearch(task, protein, n_true, 0, [])
-    maps = np.concatenate(
-        [
-            _letter_maps(model, _take(inputs, used[first : first + _SITES_PER_CALL]), task, options.n_steps)
-            for first in steps(range(0, len(used), _SITES_PER_CALL), f"explaining {task}", leave=False)
-        ]
-    )
+    letters = []
+    with gaps_ignored():  # a motif is an average of hundreds of maps: a gap of a hundredth in one does not matter
+        for first in steps(range(0, len(used), _SITES_PER_CALL), f"explaining {task}", leave=False):
+            some = _take(inputs, used[first : first + _SITES_PER_CALL])
+            maps = integrated_gradients(model, some, task=task, n_steps=options.n_steps)
+            letters.append(letter_scores(maps.seq, some["seq"]))
     known = load_database(database) if isinstance(database, str | Path) else database
-    motifs = motifs_from_maps(maps, codes[used], options, name=task, n_true=n_true, database=known, rbp=protein)
+    motifs = motifs_from_maps(
+        np.concatenate(letters), codes[used], options, name=task, n_true=n_true, database=known, rbp=protein
+    )
     return MotifSearch(task, protein, n_true, len(used), motifs)
 
 
@@ -291,7 +287,7 @@ def motifs_from_maps(
                 consensus=iupac_consensus(pfm),
                 n_sites=n_sites,
                 fraction=n_sites / max(n_true, 1),
-                matches=match_motifs([], MotifDatabase("", ())),
+                matches=NO_MATCHES,
                 weighted=clusters.weighted_frequencies(scores, codes, group, length, flank),
                 first=first,
                 kmers=_kmers(codes, group, length),
@@ -311,14 +307,10 @@ def with_matches(motifs: Sequence[Motif], database: MotifDatabase, rbp: str) -> 
         The protein of the motifs, as for :func:`ripe_lib.motifs.match.match_motifs`.
     """
     queries = [MotifMatrix(motif.name, motif.consensus, motif.weighted) for motif in motifs]
-    table = match_motifs(queries, database, rbp=rbp)
-    parts = dict(iter(table.groupby("motif", sort=False)))
-    found = []
-    for motif in motifs:
-        matches = parts[motif.name].reset_index(drop=True)
-        # From here on positions are those of the motif that is shown.
-        found.append(replace(motif, matches=matches.assign(offset=matches["offset"] - motif.first)))
-    return found
+    found = matches_of(queries, database, rbp=rbp)
+    # From here on positions are those of the motif that is shown.
+    shifted = [found[motif.name].assign(offset=found[motif.name]["offset"] - motif.first) for motif in motifs]
+    return [replace(motif, matches=matches) for motif, matches in zip(motifs, shifted, strict=True)]
 
 
 def _groups(scores: NDArray[np.floating], codes: Codes, seqlets: Seqlets, options: MotifOptions) -> list[Seqlets]:
@@ -360,9 +352,3 @@ def _chosen(
 
 def _take(inputs: Any, rows: NDArray[np.int64]) -> dict[str, Any]:
     return {name: array[rows] for name, array in inputs._asdict().items() if array is not None}
-
-
-def _letter_maps(model: Model, inputs: dict[str, Any], task: str, n_steps: int) -> NDArray[np.float32]:
-    with gaps_ignored():  # a motif is an average of hundreds of maps: a gap of a hundredth in one does not matter
-        maps = integrated_gradients(model, inputs, task=task, n_steps=n_steps)
-    return letter_scores(maps.seq, inputs["seq"])

@@ -23,10 +23,11 @@ from ripe_lib.motifs.meme import MotifMatrix
 # The dynamic programme adds up float64 probabilities: differences below this are rounding, not evidence.
 SMALLEST_P = 1e-12
 PSEUDOCOUNT = 0.01  # added to every base of every position of both motifs
-COLUMNS = (
-    *("motif", "rank", "match", "protein", "same_protein", "p_value", "q_value", "score"),
-    *("offset", "overlap", "consensus"),
-)
+_KINDS = {
+    **{"motif": object, "rank": int, "match": object, "protein": object, "same_protein": bool, "p_value": float},
+    **{"q_value": float, "score": float, "offset": int, "overlap": int, "consensus": object},
+}
+NO_MATCHES = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in _KINDS.items()})
 _FEW_TARGETS = 25
 
 
@@ -59,7 +60,7 @@ def match_motifs(
         (negative: before it), ``overlap`` in nt.
     """
     if not motifs or not len(database):
-        return pd.DataFrame({name: pd.Series(dtype=_DTYPES.get(name, "object")) for name in COLUMNS})
+        return NO_MATCHES.copy()
     from memelite import tomtom
 
     queries = [_columns(motif.ppm) for motif in motifs]
@@ -82,30 +83,28 @@ def match_motifs(
         own = order[same[order]][:1]
         kept = order[:n_best]
         kept = np.append(kept, own[~np.isin(own, kept)])
-        tables.append(
-            pd.DataFrame(
-                {
-                    "motif": motif.identifier,
-                    "rank": rank[kept],
-                    "match": [database.motifs[i].identifier for i in kept],
-                    "protein": [database.motifs[i].name for i in kept],
-                    "same_protein": same[kept],
-                    "p_value": p[row, kept],
-                    "q_value": q[kept],
-                    "score": scores[row, kept],
-                    "offset": -offsets[row, kept].astype(int),
-                    "overlap": overlaps[row, kept].astype(int),
-                    "consensus": [database.motifs[i].consensus for i in kept],
-                }
-            )
-        )
-    return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
+        known = [database.motifs[i] for i in kept]
+        columns = {
+            "motif": motif.identifier,
+            "rank": rank[kept],
+            "match": [one.identifier for one in known],
+            "protein": [one.name for one in known],
+            "same_protein": same[kept],
+            "p_value": p[row, kept],
+            "q_value": q[kept],
+            "score": scores[row, kept],
+            "offset": -offsets[row, kept].astype(int),
+            "overlap": overlaps[row, kept].astype(int),
+            "consensus": [one.consensus for one in known],
+        }
+        tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True)
 
 
-_DTYPES = {
-    **{"rank": "int64", "offset": "int64", "overlap": "int64", "same_protein": "bool"},
-    **{"p_value": "float64", "q_value": "float64", "score": "float64"},
-}
+def matches_of(motifs: Sequence[MotifMatrix], database: MotifDatabase, *, rbp: str = "") -> dict[str, pd.DataFrame]:
+    """Return the best matches by the motifs' identifiers; parameters as :func:`match_motifs`."""
+    tables = match_motifs(motifs, database, rbp=rbp).groupby("motif", sort=False)
+    return {str(name): table.reset_index(drop=True) for name, table in tables}
 
 
 def q_values(p: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -122,17 +122,10 @@ def meme_text(motifs: Iterable[MotifMatrix]) -> str:
 
 
 def write_meme(path: str | Path, motifs: Iterable[MotifMatrix]) -> Path:
-    """Write motifs as a MEME minimal file; complete or not at all.
-
-    Raises
-    ------
-    OutputError
-        If the folder is missing or not writable.
-    """
+    """Write motifs as a MEME minimal file; complete or not at all."""
     path = Path(path)
-    text = meme_text(motifs)
     with atomic_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(meme_text(motifs), encoding="utf-8")
     return path
 
 
@@ -178,71 +171,58 @@ def _lines(path: Path) -> list[str]:
 
 class _Reader:
     def __init__(self, path: Path, lines: Sequence[str], dna_as_rna: bool) -> None:
-        self.path = path
-        self.lines = lines
-        self.dna_as_rna = dna_as_rna
+        self.path, self.lines, self.dna_as_rna = path, lines, dna_as_rna
         self.at = 0
 
     def fail(self, message: str, line: int | None = None) -> NoReturn:
         raise InputError(f"{self.path}:{min((self.at if line is None else line) + 1, len(self.lines) or 1)}: {message}")
 
-    def read(self) -> list[MotifMatrix]:
-        while self.at < len(self.lines) and not self.lines[self.at].strip():
+    def skip_to(self, *starts: str) -> None:
+        while self.at < len(self.lines) and not self.lines[self.at].startswith(starts):
             self.at += 1
+
+    def read(self) -> list[MotifMatrix]:
+        self.at = next((number for number, line in enumerate(self.lines) if line.strip()), len(self.lines))
         # Full MEME output starts with a row of asterisks and a title.
         head = [number for number, line in enumerate(self.lines[:20]) if line.startswith("MEME version")]
         if not head:
             self.fail("expected a first line such as 'MEME version 4', found none. Is this a MEME motif file?")
         self.at = head[0] + 1
-        motifs: list[MotifMatrix] = []
-        seen: dict[str, int] = {}
-        letters: str | None = None
+        found: dict[str, tuple[int, MotifMatrix]] = {}
+        has_alphabet = False
         while self.at < len(self.lines):
-            words = self.lines[self.at].split()
-            if words and words[0].startswith("ALPHABET"):
-                letters = self.alphabet()
-            elif words and words[0] == "MOTIF":
-                if letters is None:
+            line, words = self.at, self.lines[self.at].split()
+            if words[:1] == ["MOTIF"]:
+                if not has_alphabet:
                     self.refuse_dna("no ALPHABET line, which means ACGT (DNA)")
-                    letters = "ACGT"
-                line = self.at
                 motif = self.motif(words)
-                if motif is None:
-                    continue
-                if motif.identifier in seen:
-                    self.fail(
-                        f"expected every motif once, got {motif.identifier!r} again "
-                        f"(first in line {seen[motif.identifier] + 1}).",
-                        line,
-                    )
-                seen[motif.identifier] = line
-                motifs.append(motif)
+                if motif.identifier in found:
+                    first = found[motif.identifier][0] + 1
+                    again = f"got {motif.identifier!r} again (first in line {first})."
+                    self.fail(f"expected every motif once, {again}", line)
+                found[motif.identifier] = line, motif
                 continue
+            if words and words[0].startswith("ALPHABET"):
+                self.check_alphabet()
+                has_alphabet = True
             self.at += 1
-        return motifs
+        return [motif for _, motif in found.values()]
 
-    def alphabet(self) -> str:
-        line = self.lines[self.at]
-        if "=" in line:
-            letters = line.split("=", 1)[1].split()
-            found = letters[0].upper() if letters else ""
-        else:
-            found = self.custom_alphabet()
+    def check_alphabet(self) -> None:
+        start = self.at
+        _, equals, letters = self.lines[start].partition("=")
+        if equals:
+            found = "".join(letters.split()[:1]).upper()
+        else:  # one line for each letter
+            self.skip_to("END ALPHABET")
+            if self.at >= len(self.lines):
+                self.fail("expected 'END ALPHABET' after this, found none.", start)
+            matches = [re.match(r'([ACGTU])\s+"', line) for line in self.lines[start : self.at]]
+            found = "".join(sorted(match[1] for match in matches if match))
         if found == "ACGT":
             self.refuse_dna("ACGT (DNA)")
         elif found != RNA_BASES:
             self.fail(f"expected ALPHABET= {RNA_BASES}, got {found or 'none'!r}.")
-        return found
-
-    def custom_alphabet(self) -> str:
-        start, letters = self.at, ""
-        while self.at < len(self.lines) and not self.lines[self.at].startswith("END ALPHABET"):
-            match = re.match(r'([ACGTU])\s+"', self.lines[self.at])
-            letters += match.group(1) if match else ""
-            self.at += 1
-        if self.at >= len(self.lines):
-            self.fail("expected 'END ALPHABET' after this, found none.", start)
-        return "".join(sorted(letters))
 
     def refuse_dna(self, found: str) -> None:
         if not self.dna_as_rna:
@@ -251,19 +231,16 @@ class _Reader:
                 "strand, read T as U with dna_as_rna=True (ripe motifs --dna-as-rna)."
             )
 
-    def motif(self, words: list[str]) -> MotifMatrix | None:
-        """Read the block whose MOTIF line is the current one; None if it has no probability matrix but others do."""
+    def motif(self, words: list[str]) -> MotifMatrix:
+        """Read the block whose MOTIF line is the current one."""
         start = self.at
         if len(words) < 2:
             self.fail("expected 'MOTIF identifier [name]', got no identifier.")
         self.at += 1
-        while self.at < len(self.lines) and not self.lines[self.at].startswith("letter-probability matrix"):
-            if self.lines[self.at].startswith("MOTIF"):
-                break
-            self.at += 1
-        if self.at >= len(self.lines) or self.lines[self.at].startswith("MOTIF"):
+        self.skip_to("letter-probability matrix", "MOTIF")
+        header = self.lines[self.at] if self.at < len(self.lines) else "MOTIF"
+        if header.startswith("MOTIF"):
             self.fail(f"expected a 'letter-probability matrix' for motif {words[1]!r}, found none.", start)
-        header = self.lines[self.at]
         values = dict(re.findall(r"(?<!\w)(\w+)\s*=\s*([^\s]+)", header))
         width = self.number(values.get("w"), header, whole=True)
         if self.number(values.get("alength", "4"), header, whole=True) != 4:
@@ -273,21 +250,16 @@ class _Reader:
         rows: list[list[float]] = []
         while self.at < len(self.lines) and (width is None or len(rows) < width):
             text = self.lines[self.at].split()
-            if not text:
-                if rows:
-                    break
-                self.at += 1
-                continue
-            if not re.match(r"[-+.\d]|nan|inf", text[0], re.IGNORECASE):
+            if text and re.match(r"[-+.\d]|nan|inf", text[0], re.IGNORECASE):
+                rows.append(self.row(text))
+            elif text or rows:
                 break
-            rows.append(self.row(text))
             self.at += 1
         if not rows or (width is not None and len(rows) != width):
             expected = "at least one row" if width is None else f"{width:g} rows (w= {width:g})"
             self.fail(f"expected {expected} of probabilities for motif {words[1]!r}, got {len(rows)}.")
         matrix = np.array(rows)
-        name = words[2] if len(words) > 2 else ""
-        return MotifMatrix(words[1], name, matrix / matrix.sum(axis=1, keepdims=True), n_sites)
+        return MotifMatrix(words[1], "".join(words[2:3]), matrix / matrix.sum(axis=1, keepdims=True), n_sites)
 
     def row(self, text: list[str]) -> list[float]:
         try:

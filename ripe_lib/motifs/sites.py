@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from ripe_lib.motifs.find import MotifOptions, MotifSearch, search_motifs
 from ripe_lib.network.catalogue import tasks_of
 from ripe_lib.network.load import Model
 from ripe_lib.network.predict import predict
-from ripe_lib.output.console import steps
+from ripe_lib.output.console import note, steps
 
 _FILTER_SITES = 2000
 _SITES_AT_A_TIME = 4096
@@ -46,12 +46,7 @@ class FoundMotifs:
 
 
 def checked_splits(names: Sequence[str]) -> list[str]:
-    """Return the splits of a data set that are meant; ``all`` stands for each.
-
-    Raises
-    ------
-    UnknownNameError
-    """
+    """Return the splits of a data set that are meant; ``all`` stands for each."""
     for name in names or [""]:
         check_known("split", name, (*SPLITS, "all"))
     return list(SPLITS) if "all" in names else list(names)
@@ -69,13 +64,6 @@ def dataset_sites(
     tasks, splits : sequence of str
     batch_size : int
         Windows per network call.
-
-    Raises
-    ------
-    ShapeMismatchError
-        If the data set's windows are not the model's.
-    UnknownNameError
-        For a task that the data set does not have.
     """
     lengths = (dataset.sequence_length, dataset.region_length if model.spec.has_region else 0)
     expected = (model.spec.sequence_length, model.spec.region_length)
@@ -102,7 +90,6 @@ def interval_sites(
     min_score: float,
     *,
     batch_size: int = 1024,
-    remark: Callable[[str], None] = lambda _: None,
 ) -> Iterator[TaskSites]:
     """Yield, for each task, the sites of a BED file with a prediction above ``min_score``.
 
@@ -114,8 +101,6 @@ def interval_sites(
     min_score : float
     batch_size : int
         Windows per network call.
-    remark : callable
-        Is given a sentence about unknown bases, if there are any.
     """
     counts, kept, scores = SiteCounts(), [], []
     columns = [model.spec.task_index(task) for task in tasks]
@@ -130,8 +115,8 @@ def interval_sites(
         kept.append(windows[rows])
         scores.append(values[rows])
     counts.check(source.where)
-    if said := counts.remark():
-        remark(said)
+    if remark := counts.remark():
+        note(f"note: {remark}")
     joined = Windows.joined(kept)
     values = np.concatenate(scores)
     for column, task in enumerate(tasks):

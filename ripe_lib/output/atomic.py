@@ -50,10 +50,6 @@ def check_new_folder(
         A folder with something in it is no error.
     hint : str
         What to do, for the message.
-
-    Raises
-    ------
-    OutputError
     """
     path = Path(path)
     if path.exists() and not overwrite and (path.is_file() or any(path.iterdir())):
@@ -62,12 +58,7 @@ def check_new_folder(
 
 
 def check_filled_folder(path: str | Path) -> None:
-    """Refuse early a folder to put files into (made with its parents if missing) that cannot be made or written.
-
-    Raises
-    ------
-    OutputError
-    """
+    """Refuse early a folder to put files into (made with its parents if missing) that cannot be made or written."""
     path = Path(path)
     there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not there.is_dir():
@@ -78,7 +69,7 @@ def check_filled_folder(path: str | Path) -> None:
 
 
 def check_apart(writes: Iterable[str | Path], reads: Iterable[str | Path], replaces: Iterable[str | Path] = ()) -> None:
-    """Refuse to write over what is read, or two things under one name.
+    """Refuse to write over what is read, or two things under one name, whatever links and letters call them.
 
     Parameters
     ----------
@@ -89,12 +80,6 @@ def check_apart(writes: Iterable[str | Path], reads: Iterable[str | Path], repla
         Files that are read; a model's folder stands for the files in it. Names of other things are no matter.
     replaces : paths
         Folders that will be replaced with all that is in them.
-
-    Raises
-    ------
-    OutputError
-        Whatever the paths are called: by links, relative, or in other letters where the file system takes them for the
-        same.
     """
     inputs = []
     targets = [Path(write) for write in writes]
@@ -108,15 +93,14 @@ def check_apart(writes: Iterable[str | Path], reads: Iterable[str | Path], repla
     inputs = [path for path in inputs if path.exists()]
     for write in targets:
         suffix = max((s for s in TRACK_SUFFIXES if write.name.lower().endswith(s)), key=len, default="")
-        made = [] if not suffix else inputs
-        made = [file for file in made if file.name.startswith(write.name[: -len(suffix)] + ".")]
-        made = [file for file in made if file.name.lower().endswith(suffix)]
+        stem = write.name[: len(write.name) - len(suffix)] + "."
+        made = [f for f in inputs if suffix and f.name.startswith(stem) and f.name.lower().endswith(suffix)]
         for read in inputs:
             if (write.exists() and write.samefile(read)) or (read in made and _is_in(read, write.parent)):
                 raise OutputError(f"{write}: expected another file than those that are read, got {read}. Rename it.")
-    for folder in (folder for folder in map(Path, replaces) if folder.is_dir()):
+    for folder in map(Path, replaces):
         for read in inputs:
-            if folder.samefile(read) or _is_in(read, folder, deep=True):
+            if folder.is_dir() and (folder.samefile(read) or _is_in(read, folder, deep=True)):
                 raise OutputError(
                     f"{folder}: expected a folder that can be replaced, but {read}, which is read, is in it. "
                     "Choose another name."
@@ -161,18 +145,12 @@ def remove_leftovers(path: str | Path) -> None:
     path = Path(path)
     for file in path.parent.glob(f".*.part.{glob.escape(path.name)}"):
         pid = file.name[1:].partition("-")[0]
-        if pid.isdecimal() and not _is_running(int(pid)):
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
             file.unlink(missing_ok=True)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
+        except (ValueError, PermissionError, OverflowError):  # no process of ours, or of another user
+            pass
 
 
 @contextmanager
@@ -238,11 +216,6 @@ def atomic_files(folder: str | Path) -> Iterator[Path]:
 
     ``folder`` and its parents are made if they are not there; other files in it stay, files of the same name are
     replaced.
-
-    Raises
-    ------
-    OutputError
-        If ``folder`` is a file, or cannot be made or written.
     """
     folder = Path(folder)
     check_filled_folder(folder)

@@ -85,11 +85,6 @@ def convert_to_bcf(vcf: Path, bcf: Path, name: Path) -> None:
     ----------
     vcf, bcf, name : Path
         What is read, what is written, and what messages call that.
-
-    Raises
-    ------
-    InputError
-        If a record does not fit into a BCF.
     """
     import pysam
     import pysam.bcftools

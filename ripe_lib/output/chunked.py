@@ -260,18 +260,6 @@ def _finished(
         yield from _on_dask(chunks, work, parts, scheduler, fingerprint)
 
 
-def _queued(
-    chunks: Iterable[Chunk], ahead: int, submit: Callable[[Chunk], Any], done_of: Callable[[set[Any]], set[Any]]
-) -> Iterator[Any]:
-    """Yield futures as they are done, while so many others are under way."""
-    waiting = iter(chunks)
-    running = {submit(chunk) for chunk in islice(waiting, ahead)}
-    while running:
-        done = done_of(running)
-        yield from done
-        running = (running - done) | {submit(chunk) for chunk in islice(waiting, len(done))}
-
-
 def _process_count(scheduler: str) -> int:
     text = scheduler.partition(":")[2]
     if not re.fullmatch("0*[1-9][0-9]{,3}", text):
@@ -382,32 +370,31 @@ def _on_dask(chunks: list[Chunk], work: Work, parts: list[Path], address: str, f
         def submit(chunk: Chunk) -> Any:
             return client.submit(_compute, work, chunk, parts[chunk.index], key=f"{key}-{chunk.index}", pure=False)
 
-        idle = 0
-
-        def done_of(running: set[Any]) -> set[Any]:
-            nonlocal idle
+        waiting, idle = iter(chunks), 0
+        running = {submit(chunk) for chunk in islice(waiting, 2 * max(2, sum(client.nthreads().values())))}
+        while running:
             try:
-                return distributed.wait(running, timeout=CONNECT_SECONDS, return_when="FIRST_COMPLETED").done
+                done = distributed.wait(running, timeout=CONNECT_SECONDS, return_when="FIRST_COMPLETED").done
             except (TimeoutError, distributed.TimeoutError):
                 idle = 0 if client.nthreads() else idle + 1
                 if idle >= MAX_DEATHS:
                     raise _no_workers(address) from None
-                return set()
-
-        for future in _queued(chunks, 2 * max(2, sum(client.nthreads().values())), submit, done_of):
-            try:
-                index = future.result()
-            except distributed.KilledWorker as error:
-                raise WorkerError(
-                    f"scheduler {address!r}: several workers died on the same part "
-                    "(killed, or out of memory). Use smaller chunks; the same command resumes."
-                ) from error
-            if not parts[index].exists():
-                raise WorkerError(
-                    f"{parts[index]}: a worker wrote this file but it is not here. "
-                    "Run workers where the files have the same paths."
-                )
-            yield index
+                continue
+            for future in done:
+                try:
+                    index = future.result()
+                except distributed.KilledWorker as error:
+                    raise WorkerError(
+                        f"scheduler {address!r}: several workers died on the same part "
+                        "(killed, or out of memory). Use smaller chunks; the same command resumes."
+                    ) from error
+                if not parts[index].exists():
+                    raise WorkerError(
+                        f"{parts[index]}: a worker wrote this file but it is not here. "
+                        "Run workers where the files have the same paths."
+                    )
+                yield index
+            running = (running - done) | {submit(chunk) for chunk in islice(waiting, len(done))}
 
 
 def _package_version() -> str:

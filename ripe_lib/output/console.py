@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import importlib
 import os
 import re
@@ -19,7 +18,7 @@ from ripe_lib.output.atomic import check_apart
 
 T = TypeVar("T")
 EXIT_DONE, EXIT_BUG, EXIT_USER = 0, 1, 2
-_has_bars = False  # a command that is not told to be quiet turns it on
+_speaks = False  # a command that is not told to be quiet turns it on
 
 
 class _OneLineParser(argparse.ArgumentParser):
@@ -74,10 +73,10 @@ def run_command(program: str, description: str, commands: dict[str, tuple[str, s
 
         argcomplete.autocomplete(parser)
     args = parser.parse_args(argv)
+    global _speaks
+    _speaks = not getattr(args, "quiet", False)
     for one in notes:
-        note(one, quiet=getattr(args, "quiet", False))
-    global _has_bars
-    _has_bars = not getattr(args, "quiet", False)
+        note(one)
     try:
         check_apart(*(_named(args, getattr(loaded, kind, ())) for kind in ("WRITES", "READS", "REPLACES")))
         apply_threads(getattr(args, "threads", None))
@@ -185,7 +184,7 @@ def progress(iterable: Iterable[T] | None = None, *, quiet: bool, **options: Any
 
 def steps(items: Iterable[T] | None, what: str, **options: Any) -> Any:
     """Wrap items in a bar that a command shows when they take longer than a second; the library alone shows none."""
-    return progress(items, quiet=not _has_bars, desc=what, delay=1, **options)
+    return progress(items, quiet=not _speaks, desc=what, delay=1, **options)
 
 
 @contextmanager
@@ -200,26 +199,15 @@ def counter(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
         yield show
 
 
-def note(message: str, *, quiet: bool) -> None:
-    """Write one remark to stderr."""
-    if not quiet:
+def note(message: str, *, quiet: bool = False) -> None:
+    """Write one remark to stderr, unless the command was told to be quiet."""
+    if _speaks and not quiet:
         sys.stderr.write(message + "\n")
 
 
 @contextmanager
-def warnings_as_notes(*, quiet: bool) -> Iterator[None]:
+def warnings_as_notes() -> Iterator[None]:
     """Say each warning in one plain line instead of with a file name and a line of source code."""
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: note(f"note: {message}", quiet=quiet)
+        warnings.showwarning = lambda message, *_, **__: note(f"note: {message}")
         yield
-
-
-def noted(run: Callable[[argparse.Namespace], None]) -> Callable[[argparse.Namespace], None]:
-    """Make a command say its warnings as :func:`warnings_as_notes`."""
-
-    @functools.wraps(run)
-    def with_notes(args: argparse.Namespace) -> None:
-        with warnings_as_notes(quiet=args.quiet):
-            run(args)
-
-    return with_notes

@@ -48,11 +48,6 @@ def load_yaml(path: str | Path, loader: type[yaml.SafeLoader] | None = None) -> 
         UTF-8 text.
     loader : subclass of yaml.SafeLoader, optional
         With constructors of its own.
-
-    Raises
-    ------
-    MissingFileError, InputError
-        If it is missing, no text, no YAML, holds tags of foreign types, or aliases that blow it up; with the line.
     """
     import yaml
 

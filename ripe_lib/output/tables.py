@@ -20,7 +20,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,21 +39,8 @@ _HDF5_CHUNK_ROWS = 16_384
 _GZIP_LEVEL = 4  # level 6 takes twice as long for 3 % smaller tables of probabilities
 
 
-class TableWriter(Protocol):
-    """What :func:`open_table` yields."""
-
-    def write(self, table: pd.DataFrame) -> None:
-        """Append rows; every chunk has the same columns with the same kinds of values."""
-
-
 def table_format(path: str | Path) -> str:
-    """Return the suffix that decides the format.
-
-    Raises
-    ------
-    InputError
-        Listing the known suffixes.
-    """
+    """Return the suffix that decides the format."""
     name = Path(path).name.lower()
     for suffix in sorted(SUFFIXES, key=len, reverse=True):
         if name.endswith(suffix):
@@ -88,7 +75,7 @@ def open_table(path: str | Path, *, attributes: Mapping[str, Any] | None = None)
     attributes = dict(attributes or {})
     with atomic_file(path) as temporary, ExitStack() as stack:
         if suffix == ".parquet":
-            writer: Any = _ParquetWriter(temporary, attributes, stack)
+            writer: TableWriter = _ParquetWriter(temporary, attributes, stack)
         elif suffix in (".h5", ".hdf5"):
             writer = _Hdf5Writer(temporary, attributes, stack)
         else:
@@ -105,23 +92,14 @@ def _arrow_table(table: pd.DataFrame, schema: pa.Schema | None) -> pa.Table:
     if schema is None:
         kinds = pa.Schema.from_pandas(table, preserve_index=False)
         text = [pa.types.is_null(kind) or pa.types.is_dictionary(kind) for kind in kinds.types]
-        schema = pa.schema(
-            [
-                (name, pa.string() if is_text else kind)
-                for name, kind, is_text in zip(kinds.names, kinds.types, text, strict=True)
-            ]
-        )
+        types = [pa.string() if is_text else kind for kind, is_text in zip(kinds.types, text, strict=True)]
+        schema = pa.schema(zip(kinds.names, types, strict=True))
     return pa.Table.from_pandas(table, schema=schema, preserve_index=False, safe=False)
 
 
 @contextmanager
 def only_utf8(name: str) -> Iterator[None]:
-    """Make of text that Parquet cannot hold one line.
-
-    Raises
-    ------
-    InputError
-    """
+    """Make of text that Parquet cannot hold one line."""
     try:
         yield
     except UnicodeEncodeError as error:
@@ -175,37 +153,40 @@ def append(dataset: h5py.Dataset, values: np.ndarray) -> None:
         dataset[n:] = values
 
 
-class _Columns:
-    """Remembers the first chunk's columns and refuses others."""
+class TableWriter:
+    """What :func:`open_table` yields."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.names: list[str] | None = None
-
-    def check(self, table: pd.DataFrame) -> bool:
-        """Return whether this is the first chunk."""
-        names = [str(name) for name in table.columns]
-        if self.names is None:
-            self.names = names
-            return True
-        if names != self.names:
-            raise InputError(f"{self.path.name}: expected columns {self.names}, got {names}.")
-        return False
-
-
-class _TextWriter:
-    def __init__(self, path: Path, separator: str, stack: ExitStack) -> None:
-        self._columns = _Columns(path)
-        self._separator = separator
-        self._file = open_text(path, path, stack)
+        self._path = path
+        self._columns: list[str] | None = None
         self._schema: pa.Schema | None = None
 
     def write(self, table: pd.DataFrame) -> None:
+        """Append rows; every chunk has the same columns with the same kinds of values."""
+        columns, is_first = [str(name) for name in table.columns], self._columns is None
+        if not is_first and columns != self._columns:
+            raise InputError(f"{self._path.name}: expected columns {self._columns}, got {columns}.")
+        self._columns = columns
+        self._append(table, is_first)
+
+    def finish(self) -> None:
+        """Write what comes after the last chunk."""
+
+    def _append(self, table: pd.DataFrame, is_first: bool) -> None:
+        raise NotImplementedError
+
+
+class _TextWriter(TableWriter):
+    def __init__(self, path: Path, separator: str, stack: ExitStack) -> None:
+        super().__init__(path)
+        self._separator = separator
+        self._file = open_text(path, path, stack)
+
+    def _append(self, table: pd.DataFrame, is_first: bool) -> None:
         import pyarrow as pa
         from pyarrow import csv
 
-        first = self._columns.check(table)
-        if first:
+        if is_first:
             header = table.iloc[:0].to_csv(sep=self._separator, index=False, lineterminator="\n")
             self._file.write(header.encode())
         buffer = pa.BufferOutputStream()
@@ -221,21 +202,15 @@ class _TextWriter:
             return
         self._file.write(memoryview(buffer.getvalue()))
 
-    def finish(self) -> None:
-        pass
 
-
-class _ParquetWriter:
+class _ParquetWriter(TableWriter):
     def __init__(self, path: Path, attributes: dict[str, Any], stack: ExitStack) -> None:
-        self._path = path
-        self._columns = _Columns(path)
+        super().__init__(path)
         self._metadata = {str(key): json.dumps(value, default=str) for key, value in attributes.items()}
         self._stack = stack
-        self._schema: pa.Schema | None = None
         self._writer: Any = None
 
-    def write(self, table: pd.DataFrame) -> None:
-        self._columns.check(table)
+    def _append(self, table: pd.DataFrame, is_first: bool) -> None:
         with only_utf8(self._path.name.partition(".part.")[2]):
             chunk = _arrow_table(table, self._schema)
         self._schema = chunk.schema
@@ -255,34 +230,29 @@ class _ParquetWriter:
         self._open(pa.schema([]))
 
 
-class _Hdf5Writer:
+class _Hdf5Writer(TableWriter):
     def __init__(self, path: Path, attributes: dict[str, Any], stack: ExitStack) -> None:
         import h5py
 
-        self._path = path
-        self._columns = _Columns(path)
+        super().__init__(path)
         self._file = stack.enter_context(h5py.File(path, "w"))
         for key, value in attributes.items():
             self._file.attrs[key] = value
 
-    def write(self, table: pd.DataFrame) -> None:
+    def _append(self, table: pd.DataFrame, is_first: bool) -> None:
         import h5py
 
-        first = self._columns.check(table)
-        self._check_room(table)
+        wanted = 2 * int(table.memory_usage(deep=True).sum()) + len(table.columns) * _HDF5_CHUNK_ROWS * 8
+        check_room(self._path, wanted)
         for name in table.columns:
             values = _hdf5_values(table[name])
-            if first:
+            if is_first:
                 kind = h5py.string_dtype() if values.dtype == object else values.dtype
                 growing(self._file, str(name), (), kind, _HDF5_CHUNK_ROWS)
             append(self._file[str(name)], values)
 
-    def _check_room(self, table: pd.DataFrame) -> None:
-        wanted = 2 * int(table.memory_usage(deep=True).sum()) + len(table.columns) * _HDF5_CHUNK_ROWS * 8
-        check_room(self._path, wanted)
-
     def finish(self) -> None:
-        self._file.attrs["columns"] = self._columns.names or []
+        self._file.attrs["columns"] = self._columns or []
 
 
 def _hdf5_values(column: pd.Series) -> np.ndarray:

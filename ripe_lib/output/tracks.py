@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ STRAND_NAMES = {"+": "plus", "-": "minus"}
 
 Array = NDArray[np.float32]
 Positions = NDArray[np.int64]
+Write = Callable[[str, Positions, Positions, Array], None]  # contig, starts, ends, values (n,)
 
 
 class TrackWriter(Protocol):
@@ -46,143 +47,100 @@ class TrackWriter(Protocol):
         """
 
 
-class TrackFile(NamedTuple):
-    """One file of one task and strand."""
-
-    task: str
-    strand: str
-    path: Path
-
-
-def track_files(
-    path: str | Path, tasks: Sequence[str], strands: Sequence[str], *, name_strand: bool
-) -> list[TrackFile]:
-    """Return the files of an output name: itself for one task and one strand, else ``NAME.TASK[.plus|.minus].SUFFIX``.
-
-    Parameters
-    ----------
-    path : path
-    tasks, strands : sequence of str
-        Strands are ``+`` and ``-``.
-    name_strand : bool
-        Whether strands mean anything (they do not for RNAs).
-    """
-    path = Path(path)
-    if len(tasks) == 1 and len(strands) == 1:
-        return [TrackFile(tasks[0], strands[0], path)]
-    lower = path.name.lower()
-    suffix = max((s for s in TRACK_SUFFIXES if lower.endswith(s)), key=len)
-    stem = path.name[: -len(suffix)]
-    return [
-        TrackFile(
-            task,
-            strand,
-            path.with_name(
-                ".".join([stem, safe_name(task), *([STRAND_NAMES[strand]] if name_strand else [])])
-                + path.name[-len(suffix) :]
-            ),
-        )
-        for task in tasks
-        for strand in strands
-    ]
-
-
 def safe_name(text: str) -> str:
     """Return a text that can be part of a file name."""
     return re.sub(r"[^A-Za-z0-9._+-]+", "_", text)
 
 
-class BedGraphWriter:
-    """One bedGraph file per task and strand, plain or gzip by suffix."""
-
-    def __init__(self, files: Sequence[TrackFile], tasks: Sequence[str], stack: ExitStack) -> None:
-        self._columns = {file: tasks.index(file.task) for file in files}
-        self._handles = {
-            file: open_text(stack.enter_context(atomic_file(file.path)), file.path, stack) for file in files
-        }
-
-    def add(self, contig: str, strand: str, starts: Positions, ends: Positions, scores: Array) -> None:
-        """Append bins.
-
-        Parameters as :meth:`TrackWriter.add`.
-        """
-        import pyarrow as pa
-        from pyarrow import csv
-
-        options = csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
-        names = pa.DictionaryArray.from_arrays(np.zeros(len(starts), np.int8), [contig]).cast(pa.string())
-        for file, column in self._columns.items():
-            if file.strand == strand:
-                values = np.ascontiguousarray(scores[:, column])
-                table = pa.table([names, pa.array(starts), pa.array(ends), pa.array(values)], names=list("csev"))
-                sink = pa.BufferOutputStream()
-                csv.write_csv(table, sink, options)
-                self._handles[file].write(memoryview(sink.getvalue()))
-
-
-class BigWigWriter:
-    """One bigWig file per task and strand.
-
-    Parameters
-    ----------
-    files, tasks, stack
-        What to write, the columns of the scores, and what closes the files.
-    contigs : mapping
-        Lengths by name; the order is the order in which contigs must come.
-    """
-
-    def __init__(
-        self, files: Sequence[TrackFile], tasks: Sequence[str], contigs: Mapping[str, int], stack: ExitStack
-    ) -> None:
-        import pyBigWig
-
-        if not contigs:
-            name = files[0].path if files else "output"
-            raise InputError(f"{name}: expected at least one contig, which a bigWig needs, got none. Write .bedgraph.")
-        self._columns = {file: tasks.index(file.task) for file in files}
-        self._handles: dict[TrackFile, Any] = {}
-        for file in files:
-            temporary = stack.enter_context(atomic_file(file.path))
-            handle = pyBigWig.open(str(temporary), "w")
-            stack.callback(handle.close)
-            handle.addHeader(list(contigs.items()))
-            self._handles[file] = handle
-
-    def add(self, contig: str, strand: str, starts: Positions, ends: Positions, scores: Array) -> None:
-        """Append bins.
-
-        Parameters as :meth:`TrackWriter.add`.
-        """
-        n_regular, span = _regular_bins(starts, ends)
-        for file, column in self._columns.items():
-            if file.strand != strand:
-                continue
-            values = np.ascontiguousarray(scores[:, column])
-            handle = self._handles[file]
-            if n_regular:
-                handle.addEntries(contig, int(starts[0]), values=values[:n_regular], span=span, step=span)
-            if n_regular < len(starts):
-                rest = slice(n_regular, None)
-                names = [contig] * (len(starts) - n_regular)
-                handle.addEntries(
-                    names, starts[rest].tolist(), ends=ends[rest].tolist(), values=values[rest].astype(float).tolist()
-                )
-
-
-def open_tracks(
-    path: Path, files: Sequence[TrackFile], tasks: Sequence[str], contigs: Mapping[str, int], stack: ExitStack
-) -> BedGraphWriter | BigWigWriter:
-    """Open the files of an output name, bigWig or bedGraph by its suffix.
+class TrackFiles:
+    """BedGraph (plain or gzip) or bigWig files, one per task and strand.
 
     Parameters
     ----------
     path : path
-    files, tasks, contigs, stack
-        As for :class:`BigWigWriter`.
+        The file of one task and one strand, else they are called ``NAME.TASK[.plus|.minus].SUFFIX``.
+    tasks, strands : sequence of str
+        Columns of the scores; strands are ``+`` and ``-``.
+    contigs : mapping
+        Lengths by name; the order is the order in which contigs must come.
+    stack : ExitStack
+        Closes the files.
+    name_strand : bool
+        Whether strands mean anything (they do not for RNAs).
+
+    Attributes
+    ----------
+    paths : list of Path
     """
-    if path.name.lower().endswith((".bw", ".bigwig")):
-        return BigWigWriter(files, tasks, contigs, stack)
-    return BedGraphWriter(files, tasks, stack)
+
+    def __init__(
+        self,
+        path: str | Path,
+        tasks: Sequence[str],
+        strands: Sequence[str],
+        contigs: Mapping[str, int],
+        stack: ExitStack,
+        *,
+        name_strand: bool,
+    ) -> None:
+        path = Path(path)
+        n = max(len(suffix) for suffix in TRACK_SUFFIXES if path.name.lower().endswith(suffix))
+        stem, suffix = path.name[:-n], path.name[-n:]
+        self.paths: list[Path] = []
+        self._files: list[tuple[str, int, Write]] = []  # strand, column, what writes
+        for column, task in enumerate(tasks):
+            for strand in strands:
+                file = path
+                if len(tasks) > 1 or len(strands) > 1:
+                    parts = [stem, safe_name(task), *([STRAND_NAMES[strand]] if name_strand else [])]
+                    file = path.with_name(".".join(parts) + suffix)
+                self.paths.append(file)
+                is_bigwig = suffix.lower() in (".bw", ".bigwig")
+                write = _bigwig(file, contigs, stack) if is_bigwig else _bedgraph(file, stack)
+                self._files.append((strand, column, write))
+
+    def add(self, contig: str, strand: str, starts: Positions, ends: Positions, scores: Array) -> None:
+        """Append bins; parameters as :meth:`TrackWriter.add`."""
+        for own, column, write in self._files:
+            if own == strand:
+                write(contig, starts, ends, np.ascontiguousarray(scores[:, column]))
+
+
+def _bedgraph(path: Path, stack: ExitStack) -> Write:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    options = csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
+    handle = open_text(stack.enter_context(atomic_file(path)), path, stack)
+
+    def write(contig: str, starts: Positions, ends: Positions, values: Array) -> None:
+        names = pa.DictionaryArray.from_arrays(np.zeros(len(starts), np.int8), [contig]).cast(pa.string())
+        table = pa.table([names, pa.array(starts), pa.array(ends), pa.array(values)], names=list("csev"))
+        sink = pa.BufferOutputStream()
+        csv.write_csv(table, sink, options)
+        handle.write(memoryview(sink.getvalue()))
+
+    return write
+
+
+def _bigwig(path: Path, contigs: Mapping[str, int], stack: ExitStack) -> Write:
+    import pyBigWig
+
+    if not contigs:
+        raise InputError(f"{path}: expected at least one contig, which a bigWig needs, got none. Write .bedgraph.")
+    handle = pyBigWig.open(str(stack.enter_context(atomic_file(path))), "w")
+    stack.callback(handle.close)
+    handle.addHeader(list(contigs.items()))
+
+    def write(contig: str, starts: Positions, ends: Positions, values: Array) -> None:
+        n, span = _regular_bins(starts, ends)
+        if n:
+            handle.addEntries(contig, int(starts[0]), values=values[:n], span=span, step=span)
+        if n < len(starts):
+            rest = values[n:].astype(float).tolist()
+            handle.addEntries([contig] * len(rest), starts[n:].tolist(), ends=ends[n:].tolist(), values=rest)
+
+    return write
 
 
 def _regular_bins(starts: Positions, ends: Positions) -> tuple[int, int]:
@@ -221,10 +179,7 @@ class Hdf5TrackWriter:
         self._scores = growing(self._file, "scores", (len(tasks),), np.uint16, 8192, **packing)
 
     def add(self, contig: str, strand: str, starts: Positions, ends: Positions, scores: Array) -> None:
-        """Append bins, all of one step.
-
-        Parameters as :meth:`TrackWriter.add`.
-        """
+        """Append bins, all of one step; parameters as :meth:`TrackWriter.add`."""
         number, minus, start, n = self._contigs[contig], int(strand == "-"), int(starts[0]), len(starts)
         previous = self._runs[-1] if self._runs else None
         step = int(self._file.attrs["step"])

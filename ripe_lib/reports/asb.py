@@ -40,13 +40,11 @@ def asb_figure(table: pd.DataFrame, task: str) -> Figure:
             both = table[[name, f"{task}.{other}"]].dropna()
             ax.axhline(0, color="#bbbbbb", linewidth=0.5, zorder=0)
             ax.axvline(0, color="#bbbbbb", linewidth=0.5, zorder=0)
-            ax.plot(
-                both.iloc[:, 0], both.iloc[:, 1], "o", color="#2f6db3", markersize=2.2, alpha=0.6, markeredgewidth=0
-            )
+            ax.plot(*both.to_numpy().T, "o", color="#2f6db3", markersize=2.2, alpha=0.6, markeredgewidth=0)
             ax.set_xlabel(_LABELS[one])
             ax.set_ylabel(_LABELS[other])
             if len(both) > 2 and both.nunique().min() > 1:
-                r = np.corrcoef(both.iloc[:, 0], both.iloc[:, 1])[0, 1]
+                r = np.corrcoef(*both.to_numpy().T)[0, 1]
                 ax.set_title(f"r = {r:.2f}, n = {len(both)}", loc="left")
     return figure
 

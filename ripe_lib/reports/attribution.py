@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,16 +43,7 @@ _BLOCK = 65_536
 def best_sites(file: AttributionFile, task: str, n: int, min_score: float = 0.0) -> list[int]:
     """Return the rows of the ``n`` highest scores of a task that are above ``min_score``, best first.
 
-    Sites of N only are passed over: their maps have no letter to show.
-
-    Parameters
-    ----------
-    file : AttributionFile
-    task : str
-    n : int
-        Most rows to return.
-    min_score : float
-        A probability.
+    Sites of N only are passed over: their maps have no letter to show. Parameters as :func:`write_pictures`.
     """
     column = file.all_tasks.index(task)
     best: list[tuple[float, int]] = []
@@ -66,17 +58,10 @@ def best_sites(file: AttributionFile, task: str, n: int, min_score: float = 0.0)
 def chosen_sites(file: AttributionFile, top: int, min_score: float = 0.0) -> list[int]:
     """Return the rows that are drawn: the ``top`` best of every explained task, best first, none twice.
 
-    Parameters
-    ----------
-    file : AttributionFile
-    top, min_score
-        As ``n`` and ``min_score`` of :func:`best_sites`.
+    Parameters as :func:`write_pictures`.
     """
-    rows: dict[int, None] = {}
-    ranked = [best_sites(file, task, top, min_score) for task in file.tasks]
-    for rank in range(top):
-        rows.update(dict.fromkeys(found[rank] for found in ranked if rank < len(found)))
-    return list(rows)
+    ranked = zip_longest(*(best_sites(file, task, top, min_score) for task in file.tasks))
+    return list(dict.fromkeys(row for rows in ranked for row in rows if row is not None))
 
 
 def site_label(site: pd.Series, *, is_genomic: bool = True) -> str:
@@ -90,9 +75,8 @@ def site_label(site: pd.Series, *, is_genomic: bool = True) -> str:
 
 def file_stem(label: str) -> str:
     """Return a label as a file name: letters, digits, ``_ . + -`` only."""
-    return re.sub(
-        r"[^A-Za-z0-9.+-]+", "_", label.replace(",", "").replace("(-)", "minus").replace("(+)", "plus")
-    ).strip("_")
+    plain = label.replace(",", "").replace("(-)", "minus").replace("(+)", "plus")
+    return re.sub(r"[^A-Za-z0-9.+-]+", "_", plain).strip("_")
 
 
 def draw_site(
@@ -102,8 +86,8 @@ def draw_site(
     is_genomic: bool = True,
     motif: str | None = None,
     peak: str | None = None,
-) -> Figure:
-    """Draw the maps of one site.
+) -> tuple[Figure, str]:
+    """Draw the maps of one site; returns its label too.
 
     Parameters
     ----------
@@ -123,8 +107,9 @@ def draw_site(
         start, end, strand = int(site["start"]), int(site["end"]), str(site["strand"])
         place = middle_of(str(site["chrom"]), start, end, strand)
         span = peak_span(start, end, strand, len(maps[0].seq)) if peak else None
-    title, unit = site_label(site, is_genomic=is_genomic), UNITS[maps[0].method]
-    return site_figure(maps, title=title, peak=span, peak_label=peak or "", motif=motif, place=place, unit=unit)
+    label, unit = site_label(site, is_genomic=is_genomic), UNITS[maps[0].method]
+    figure = site_figure(maps, title=label, peak=span, peak_label=peak or "", motif=motif, place=place, unit=unit)
+    return figure, label
 
 
 def _drawn(file: AttributionFile, row: int, motif: str | None, peak: str | None) -> tuple[Figure, str]:
@@ -134,9 +119,7 @@ def _drawn(file: AttributionFile, row: int, motif: str | None, peak: str | None)
     highest = sorted(file.tasks, key=lambda task: -by_task[task])[:_TASKS_PER_PICTURE]
     tasks = [task for task in file.tasks if task in highest]
     maps = [SiteMap.of(task, windows, file.maps(task, [row]), 0, by_task[task], file.method) for task in tasks]
-    site = windows.intervals.iloc[0]
-    figure = draw_site(maps, site, is_genomic=file.is_genomic, motif=motif, peak=peak)
-    return figure, site_label(site, is_genomic=file.is_genomic)
+    return draw_site(maps, windows.intervals.iloc[0], is_genomic=file.is_genomic, motif=motif, peak=peak)
 
 
 def write_pictures(
@@ -201,13 +184,7 @@ def attribution_report(
 ) -> Report:
     """Make the page of a file of maps: a table of its sites with the scores of all tasks, and pictures of the best.
 
-    Parameters
-    ----------
-    file : AttributionFile
-    top, min_score, motif, peak
-        As :func:`write_pictures`.
-    max_rows : int
-        The table holds at most this many sites, the best by the explained tasks.
+    Parameters as :func:`write_pictures`; the table holds at most ``max_rows`` sites, the best by the explained tasks.
     """
     named = ", ".join(file.tasks) if len(file.tasks) <= 4 else f"{len(file.tasks)} tasks"
     report = Report(f"Attributions: {named}", f"model {file.model_name}")
@@ -245,10 +222,7 @@ def attribution_report(
 
 def site_table(file: AttributionFile, max_rows: int) -> tuple[pd.DataFrame, list[int]]:
     """Return the table of the best sites (all of them if they fit) and their row numbers."""
-    if len(file) <= max_rows:
-        order = list(range(len(file)))
-    else:
-        order = sorted(chosen_sites(file, max_rows)[:max_rows])
+    order = list(range(len(file))) if len(file) <= max_rows else sorted(chosen_sites(file, max_rows)[:max_rows])
     sites, scores, gaps = file.intervals(order), file.scores(order), file.gaps(order)
     best = scores[:, [file.all_tasks.index(task) for task in file.tasks]].max(axis=1) if len(order) else np.zeros(0)
     ranked = np.argsort(-best, kind="stable")

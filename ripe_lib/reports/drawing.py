@@ -137,12 +137,10 @@ def plot_region_map(
         are not there contribute too).
     region : array (R, 4)
         The one-hot window; it decides the colours. Also drawn as a strip below the bars.
-    first : int
-        Position of the first base on the x axis.
-    ylabel : str, optional
-    ylim : (low, high), optional
+    first, ylabel, ylim
+        As :func:`plot_logo`.
     """
-    codes = region_codes(region)
+    codes = codes_from_one_hot(np.asarray(_matrix(region, "region"), dtype=np.float32))
     values = _matrix(region_map, "region map").sum(axis=1)
     if len(values) != len(codes):
         raise InputError(f"region map: expected {len(codes)} positions as the region window, got {len(values)}.")
@@ -238,10 +236,8 @@ def plot_mutation_map(
     ax : Axes
     changes : array (L, 4)
         Red where a base raises the score, blue where it lowers it; NaN is left blank.
-    seq : array (L, 4)
-        The one-hot window; dots mark its bases.
-    first : int
-        Position of the first base on the x axis.
+    seq, first
+        As :func:`plot_logo`; dots mark the bases of the window.
     limit : float, optional
         Change of full colour; default: the largest.
     deletions : array (L,), optional
@@ -297,15 +293,13 @@ def mark_span(ax: Axes, start: float, stop: float, label: str = "") -> None:
 
 
 def mark_positions(ax: Axes, positions: Iterable[float], *, width: float = 1, color: str = MARK_COLOR) -> None:
-    """Shade single positions (or motif occurrences of some ``width`` starting there) behind the letters.
+    """Shade ``width`` nt from every position of the x axis on, behind the letters.
 
     Parameters
     ----------
     ax : Axes
     positions : iterable of float
-        On the x axis.
     width : float
-        In nt.
     color : str
     """
     for position in positions:
@@ -328,11 +322,11 @@ def mark_motif(ax: Axes, seq: ArrayLike, motif: str, *, first: int = 0) -> list[
     mark_positions(ax, [first + start for start in starts], width=len(motif))
     transform = ax.get_xaxis_transform()
     low, high = ax.get_xlim()
+    style: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 5.5, "color": "#7a5c00"}
     last_end = -np.inf
     for start in starts:
         middle = first + start + (len(motif) - 1) / 2
         if low <= middle <= high and first + start >= last_end:
-            style: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 5.5, "color": "#7a5c00"}
             ax.text(middle, 0.985, rna(motif), transform=transform, **style)
             last_end = first + start + len(motif) * 1.2
     return starts
@@ -347,30 +341,16 @@ def rna(text: str) -> str:
 
 
 def find_motif(seq: ArrayLike, motif: str) -> list[int]:
-    """Return the indices where an IUPAC motif starts in a one-hot window (L, 4) or in a text; N matches nothing.
-
-    Raises
-    ------
-    InputError
-        If the motif is empty or holds another character.
-    """
+    """Return the indices where an IUPAC motif starts in a one-hot window (L, 4) or in a text; N matches nothing."""
     pattern = rna(motif)
     if not pattern or any(letter not in _IUPAC for letter in pattern):
         raise InputError(f"motif {motif!r}: expected IUPAC letters (A C G U R Y S W K M B D H V N).")
     codes = encode_sequence(seq) if isinstance(seq, str) else codes_from_one_hot(np.asarray(seq, dtype=np.float32))
-    allowed = np.zeros((len(pattern), 5), dtype=bool)
-    for row, letter in enumerate(pattern):
-        allowed[row, [RNA_BASES.index(base) for base in _IUPAC[letter]]] = True
-    n_starts = len(codes) - len(pattern) + 1
-    hits = np.ones(max(0, n_starts), dtype=bool)
-    for row in range(len(pattern)):
-        hits &= allowed[row, codes[row : row + len(hits)]]
+    hits = np.ones(max(0, len(codes) - len(pattern) + 1), dtype=bool)
+    for place, letter in enumerate(pattern):
+        allowed = [RNA_BASES.index(base) for base in _IUPAC[letter]]
+        hits &= np.isin(codes[place : place + len(hits)], allowed)
     return np.flatnonzero(hits).tolist()
-
-
-def region_codes(region: ArrayLike) -> NDArray[np.uint8]:
-    """Return the region-type codes (R,) of a one-hot window (4 = no information)."""
-    return codes_from_one_hot(np.asarray(_matrix(region, "region"), dtype=np.float32))
 
 
 def runs(codes: NDArray[np.uint8]) -> list[tuple[int, int, int]]:

@@ -17,28 +17,16 @@ SIGNIFICANT_Q = 0.05
 _ENRICHED, _OTHER = "#d55e00", "#8c8c8c"
 
 
-def enrichment_figure(table: pd.DataFrame, *, title: str = "", n_rows: int = MOST_ROWS) -> Figure:
-    """Return a figure of the tasks with the largest AUROC.
+def enrichment_figure(table: pd.DataFrame, *, title: str = "") -> Figure:
+    """Return a figure of the tasks with the largest AUROC in :attr:`ripe_lib.scan.enrichment.Enrichment.table`.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Of :class:`ripe_lib.scan.enrichment.Enrichment`.
-    title : str
-    n_rows : int
-        Tasks shown.
-
-    Returns
-    -------
-    Figure
-        Left the AUROC of intervals against background, right the difference of their mean logits; filled where q is
-        below 0.05.
+    Left the AUROC of intervals against background, right the difference of their mean logits; filled where q is below
+    0.05.
     """
-    shown = table.head(n_rows).iloc[::-1]
-    several = shown["model"].nunique() > 1
-    names = [
-        f"{row.task} ({row.model.rsplit('/', 1)[-1]})" if several else row.task for row in shown.itertuples(index=False)
-    ]
+    shown = table.head(MOST_ROWS).iloc[::-1]
+    names = shown["task"]
+    if shown["model"].nunique() > 1:
+        names = names + " (" + shown["model"].str.rsplit("/", n=1).str[-1] + ")"
     with style():
         figure = new_figure(height_mm=22 + 4.2 * len(shown))
         left, right = figure.subplots(1, 2, sharey=True)
@@ -54,7 +42,7 @@ def enrichment_figure(table: pd.DataFrame, *, title: str = "", n_rows: int = MOS
             ax.scatter(values[~called], at[~called], s=14, facecolor="white", edgecolor=_OTHER, label="not", zorder=3)
             ax.axvline(null, color="black", linewidth=0.6)
             ax.set_xlabel(label)
-        left.set_yticks(at, names)
+        left.set_yticks(at, names.tolist())
         left.set_ylim(-0.7, len(shown) - 0.3)
         if called.any():
             right.legend(loc="lower right", frameon=False)

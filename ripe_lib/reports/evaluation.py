@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from ripe_lib.evaluation.metrics import mean_metrics
-from ripe_lib.output.atomic import atomic_directory, check_new_folder
+from ripe_lib.output.atomic import atomic_directory
 from ripe_lib.output.console import steps
 from ripe_lib.reports.evaluation_figures import plot_curves, plot_kmers, plot_overview, plot_reliability, plot_scores
 from ripe_lib.reports.figures import save_figure
@@ -19,15 +19,11 @@ if TYPE_CHECKING:
 
 FORMATS = ("png", "svg")
 N_KMERS_WRITTEN = 50
+_GZIP: Any = {"method": "gzip", "mtime": 0}  # equal tables give equal files
 
 
 def write_evaluation(
-    evaluation: Evaluation,
-    directory: str | Path,
-    *,
-    kmer_length: int = 6,
-    with_predictions: bool = False,
-    overwrite: bool = False,
+    evaluation: Evaluation, directory: str | Path, *, with_predictions: bool = False, overwrite: bool = False
 ) -> Path:
     """Write everything an evaluation shows; the folder appears complete or not at all.
 
@@ -40,41 +36,37 @@ def write_evaluation(
     evaluation : Evaluation
         From :func:`ripe_lib.evaluation.evaluate.score_dataset`.
     directory : path
-    kmer_length : int
     with_predictions : bool
         Also write labels and scores of every window.
     overwrite : bool
         Replace a folder that is there.
-
-    Raises
-    ------
-    OutputError
-        If the folder exists and is not empty, or cannot be written.
     """
-    check_new_folder(directory, overwrite=overwrite)
     with atomic_directory(directory, overwrite=overwrite) as folder:
         tables, summaries = {}, {}
         for negatives in evaluation.negatives:
-            table, draws = evaluation.table_and_draws(negatives)
-            tables[negatives] = table
-            summaries[negatives] = mean_metrics(table, draws, confidence=evaluation.options.confidence)
+            tables[negatives], draws = evaluation.table_and_draws(negatives)
+            confidence = evaluation.options.confidence
+            summaries[negatives] = mean_metrics(tables[negatives], draws, confidence=confidence)
         metrics = pd.concat([t.assign(negatives=n) for n, t in tables.items()], ignore_index=True)
         metrics = metrics[["task", "negatives", *(c for c in metrics.columns if c not in ("task", "negatives"))]]
         metrics.to_csv(folder / "metrics.csv", index=False)
         summary = pd.DataFrame([{"negatives": n, **s} for n, s in summaries.items()])
         summary.to_csv(folder / "summary.csv", index=False)
         curves = [evaluation.curves(n) for n in evaluation.negatives]
-        pd.concat([one for one in curves if len(one)] or curves[:1], ignore_index=True).to_csv(
-            folder / "curves.csv.gz", index=False, float_format="%.6g", compression={"method": "gzip", "mtime": 0}
-        )
+        points = pd.concat([one for one in curves if len(one)] or curves[:1], ignore_index=True)
+        points.to_csv(folder / "curves.csv.gz", index=False, float_format="%.6g", compression=_GZIP)
         evaluation.reliability().to_csv(folder / "reliability.csv", index=False)
         evaluation.score_histogram().to_csv(folder / "score_histogram.csv", index=False)
-        kmers = {task: evaluation.top_and_bottom_kmers(task, k=kmer_length) for task in evaluation.tasks}
-        _kmer_table(kmers).to_csv(folder / "kmers.csv", index=False)
+        kmers = {task: evaluation.top_and_bottom_kmers(task) for task in evaluation.tasks}
+        words = _kmer_table(kmers)
+        words.to_csv(folder / "kmers.csv", index=False)
         if with_predictions:
-            _predictions(evaluation).to_csv(
-                folder / "predictions.csv.gz", index=False, compression={"method": "gzip", "mtime": 0}
-            )
+            columns: dict[str, Any] = {}
+            for task, label, score in zip(evaluation.tasks, evaluation.labels.T, evaluation.scores.T, strict=True):
+                columns |= {f"{task}.label": label, f"{task}.score": score}
+            sites = evaluation.intervals[["chrom", "start", "end", "strand"]]
+            table = pd.concat([sites, pd.DataFrame(columns)], axis=1)
+            table.to_csv(folder / "predictions.csv.gz", index=False, compression=_GZIP)
         figures = {
             "overview": plot_overview(tables, summaries),
             "roc": plot_curves(evaluation, tables, "roc"),
@@ -86,7 +78,7 @@ def write_evaluation(
         (folder / "figures").mkdir()
         for name, figure in steps(figures.items(), "drawing"):
             save_figure(figure, folder / "figures" / name, FORMATS)
-        _page(evaluation, metrics, summary, _kmer_table(kmers), figures).write(folder / "report.html")
+        _page(evaluation, metrics, summary, words, figures).write(folder / "report.html")
     return Path(directory)
 
 
@@ -99,21 +91,8 @@ def _kmer_table(kmers: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(parts, names=["task"]).reset_index("task").reset_index(drop=True)
 
 
-def _predictions(evaluation: Evaluation) -> pd.DataFrame:
-    columns = {}
-    for column, task in enumerate(evaluation.tasks):
-        columns[f"{task}.label"] = evaluation.labels[:, column]
-        columns[f"{task}.score"] = evaluation.scores[:, column]
-    sites = evaluation.intervals[["chrom", "start", "end", "strand"]]
-    return pd.concat([sites, pd.DataFrame(columns)], axis=1)
-
-
 def _page(
-    evaluation: Evaluation,
-    metrics: pd.DataFrame,
-    summary: pd.DataFrame,
-    kmers: pd.DataFrame,
-    figures: dict,
+    evaluation: Evaluation, metrics: pd.DataFrame, summary: pd.DataFrame, kmers: pd.DataFrame, figures: dict
 ) -> Report:
     options = evaluation.options
     name = Path(evaluation.dataset).name

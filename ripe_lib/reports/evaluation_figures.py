@@ -87,7 +87,7 @@ def _undefined(axes: Axes, reason: str) -> None:
     axes.set(xticks=[], yticks=[])
 
 
-def plot_curves(evaluation: Evaluation, tables: dict[str, pd.DataFrame], curve: str = "roc") -> Figure:
+def plot_curves(evaluation: Evaluation, tables: dict[str, pd.DataFrame], curve: str) -> Figure:
     """Draw ROC (``"roc"``) or precision-recall (``"pr"``) curves of all tasks, both kinds of negatives.
 
     Parameters
@@ -97,10 +97,8 @@ def plot_curves(evaluation: Evaluation, tables: dict[str, pd.DataFrame], curve: 
         Kind of negatives -> table of :meth:`Evaluation.table`.
     curve : str
     """
-    points = {}
-    for negatives in tables:
-        both = evaluation.curves(negatives)
-        points[negatives] = both[both["curve"] == curve].groupby("task")
+    curves = {negatives: evaluation.curves(negatives) for negatives in tables}
+    points = {negatives: both[both["curve"] == curve].groupby("task") for negatives, both in curves.items()}
     rows = {n: t.set_index("task") for n, t in tables.items()}
     measure = {"roc": "auroc", "pr": "ap"}[curve]
 
@@ -109,23 +107,21 @@ def plot_curves(evaluation: Evaluation, tables: dict[str, pd.DataFrame], curve: 
         for negatives, by_task in points.items():
             if task not in by_task.groups:
                 continue
-            line = by_task.get_group(task)
+            line, row, colour = by_task.get_group(task), rows[negatives].loc[task], NEGATIVE_COLOURS[negatives]
             steps = "default" if curve == "roc" else "steps-pre"
-            axes.plot(line["x"], line["y"], color=NEGATIVE_COLOURS[negatives], drawstyle=steps, clip_on=False)
-            numbers.append((negatives, rows[negatives].loc[task, measure]))
+            axes.plot(line["x"], line["y"], color=colour, drawstyle=steps, clip_on=False)
+            numbers.append((colour, row[measure]))
             if curve == "pr":
-                share = rows[negatives].loc[task, "n_pos"] / rows[negatives].loc[task, "n"]
-                axes.axhline(share, color=NEGATIVE_COLOURS[negatives], linewidth=0.5, linestyle=":")
+                axes.axhline(row["n_pos"] / row["n"], color=colour, linewidth=0.5, linestyle=":")
         if not numbers:
             _undefined(axes, rows["own"].loc[task, "reason"] if "own" in rows else "not defined")
             return
         if curve == "roc":
             axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.5, linestyle=":")
-        for place, (negatives, value) in enumerate(reversed(numbers)):
+        for place, (colour, value) in enumerate(reversed(numbers)):
             # Precision-recall curves leave no corner free: there the numbers stand above the panel.
             x, y = (0.97, 0.05 + 0.13 * place) if curve == "roc" else (1.0 - place, 1.03)
             side = "left" if curve == "pr" and place else "right"
-            colour = NEGATIVE_COLOURS[negatives]
             axes.text(x, y, f"{value:.3f}", ha=side, color=colour, fontsize=6, transform=axes.transAxes)
         axes.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 1], yticks=[0, 1])
 
@@ -146,22 +142,18 @@ def plot_scores(evaluation: Evaluation) -> Figure:
 
     histogram = evaluation.score_histogram().groupby(["task", "group"])
     looks: dict[str, dict[str, Any]] = {
-        "negative": {"color": GREY, "alpha": 0.55},
-        "positive": {"color": BLUE, "alpha": 0.6},
-        "other": {"color": ORANGE},
+        "negative": {"color": GREY, "alpha": 0.55, "label": NEGATIVE_LABELS["own"]},
+        "positive": {"color": BLUE, "alpha": 0.6, "label": "positives"},
     }
-    if "other" not in evaluation.negatives:
-        del looks["other"]
-    names = {"negative": "own negatives", "positive": "positives", "other": "other proteins' sites"}
+    if "other" in evaluation.negatives:
+        looks["other"] = {"color": ORANGE, "label": NEGATIVE_LABELS["other"]}
 
     def draw(axes: Axes, task: str) -> None:
         for group, look in looks.items():
             bars = histogram.get_group((task, group))
-            total = bars["n"].sum()
-            if not total:
-                continue
-            edges = np.r_[bars["low"], bars["high"].iloc[-1]]
-            axes.stairs(bars["n"] / total, edges, fill=group != "other", **look)
+            if total := bars["n"].sum():
+                edges = np.r_[bars["low"], bars["high"].iloc[-1]]
+                axes.stairs(bars["n"] / total, edges, fill=group != "other", **look)
         axes.set(xlim=(0, 1), xticks=[0, 0.5, 1], yticks=[])
 
     return small_multiples(
@@ -169,7 +161,7 @@ def plot_scores(evaluation: Evaluation) -> Figure:
         draw,
         x_label="predicted probability",
         y_label="share of windows",
-        handles=[Patch(label=names[group], **look) for group, look in looks.items()],
+        handles=[Patch(**look) for look in looks.values()],
     )
 
 
@@ -200,20 +192,16 @@ def plot_reliability(evaluation: Evaluation, table: pd.DataFrame) -> Figure:
     )
 
 
-def plot_kmers(tables: dict[str, pd.DataFrame], *, n_kmers: int = 8) -> Figure:
+def plot_kmers(tables: dict[str, pd.DataFrame]) -> Figure:
     """Draw the commonest k-mers of the best-scoring positives and their frequency in the worst.
 
-    Parameters
-    ----------
-    tables : dict
-        Task -> table of :meth:`Evaluation.top_and_bottom_kmers`.
-    n_kmers : int
-        Bars per task. The number of sites on each side is in the title.
+    ``tables``: task -> table of :meth:`Evaluation.top_and_bottom_kmers`. The number of sites on each side is in the
+    title.
     """
     from matplotlib.patches import Patch
 
     def draw(axes: Axes, task: str) -> None:
-        table = tables[task].head(n_kmers)
+        table = tables[task].head(8)
         if table.empty:
             _undefined(axes, "fewer than two positives")
             return
@@ -240,8 +228,8 @@ def plot_kmers(tables: dict[str, pd.DataFrame], *, n_kmers: int = 8) -> Figure:
 
 def plot_overview(tables: dict[str, pd.DataFrame], summaries: dict[str, dict[str, float]]) -> Figure:
     """Draw AUROC and average precision of all tasks with their intervals, best task first; the mean is dotted."""
-    own = next(iter(tables.values()))
-    order = own.sort_values(["auroc", "task"], ascending=[False, True], na_position="last")["task"].tolist()
+    own = next(iter(tables.values())).sort_values(["auroc", "task"], ascending=[False, True], na_position="last")
+    order, reasons = own["task"].tolist(), own["reason"].tolist()
     place = np.arange(len(order))
     with style():
         figure = new_figure(COLUMN_WIDTHS["double"], 16 + 3.6 * len(order))
@@ -253,20 +241,17 @@ def plot_overview(tables: dict[str, pd.DataFrame], summaries: dict[str, dict[str
                 value = rows[measure].to_numpy(dtype=float)
                 spread = np.abs(np.stack([value - rows[f"{measure}_low"], rows[f"{measure}_high"] - value]))
                 colour = NEGATIVE_COLOURS[negatives]
-                axes.errorbar(
-                    value, at, xerr=np.nan_to_num(spread), fmt="o", color=colour, markersize=2.5, elinewidth=0.7
-                )
+                look: dict[str, Any] = {"fmt": "o", "color": colour, "markersize": 2.5, "elinewidth": 0.7}
+                axes.errorbar(value, at, xerr=np.nan_to_num(spread), **look)
                 axes.axvline(summaries[negatives][measure], color=colour, linewidth=0.6, linestyle=":")
-            for row in np.flatnonzero(own.set_index("task").loc[order, "reason"].to_numpy() != ""):
-                axes.text(
-                    0.5, row, own.set_index("task").loc[order[row], "reason"], fontsize=5, color=GREY, va="center"
-                )
+            for row, reason in enumerate(reasons):
+                if reason:
+                    axes.text(0.5, row, reason, fontsize=5, color=GREY, va="center")
             axes.set_xlabel(name)
             axes.grid(axis="x", linewidth=0.3, color="#dddddd")
             axes.set_axisbelow(True)
         panels[0].set_yticks(place, order, fontsize=5.5)
         panels[0].set_ylim(len(order) - 0.4, -0.6)
-        figure.legend(
-            handles=_line_handles()[: len(tables)], loc="outside upper center", ncols=len(tables), frameon=False
-        )
+        handles = _line_handles()[: len(tables)]
+        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)
     return figure

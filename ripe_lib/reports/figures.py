@@ -95,13 +95,7 @@ def put_title(figure: Figure, text: str) -> None:
 
 
 def checked_formats(formats: str | Iterable[str]) -> tuple[str, ...]:
-    """Return picture formats, from a list or a text such as ``"png,svg"``.
-
-    Raises
-    ------
-    UnknownNameError
-        For a format other than png, svg and pdf.
-    """
+    """Return picture formats, from a list or a text such as ``"png,svg"``."""
     parts = formats.split(",") if isinstance(formats, str) else list(formats)
     names = [part.strip().lower().lstrip(".") for part in parts if part.strip()]
     for name in names:
@@ -154,13 +148,6 @@ def save_figure(
         ``png``, ``svg``, ``pdf``.
     dpi : int
         Dots per inch of PNG.
-
-    Raises
-    ------
-    UnknownNameError
-        For an unknown format.
-    OutputError
-        If the folder is missing or not writable.
     """
     stem = Path(stem)
     written = []

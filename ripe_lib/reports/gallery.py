@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ripe_lib.attribution.landmark_profiles import landmark_profiles
-from ripe_lib.attribution.maps import Attributions, GapCount, gaps_ignored
+from ripe_lib.attribution.maps import Attributions, GapCount, gaps_ignored, known_bases
 from ripe_lib.attribution.methods import Method, SiteCounts
 from ripe_lib.genome.encoding import REGION_TYPES, codes_from_one_hot, one_hot
 from ripe_lib.genome.landmarks import decode_landmarks
@@ -25,7 +25,7 @@ from ripe_lib.network.load import Model
 from ripe_lib.network.predict import predict
 from ripe_lib.output.atomic import atomic_directory
 from ripe_lib.output.console import steps
-from ripe_lib.reports.attribution import METHOD_NAMES, draw_site, file_stem, site_label
+from ripe_lib.reports.attribution import METHOD_NAMES, draw_site, file_stem
 from ripe_lib.reports.figures import checked_formats, save_figure
 from ripe_lib.reports.page import Report
 from ripe_lib.reports.profile_figures import (
@@ -36,6 +36,8 @@ from ripe_lib.reports.profile_figures import (
 )
 from ripe_lib.reports.site_figures import SiteMap
 
+PROFILE_SITES = 200  # the best of a task, over which region-type profiles are means
+LANDMARK_SITES = 100  # drawn from all, over which what landmarks do is averaged
 SITE_COLUMNS = ("task", "rank", "score", "chrom", "start", "end", "name", "strand", "picture")
 
 
@@ -57,7 +59,7 @@ class BestSites:
         make : callable
             Gives what is kept; only called if the site enters.
         """
-        key = (score, -number)  # of equal scores the earlier site wins
+        key = (score, -number)
         if len(self._heap) < self.size:
             heapq.heappush(self._heap, (*key, make()))
         elif key > self._heap[0][:2]:
@@ -95,10 +97,6 @@ class GalleryOptions:
         Sites drawn per task.
     min_score : float
         Only sites whose score is above it.
-    profile_sites : int
-        Region-type profiles are means over at most this many of the best sites (all of them above ``min_score``).
-    landmark_sites : int
-        What landmarks do is averaged over this many sites, drawn from all of them.
     formats : sequence of str
         Of the picture files.
     motifs : dict
@@ -107,8 +105,6 @@ class GalleryOptions:
 
     top: int = 10
     min_score: float = 0.5
-    profile_sites: int = 200
-    landmark_sites: int = 100
     formats: Sequence[str] = ("png",)
     motifs: dict[str, str] = field(default_factory=dict)
 
@@ -137,15 +133,15 @@ def _collect_best(
     model: Model, chunks: Iterable[Windows], tasks: Sequence[str], options: GalleryOptions
 ) -> tuple[dict[str, BestSites], list[Any], SiteCounts]:
     """Predict all sites; keep the best of every task, and some of all sites with known landmarks."""
-    kept = {task: BestSites(max(options.top, options.profile_sites)) for task in tasks}
-    drawn = _Sample(options.landmark_sites)
+    kept = {task: BestSites(max(options.top, PROFILE_SITES)) for task in tasks}
+    drawn = _Sample(LANDMARK_SITES)
     columns = {task: model.spec.task_index(task) for task in tasks}
     counts = SiteCounts()
     for windows in chunks:
         first = counts.n_sites
         counts.add(windows)
         scores = predict(model, windows)
-        known = (windows.seq.max(axis=2) > 0.99).any(axis=1)
+        known = known_bases(windows.seq).any(axis=1)
         if windows.landmarks is not None:
             placed = (windows.landmarks.max(axis=2) > windows.landmarks.min(axis=2)).any(axis=1)
             for row in np.flatnonzero(known & placed).tolist():
@@ -228,8 +224,8 @@ def write_gallery(
                 n_profile[task] = len(ranked)
             for rank, (score, (_, _, site, _)) in enumerate(ranked[: options.top], start=1):
                 one = SiteMap.of(task, windows, maps, rank - 1, score, method.name)
-                figure = draw_site([one], site, is_genomic=is_genomic, motif=options.motifs.get(task), peak="site")
-                label = site_label(site, is_genomic=is_genomic)
+                motif = options.motifs.get(task)
+                figure, label = draw_site([one], site, is_genomic=is_genomic, motif=motif, peak="site")
                 stem = temporary / "pictures" / f"{file_stem(task)}_{rank:02d}_{file_stem(label)}"
                 first = save_figure(figure, stem, options.formats)[0]
                 sections[-1][1].append((figure, f"{task}, rank {rank}: {label}, score {score:.3f}."))
@@ -277,16 +273,13 @@ def _write_profiles(
     report.add_heading("Region types")
     report.add_text(
         "Attribution of the region type that is there, summed over the window and averaged over the sites "
-        f"(at most {options.profile_sites} with the highest scores above {options.min_score:g})."
+        f"(at most {PROFILE_SITES} with the highest scores above {options.min_score:g})."
     )
-    figures = {
-        "region_types": region_summary_figure(means, tasks),
-        "region_profiles": region_profile_figure(profiles, counts=n_profile),
-    }
-    captions = ("Mean summed attribution of each region type.", "Mean attribution along the window (number of sites).")
-    for (name, figure), caption in zip(figures.items(), captions, strict=True):
-        save_figure(figure, folder / "pictures" / name, options.formats)
-        report.add_figure(figure, caption)
+    summary, along = region_summary_figure(means, tasks), region_profile_figure(profiles, counts=n_profile)
+    save_figure(summary, folder / "pictures" / "region_types", options.formats)
+    report.add_figure(summary, "Mean summed attribution of each region type.")
+    save_figure(along, folder / "pictures" / "region_profiles", options.formats)
+    report.add_figure(along, "Mean attribution along the window (number of sites).")
 
 
 def _write_landmarks(

@@ -50,19 +50,16 @@ def match_figure(motif: Motif, known: MotifMatrix | None = None, *, offset: int 
     title : str
         Of the known one, e.g. its protein, identifier and q-value.
     """
-    first = min(0, offset) if known is not None else 0
-    last = max(len(motif.ppm), offset + len(known.ppm)) if known is not None else len(motif.ppm)
+    rows = [(motif.ppm, 0, f"{motif.name}   {motif.consensus}   {motif.n_sites:,} sites")]
+    if known is not None:
+        rows.append((known.ppm, offset, title or f"{known.name} {known.identifier}"))
+    span = min(first for _, first, _ in rows), max(first + len(ppm) for ppm, first, _ in rows)
     with style():
-        figure = new_figure(140.0, 52.0 if known is not None else 32.0)
+        figure = new_figure(140.0, 12.0 + 20.0 * len(rows))
         logos, bars = figure.subfigures(1, 2, width_ratios=(1.75, 1))
-        axes = np.atleast_1d(logos.subplots(1 if known is None else 2, 1))
-        _logo(axes[0], motif.ppm, 0, (first, last))
-        name = f"{motif.name}   {motif.consensus}   {motif.n_sites:,} sites"
-        axes[0].set_title(wrapped(name, 85.0, 6.5), loc="left", fontsize=6.5)
-        if known is not None:
-            _logo(axes[1], known.ppm, offset, (first, last))
-            name = title or f"{known.name} {known.identifier}"
-            axes[1].set_title(wrapped(name, 85.0, 6.5), loc="left", fontsize=6.5)
+        for ax, (ppm, first, name) in zip(logos.subplots(len(rows), 1, squeeze=False)[:, 0], rows, strict=True):
+            _logo(ax, ppm, first, span)
+            ax.set_title(wrapped(name, 85.0, 6.5), loc="left", fontsize=6.5)
         _kmer_bars(bars.subplots(), motif.kmers)
     return figure
 
@@ -73,17 +70,10 @@ def overview_figure(motifs: Sequence[tuple[str, Motif]]) -> Figure:
 
 
 def filters_figure(filters: Sequence[FilterMotif]) -> Figure:
-    """Draw first-layer filters as logos, those that were never active left out (paper, Supp. Figs. S8-S13)."""
-    names = [
-        (f"{f.index}  {f.matches['protein'].iloc[0] if _matched(f) else ''}".strip(), f.ppm)
-        for f in filters
-        if f.pfm.sum()
-    ]
-    return _grid(names, columns=8)
-
-
-def _matched(one: FilterMotif) -> bool:
-    return len(one.matches) > 0 and float(one.matches["q_value"].iloc[0]) < 0.05
+    """Draw first-layer filters as logos with the proteins of the motifs they match (paper, Supp. Figs. S8-S13)."""
+    proteins = [f.matches["protein"][f.matches["q_value"] < 0.05].head(1) for f in filters]
+    panels = zip(filters, proteins, strict=True)
+    return _grid([(f"{f.index}  {''.join(protein)}".strip(), f.ppm) for f, protein in panels], columns=8)
 
 
 def _grid(panels: Sequence[tuple[str, NDArray[np.float64]]], columns: int) -> Figure:

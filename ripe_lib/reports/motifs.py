@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pandas as pd
 from ripe_lib.motifs.databases import MotifDatabase
 from ripe_lib.motifs.filters import FilterMotif
 from ripe_lib.motifs.find import Motif, MotifSearch
-from ripe_lib.motifs.match import match_motifs
+from ripe_lib.motifs.match import NO_MATCHES
 from ripe_lib.motifs.meme import MotifMatrix, write_meme
 from ripe_lib.output.atomic import atomic_directory
 from ripe_lib.output.console import steps
@@ -61,7 +61,7 @@ def write_motifs(
     enriched: Mapping[str, pd.DataFrame] | None = None,
     formats: Sequence[str] = ("png", "svg"),
     subtitle: str = "",
-    remarks: Sequence[str] = (),
+    remark: str = "",
     overwrite: bool = False,
 ) -> Path:
     """Write all motifs of a search; the folder appears complete or not at all.
@@ -83,54 +83,53 @@ def write_motifs(
         Tables of :func:`ripe_lib.genome.kmers.enriched_kmers`; adds ``enriched_kmers.tsv``.
     formats : sequence of str
         Of the pictures.
-    subtitle, remarks : str, sequence of str
+    subtitle, remark : str
         For the page.
     overwrite : bool
         Replace a folder that is not empty.
-
-    Raises
-    ------
-    OutputError
-        If the folder exists and is not empty, or cannot be written.
     """
     motifs = [motif for search in searches for motif in search.motifs]
     table = motif_table(searches)
     with atomic_directory(directory, overwrite=overwrite) as folder:
         write_meme(folder / "motifs.meme", [motif.matrix() for motif in motifs])
         _write_tsv(table, folder / "motifs.tsv")
-        matches = [motif.matches for motif in motifs if len(motif.matches)]
-        empty = match_motifs([], MotifDatabase("", ()))
-        _write_tsv(pd.concat(matches, ignore_index=True) if matches else empty, folder / "matches.tsv")
+        matches = [motif.matches for motif in motifs if len(motif.matches)] or [NO_MATCHES]
+        _write_tsv(pd.concat(matches, ignore_index=True), folder / "matches.tsv")
         _write_tsv(_kmer_table(motifs), folder / "kmers.tsv")
         if enriched is not None:
             words = pd.concat(enriched, names=["task"]).reset_index("task") if enriched else pd.DataFrame({"task": []})
             _write_tsv(words, folder / "enriched_kmers.tsv")
         report = Report("Motifs", subtitle)
-        for remark in remarks:
-            report.add_text(remark)
+        report.add_text(remark)
         (folder / "logos").mkdir()
         for motif in steps(motifs, "drawing"):
-            save_figure(
-                logo_figure(motif, f"{motif.name}  {motif.consensus}"), folder / "logos" / _file(motif), formats
-            )
+            figure = logo_figure(motif, f"{motif.name}  {motif.consensus}")
+            save_figure(figure, folder / "logos" / _file(motif), formats)
         if motifs:
             first = [(search.task, search.motifs[0]) for search in searches if search.motifs]
-            overview = overview_figure(first)
-            save_figure(overview, folder / "overview", formats)
-        _add_sections(report, steps(searches, "making the page"), searches, table, database, enriched or {})
+            save_figure(overview_figure(first), folder / "overview", formats)
+        _add_sections(report, searches, table, database, enriched or {})
         if filters:
-            write_meme(folder / "filters.meme", [f.matrix() for f in filters if f.pfm.sum()])
-            _write_tsv(filter_table(filters), folder / "filters.tsv")
-            if any(f.pfm.sum() for f in filters):
-                save_figure(filters_figure(filters), folder / "filters", formats)
-            _add_filters(report, filters)
+            active = [f for f in filters if f.pfm.sum()]
+            write_meme(folder / "filters.meme", [f.matrix() for f in active])
+            table = filter_table(filters)
+            _write_tsv(table, folder / "filters.tsv")
+            report.add_heading("First-layer filters")
+            report.add_text(
+                f"{len(filters)} filters, {len(filters) - len(active)} of them never active. Named: the known motif's "
+                "protein where q < 0.05."
+            )
+            if active:
+                figure = filters_figure(active)
+                save_figure(figure, folder / "filters", formats)
+                report.add_figure(figure, "Filters as sequence logos (bits).")
+            report.add_table(table)
         report.write(folder / "motifs.html")
     return Path(directory)
 
 
 def _add_sections(
     report: Report,
-    shown: Iterable[MotifSearch],
     searches: Sequence[MotifSearch],
     table: pd.DataFrame,
     database: MotifDatabase | None,
@@ -146,7 +145,7 @@ def _add_sections(
         "and Hochberg over all known motifs."
     )
     report.add_table(table, links={"motif": anchors})
-    for search in shown:
+    for search in steps(searches, "making the page"):
         report.add_heading(search.task)
         own = ", ".join(database.of_protein(search.rbp)) if database else ""
         report.add_text(
@@ -179,22 +178,10 @@ def _beside(motif: Motif, known: dict[str, MotifMatrix]) -> Any:
 
 
 def _caption(motif: Motif) -> str:
-    if not len(motif.matches):
-        return f"{motif.n_sites:,} sites ({motif.fraction:.1%} of all)."
-    best = motif.matches.iloc[0]
-    text = f"best known match {best['protein']} {best['match']} (q = {best['q_value']:.2g})"
-    return f"{motif.n_sites:,} sites ({motif.fraction:.1%} of all); {text}."
-
-
-def _add_filters(report: Report, filters: Sequence[FilterMotif]) -> None:
-    report.add_heading("First-layer filters")
-    silent = sum(not f.pfm.sum() for f in filters)
-    report.add_text(
-        f"{len(filters)} filters, {silent} of them never active. Named: the known motif's protein where q < 0.05."
-    )
-    if silent < len(filters):
-        report.add_figure(filters_figure(filters), "Filters as sequence logos (bits).")
-    report.add_table(filter_table(filters))
+    text = f"{motif.n_sites:,} sites ({motif.fraction:.1%} of all)"
+    for _, best in motif.matches.head(1).iterrows():
+        text += f"; best known match {best['protein']} {best['match']} (q = {best['q_value']:.2g})"
+    return f"{text}."
 
 
 def _first(table: pd.DataFrame, *columns: str) -> list[Any]:

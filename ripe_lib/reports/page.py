@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ripe_lib.reports.zoom import Zoom
 
+MOST_ROWS = 20_000  # of a table
 _MIME = {"png": "image/png", "svg": "image/svg+xml"}
 
 
@@ -85,14 +86,12 @@ class Report:
         table: pd.DataFrame,
         *,
         caption: str = "",
-        sortable: bool = True,
         filterable: bool = True,
         links: Mapping[str, Sequence[str | None]] | None = None,
         digits: int = 4,
         page_rows: int = 50,
-        max_rows: int = 20_000,
     ) -> None:
-        """Add a table.
+        """Add a table, sorted by a click on a column's name; rows after the first :data:`MOST_ROWS` are left out.
 
         Parameters
         ----------
@@ -100,8 +99,8 @@ class Report:
             The index is not shown.
         caption : str
             Text above it.
-        sortable, filterable : bool
-            Click on a column's name to sort; one filter field per column (text, or ``>0.5``, ``<=3``, ``=QKI``).
+        filterable : bool
+            One filter field per column (text, or ``>0.5``, ``<=3``, ``=QKI``).
         links : dict, optional
             Column -> one anchor per row (from :meth:`add_figure` or :meth:`add_heading`) or ``None``; the cell
             links there.
@@ -109,13 +108,6 @@ class Report:
             Significant digits shown of floats; sorting uses the full values.
         page_rows : int
             Rows shown at a time.
-        max_rows : int
-            More rows than these are left out, and the page says so.
-
-        Raises
-        ------
-        InputError
-            If ``links`` names no column or has not one entry per row.
         """
         self._n_tables += 1
         links = dict(links or {})
@@ -124,19 +116,15 @@ class Report:
                 raise InputError(
                     f"report table: links for column {column!r} must be one per row of an existing column."
                 )
-        shown = table.iloc[:max_rows]
-        columns = [shown.iloc[:, number] for number in range(shown.shape[1])]
-        numeric = [column.dtype.kind in "iuf" for column in columns]
-        # Whole numbers that may be missing are pandas' own NA, which is no float.
-        values_by_column = [column.astype(object).where(column.notna(), None).tolist() for column in columns]
-        link_columns = [links.get(c) for c in shown.columns]
-        rows = []
-        for number in range(len(shown)):
-            cells = [
-                _cell(values[number], is_number, digits, anchors[number] if anchors else None)
-                for values, is_number, anchors in zip(values_by_column, numeric, link_columns, strict=True)
-            ]
-            rows.append(cells)
+        shown = table.iloc[:MOST_ROWS]
+        numeric = [kind.kind in "iuf" for kind in shown.dtypes]
+        cells = []
+        for number, (name, is_number) in enumerate(zip(shown.columns, numeric, strict=True)):
+            column = shown.iloc[:, number]
+            # Whole numbers that may be missing are pandas' own NA, which is no float.
+            values = column.astype(object).where(column.notna(), None).tolist()
+            anchors = list(links.get(name, ())) or [None] * len(values)
+            cells.append([_cell(value, is_number, digits, to) for value, to in zip(values, anchors, strict=False)])
         notes = [f"{len(table):,} row{'' if len(table) == 1 else 's'}"]
         if len(shown) < len(table):
             notes.append(f"the first {len(shown):,} are shown")
@@ -146,9 +134,8 @@ class Report:
             "notes": "; ".join(notes),
             "page_rows": page_rows,
             "columns": list(zip(map(str, shown.columns), numeric, strict=True)),
-            "sortable": sortable,
             "filterable": filterable,
-            "rows": rows,
+            "rows": list(zip(*cells, strict=True)),
         }
         self._blocks.append(("table", block))
 
@@ -220,13 +207,7 @@ class Report:
         )
 
     def write(self, path: str | Path) -> Path:
-        """Write the page (complete or not at all) and return its path.
-
-        Raises
-        ------
-        OutputError
-            If the folder is missing or not writable.
-        """
+        """Write the page (complete or not at all) and return its path."""
         path = Path(path)
         with atomic_file(path) as temporary:
             temporary.write_bytes(self.to_html().encode("utf-8", "surrogateescape"))  # names arrive as they came

@@ -57,11 +57,7 @@ def landmark_profile_figure(profiles: LandmarkProfiles, task: str) -> Figure:
 
 
 def region_profile_figure(
-    profiles: Mapping[str, NDArray[Any]],
-    *,
-    counts: Mapping[str, int] | None = None,
-    columns: int = 4,
-    smooth: int = 11,
+    profiles: Mapping[str, NDArray[Any]], *, counts: Mapping[str, int] | None = None, smooth: int = 11
 ) -> Figure:
     """Draw the mean region-type attribution of several tasks along the window (paper, Fig. 4B), one panel each.
 
@@ -71,14 +67,12 @@ def region_profile_figure(
         Task -> array (R, 4): mean over its sites of ``Attributions.region`` masked by :func:`present_types`.
     counts : dict, optional
         Task -> number of sites, shown with the name.
-    columns : int
-        Panels per row.
     smooth : int
         Width in nt of a moving average (max-pooling makes single positions of the region map arbitrary); 1 for none.
     """
     if not profiles:
         raise InputError("region profile: expected at least one task, got none.")
-    columns = min(columns, len(profiles))
+    columns = min(4, len(profiles))
     n_rows = -(-len(profiles) // columns)
     occurs = np.any([np.any(profile, axis=0) for profile in profiles.values()], axis=0)
     shown = [(channel, name) for channel, name in enumerate(REGION_TYPES) if occurs[channel]]

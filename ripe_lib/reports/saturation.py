@@ -14,7 +14,7 @@ from ripe_lib.genome.encoding import UNKNOWN, one_hot, reverse_complement
 from ripe_lib.output.atomic import TRACK_SUFFIXES
 from ripe_lib.output.console import steps
 from ripe_lib.output.tables import open_table
-from ripe_lib.output.tracks import open_tracks, safe_name, track_files
+from ripe_lib.output.tracks import TrackFiles, safe_name
 from ripe_lib.reports.drawing import plot_mutation_map
 from ripe_lib.reports.figures import new_figure, put_title, save_figure, style
 from ripe_lib.variants.format import OutputFormat, Selection
@@ -67,11 +67,10 @@ def write_saturation(found: Saturation, output: str | Path, genome: Genome, task
     known = np.flatnonzero(found.codes != UNKNOWN)
     starts = known.astype(np.int64) + found.region.start
     strand = found.region.strand
-    files = track_files(output, names, [strand], name_strand=True)
     with ExitStack() as stack:
-        writer = open_tracks(output, files, names, genome.contigs, stack)
+        writer = TrackFiles(output, names, [strand], genome.contigs, stack, name_strand=True)
         writer.add(found.region.contig, strand, starts, starts + 1, np.ascontiguousarray(strongest[known]))
-    return [file.path for file in files]
+    return writer.paths
 
 
 def heat_map(found: Saturation, number: int, task: str) -> Figure:
@@ -93,9 +92,8 @@ def heat_map(found: Saturation, number: int, task: str) -> Figure:
     deletions = None if deleted is None else deleted[:, column]
     codes = reverse_complement(found.codes) if found.region.strand == "-" else found.codes
     seq = one_hot(codes)
-    limit = max(
-        float(np.abs(changes).max(initial=0)), 0 if deletions is None else float(np.abs(np.nan_to_num(deletions)).max())
-    )
+    both = [changes.ravel(), [0.0] if deletions is None else np.nan_to_num(deletions)]
+    limit = float(np.abs(np.concatenate(both)).max())
     n_rows = -(-len(codes) // _BASES_PER_ROW)
     with style():
         figure = new_figure(height_mm=24 + (19 if deletions is None else 22) * n_rows)
@@ -110,9 +108,8 @@ def heat_map(found: Saturation, number: int, task: str) -> Figure:
             _genomic_ticks(ax, found, at.start, min(at.stop, len(codes)))
         strand = "minus" if found.region.strand == "-" else "plus"
         axes[-1].set_xlabel(f"position on {found.region.contig}, {strand} strand, 5' to 3'")
-        figure.colorbar(
-            image, ax=list(axes), label="score of alt - score of ref", shrink=min(1.0, 2 / n_rows), aspect=24
-        )
+        label = "score of alt - score of ref"
+        figure.colorbar(image, ax=list(axes), label=label, shrink=min(1.0, 2 / n_rows), aspect=24)
         dot = Line2D([], [], color="#404040", marker="o", markersize=2.5, linestyle="", label="base of the reference")
         figure.legend(handles=[dot], loc="outside lower left", frameon=False, borderpad=0)
     return figure
@@ -123,10 +120,8 @@ def _genomic_ticks(ax: Axes, found: Saturation, first: int, last: int) -> None:
     region = found.region
     places = [region.end - place if region.strand == "-" else region.start + place + 1 for place in range(first, last)]
     every = 10 if last - first > 15 else 5
-    ticks = [(first + i, position) for i, position in enumerate(places) if position % every == 0] or [
-        (first, places[0])
-    ]
-    ax.set_xticks([at for at, _ in ticks], [f"{position:,}" for _, position in ticks])
+    ticks = [at for at, position in enumerate(places) if position % every == 0] or [0]
+    ax.set_xticks([first + at for at in ticks], [f"{places[at]:,}" for at in ticks])
 
 
 def write_heat_maps(

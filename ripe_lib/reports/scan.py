@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ripe_lib.attribution.compute import explained_codes
-from ripe_lib.genome.encoding import Codes, one_hot
+from ripe_lib.genome.encoding import REGION_TYPES, Codes, one_hot
 from ripe_lib.network.load import Model
 from ripe_lib.output.atomic import check_filled_folder
 from ripe_lib.output.console import steps
@@ -35,7 +35,6 @@ MAX_TRACKS = 6
 MAX_LOGOS = 4
 MAX_ROWS = 5_000
 LOGO_LETTERS = 50
-_STRIP = [REGION_COLORS[name] for name in ("intron", "CDS", "3UTR", "5UTR", "none")]
 
 
 @dataclass(frozen=True)
@@ -73,11 +72,9 @@ def views(source: Source, sites: pd.DataFrame, max_views: int) -> list[View]:
     left = sites.reset_index(drop=True)
     while len(left) and len(chosen) < max_views:
         best = left.iloc[0]
-        length = source.contigs[best["chrom"]]
-        start, end = 0, length
-        if length > LONGEST:
-            start = max(0, int(best["peak_start"]) - AROUND)
-            end = min(length, int(best["peak_end"]) + AROUND)
+        start, end = 0, source.contigs[best["chrom"]]
+        if end > LONGEST:
+            start, end = max(0, int(best["peak_start"]) - AROUND), min(end, int(best["peak_end"]) + AROUND)
         same = (left["chrom"] == best["chrom"]) & (left["strand"] == best["strand"])
         inside = same & (left["peak_start"] >= start) & (left["peak_end"] <= end)
         chosen.append(View(best["chrom"], best["strand"], start, end, left[inside].reset_index(drop=True)))
@@ -137,9 +134,8 @@ def computed(model: Model, source: Source, view: View, *, step: int = 1, order: 
 
 
 def _logo(model: Model, source: Source, site: pd.Series, step: int) -> Logo:
-    windows, start = peak_windows(
-        source, model.spec, str(site["chrom"]), str(site["strand"]), [int(site["peak_start"]) // step], step
-    )
+    bins = [int(site["peak_start"]) // step]
+    windows, start = peak_windows(source, model.spec, str(site["chrom"]), str(site["strand"]), bins, step)
     _, letters = explained_codes(model, windows, str(site["task"]))
     return Logo(site, letters[0][:, None] * (one_hot(windows.seq[0]) > 0.99), int(start[0]))
 
@@ -148,7 +144,7 @@ def view_figure(drawn: Drawn) -> Figure:
     """Draw one view: tracks, region types, and attribution logos of the best sites."""
     view, tasks = drawn.view, drawn.tasks
     minus = view.strand == "-"  # region types belong to the strand; the picture runs along the plus strand
-    codes = drawn.regions if drawn.regions is None or not minus else drawn.regions[::-1]
+    codes = drawn.regions[::-1] if drawn.regions is not None and minus else drawn.regions
     heights = [2.0] * len(tasks) + ([0.35] if codes is not None else []) + [3.0] * len(drawn.logos)
     with style():
         figure = new_figure(height_mm=14 + 9.5 * sum(heights))
@@ -222,22 +218,13 @@ def _draw_regions(ax: Axes, codes: Any, view: View) -> None:
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
 
-    ax.imshow(
-        codes[None],
-        aspect="auto",
-        cmap=ListedColormap(_STRIP),
-        vmin=0,
-        vmax=4,
-        extent=(view.start, view.end, 0, 1),
-        interpolation="nearest",
-    )
+    colors: dict[str, Any] = {"cmap": ListedColormap(list(REGION_COLORS.values())), "vmin": 0, "vmax": 4}
+    extent = (view.start, view.end, 0, 1)
+    ax.imshow(codes[None], aspect="auto", extent=extent, interpolation="nearest", **colors)
     ax.set_yticks([])
     ax.set_ylabel("region", rotation=0, ha="right", va="center")
-    names = [("intron", "intron"), ("CDS", "CDS"), ("3'UTR", "3UTR"), ("5'UTR", "5UTR")]
-    present = set(np.unique(codes).tolist())
-    handles = [
-        Patch(color=REGION_COLORS[key], label=text) for number, (text, key) in enumerate(names) if number in present
-    ]
+    present = [name for code, name in enumerate(REGION_TYPES) if code in codes]
+    handles = [Patch(color=REGION_COLORS[name], label=name.replace("UTR", "'UTR")) for name in present]
     if handles:
         ax.legend(handles=handles, frameon=False, ncols=4, loc="upper right", bbox_to_anchor=(1, -2.3), borderpad=0)
 
@@ -266,13 +253,7 @@ def write_pictures(
 ) -> list[Path]:
     """Draw the best sites of a scan into a folder (created if need be); return the files.
 
-    Parameters
-    ----------
-    model, source, result, max_pictures
-        As :func:`scan_report`.
-    folder : path
-    formats : sequence of str
-        ``png``, ``svg``, ``pdf``.
+    Parameters as :func:`scan_report`, and ``formats`` as :func:`ripe_lib.reports.figures.save_figure`.
     """
     check_filled_folder(folder)
     folder = Path(folder)
@@ -314,12 +295,13 @@ def scan_report(
     )
     sites = result.best_sites.head(MAX_ROWS)
     shown = views(source, sites, max_pictures)
+    key = ["chrom", "strand", "start", "task"]
     anchor_of = {
-        (view.contig, site.strand, site.start, site.task): f"view-{number}"
+        site: f"view-{number}"
         for number, view in enumerate(shown, start=1)
-        for site in view.sites.itertuples()
+        for site in view.sites[key].itertuples(index=False, name=None)
     }
-    links = [anchor_of.get((site.chrom, site.strand, site.start, site.task)) for site in sites.itertuples()]
+    links = [anchor_of.get(site) for site in sites[key].itertuples(index=False, name=None)]
     if len(sites) < result.n_sites:
         report.add_text(f"The {len(sites):,} best of {result.n_sites:,} sites are listed.")
     first = ["chrom", "start", "end", "strand", "task", "score", "fpr", "kmer", "kmer_effect"]  # seen without scrolling

@@ -138,15 +138,11 @@ def site_figure(
         Label of the value axes.
     place : Place, optional
         Of position 0 in the genome; its coordinates are shown too.
-
-    Raises
-    ------
-    InputError
-        If there is no map.
     """
     if not maps:
         raise InputError("site picture: expected at least one map, got none.")
     length = len(maps[0].seq)
+    first = -(length // 2)
     low, high = _shown(maps)
     bases = np.diff(drawing.known_span(maps[0].seq, margin=2))[0]
     width_mm = DOUBLE * float(np.clip((high - low) / bases, 1, 4 / 3))
@@ -174,7 +170,6 @@ def site_figure(
         for ax, (kind, number, _) in zip(axes, rows, strict=True):
             one = maps[number]
             if kind == "logo":
-                first = -(length // 2)
                 drawing.plot_logo(ax, heights[number], first=first, ylabel=unit, ylim=limits)
                 ax.set_xlim(low - 0.5, high - 0.5)
                 for side in ((low, first), (first + length, high)):
@@ -189,7 +184,13 @@ def site_figure(
             elif kind == "heat":
                 _heat_row(figure, ax, one, (low, high))
             elif kind == "region":
-                _region_row(ax, one, region_limits, peak, (low, high))
+                region, region_map = np.asarray(one.region), np.asarray(one.region_map)
+                options: dict[str, Any] = {"ylabel": "region\ntypes", "ylim": region_limits}
+                drawing.plot_region_map(ax, region_map, region, first=-(len(region) // 2), **options)
+                ax.set_xlim(low - 0.5, high - 0.5)
+                if peak is not None:
+                    drawing.mark_span(ax, first + peak[0], first + peak[1])
+                drawing.position_axis(ax, None)
             elif one.landmark_map is not None and one.distances is not None:
                 label = f"{unit} of the distance to a landmark"
                 drawing.plot_landmarks(ax, one.landmark_map, one.distances, xlabel=label, xlim=landmark_limits)
@@ -219,31 +220,13 @@ def _heat_row(figure: Figure, ax: Axes, one: SiteMap, zoom: tuple[int, int]) -> 
     image = drawing.plot_mutation_map(ax, one.seq_map, one.seq, first=first)
     ax.set_xlim(zoom[0] - 0.5, zoom[1] - 0.5)
     ax.set_ylabel("changed to")
-    ax.legend(
-        ax.lines[:1], ["base of the site"], frameon=False, loc="lower right", bbox_to_anchor=(1.0, 0.96), fontsize=5.5
-    )
+    look: dict[str, Any] = {"frameon": False, "bbox_to_anchor": (1.0, 0.96), "fontsize": 5.5}
+    ax.legend(ax.lines[:1], ["base of the site"], loc="lower right", **look)
     # Inside, so that the bases stay below their letters.
     bar = figure.colorbar(image, cax=ax.inset_axes((1.01, 0.0, 0.012, 1.0)))
     bar.ax.tick_params(labelsize=5)
     bar.set_label("change", fontsize=6)
     bar.ax.spines["outline"].set_linewidth(0.4)
-    drawing.position_axis(ax, None)
-
-
-def _region_row(
-    ax: Axes,
-    one: SiteMap,
-    limits: tuple[float, float] | None,
-    peak: tuple[int, int] | None,
-    shown: tuple[int, int],
-) -> None:
-    region, region_map = np.asarray(one.region), np.asarray(one.region_map)
-    first = -(len(region) // 2)
-    drawing.plot_region_map(ax, region_map, region, first=first, ylabel="region\ntypes", ylim=limits)
-    ax.set_xlim(shown[0] - 0.5, shown[1] - 0.5)
-    if peak is not None:
-        shift = -(len(one.seq) // 2)
-        drawing.mark_span(ax, shift + peak[0], shift + peak[1])
     drawing.position_axis(ax, None)
 
 
@@ -269,13 +252,7 @@ def peak_span(start: int, end: int, strand: str, length: int) -> tuple[int, int]
 def middle_of(contig: str, start: int, end: int, strand: str) -> drawing.Place:
     """Return where the middle of an interval's window lies: index L // 2 in RNA sense, for every even length L.
 
-    Parameters
-    ----------
-    contig : str
-    start, end : int
-        The interval, 0-based, half-open.
-    strand : str
-        ``"+"`` or ``"-"``.
+    Parameters as :func:`peak_span`.
     """
     first_of_two = int(window_start(start, end, 2))
     return drawing.Place(contig, first_of_two + (1 if strand == "-" else 2), strand)
@@ -289,11 +266,6 @@ def mutant_figure(maps: Sequence[SiteMap], title: str = "") -> Figure:
     maps : sequence of SiteMap
         The first is the wild type; windows of equal length, aligned.
     title : str
-
-    Raises
-    ------
-    InputError
-        If there are fewer than two maps or their windows differ in length.
     """
     if len(maps) < 2 or any(len(m.seq) != len(maps[0].seq) for m in maps):
         raise InputError("mutant picture: expected a wild type and at least one mutant in windows of equal length.")
@@ -322,14 +294,6 @@ def _name_changes(ax: Axes, wild: NDArray[Any], changed: NDArray[np.int64], firs
     """Write the wild type's base, an arrow's head below it, over each changed base."""
     letters = decode_sequence(codes_from_one_hot(wild), rna=True)
     for position in changed.tolist():
-        ax.annotate(
-            f"{letters[position]}\n▾",
-            (first + position, 1.0),
-            xycoords=ax.get_xaxis_transform(),
-            ha="center",
-            va="bottom",
-            fontsize=5,
-            linespacing=0.85,
-            color="#5b3fa0",
-            annotation_clip=True,
-        )
+        look: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 5, "linespacing": 0.85, "color": "#5b3fa0"}
+        where = (first + position, 1.0)
+        ax.annotate(f"{letters[position]}\n▾", where, xycoords=ax.get_xaxis_transform(), annotation_clip=True, **look)

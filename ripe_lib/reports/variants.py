@@ -23,7 +23,7 @@ from ripe_lib.reports.figures import new_figure, put_title, style
 from ripe_lib.reports.page import Report
 from ripe_lib.reports.zoom import Zoom
 from ripe_lib.variants.output import Summary, VariantJob
-from ripe_lib.variants.rows import Rows, allele_windows, change_index, place_rows
+from ripe_lib.variants.rows import allele_windows, change_index, place_rows
 from ripe_lib.variants.summary import CLASSES, class_codes
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ def write_report(job: VariantJob, summary: Summary, folder: str | Path) -> Path:
     report.add_heading("Strongest changes")
     report.add_text(
         "One row per allele and strand: its task with the largest |delta|. `delta` is the probability of the "
-        f"alternative minus that of the reference. A change is {_classes(job)}"
+        f"alternative minus that of the reference. A change is none up to |delta| {job.options.delta_threshold:g}; "
+        "otherwise a site is lost or gained if only one allele has a probability above "
+        f"{job.options.site_threshold:g}, else it is weakened or strengthened."
     )
     strongest = summary.strongest
     if not strongest:
@@ -64,8 +66,7 @@ def write_report(job: VariantJob, summary: Summary, folder: str | Path) -> Path:
     models = {model.name: model for model in map(load_model, job.models)}
     anchors = [f"change-{number + 1}" for number in range(len(strongest))]
     table = _table(job, strongest, several=len(models) > 1)
-    links = {"variant": anchors}
-    report.add_table(table, caption="Strongest changes", links=links)
+    report.add_table(table, caption="Strongest changes", links={"variant": anchors})
     report.add_heading("Attributions of both alleles")
     report.add_text(
         "Integrated gradients of the reference (above) and the alternative allele (below), 5' to 3' on the strand of "
@@ -75,19 +76,11 @@ def write_report(job: VariantJob, summary: Summary, folder: str | Path) -> Path:
     )
     for anchor, row, name in steps(list(zip(anchors, strongest, table["variant"], strict=True)), "drawing"):
         model = models[row["model"]]
-        maps = allele_maps(model, genome, annotation if job.options.region != "none" else None, row)
+        maps = _allele_maps(model, genome, annotation if job.options.region != "none" else None, row)
         caption = f"{name}, {row['task']}: delta {row['delta']:+.3f}"
         figure = allele_figure(maps, f"{name}   {row['task']}")
         report.add_figure(figure, caption, format="png", anchor=anchor, zoom=allele_zoom(maps))
     return report.write(folder / "index.html")
-
-
-def _classes(job: VariantJob) -> str:
-    options = job.options
-    return (
-        f"none up to |delta| {options.delta_threshold:g}; otherwise a site is lost or gained if only one allele has a "
-        f"probability above {options.site_threshold:g}, else it is weakened or strengthened."
-    )
 
 
 def _table(job: VariantJob, strongest: list[dict[str, Any]], *, several: bool) -> pd.DataFrame:
@@ -95,32 +88,16 @@ def _table(job: VariantJob, strongest: list[dict[str, Any]], *, several: bool) -
     variant = [f"{r['chrom']}:{r['pos']} {_short(r['ref'])}>{_short(r['alt'])} ({r['strand']})" for r in strongest]
     ref, alt = (frame[name].to_numpy(np.float32) for name in ("ref_probability", "alt_probability"))
     codes = class_codes(ref, alt, job.options.delta_threshold, job.options.site_threshold)
+    change = [_CLASS_TEXT[CLASSES[int(code)]] for code in codes]
+    frame = frame.rename(columns={"region_type": "region type"})
+    frame = frame.assign(variant=variant, change=change, ref=ref, alt=alt)
     # What a reader looks for comes first: it must be seen without scrolling.
-    columns: dict[str, Any] = {
-        "variant": variant,
-        "change": [_CLASS_TEXT[CLASSES[int(code)]] for code in codes],
-        "delta": frame["delta"],
-        "task": frame["task"],
-        "ref": ref,
-        "alt": alt,
-        "genes": frame["genes"],
-        "region type": frame["region_type"],
-        "id": frame["id"],
-        **({"model": frame["model"]} if several else {}),
-    }
-    return pd.DataFrame(columns)
+    first = ["variant", "change", "delta", "task", "ref", "alt", "genes", "region type", "id"]
+    return frame[[*first, *(["model"] if several else [])]]
 
 
 def _short(allele: str) -> str:
     return allele if len(allele) <= 12 else f"{allele[:9]}...({len(allele)})"
-
-
-def _site(genome: Genome, row: dict[str, Any], length: int) -> Rows:
-    """Find the change of a row again."""
-    nothing = ["."]
-    position = np.array([row["pos"]], dtype=np.int64)
-    records = VcfRecords([row["chrom"]], position, nothing, [row["ref"]], [row["alt"]], nothing)
-    return place_rows(canonical_alleles(records, genome, max_inserted=length), strand=row["strand"])
 
 
 @dataclass(frozen=True)
@@ -148,21 +125,15 @@ class AlleleMaps:
         return [f"{name}   score {score:.3f}" for name, score in kinds]
 
 
-def allele_maps(model: Model, genome: Genome, annotation: Annotation | None, row: dict[str, Any]) -> AlleleMaps:
-    """Compute the attributions of both alleles of one change for its task.
-
-    Parameters
-    ----------
-    model : Model
-    genome : Genome
-    annotation : Annotation or None
-        None: region types and landmarks are unknown.
-    row : dict
-        One of ``Summary.strongest``.
-    """
+def _allele_maps(model: Model, genome: Genome, annotation: Annotation | None, row: dict[str, Any]) -> AlleleMaps:
+    """Compute the attributions of both alleles of a row of ``Summary.strongest`` for its task."""
     spec = model.spec
     length = spec.sequence_length
-    sites = _site(genome, row, max(length, spec.region_length))
+    # The change is found again from what the row says.
+    nothing, position = ["."], np.array([row["pos"]], dtype=np.int64)
+    records = VcfRecords([row["chrom"]], position, nothing, [row["ref"]], [row["alt"]], nothing)
+    alleles = canonical_alleles(records, genome, max_inserted=max(length, spec.region_length))
+    sites = place_rows(alleles, strand=row["strand"])
     windows = allele_windows(spec, genome, annotation, sites)
     maps, letters = explained_codes(model, windows, row["task"])  # the gap is said in the title
     margin = spec.region_length // 2 - length // 2  # both windows have their middles at the same base
@@ -206,13 +177,8 @@ def allele_zoom(maps: AlleleMaps) -> Zoom:
     """Return both alleles in their whole windows; positions and region types are those of the reference."""
     place, length, shown = maps.place, maps.heights.shape[1], maps.shown
     label = f"position on {place.contig} (nt), {place.strand} strand"
-    zoom = Zoom(
-        maps.seq[0],
-        first=place.at(-(length // 2)),
-        minus=place.strand == "-",
-        label=label,
-        shown=(shown.start, shown.stop),
-    )
+    ends = (shown.start, shown.stop)
+    zoom = Zoom(maps.seq[0], first=place.at(-(length // 2)), minus=place.strand == "-", label=label, shown=ends)
     limits = value_limits([maps.heights])
     for codes, heights, changed, name in zip(maps.seq, maps.heights, maps.changed, maps.names, strict=True):
         spans = [(i, i + 1) for i in changed]

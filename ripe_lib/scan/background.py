@@ -146,7 +146,7 @@ def background_of(
     if group.is_short:
         scores = _best_of_rnas(scanner, source, group.runs, max(LEAST_RNAS, wanted), replace, rng)
     else:
-        scores = scores_of_bins(scanner, source, group.runs, max(LEAST_BINS, wanted), replace, rng)
+        scores = _scores_of_bins(scanner, source, group.runs, max(LEAST_BINS, wanted), replace, rng)
     return Background(np.sort(scores, axis=0))
 
 
@@ -166,25 +166,13 @@ def _best_of_rnas(
     return np.maximum.reduceat(best, firsts, axis=0)
 
 
-def scores_of_bins(
+def _scores_of_bins(
     scanner: Scanner, source: Source, runs: Sequence[Run], n: int, replace: Replace, rng: np.random.Generator
 ) -> Floats:
     """Return at least ``n`` scores of the input's bins with other bases, about half a window apart, (n, T).
 
     Every bin has the same chance. Pieces of up to :data:`NULL_RUN` letters have their bases replaced together with the
     flanks; unknown bases at the ends of RNAs, region types and landmarks stay.
-
-    Parameters
-    ----------
-    scanner : Scanner
-    source : Source
-        The input.
-    runs : sequence of Run
-        What of it is scanned.
-    n : int
-    replace : callable
-        Gives other bases for some: ``_drawn`` or ``_shuffled``.
-    rng : Generator
     """
     hop = max(1, scanner.lengths[0] // 2 // scanner.step)
     sparse = scanner.at_step(scanner.step * hop)

@@ -74,17 +74,12 @@ def matched_windows(
     -------
     MatchedWindows
         Intervals and background have the same shares of region types.
-
-    Raises
-    ------
-    InputError
-        If no interval has a background.
     """
     table = intervals.reset_index(drop=True)
     centre = ((table["start"] + table["end"] - 1) // 2).to_numpy(dtype=np.int64)
     minus = (table["strand"] == "-").to_numpy()
     gene, spans = _genes(table, centre, minus, annotation)
-    known = ~_has_unknown(genome, table["chrom"].to_numpy(dtype=object), table, window)
+    known = ~_has_unknown(genome, table, window)
     codes = annotation.region_codes(table["chrom"].to_numpy(dtype=object), centre, 1, minus)[:, 0]
     table["gene"], table["region_type"] = gene, np.array([*REGION_TYPES, "none"], dtype=object)[codes]
     rng = np.random.default_rng(seed)
@@ -152,11 +147,7 @@ def _near(table: pd.DataFrame, distance: int) -> dict[tuple[str, str], tuple[Pos
 
 
 def _free_track(
-    annotation: Annotation,
-    span: pd.Series,
-    chrom: str,
-    strand: str,
-    forbidden: tuple[Positions, Positions] | None,
+    annotation: Annotation, span: pd.Series, chrom: str, strand: str, forbidden: tuple[Positions, Positions] | None
 ) -> Codes:
     """Return the region-type codes of a gene's bases in genomic order, near intervals a code of no region type."""
     start, end = int(span["start"]), int(span["end"])
@@ -179,7 +170,7 @@ def _background(table: pd.DataFrame, of: Positions, centre: Positions, genome: G
     drawn["of"], drawn["gene"] = of, own["gene"].to_numpy()
     within = (start >= 0) & (drawn["end"] <= drawn["chrom"].map(genome.contigs)).to_numpy()
     drawn = drawn[within]
-    return drawn[~_has_unknown(genome, drawn["chrom"].to_numpy(dtype=object), drawn, window)].reset_index(drop=True)
+    return drawn[~_has_unknown(genome, drawn, window)].reset_index(drop=True)
 
 
 def _given_to_others(
@@ -198,9 +189,9 @@ def _given_to_others(
     return pd.concat(found)
 
 
-def _has_unknown(genome: Genome, contigs: NDArray[np.object_], table: pd.DataFrame, window: int) -> NDArray[np.bool_]:
+def _has_unknown(genome: Genome, table: pd.DataFrame, window: int) -> NDArray[np.bool_]:
     """Return which intervals have an unknown base in the window around them."""
     if not len(table):
         return np.zeros(0, dtype=bool)
     starts = window_start(table["start"].to_numpy(dtype=np.int64), table["end"].to_numpy(dtype=np.int64), window)
-    return (genome.fetch(contigs, starts, window) == UNKNOWN).any(axis=1)
+    return (genome.fetch(table["chrom"].to_numpy(dtype=object), starts, window) == UNKNOWN).any(axis=1)

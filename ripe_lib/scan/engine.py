@@ -13,9 +13,11 @@ the reverse complement (the mirror is the border between two bases).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,11 +72,6 @@ class Scanner:
     batch_size : int
         Windows per network call where whole windows are predicted.
 
-    Attributes
-    ----------
-    tasks : list of str
-    is_shared : bool
-        Whether neighbouring windows share their work; False for networks of another wiring.
     """
 
     def __init__(
@@ -91,13 +88,13 @@ class Scanner:
         self.model, self.step, self.batch_size, self.n_threads = model, step, batch_size, threads
         self.tasks = list(dict.fromkeys(model.tasks if tasks is None else tasks))
         self.columns = np.array([model.spec.task_index(task) for task in self.tasks], dtype=np.intp)
-        self._threads = (threads or _available_cores()) if self.is_shared else 1
+        self._threads = (threads or len(os.sched_getaffinity(0))) if self.is_shared else 1
         spec = model.spec
         self.lengths = (spec.sequence_length, spec.region_length)
 
     @property
     def is_shared(self) -> bool:
-        """Whether neighbouring windows share their work."""
+        """Whether neighbouring windows share their work; False for networks of another wiring."""
         return self.model.network.fast is not None
 
     def at_step(self, step: int) -> Scanner:
@@ -141,15 +138,9 @@ class Scanner:
         # Windows that lie wholly between two changes.
         first = -(-edges[:-1] // self.step)
         last = (edges[1:] - self.lengths[1]) // self.step + 1
-        segments, done = [], 0
-        for start, end in zip(first.tolist(), last.tolist(), strict=True):
-            if end - start < SEGMENT_WINDOWS:
-                continue
-            if start > done:
-                segments.append((done, start))
-            segments.append((start, end))
-            done = end
-        return [*segments, (done, stretch.n)] if done < stretch.n else segments
+        long = last - first >= SEGMENT_WINDOWS
+        borders = [0, *np.stack([first, last], axis=1)[long].ravel().tolist(), stretch.n]
+        return [(start, end) for start, end in pairwise(borders) if end > start]
 
     def _block(self, stretch: Stretch, first: int, n: int) -> Floats:
         region = None
@@ -162,9 +153,3 @@ class Scanner:
 
     def _cut(self, codes: Codes, first: int, length: int, n: int) -> Codes:
         return codes[first : first + length + (n - 1) * self.step]
-
-
-def _available_cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0))

@@ -24,10 +24,6 @@ from ripe_lib.network.joint import joint_models
 from ripe_lib.network.load import Model
 from ripe_lib.scan.background_windows import MatchedWindows, matched_windows
 
-COLUMNS = (
-    *("model", "task", "rbp", "n", "n_background", "mean_logit", "background_logit", "difference", "auroc"),
-    *("above_95", "p_value", "q_value"),
-)
 _AT_A_TIME = 8192
 
 
@@ -85,11 +81,6 @@ def enrichment(
         Windows per network call.
     progress : callable, optional
         Called with (windows done, windows in all).
-
-    Raises
-    ------
-    RipeError
-        For wrong intervals, or if none has a gene.
     """
     genome = fasta_file if isinstance(fasta_file, Genome) else Genome(fasta_file)
     annotation = gtf_file if isinstance(gtf_file, Annotation) else Annotation.load(gtf_file)
@@ -104,7 +95,7 @@ def enrichment(
     window = max(model.spec.sequence_length for model in models)
     windows = matched_windows(frame, genome, annotation, window=window, per_interval=per_interval, seed=seed)
     both = pd.concat([windows.intervals, windows.background], ignore_index=True)
-    logits = _logits_of(models, both, genome, annotation, batch_size=batch_size, progress=progress)
+    logits = _logits_of(models, both, genome, annotation, batch_size, progress)
     n = len(windows.intervals)
     tables = []
     for model, values in zip(models, logits, strict=True):
@@ -115,7 +106,7 @@ def enrichment(
         table = table[table["task"].isin(tasks)].reset_index(drop=True)
     table["q_value"] = q_values(table["p_value"].to_numpy())
     order = np.lexsort((np.arange(len(table)), -table["difference"], -table["auroc"]))
-    return Enrichment(table.iloc[order].reset_index(drop=True)[list(COLUMNS)], windows)
+    return Enrichment(table.iloc[order].reset_index(drop=True), windows)
 
 
 def _logits_of(
@@ -123,7 +114,6 @@ def _logits_of(
     intervals: pd.DataFrame,
     genome: Genome,
     annotation: Annotation,
-    *,
     batch_size: int = 1024,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[NDArray[np.float32]]:
@@ -151,13 +141,7 @@ def _lengths(model: Model) -> tuple[int, int, bool]:
 
 
 def compared(of_intervals: NDArray[np.float32], of_background: NDArray[np.float32]) -> pd.DataFrame:
-    """Compare logits (n, T) with those of a background (m, T), task by task.
-
-    Returns
-    -------
-    DataFrame
-        ``n n_background mean_logit background_logit difference auroc above_95 p_value``, T rows.
-    """
+    """Compare logits (n, T) with those of a background (m, T), task by task, as :class:`Enrichment` says."""
     from scipy.stats import mannwhitneyu
 
     first, second = np.asarray(of_intervals, dtype=np.float64), np.asarray(of_background, dtype=np.float64)

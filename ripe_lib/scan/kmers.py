@@ -101,9 +101,6 @@ def _middle_of_best(effects: NDArray[np.float64]) -> int:
     """
     best = int(np.argmax(effects))
     is_best = effects >= effects[best] - 1e-3 * abs(effects[best])
-    low = high = best
-    while low > 0 and is_best[low - 1]:
-        low -= 1
-    while high + 1 < len(effects) and is_best[high + 1]:
-        high += 1
-    return (low + high) // 2
+    others = np.flatnonzero(~np.pad(is_best, 1)) - 1  # and one place before and after all
+    after = int(np.searchsorted(others, best))
+    return int(others[after - 1] + others[after]) // 2

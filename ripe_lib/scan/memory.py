@@ -79,24 +79,16 @@ def scan_sequence(
     -------
     DataFrame
         ``start end`` (0-based, half-open) and one column of probabilities per task.
-
-    Raises
-    ------
-    InputError
-        For an empty sequence, letters that are none, or region letters of another number.
     """
-    seq_codes = encode_sequence(sequence)
-    if not len(seq_codes):
+    seq, regions = encode_sequence(sequence), None if region is None else encode_region(region)
+    if not len(seq):
         raise InputError("sequence: expected at least one base, got none.")
-    region_codes = None if region is None else encode_region(region)
-    if region_codes is not None and len(region_codes) != len(seq_codes):
-        raise InputError(
-            f"region types: expected as many letters as bases ({len(seq_codes)}), got {len(region_codes)}."
-        )
+    if regions is not None and len(regions) != len(seq):
+        raise InputError(f"region types: expected as many letters as bases ({len(seq)}), got {len(regions)}.")
     scanner = Scanner(model, step=step, tasks=tasks, threads=threads)
-    source = SequenceSource(seq_codes, region_codes)
+    source = SequenceSource(seq, regions)
     run = source.runs(step)[0]
-    starts, ends = bin_bounds(run, step, len(seq_codes))
+    starts, ends = bin_bounds(run, step, len(seq))
     scores = np.concatenate(scanner.scores(stretches(source, run, scanner)))
     table = pd.DataFrame({"start": starts, "end": ends})
     return pd.concat([table, pd.DataFrame(scores, columns=scanner.tasks)], axis=1)

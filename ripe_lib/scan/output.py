@@ -14,7 +14,7 @@ from ripe_lib.genome.contigs import in_natural_order
 from ripe_lib.network.network import Floats
 from ripe_lib.output.atomic import TRACK_SUFFIXES, check_apart, check_output_file
 from ripe_lib.output.tables import open_table, table_format
-from ripe_lib.output.tracks import Hdf5TrackWriter, Positions, TableWriterOfBins, TrackWriter, open_tracks, track_files
+from ripe_lib.output.tracks import Hdf5TrackWriter, Positions, TableWriterOfBins, TrackFiles, TrackWriter
 from ripe_lib.scan.sources import Run, Source, TranscriptSource, open_genome
 
 TABLE_SUFFIXES = (".tsv", ".tsv.gz", ".csv", ".csv.gz", ".parquet")
@@ -22,18 +22,10 @@ HDF5_SUFFIXES = (".h5", ".hdf5")
 
 
 def output_kind(path: str | Path) -> str:
-    """Return ``"bedgraph"``, ``"bigwig"``, ``"hdf5"`` or ``"table"`` for an output name.
-
-    Raises
-    ------
-    InputError
-        Listing what is known.
-    """
+    """Return ``"tracks"``, ``"hdf5"`` or ``"table"`` for an output name."""
     name = Path(path).name.lower()
-    if name.endswith((".bw", ".bigwig")):
-        return "bigwig"
     if name.endswith(TRACK_SUFFIXES):
-        return "bedgraph"
+        return "tracks"
     if name.endswith(HDF5_SUFFIXES):
         return "hdf5"
     if name.endswith(TABLE_SUFFIXES):
@@ -58,10 +50,6 @@ def check_outputs(
     sites : sequence of path
     attributions, summary : path, optional
         Maps of the sites; the table of the transcripts.
-
-    Raises
-    ------
-    InputError, OutputError
     """
     for path in outputs:
         output_kind(path)
@@ -94,7 +82,7 @@ class Outputs:
     ) -> None:
         self._tables: list[TableWriterOfBins] = []
         self._n_tasks = len(tasks)
-        tracks: list[TrackWriter] = []
+        tracks: list[TrackFiles] = []
         self._runs: list[TrackWriter] = []
         self.files: list[Path] = []
         self._transcripts = source if isinstance(source, TranscriptSource) else None
@@ -103,18 +91,16 @@ class Outputs:
             contigs = in_natural_order(open_genome(self._transcripts.fasta_file).contigs)
             strands = sorted({self._transcripts.place_of(name)[1] for name in source.contigs})
         for path in paths:
-            kind = output_kind(path)
+            kind, made = output_kind(path), [Path(path)]
             if kind == "table":
                 writer = stack.enter_context(open_table(path, attributes={"step": step}))
                 self._tables.append(TableWriterOfBins(writer.write, tasks, long=long, min_score=min_score))
             elif kind == "hdf5":
                 self._runs.append(Hdf5TrackWriter(path, tasks, source.contigs, step, stack))
             else:
-                files = track_files(path, tasks, strands, name_strand=source.kind != "rna")
-                self.files += [file.path for file in files]
-                tracks.append(open_tracks(Path(path), files, tasks, contigs, stack))
-                continue
-            self.files.append(Path(path))
+                tracks.append(TrackFiles(path, tasks, strands, contigs, stack, name_strand=source.kind != "rna"))
+                made = tracks[-1].paths
+            self.files += made
         self._merger = None
         if self._transcripts is not None and tracks:
             self._merger = TranscriptMerger(self._transcripts, tracks)

@@ -138,11 +138,6 @@ def scan_to_files(
         Called with (parts done, parts in all).
     site_progress : callable
         Is told how many sites got their best k-mer now; that comes after the parts.
-
-    Raises
-    ------
-    RipeError
-        For wrong options or inputs, before anything is computed where possible.
     """
     options = options or ScanOptions()
     wants_sites = bool(sites) or attributions is not None or call_sites
@@ -171,30 +166,27 @@ def scan_to_files(
     )  # fmt: skip
     with _kept_parts(parts_dir), ExitStack() as stack:
         opened = Outputs(source, outputs, scanner.tasks, strands, step, options.long, options.min_score, stack)
-        site_writer = None
+        writers: list[Outputs | SiteWriter | SummaryWriter] = [opened]
         if thresholds is not None:
             k = options.kmer_length if options.kmer_length is not None else (0 if is_long else 6)
             distance = max(1, (options.distance or bin_size(model)) // step)
             maps = None if attributions is None else SiteMapWriter(attributions, model, stack)
-            site_writer = SiteWriter(scanner, source, sites, thresholds, distance, k, stack, maps, site_progress)
-        summarised = None
+            called = SiteWriter(scanner, source, sites, thresholds, distance, k, stack, maps, site_progress)
+            writers.append(called)
         if summary is not None:
             summarised = SummaryWriter(summary, source, scanner.tasks, options.long, stack)
+            writers.append(summarised)
         for chunk, part in zip(chunks, parts, strict=True):
             for run, scores in _split(chunk.payload, np.load(part)):
-                starts, ends = bin_bounds(run, step, source.contigs[run.contig])
-                opened.add(run, starts, ends, scores)
-                if site_writer is not None:
-                    site_writer.add(run, scores)
-                if summarised is not None:
-                    summarised.add(run, starts, ends, scores)
-        opened.finish()
-        if summarised is not None:
-            result.n_transcripts = summarised.finish()
-        if site_writer is not None:
-            site_writer.finish()
-            result.n_sites = site_writer.n_sites
-            result.best_sites = site_writer.best_sites
+                bounds = bin_bounds(run, step, source.contigs[run.contig])
+                for writer in writers:
+                    writer.add(run, *bounds, scores)
+        for writer in writers:
+            writer.finish()
+        if thresholds is not None:
+            result.n_sites, result.best_sites = called.n_sites, called.best_sites
+        if summary is not None:
+            result.n_transcripts = summarised.n_transcripts
     result.files = [*opened.files, *map(Path, named[len(outputs) :])]
     for path in result.files:
         remove_leftovers(path)  # of a run that was killed while it wrote

@@ -15,6 +15,7 @@ from ripe_lib.genome.encoding import decode_sequence
 from ripe_lib.network.network import Floats
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.tables import open_table
+from ripe_lib.output.tracks import Positions
 from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.kmers import BestKmer, best_kmers
 from ripe_lib.scan.site_maps import SiteMapWriter
@@ -66,8 +67,7 @@ class SiteWriter:
                 self._tables.append(stack.enter_context(open_table(path, attributes=attributes)))
         self._caller: SiteCaller | None = None
         self._current: tuple[str, str] | None = None
-        self._held: list[pd.DataFrame] = []
-        self._held_own: list[pd.DataFrame] = []  # the same sites in coordinates of their transcripts
+        self._held: list[tuple[pd.DataFrame, pd.DataFrame]] = []  # and in coordinates of their transcripts
         self._held_contig: str | None = None
         self.n_sites = 0
         self._maps = maps
@@ -77,8 +77,8 @@ class SiteWriter:
         self._best = [empty]
         self._write(empty)  # the header, even if there will be no site
 
-    def add(self, run: Run, scores: Floats) -> None:
-        """Take the next run with its scores (n, T)."""
+    def add(self, run: Run, starts: Positions, ends: Positions, scores: Floats) -> None:
+        """Take the next run; parameters as :meth:`ripe_lib.scan.output.Outputs.add`."""
         if (run.contig, run.strand) != self._current:
             self._end_strand()
             self._current = (run.contig, run.strand)
@@ -99,7 +99,7 @@ class SiteWriter:
     def _take(self, sites: list[Site]) -> None:
         if not sites or self._current is None:
             return
-        held = sum(len(frame) for frame in self._held)
+        held = sum(len(own) for _, own in self._held)
         contig = self._place(self._current[0])
         if contig != self._held_contig and (self._source.kind != "rna" or held >= _FLUSH_ROWS):
             self._flush()
@@ -107,20 +107,13 @@ class SiteWriter:
         peaks = sorted({site.peak for site in sites})
         numbers = {peak: number for number, peak in enumerate(peaks)}
         kmers: list[BestKmer] = [BestKmer(-1, float("nan"))] * len(sites)
+        model = self._scanner.model
         if self._k or self._maps is not None:
-            windows, starts = peak_windows(
-                self._source, self._scanner.model.spec, *self._current, peaks, self._scanner.step
-            )
+            windows, starts = peak_windows(self._source, model.spec, *self._current, peaks, self._scanner.step)
         if self._k:
             pairs = [(numbers[site.peak], int(self._scanner.columns[site.task])) for site in sites]
-            kmers = best_kmers(
-                self._scanner.model,
-                windows,
-                pairs,
-                length=self._k,
-                batch_size=self._scanner.batch_size,
-                step=self._step,
-            )
+            options: dict[str, Any] = {"batch_size": self._scanner.batch_size, "step": self._step}
+            kmers = best_kmers(model, windows, pairs, length=self._k, **options)
         rows = []
         for site, kmer in zip(sites, kmers, strict=True):
             number = numbers[site.peak]
@@ -134,8 +127,8 @@ class SiteWriter:
         frame = self._frame(sites, rows)
         if self._maps is not None:
             self._maps.add(frame, windows.take([numbers[site.peak] for site in sites]))
-        self._held_own.append(frame)
-        self._held.append(frame if self._transcripts is None else self._to_genome(frame, self._current[0]))
+        there = frame if self._transcripts is None else self._to_genome(frame, self._current[0])
+        self._held.append((there, frame))
 
     def _place(self, contig: str) -> str:
         return contig if self._transcripts is None else self._transcripts.place_of(contig)[0]
@@ -144,35 +137,30 @@ class SiteWriter:
         contig, strand = self._current or ("", "+")
         step, k = self._scanner.step, self._k
         length = self._source.contigs.get(contig, 0)
-        tasks = [site.task for site in sites]
+        tasks, firsts, ends, peaks = np.array([site[:4] for site in sites], dtype=np.int64).reshape(-1, 4).T
         scores = np.array([site.score for site in sites], dtype=np.float32)
         thresholds, rates = np.zeros(0), np.zeros(0)
         if sites:
             thresholds = self._thresholds.of(contig)[tasks]
-            rates = self._thresholds.rates(contig, tasks, scores)
+            rates = self._thresholds.rates(contig, tasks.tolist(), scores)
+        lows = np.array([low for _, low, _ in kmers], dtype=np.int64)
         columns: dict[str, Any] = {
             "chrom": np.full(len(sites), contig, dtype=object),
-            "start": np.array([site.first * step for site in sites], dtype=np.int64),
-            "end": np.array([min(site.end * step, length) for site in sites], dtype=np.int64),
+            "start": firsts * step,
+            "end": np.minimum(ends * step, length),
             "strand": np.full(len(sites), strand, dtype=object),
-            "task": np.array([self._scanner.tasks[site.task] for site in sites], dtype=object),
+            "task": np.array(self._scanner.tasks, dtype=object)[tasks],
             "score": scores,
             "threshold": thresholds.astype(np.float32),
             "fpr": rates.astype(np.float32),
-            "peak_start": np.array([site.peak * step for site in sites], dtype=np.int64),
-            "peak_end": np.array([min((site.peak + 1) * step, length) for site in sites], dtype=np.int64),
+            "peak_start": peaks * step,
+            "peak_end": np.minimum((peaks + 1) * step, length),
             "kmer": np.array([letters for letters, _, _ in kmers], dtype=object),
-            "kmer_start": np.array([low for _, low, _ in kmers], dtype=np.int64),
-            "kmer_end": np.array([low + k if low >= 0 else -1 for _, low, _ in kmers], dtype=np.int64),
+            "kmer_start": lows,
+            "kmer_end": np.where(lows >= 0, lows + k, -1),
             "kmer_effect": np.array([effect for _, _, effect in kmers], dtype=np.float32),
         }
         return pd.DataFrame(columns)
-
-    def _remember(self, frame: pd.DataFrame) -> None:
-        """Keep the best sites, in coordinates of the source's contigs."""
-        self._best.append(frame)
-        if sum(map(len, self._best)) > 2 * KEPT_SITES:
-            self._best = [self.best_sites]
 
     @property
     def best_sites(self) -> pd.DataFrame:
@@ -202,13 +190,14 @@ class SiteWriter:
     def _flush(self) -> None:
         if not self._held:
             return
-        frame = pd.concat(self._held, ignore_index=True)
-        own = pd.concat(self._held_own, ignore_index=True)
-        self._held, self._held_own = [], []
+        frame, own = (pd.concat(frames, ignore_index=True) for frames in zip(*self._held, strict=True))
+        self._held = []
         if self._transcripts is not None:
             frame, own = self._without_isoforms(frame, own)
         self.n_sites += len(frame)
-        self._remember(own)
+        self._best.append(own)
+        if sum(map(len, self._best)) > 2 * KEPT_SITES:
+            self._best = [self.best_sites]
         if self._source.kind == "rna":
             order = {name: number for number, name in enumerate(dict.fromkeys(frame["chrom"]))}
             frame = frame.iloc[np.lexsort((frame["task"], frame["end"], frame["start"], frame["chrom"].map(order)))]
@@ -237,10 +226,9 @@ class SiteWriter:
         rows = np.array(sorted(names), dtype=np.intp)
         frame, own = frame.iloc[rows].reset_index(drop=True), own.iloc[rows].reset_index(drop=True)
         frame["isoforms"] = [",".join(names[row]) for row in rows.tolist()]
-        starts, ends = frame["start"] + 1, frame["end"]
-        places = zip(frame["chrom"], starts, ends, frame["strand"], strict=True)
         own["gene"], own["isoforms"] = frame["gene"], frame["isoforms"]
-        own["place"] = [f"{chrom}:{start:,}-{end:,} ({strand})" for chrom, start, end, strand in places]
+        places = frame[["chrom", "start", "end", "strand"]].itertuples(index=False)
+        own["place"] = [f"{chrom}:{start + 1:,}-{end:,} ({strand})" for chrom, start, end, strand in places]
         return frame, own
 
     def _write(self, frame: pd.DataFrame) -> None:

@@ -99,17 +99,15 @@ def stretches(source: Source, run: Run, scanner: Scanner) -> list[Stretch]:
 
     Parameters as :func:`ripe_lib.scan.run.scores_of_runs`.
     """
-    step, minus = scanner.step, run.strand == "-"
-    length = source.contigs[run.contig]
+    step, length = scanner.step, source.contigs[run.contig]
     n_whole = min(run.n, max(0, length // step - run.first))
     found = []
-    if n_whole:
-        start = run.first * step
-        found.append(_stretch(source, run, start, start + step, n_whole, step, scanner.model.spec))
-    if n_whole < run.n:  # the last bin of the contig is shorter, so its window is off the grid
-        last = (run.first + n_whole) * step
-        found.append(_stretch(source, run, last, length, 1, step, scanner.model.spec))
-    return found[::-1] if minus else found
+    # The last bin of the contig may be shorter: its window is off the grid.
+    for first, n in ((run.first, n_whole), (run.first + n_whole, min(1, run.n - n_whole))):
+        if n:
+            end = min((first + 1) * step, length)
+            found.append(_stretch(source, run, first * step, end, n, step, scanner.model.spec))
+    return found[::-1] if run.strand == "-" else found
 
 
 def _stretch(source: Source, run: Run, start: int, end: int, n: int, step: int, spec: ModelSpec) -> Stretch:
@@ -319,12 +317,10 @@ class TranscriptSource:
     def codes(self, contig: str, start: int, length: int, minus: bool) -> tuple[Codes, Codes | None]:
         """Return bases and region types; parameters as :meth:`Source.codes`."""
         chrom, strand = self.place_of(contig)
-        annotation = open_annotation(self.gtf_file, self.fasta_file)
-        genome = open_genome(self.fasta_file)
-        exons = annotation.exons(contig)
+        genome, annotation = open_genome(self.fasta_file), open_annotation(self.gtf_file, self.fasta_file)
         reverse = strand == "-"
         bases, regions = [], []
-        for begin, end in exons[::-1] if reverse else exons:
+        for begin, end in annotation.exons(contig)[:: -1 if reverse else 1]:
             bases.append(genome.fetch(chrom, [begin], int(end - begin), [reverse])[0])
             regions.append(annotation.region_codes(chrom, [begin], int(end - begin), [reverse])[0])
         return place(np.concatenate(bases), length, -start), place(np.concatenate(regions), length, -start)

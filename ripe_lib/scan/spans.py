@@ -16,7 +16,6 @@ STRAND_CHOICES = ("auto", "+", "-", "both")
 
 def spans_of_intervals(intervals: pd.DataFrame, strand: str) -> list[tuple[str, str, int, int]]:
     """Return the spans of prepared intervals (strands settled) for a strand choice."""
-    _check_strand(strand)
     rows = zip(intervals["chrom"], intervals["strand"], intervals["start"], intervals["end"], strict=True)
     return [
         (chrom, chosen, int(start), int(end)) for chrom, own, start, end in rows for chosen in _strands(strand, own)
@@ -34,7 +33,6 @@ def spans_of_contigs(genome: Genome, names: Iterable[str], strand: str) -> list[
     strand : str
         One of :data:`STRAND_CHOICES`; ``auto`` is both.
     """
-    _check_strand(strand)
     contigs = [genome.resolve(name) for name in names]
     chosen = _strands("both" if strand == "auto" else strand, ".")
     return [(contig, one, 0, genome.contigs[contig]) for contig in contigs for one in chosen]
@@ -45,11 +43,6 @@ def genes_of(annotation: Annotation, names: Sequence[str]) -> pd.DataFrame:
 
     ``["all"]`` stands for every gene. Of a gene, the transcripts of the annotation's own biotypes are taken (protein
     coding); if it has none of these, all.
-
-    Raises
-    ------
-    UnknownNameError
-        For a name that the GTF does not have, with its nearest neighbours.
     """
     table = annotation.transcripts
     table = table[table["strand"].isin(["+", "-"])]
@@ -83,13 +76,7 @@ def spans_of_genes(transcripts: pd.DataFrame, genome: Genome, strand: str) -> li
         Rows of :attr:`ripe_lib.genome.annotation.Annotation.transcripts`.
     genome, strand
         As :func:`spans_of_contigs`; ``auto`` is the transcript's.
-
-    Raises
-    ------
-    UnknownNameError
-        For a contig that the FASTA does not have.
     """
-    _check_strand(strand)
     spans = []
     for chrom, group in transcripts.groupby("chrom", sort=False):
         try:
@@ -102,9 +89,6 @@ def spans_of_genes(transcripts: pd.DataFrame, genome: Genome, strand: str) -> li
 
 
 def _strands(choice: str, own: str) -> tuple[str, ...]:
-    return ("+", "-") if choice == "both" else (own,) if choice == "auto" else (choice,)
-
-
-def _check_strand(choice: str) -> None:
     if choice not in STRAND_CHOICES:
         raise InputError(f"strand: expected one of {', '.join(STRAND_CHOICES)}, got {choice!r}.")
+    return ("+", "-") if choice == "both" else (own,) if choice == "auto" else (choice,)

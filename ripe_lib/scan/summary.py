@@ -92,11 +92,8 @@ class SummaryWriter:
             edges = np.clip([transcript["start"], transcript["end"]], low, high)
             introns = np.stack([np.append(edges[0], exons[:, 1]), np.append(exons[:, 0], edges[1])], axis=1)
             in_introns = introns[introns[:, 1] > introns[:, 0]]
-            pieces = [_pieces(exonic, low, exons[exons[:, 1] > exons[:, 0]])]
-            pieces.append((in_introns, np.full(len(in_introns), INTRON, dtype=np.uint8)))
-            self._add_pieces(
-                row, (np.concatenate([pieces[0][0], pieces[1][0]]), np.concatenate([pieces[0][1], pieces[1][1]])), bins
-            )
+            self._add_pieces(row, _pieces(exonic, low, exons[exons[:, 1] > exons[:, 0]]), bins)
+            self._add_pieces(row, (in_introns, np.full(len(in_introns), INTRON, dtype=np.uint8)), bins)
 
     def _add_pieces(self, key: Any, pieces: tuple[Bounds, Codes], bins: _Bins) -> None:
         totals = self._totals.setdefault(key, _Totals(len(self._tasks)))
@@ -108,21 +105,18 @@ class SummaryWriter:
         np.add.at(totals.total, codes, sums)
         np.maximum.at(totals.most, codes, most)
 
-    def finish(self) -> int:
-        """Write the table; returns the number of transcripts."""
+    def finish(self) -> None:
+        """Write the table."""
         keys = list(self._totals)
         if isinstance(self._source, GenomeSource):
-            keys = sorted(key for key in keys if self._is_whole(key))
+            lengths = self._wanted["end"] - self._wanted["start"]
+            keys = sorted(key for key in keys if self._totals[key].n.sum() == lengths[key])
         for key in keys:
             self._table.write(self._rows(key))
         if not keys:
             empty = _Totals(len(self._tasks))
             self._table.write(self._frame({name: [] for name in (*self._about(None), "region_type", "n")}, empty, []))
-        return len(keys)
-
-    def _is_whole(self, row: int) -> bool:
-        transcript = self._wanted.loc[row]
-        return int(self._totals[row].n.sum()) == int(transcript["end"] - transcript["start"])
+        self.n_transcripts = len(keys)
 
     def _about(self, key: Any) -> dict[str, Any]:
         """Return the columns that say which transcript it is."""

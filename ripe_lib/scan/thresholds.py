@@ -55,8 +55,7 @@ class ThresholdChoice:
     background: str = "auto"
     seed: int = 0
 
-    def check(self) -> None:
-        """Refuse what contradicts itself or is no probability."""
+    def __post_init__(self) -> None:
         ways = {
             "threshold": self.threshold,
             "precision": self.precision,
@@ -146,19 +145,13 @@ def find_thresholds(scanner: Scanner, source: Source, runs: Sequence[Run], choic
     runs : sequence of Run
         In the order of the FASTA: what a seed draws depends on it.
     choice : ThresholdChoice
-
-    Raises
-    ------
-    InputError
-        For a choice that contradicts itself, or a precision asked of a model without calibration.
     """
-    choice.check()
     tasks, n_tasks = scanner.tasks, len(scanner.tasks)
     fixed, explanation = choice.threshold, f"threshold {choice.threshold} for all tasks"
     if choice.precision is not None:
         own = calibration_prevalence(scanner.model)
         prevalence = own if choice.prevalence is None else choice.prevalence
-        fixed = threshold_for_precision(choice.precision, prevalence=prevalence, calibrated_at=own)
+        fixed = float(shift_prevalence(np.array(choice.precision), source=prevalence, target=own))
         explanation = (
             f"threshold {fixed:.3f} for all tasks: where {prevalence:g} of the places are bound, a bin with this "
             f"probability is bound with probability {choice.precision:g}"
@@ -187,31 +180,11 @@ def find_thresholds(scanner: Scanner, source: Source, runs: Sequence[Run], choic
     return Thresholds(groups, tasks, found, backgrounds, explanation)
 
 
-def threshold_for_precision(precision: float, *, prevalence: float, calibrated_at: float) -> float:
-    """Return the calibrated probability at which a window is bound with probability ``precision``.
-
-    Parameters
-    ----------
-    precision : float
-        Wanted, at ``prevalence``.
-    prevalence : float
-        Share of the places looked at that are bound.
-    calibrated_at : float
-        Share for which the model's probabilities hold.
-    """
-    return float(shift_prevalence(np.array(precision), source=prevalence, target=calibrated_at))
-
-
 def calibration_prevalence(model: Model) -> float:
     """Return the share of bound windows for which a model's probabilities hold, as its card states.
 
     The weights hold scale and offset of the calibration folded into the output layer; that they were fitted, and for
     which share, is only stated in the card that is rendered when a model is published.
-
-    Raises
-    ------
-    InputError
-        If there is no such statement: networks that were imported, or published without calibration.
     """
     card = None if model.directory is None else model.directory / "model_card.md"
     stated = _STATED.search(card.read_text(encoding="utf-8")) if card is not None and card.is_file() else None

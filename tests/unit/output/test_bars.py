@@ -99,7 +99,7 @@ def test_files_read_for_the_first_time_move_a_bar(seen, tmp_path, monkeypatch):
     for source in (FASTA, GTF):
         (tmp_path / source.name).write_bytes(source.read_bytes())
     for shown in (False, True):
-        monkeypatch.setattr("ripe_lib.output.console._has_bars", shown)
+        monkeypatch.setattr("ripe_lib.output.console._speaks", shown)
         Genome(tmp_path / FASTA.name)
         (tmp_path / f"{FASTA.name}.fai").unlink()
         Annotation.load(tmp_path / GTF.name)

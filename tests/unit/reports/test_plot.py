@@ -319,7 +319,7 @@ def test_the_name_of_a_motif_has_room_above_the_letters_of_every_panel(rng):
 
 
 def test_every_column_of_profiles_has_its_positions(rng):
-    figure = region_profile_figure({f"T{i}": rng.normal(size=(250, 4)) for i in range(6)}, columns=4)
+    figure = region_profile_figure({f"T{i}": rng.normal(size=(250, 4)) for i in range(6)})
     shown = [ax.xaxis.get_tick_params()["labelbottom"] for ax in figure.axes[:6]]
     assert shown == [False, False, True, True, True, True]
 

@@ -107,19 +107,19 @@ def test_same_content_gives_same_bytes():
     assert example().to_html() == example().to_html()
 
 
-def test_long_table_says_what_is_missing():
+def test_long_table_says_what_is_missing(monkeypatch):
     report = Report("t")
-    report.add_table(pd.DataFrame({"n": range(30)}), max_rows=10)
+    monkeypatch.setattr("ripe_lib.reports.page.MOST_ROWS", 10)
+    report.add_table(pd.DataFrame({"n": range(30)}))
     page = report.to_html()
     assert "30 rows; the first 10 are shown" in page
     assert page.count("<tr>") == 1 + 10  # head (the filter row has a class) and body
 
 
-def test_plain_table_has_neither_buttons_nor_filters():
+def test_plain_table_has_no_filters():
     report = Report("t")
-    report.add_table(pd.DataFrame({"n": [1]}), sortable=False, filterable=False)
+    report.add_table(pd.DataFrame({"n": [1]}), filterable=False)
     body = report.to_html().split("<body>")[1].split("<script>")[0]
-    assert "<button" not in body
     assert "<input" not in body
 
 

@@ -9,7 +9,7 @@ from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import UNKNOWN
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.scan import background as module
-from ripe_lib.scan.background import Background, Group, background_of, groups_of, scores_of_bins
+from ripe_lib.scan.background import Background, Group, _scores_of_bins, background_of, groups_of
 from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.sources import Run, stretches
 
@@ -163,7 +163,7 @@ def test_bins_of_a_background_are_half_a_window_apart_and_equally_likely(step, r
     source = Rnas(a=bases(rng, 151), b=bases(rng, 5000), c=bases(rng, 700))
     scanner = Recorder(step)
     keep = lambda codes, rng: codes  # noqa: E731
-    scores_of_bins(scanner, source, source.runs(step), 20_000, keep, rng)
+    _scores_of_bins(scanner, source, source.runs(step), 20_000, keep, rng)
     hop = 75 // step
     seen = {name: np.zeros(-(-length // step)) for name, length in source.contigs.items()}
     windows = {}

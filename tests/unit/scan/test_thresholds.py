@@ -9,16 +9,12 @@ import pandas as pd
 import pytest
 
 from ripe_lib.errors import InputError, RipeError
+from ripe_lib.evaluation.metrics import shift_prevalence
 from ripe_lib.network.catalogue.locate import find_model_directory
 from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.memory import SequenceSource
 from ripe_lib.scan.run import ScanOptions, scan_to_files
-from ripe_lib.scan.thresholds import (
-    ThresholdChoice,
-    calibration_prevalence,
-    find_thresholds,
-    threshold_for_precision,
-)
+from ripe_lib.scan.thresholds import ThresholdChoice, calibration_prevalence, find_thresholds
 from tests.support.motif_model import motif_model
 
 CARD = "Scale and offset of each output were fitted on the validation split (Platt) for a prevalence of 0.20 and are\n"
@@ -31,18 +27,18 @@ def calibrated(tmp_path):
 
 
 def test_at_the_prevalence_of_the_calibration_the_threshold_is_the_precision():
-    assert threshold_for_precision(0.7, prevalence=0.2, calibrated_at=0.2) == pytest.approx(0.7)
+    assert shift_prevalence(0.7, source=0.2, target=0.2) == pytest.approx(0.7)
 
 
 def test_at_even_odds_the_threshold_for_a_half_is_the_prevalence_of_the_calibration():
     """Probability = prevalence means the sequence says nothing either way: precision = prevalence."""
     for prevalence in (0.5, 0.1, 0.013):
-        assert threshold_for_precision(prevalence, prevalence=prevalence, calibrated_at=0.2) == pytest.approx(0.2)
+        assert shift_prevalence(prevalence, source=prevalence, target=0.2) == pytest.approx(0.2)
 
 
 def test_threshold_by_hand():
     """Calibrated for 1 in 5; where 1 in 100 is bound, precision 1/2 takes odds of 99 / 4 = 24.75."""
-    assert threshold_for_precision(0.5, prevalence=0.01, calibrated_at=0.2) == pytest.approx(24.75 / 25.75)
+    assert shift_prevalence(0.5, source=0.01, target=0.2) == pytest.approx(24.75 / 25.75)
 
 
 def test_calls_are_as_precise_as_promised():
@@ -54,7 +50,7 @@ def test_calls_are_as_precise_as_promised():
     bound = rng.random(n) < at_fifth
     own = bound.mean()
     weight = np.where(bound, 0.02 / own, 0.98 / (1 - own))  # what looking elsewhere does to the mixture
-    threshold = threshold_for_precision(0.3, prevalence=0.02, calibrated_at=own)
+    threshold = shift_prevalence(0.3, source=0.02, target=own)
     weakest = np.abs(np.log(at_fifth / (1 - at_fifth)) - np.log(threshold / (1 - threshold))) < 0.05
     assert np.average(bound[weakest], weights=weight[weakest]) == pytest.approx(0.3, abs=0.03)
 
@@ -111,7 +107,7 @@ def test_models_without_calibration_are_refused(tmp_path):
 )
 def test_contradictions_are_refused(choice, message):
     with pytest.raises(InputError, match=message):
-        ThresholdChoice(**choice).check()
+        ThresholdChoice(**choice)
 
 
 def test_wrong_choices_cost_no_computing(tmp_path, monkeypatch):
@@ -150,5 +146,5 @@ def test_table_of_the_documentation():
     rows = re.findall(r"\| (0\.\d+) \| (0\.\d+) \|$", text, re.MULTILINE)
     assert len(rows) == 4
     for prevalence, threshold in rows:
-        expected = threshold_for_precision(0.5, prevalence=float(prevalence), calibrated_at=0.2)
+        expected = shift_prevalence(0.5, source=float(prevalence), target=0.2)
         assert float(threshold) == pytest.approx(expected, abs=0.005)
