@@ -171,7 +171,7 @@ def run(args: argparse.Namespace) -> None:
 def _scan(
     args: argparse.Namespace, model: Model, source: Source, options: ScanOptions, formats: tuple[str, ...]
 ) -> None:
-    from ripe_lib.reports.scan import scan_report, write_pictures
+    from ripe_lib.reports.scan import pictures, scan_report, write_pictures
     from ripe_lib.scan.run import scan_to_files
 
     with counter("scan", "part") as show, steps(None, "k-mers of sites", unit="site") as site_bar:
@@ -194,14 +194,15 @@ def _scan(
     note(f"{result.n_bins} bins of {result.step} nt{sites}{whole}: {named}")
     if result.threshold_note:
         note(result.threshold_note)
+    drawn = pictures(model, source, result, max_pictures=args.max_plots) if args.plots or args.report else []
     if args.plots:
-        written = write_pictures(model, source, result, args.plots, formats=formats, max_pictures=args.max_plots)
+        written = write_pictures(drawn, args.plots, formats)
         note(f"{len(written)} pictures: {args.plots}")
     if args.report:
         folder = Path(args.report)
         folder.mkdir(parents=True, exist_ok=True)
         title = f"Binding sites: {args.rna or args.intervals or args.genes or ' '.join(args.chrom)}"
-        report = scan_report(model, source, result, title=title, max_pictures=args.max_plots)
+        report = scan_report(model.name, result, drawn, title=title)
         note(f"report: {report.write(folder / 'report.html')}")
 
 

@@ -242,39 +242,8 @@ def _draw_logo(ax: Axes, logo: Logo, kind: str) -> None:
     position_axis(ax, "nt from the peak, 5' to 3'", place=Place(str(site["chrom"]), peak, strand))
 
 
-def write_pictures(
-    model: Model,
-    source: Source,
-    result: ScanResult,
-    folder: str | Path,
-    *,
-    formats: Sequence[str] = ("png",),
-    max_pictures: int = 12,
-) -> list[Path]:
-    """Draw the best sites of a scan into a folder (created if need be); return the files.
-
-    Parameters as :func:`scan_report`, and ``formats`` as :func:`ripe_lib.reports.figures.save_figure`.
-    """
-    check_filled_folder(folder)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    written: list[Path] = []
-    for number, view in enumerate(steps(views(source, result.best_sites, max_pictures), "drawing"), start=1):
-        stem = folder / f"{number:02d}-{safe_name(view.contig)}-{view.start}"
-        drawn = computed(model, source, view, step=result.step, order=result.tasks)
-        written += save_figure(view_figure(drawn), stem, formats)
-    return written
-
-
-def scan_report(
-    model: Model,
-    source: Source,
-    result: ScanResult,
-    *,
-    title: str = "Binding sites",
-    max_pictures: int = 12,
-) -> Report:
-    """Return a self-contained page: what was done, the sites, and pictures of the best.
+def pictures(model: Model, source: Source, result: ScanResult, *, max_pictures: int = 12) -> list[tuple[Drawn, Figure]]:
+    """Draw the best sites of a scan: once, for files and page.
 
     Parameters
     ----------
@@ -282,11 +251,44 @@ def scan_report(
     source : Source
         What was scanned.
     result : ScanResult
-    title : str
     max_pictures : int
-        Pictures of the best sites at most; the table has :data:`MAX_ROWS` rows at most.
+        At most so many.
     """
-    report = Report(title, f"{model.name}, {result.n_bins:,} bins of {result.step} nt, {result.n_sites:,} sites")
+    shown = views(source, result.best_sites.head(MAX_ROWS), max_pictures)
+    drawn = [computed(model, source, view, step=result.step, order=result.tasks) for view in steps(shown, "explaining")]
+    return [(one, view_figure(one)) for one in drawn]
+
+
+def write_pictures(
+    drawn: Sequence[tuple[Drawn, Figure]], folder: str | Path, formats: Sequence[str] = ("png",)
+) -> list[Path]:
+    """Write :func:`pictures` into a folder (created if need be), one file per format; return the files."""
+    check_filled_folder(folder)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    for number, (one, figure) in enumerate(steps(drawn, "drawing"), start=1):
+        stem = folder / f"{number:02d}-{safe_name(one.view.contig)}-{one.view.start}"
+        written += save_figure(figure, stem, formats)
+    return written
+
+
+def scan_report(
+    model: str, result: ScanResult, drawn: Sequence[tuple[Drawn, Figure]], *, title: str = "Binding sites"
+) -> Report:
+    """Return a self-contained page: what was done, the sites, and pictures of the best.
+
+    Parameters
+    ----------
+    model : str
+        Its name.
+    result : ScanResult
+        Its :data:`MAX_ROWS` best sites are listed.
+    drawn : sequence
+        From :func:`pictures`.
+    title : str
+    """
+    report = Report(title, f"{model}, {result.n_bins:,} bins of {result.step} nt, {result.n_sites:,} sites")
     report.add_heading("Sites")
     report.add_text(
         "A site is a stretch of bins at or above the threshold of its task; `peak` is its highest bin, `kmer` the "
@@ -294,12 +296,11 @@ def scan_report(
         "that scores as high. Coordinates are 0-based, half-open."
     )
     sites = result.best_sites.head(MAX_ROWS)
-    shown = views(source, sites, max_pictures)
     key = ["chrom", "strand", "start", "task"]
     anchor_of = {
         site: f"view-{number}"
-        for number, view in enumerate(shown, start=1)
-        for site in view.sites[key].itertuples(index=False, name=None)
+        for number, (one, _) in enumerate(drawn, start=1)
+        for site in one.view.sites[key].itertuples(index=False, name=None)
     }
     links = [anchor_of.get(site) for site in sites[key].itertuples(index=False, name=None)]
     if len(sites) < result.n_sites:
@@ -307,6 +308,8 @@ def scan_report(
     first = ["chrom", "start", "end", "strand", "task", "score", "fpr", "kmer", "kmer_effect"]  # seen without scrolling
     if "place" in sites:  # of transcripts
         first = ["gene", "place", "task", "score", "fpr", "kmer", "kmer_effect", "chrom", "start", "end", "isoforms"]
+    if not sites["fpr"].notna().any():
+        first.remove("fpr")
     shown_sites = sites[[*first, *(column for column in sites.columns if column not in first)]]
     report.add_table(shown_sites, caption="Sites, best first; tasks link to pictures.", links={"task": links})
     if len(result.thresholds):
@@ -314,13 +317,12 @@ def scan_report(
         report.add_text(f"{result.threshold_note[:1].upper()}{result.threshold_note[1:]}.")
         table = result.thresholds.rename(columns={"of": "input"})
         report.add_table(table, caption="Probability from which a bin belongs to a site, and for what.")
-    if shown:
+    if drawn:
         report.add_heading("Pictures")
         report.add_text(
             "Probability along the sequence for the tasks with the best sites (yellow: sites, dashed: threshold), and "
             "integrated gradients of the best sites: taller letters made the prediction. Drag over a panel to zoom in."
         )
-    for number, view in enumerate(steps(shown, "drawing"), start=1):
-        drawn = computed(model, source, view, step=result.step, order=result.tasks)
-        report.add_figure(view_figure(drawn), view.title, format="png", anchor=f"view-{number}", zoom=view_zoom(drawn))
+    for number, (one, figure) in enumerate(steps(drawn, "drawing"), start=1):
+        report.add_figure(figure, one.view.title, format="png", anchor=f"view-{number}", zoom=view_zoom(one))
     return report

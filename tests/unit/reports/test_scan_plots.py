@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ripe_lib.errors import InputError, OutputError
-from ripe_lib.reports.scan import computed, scan_report, view_figure, views, write_pictures
+from ripe_lib.reports.scan import computed, pictures, scan_report, view_figure, views, write_pictures
 from ripe_lib.scan.memory import SequenceSource
 from ripe_lib.scan.run import ScanOptions, scan_to_files
 from ripe_lib.scan.sources import GenomeSource, TranscriptSource
@@ -54,17 +54,18 @@ def test_figure_shows_tracks_sites_and_logos(scanned):
 
 def test_pictures_and_page(scanned, tmp_path):
     model, source, result, _ = scanned
-    written = write_pictures(model, source, result, tmp_path / "p", formats=("png", "svg"), max_pictures=1)
+    drawn = pictures(model, source, result, max_pictures=2)
+    written = write_pictures(drawn[:1], tmp_path / "p", formats=("png", "svg"))
     assert [path.suffix for path in written] == [".png", ".svg"]
     assert written[0].read_bytes().startswith(b"\x89PNG")
-    page = scan_report(model, source, result, max_pictures=2).to_html()
+    page = scan_report(model.name, result, drawn).to_html()
     assert page.count('<img style="') == 2
     for anchor in re.findall(r'href="#(view-\d)"', page):
         assert f'id="{anchor}"' in page
     assert len(re.findall(r'href="#view-\d"', page)) == 2
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match="expected a folder, got a file"):
-        write_pictures(model, source, result, tmp_path / "file")
+        write_pictures(drawn, tmp_path / "file")
 
 
 def zooms(page):
@@ -74,7 +75,7 @@ def zooms(page):
 def test_page_zooms_along_the_rna_on_either_strand(scanned):
     """Positions, scores and letters of the panels are those of the view, 5' on the left."""
     model, source, result, _ = scanned
-    page = scan_report(model, source, result, max_pictures=2).to_html()
+    page = scan_report(model.name, result, pictures(model, source, result, max_pictures=2)).to_html()
     assert page.count("var uPlot=") == 1
     for view, data in zip(views(source, result.best_sites, 2), zooms(page), strict=True):
         minus = view.strand == "-"
@@ -86,13 +87,13 @@ def test_page_zooms_along_the_rna_on_either_strand(scanned):
         assert any(start <= site < stop for start, stop in track["spans"])
         heights = np.abs(letters["values"])
         assert heights[site - letters["at"] :][:6].sum() > 0.9 * heights.sum()
-    assert "uPlot" not in scan_report(model, source, result, max_pictures=0).to_html()  # nothing to zoom in
+    assert "uPlot" not in scan_report(model.name, result, []).to_html()  # nothing to zoom in
 
 
 def test_report_without_a_site(scanned):
     model, source, result, _ = scanned
     empty = type(result)(step=1, n_bins=5, best_sites=result.best_sites.head(0))
-    assert "Pictures" not in scan_report(model, source, empty).to_html()
+    assert "Pictures" not in scan_report(model.name, empty, pictures(model, source, empty)).to_html()
 
 
 def test_attribution_maps_of_sites(scanned):
@@ -133,6 +134,7 @@ def test_spliced_transcripts_are_drawn_along_the_transcript(tmp_path, rng):
     site = result.best_sites.iloc[0]
     assert (site["chrom"], site["kmer_start"]) == ("T1.1", 197)
     assert pd.read_csv(tmp_path / "s.tsv", sep="\t")["chrom"].tolist() == ["chr1"]
-    assert [path.name for path in write_pictures(model, source, result, tmp_path / "p")] == ["01-T1.1-0.png"]
-    scan_report(model, source, result).write(tmp_path / "r.html")
+    drawn = pictures(model, source, result)
+    assert [path.name for path in write_pictures(drawn, tmp_path / "p")] == ["01-T1.1-0.png"]
+    scan_report(model.name, result, drawn).write(tmp_path / "r.html")
     assert "QKI, T1.1:0-600, on chr1 (+)" in (tmp_path / "r.html").read_text()
