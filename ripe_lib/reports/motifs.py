@@ -115,15 +115,17 @@ def write_motifs(
             table = filter_table(filters)
             _write_tsv(table, folder / "filters.tsv")
             report.add_heading("First-layer filters")
-            report.add_text(
-                f"{len(filters)} filters, {len(filters) - len(active)} of them never active. Named: the known motif's "
-                "protein where q < 0.05."
-            )
-            if active:
+            if not active:
+                report.add_text(f"None of {len(filters)} filters is active: no site has a prediction above the bound.")
+            else:
+                report.add_text(
+                    f"{len(filters)} filters, {len(filters) - len(active)} of them never active. Named: the known "
+                    "motif's protein where q < 0.05."
+                )
                 figure = filters_figure(active)
                 save_figure(figure, folder / "filters", formats)
                 report.add_figure(figure, "Filters as sequence logos (bits).")
-            report.add_table(table)
+                report.add_table(table)
         report.write(folder / "motifs.html")
     return Path(directory)
 
