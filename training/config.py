@@ -7,6 +7,7 @@ import os
 import re
 import types
 import typing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from ripe_lib.errors import InputError, MissingFileError, nearest_names
 from ripe_lib.output.foreign import load_yaml
 
 T = TypeVar("T")
+Note = Callable[[str], None]  # takes remarks for the user, one line each
 
 SECTIONS = ("fetch", "prepare", "fit", "publish", "study", "warm_start")
 

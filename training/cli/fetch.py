@@ -30,15 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Fetch files; those that are there already are kept."""
-    from ripe_lib.errors import InputError, unknown_name
+    from ripe_lib.errors import InputError, check_known
     from ripe_lib.output.atomic import atomic_file
     from ripe_lib.output.console import note, progress
     from training.fetch import sources
     from training.fetch.fetch import fetch_files, sizes
 
     folder = Path(args.out)
-    if args.source not in SOURCES:
-        raise unknown_name("source", args.source, SOURCES)
+    check_known("source", args.source, SOURCES)
     given = args.cell_line if args.source == "encode-eclip" else args.name
     if not given or (args.source == "encode-eclip") != (args.name is None):
         raise InputError(f"fetch {args.source}: expected {SOURCES[args.source]}. See: ripe-train fetch --help")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from training.data.peaks import Ints, Transcriptome
 
 STRATEGIES = ("none", "unbound_transcripts", "bound_transcripts", "any_transcripts")
@@ -34,8 +34,7 @@ class BackgroundOptions:
     ratio: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.strategy not in STRATEGIES:
-            raise unknown_name("background strategy", self.strategy, STRATEGIES)
+        check_known("background strategy", self.strategy, STRATEGIES)
         if self.ratio < 0:
             raise InputError(f"background: expected a ratio of at least 0, got {self.ratio}.")
 

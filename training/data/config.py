@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from training.config import build, plain, section
 from training.data.labels import CROSS_SOURCE
 from training.data.peak_sites import PeakInput
 from training.data.sites import KNOWN_BASES
 from training.data.splits import SplitOptions
-
-Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -51,8 +48,7 @@ class LabelOptions:
     trusted_contigs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.cross_source not in CROSS_SOURCE:
-            raise unknown_name("labels cross_source", self.cross_source, CROSS_SOURCE)
+        check_known("labels cross_source", self.cross_source, CROSS_SOURCE)
 
 
 @dataclass(frozen=True)

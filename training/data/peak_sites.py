@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known, unknown_name
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.encoding import UNKNOWN, Codes
 from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.windows import window_start
 from ripe_lib.network.weights import sha256_of
+from training.config import Note
 from training.data.backgrounds import BackgroundOptions, background_bins
 from training.data.peak_table import PeakTask, read_peak_table
 from training.data.peaks import (
@@ -44,8 +44,6 @@ TIERS: dict[str, dict[str, tuple[float, float]]] = {
         "low": (1_000, 2_000),
     },
 }
-
-Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -107,8 +105,7 @@ class PeakInput:
             ("long_peaks", self.long_peaks, LONG_PEAKS),
             ("replicates", self.replicates, REPLICATES),
         ):
-            if value not in known:
-                raise unknown_name(kind, value, known)
+            check_known(kind, value, known)
         if self.bin < 2 or self.bin % 2 or self.min_overlap < 1:
             raise InputError(f"peaks: expected an even bin length and min_overlap >= 1, got {self.bin}.")
         if isinstance(self.tiers, str) and self.tiers not in ("none", *TIERS):
@@ -232,8 +229,7 @@ def label_bins(config: PeakInput, *, seed: int, note: Note = lambda _: None) -> 
 def _chosen_tasks(config: PeakInput) -> list[PeakTask]:
     tasks = {task.task: task for task in read_peak_table(config.table)}
     for name in config.tasks or ():
-        if name not in tasks:
-            raise unknown_name(f"task of {config.table}", name, tasks)
+        check_known(f"task of {config.table}", name, tasks)
     return [tasks[name] for name in config.tasks or tasks]
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError, MissingFileError, unknown_name
+from ripe_lib.errors import InputError, MissingFileError, check_known, unknown_name
 from ripe_lib.genome.encoding import BASE_TABLE, REGION_TABLE, UNKNOWN, Codes, codes_from_ascii, place, place_ragged
 
 KNOWN_BASES = 101  # bases of a ready window; also what flank masking leaves
@@ -229,8 +229,7 @@ def read_source(
     UnknownNameError, MissingFileError, InputError
         For unknown experiments and damaged tables, naming file and line.
     """
-    if kind not in COLUMNS:
-        raise unknown_name("table format", kind, COLUMNS)
+    check_known("table format", kind, COLUMNS)
     encode = _encode_ready if kind == "clip31" else _encode_flanked
     parts = []
     jobs: list[tuple[Path, list[str], str | None]] = [

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.encoding import UNKNOWN, Codes
 from ripe_lib.genome.fasta import Genome
@@ -26,16 +26,14 @@ def _chosen(config: PrepareConfig) -> tuple[list[list[str]], list[str]]:
         known = experiments_in(table.directory)
         names = known if table.experiments is None else list(table.experiments)
         for name in names:
-            if name not in known:
-                raise unknown_name("experiment", name, known, f"Tables are looked for in {table.directory}.")
+            check_known("experiment", name, known, f"Tables are looked for in {table.directory}.")
         if len(set(names)) != len(names):
             raise InputError(f"tables {table.directory}: an experiment is named twice in {names}.")
         chosen.append(names)
     available = list(dict.fromkeys(name for names in chosen for name in names))
     tasks = available if config.tasks is None else list(config.tasks)
     for task in tasks:
-        if task not in available:
-            raise unknown_name("task", task, available, "Tasks are experiments of the tables that are read.")
+        check_known("task", task, available, "Tasks are experiments of the tables that are read.")
     if len(set(tasks)) != len(tasks):
         raise InputError(f"tasks: expected different names, got one twice in {tasks}.")
     return chosen, tasks

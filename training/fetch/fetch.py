@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ripe_lib.errors import InputError, OutputError, unknown_name
+from ripe_lib.errors import InputError, OutputError, check_known
 from ripe_lib.genome.vcf import BGZF_END
 from ripe_lib.network.weights import sha256_of
 from ripe_lib.output.atomic import atomic_file
@@ -61,11 +61,9 @@ class FetchConfig:
     mirror: str = ""
 
     def __post_init__(self) -> None:
-        if self.genome not in ASSEMBLIES:
-            raise unknown_name("assembly", self.genome, ASSEMBLIES)
+        check_known("assembly", self.genome, ASSEMBLIES)
         for name in self.cell_line:
-            if name not in CELL_LINES:
-                raise unknown_name("cell line", name, CELL_LINES)
+            check_known("cell line", name, CELL_LINES)
 
     def inputs(self, folder: Path) -> dict[str, str]:
         """Return what ``prepare: peaks`` reads once everything is in ``folder``."""

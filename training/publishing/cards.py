@@ -35,7 +35,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ripe_lib.errors import InputError, MissingFileError, RipeError, unknown_name
+from ripe_lib.errors import InputError, MissingFileError, RipeError, check_known
 from ripe_lib.network.catalogue.entries import catalogue
 from ripe_lib.output.atomic import atomic_file
 from training.publishing.checks import BASELINE, FULL, checks_file, summary
@@ -102,8 +102,7 @@ def metrics_of(model: str, root: Path = ROOT) -> pd.DataFrame:
         If there is no such model or it was never measured.
     """
     names = [name.removeprefix("DeepRiPe/") for name, entry in catalogue().models.items() if entry.origin == "shipped"]
-    if model not in names:
-        raise unknown_name("shipped model", model, names)
+    check_known("shipped model", model, names)
     path = root / "kipoi_models" / "DeepRiPe" / model / "metrics.tsv"
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file. Make it with: ripe-train publish")
@@ -227,8 +226,7 @@ def warm_start_table(root: Path = ROOT) -> pd.DataFrame:
 
 def _study_table(name: str, table: str, root: Path = ROOT) -> pd.DataFrame:
     """Return one table of a study, with the columns a reader wants."""
-    if table not in STUDY_TABLES:
-        raise unknown_name("study table", table, STUDY_TABLES)
+    check_known("study table", table, STUDY_TABLES)
     path = root / "docs" / "results" / f"study_{name}" / "tables" / f"{table}.csv"
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file. Make it with: ripe-train study")
@@ -282,8 +280,7 @@ def table_for(what: str, root: Path = ROOT) -> str:
         If the marker or what it names does not exist.
     """
     kind, *names = what.split()
-    if kind not in WORDS:
-        raise unknown_name("table", kind, WORDS)
+    check_known("table", kind, WORDS)
     several = kind == "baseline" and names
     if len(names) != WORDS[kind] and not several:
         raise InputError(f"table marker {what!r}: expected {WORDS[kind]} words after {kind!r}, got {len(names)}.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.network.catalogue.entries import catalogue
 from training.config import build, merged, plain, section
 from training.fitting.config import FitConfig
@@ -55,8 +55,7 @@ class PublishConfig:
 
     def __post_init__(self) -> None:
         for name in (self.default, *([self.paper] if self.paper else []), *self.alone):
-            if name not in self.networks:
-                raise unknown_name("network", name, self.networks)
+            check_known("network", name, self.networks)
 
     def models(self) -> dict[str, str]:
         """Return the network of every model."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,12 @@ from ripe_lib.network.load import Model, quiet_tensorflow
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import arrays_of, read_weights, set_arrays, sha256_of, write_weights
 from ripe_lib.output.atomic import atomic_directory
-from training.config import build, plain, read_yaml
+from training.config import Note, build, plain, read_yaml
 from training.fitting.calibration import fit_platt, fold_calibration
 from training.fitting.config import FitConfig
 from training.fitting.history import best_epoch
 from training.fitting.runs import finished_weights, read_record
 from training.publishing.card import render_card
-
-Note = Callable[[str], None]
 
 
 def publish(

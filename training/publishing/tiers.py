@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.network.load import load_model
 from ripe_lib.network.weights import sha256_of
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.chunked import Chunk, fingerprint_of, remove_parts, run_chunks
 from ripe_lib.variants.summary import BACKGROUND_FILE
-from training.config import build, read_yaml, section
+from training.config import Note, build, read_yaml, section
 from training.data.config import PrepareConfig
 from training.data.prepare import prepare
 from training.fetch.fetch import MANIFEST, FetchConfig, fetch_files, read_manifest
@@ -34,8 +34,6 @@ from training.publishing.publish import publish
 from training.publishing.variant_background import write_background
 
 BACKGROUND_VARIANTS = 20_000
-
-Note = Callable[[str], None]
 # Called with a step ("fetch", "prepare", "fit NETWORK", "publish MODEL") and the share of it that is done.
 Progress = Callable[[str, float], None]
 
@@ -92,8 +90,7 @@ class TierOptions:
         """
         known = self.publishing().models()
         for model in self.only:
-            if model not in known:
-                raise unknown_name("model", model, known)
+            check_known("model", model, known)
         return {model: known[model] for model in self.only or known}
 
     def fetching(self) -> FetchConfig | None:

@@ -7,7 +7,7 @@ belongs to the same weights is not computed again, so a study that was killed go
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,13 @@ from ripe_lib.genome.landmarks import LANDMARKS
 from ripe_lib.network.load import Model, model_from_weights
 from ripe_lib.network.weights import sha256_of
 from ripe_lib.output.atomic import atomic_file
+from training.config import Note
 from training.fitting.baseline import kmer_scores
 from training.fitting.fit import fit
 from training.study.config import StudyConfig
 
 MULTITASK, KMERS = "multitask", "kmers"
 WITH_LANDMARKS = ("towers",)  # architectures that have the third input
-Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)

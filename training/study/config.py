@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.evaluation.dataset import SPLITS
 from training.config import build, merged, read_yaml, section
 from training.fitting.config import FitConfig
@@ -156,10 +156,8 @@ class StudyConfig:
 
     def __post_init__(self) -> None:
         for name in self.comparisons:
-            if name not in COMPARISONS:
-                raise unknown_name("comparison", name, COMPARISONS)
-        if self.split not in SPLITS:
-            raise unknown_name("split", self.split, SPLITS)
+            check_known("comparison", name, COMPARISONS)
+        check_known("split", self.split, SPLITS)
         for name in ("name", "data", "run", "tasks", "seed"):
             if any(name in options for options in (self.fit, self.single_fit, *self.strategy_fit.values())):
                 raise InputError(
@@ -168,12 +166,10 @@ class StudyConfig:
         for name, options in self.strategies.items():
             build(SamplingOptions, options, f"study: strategy {name!r}")
         for name, changes in self.strategy_fit.items():
-            if name not in self.strategies:
-                raise unknown_name("strategy", name, self.strategies)
+            check_known("strategy", name, self.strategies)
             self.fit_config("check", Path(), single=True, **changes)
         for pair in self.protocols.pairs:
-            if pair.group not in self.protocols.groups:
-                raise unknown_name("protocol group", pair.group, self.protocols.groups)
+            check_known("protocol group", pair.group, self.protocols.groups)
         self.fit_config("check", Path())
         self.fit_config("check", Path(), single=True)
 

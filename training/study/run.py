@@ -20,7 +20,7 @@ from ripe_lib.genome.landmarks import LANDMARKS
 from ripe_lib.network.load import Model, load_model
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.reports.figures import save_figure
-from training.config import plain, read_yaml
+from training.config import Note, plain, read_yaml
 from training.fitting.runs import environment, write_text
 from training.study import figures
 from training.study.arms import (
@@ -41,8 +41,6 @@ from training.study.config import StudyConfig, data_path, read_config
 from training.study.page import write_page
 from training.study.protocols import ProtocolResult, cross_protocols
 from training.study.slices import write_slice
-
-Note = Callable[[str], None]
 
 
 @dataclass

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from ripe_lib.evaluation.evaluate import Options, score_dataset
 from ripe_lib.network.load import model_from_weights
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.console import note as say
-from training.config import build, merged, section
+from training.config import Note, build, merged, section
 from training.data.config import read_config as read_prepare_config
 from training.data.prepare import prepare
 from training.fitting.baseline import kmer_baseline
@@ -34,7 +34,6 @@ from training.study.slices import write_rows
 
 METHODS = ("warm", "nothing", "kmers")
 TRAIN, VALID, TEST = range(3)
-Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
