@@ -248,21 +248,17 @@ def construct_intervals() -> list[tuple[str, int, int, str]]:
     return rows
 
 
-def _vcf_header(contigs: dict[str, str], named: list[str]) -> list[str]:
-    lines = ["##fileformat=VCFv4.2", "##source=deepripe-example"]
-    lines += [f"##contig=<ID={name},length={len(contigs[name])}>" for name in named]
-    lines += [
+def _vcf(contigs: dict[str, str], named: list[str], records: list[tuple[str, int, str, str, str, str]]) -> str:
+    order = {name: index for index, name in enumerate([*named, "chrUn"])}
+    lines = [
+        "##fileformat=VCFv4.2",
+        "##source=deepripe-example",
+        *(f"##contig=<ID={name},length={len(contigs[name])}>" for name in named),
         '##FILTER=<ID=PASS,Description="All filters passed">',
         '##INFO=<ID=KIND,Number=1,Type=String,Description="What this example record shows">',
         '##ALT=<ID=DEL,Description="Deletion">',
         "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO",
     ]
-    return lines
-
-
-def _vcf(contigs: dict[str, str], named: list[str], records: list[tuple[str, int, str, str, str, str]]) -> str:
-    order = {name: index for index, name in enumerate([*named, "chrUn"])}
-    lines = _vcf_header(contigs, named)
     for chrom, pos, name, ref, alt, kind in sorted(records, key=lambda r: (order[r[0]], r[1])):
         lines.append("\t".join((chrom, str(pos), name, ref, alt, ".", "PASS", f"KIND={kind}")))
     return "\n".join(lines) + "\n"

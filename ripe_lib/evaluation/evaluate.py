@@ -310,7 +310,7 @@ def score_dataset(
     check_known("landmark choice", landmarks, LANDMARK_CHOICES)
     pairs = _match_tasks(model, data, tasks)
     rows = np.arange(len(data)) if split == "all" else data.indices(split)
-    rows = _chosen_rows(data, rows, [data.task_index(name) for _, name in pairs], sources, bound_only)
+    rows = rows_to_measure(data, rows, [data.task_index(name) for _, name in pairs], sources, bound_only)
     columns = [model.spec.task_index(output) for output, _ in pairs]
     scores = np.empty((len(rows), len(pairs)), dtype=np.float32)
     blocks = [slice(first, min(first + _BLOCK, len(rows))) for first in range(0, len(rows), _BLOCK)]
@@ -325,9 +325,10 @@ def score_dataset(
     return replace(evaluation, model=model.name, split=split, region=region)
 
 
-def _chosen_rows(
+def rows_to_measure(
     data: Dataset, rows: np.ndarray, columns: list[int], sources: Sequence[str] | None, bound_only: bool
 ) -> np.ndarray:
+    """Return those rows that are measured on; parameters as :func:`score_dataset`, ``columns`` of its tasks."""
     for name in sources or ():
         check_known("source", name, data.sources, f"The data set is {data.path}.")
     if sources is not None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError, check_known, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.encoding import UNKNOWN, Codes
 from ripe_lib.genome.fasta import Genome
@@ -31,6 +31,7 @@ from training.data.peaks import (
     combine,
     read_peaks,
 )
+from training.data.sites import WindowOptions
 
 CHUNK = 65_536
 # Number of peaks of an RBP: at least the first, below the second.
@@ -108,8 +109,8 @@ class PeakInput:
             check_known(kind, value, known)
         if self.bin < 2 or self.bin % 2 or self.min_overlap < 1:
             raise InputError(f"peaks: expected an even bin length and min_overlap >= 1, got {self.bin}.")
-        if isinstance(self.tiers, str) and self.tiers not in ("none", *TIERS):
-            raise unknown_name("tiers", self.tiers, ("none", *TIERS))
+        if isinstance(self.tiers, str):
+            check_known("tiers", self.tiers, ("none", *TIERS))
 
     def tier_borders(self) -> dict[str, tuple[float, float]]:
         """Return tier -> (least, too many) peaks; empty for no tiers."""
@@ -195,17 +196,13 @@ def label_bins(config: PeakInput, *, seed: int, note: Note = lambda _: None) -> 
                 f"{task.files[0]}: expected peaks of {task.task} on transcripts of {config.gtf_file}, got none of "
                 f"{len(peaks)}. Are peaks and annotation of the same assembly, and the strands right?"
             )
-        if outside > 0.5 * (outside + inside.sum()):
-            note(
-                f"warning: {outside} of {outside + int(inside.sum())} sites of {task.task} lie outside all transcripts"
-            )
+        n = outside + int(inside.sum())
+        if outside > 0.5 * n:
+            note(f"warning: {outside} of {n} sites of {task.task} lie outside all transcripts")
         positive.append(np.unique(bins[inside]))
         records.append(
             {
-                "task": task.task,
-                "rbp": task.rbp,
-                "protocol": task.protocol,
-                "cell_line": task.cell_line,
+                **{name: getattr(task, name) for name in ("task", "rbp", "protocol", "cell_line")},
                 "files": len(task.files),
                 "peaks": len(peaks),
                 "outside": outside,
@@ -271,37 +268,28 @@ def border_bases(
 class CodeMaker:
     """Base and region codes of bins, with margins, slice by slice."""
 
-    def __init__(self, labelled: Bins, bins: Ints, sequence_length: int, region_length: int, margin: int) -> None:
-        self.genome, self.annotation = labelled.genome, labelled.annotation
+    def __init__(self, labelled: Bins, bins: Ints, window: WindowOptions) -> None:
+        self.genome, self.annotation, self.window = labelled.genome, labelled.annotation, window
         self.chrom, start, end, strand = labelled.axis.intervals(bins)
         self.minus = strand == "-"
-        self.sequence_start = window_start(start, end, sequence_length) - margin
-        self.region_start = window_start(start, end, region_length) - margin
-        self.seq_width, self.region_width = sequence_length + 2 * margin, region_length + 2 * margin
+        self.sequence_start = window_start(start, end, window.sequence_length) - window.margin
+        self.region_start = window_start(start, end, window.region_length) - window.margin
 
     def seq(self, part: slice) -> Codes:
         """Return base codes (n, L + 2 margin)."""
-        return self.genome.fetch(self.chrom[part], self.sequence_start[part], self.seq_width, self.minus[part])
+        return self.genome.fetch(self.chrom[part], self.sequence_start[part], self.window.seq_width, self.minus[part])
 
     def __call__(self, part: slice) -> tuple[Codes, Codes]:
         """Return base codes (n, L + 2 margin) and region-type codes (n, R + 2 margin)."""
         region = self.annotation.region_codes(
-            self.chrom[part], self.region_start[part], self.region_width, self.minus[part]
+            self.chrom[part], self.region_start[part], self.window.region_width, self.minus[part]
         )
         return self.seq(part), region
 
 
-def sequence_keys(maker: CodeMaker, n: int, margin: int, length: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Return a 64-bit key of every window's sequence (equal sequences, equal keys) and its number of unknown bases.
-
-    Parameters
-    ----------
-    maker : CodeMaker
-    n : int
-        Windows.
-    margin, length : int
-        Bases before the window in the maker's codes, and the window's length, in nt.
-    """
+def sequence_keys(maker: CodeMaker) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Return a 64-bit key of every window's sequence (equal sequences, equal keys) and its number of unknown bases."""
+    n, length, margin = len(maker.chrom), maker.window.sequence_length, maker.window.margin
     factors = np.random.default_rng(0x5E9).integers(1, 2**63, size=length, dtype=np.uint64) | np.uint64(1)
     keys, n_unknown = np.empty(n, dtype=np.uint64), np.empty(n, dtype=np.int64)
     for first in range(0, n, CHUNK):

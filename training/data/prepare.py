@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ripe_lib.errors import InputError
 from ripe_lib.output.atomic import check_apart
-from training.data.config import Note, PrepareConfig
+from training.config import Note
+from training.data.config import PrepareConfig
 from training.data.original import prepare_original
 from training.data.peak_dataset import prepare_peaks
 from training.data.peak_table import read_peak_table
@@ -19,18 +20,7 @@ def prepare(config: PrepareConfig, *, note: Note = lambda _: None) -> Path:
 
 
 def prepare_all(config: PrepareConfig, *, note: Note = lambda _: None) -> list[Path]:
-    """Make the data sets of a config.
-
-    Parameters
-    ----------
-    config : PrepareConfig
-    note : callable
-        Is given remarks and warnings, one line each.
-
-    Returns
-    -------
-    list of Path
-        The files written, one per tier.
+    """Make the data sets of a config, one per tier, and return their files.
 
     Raises
     ------

@@ -174,21 +174,7 @@ def _by_chromosome(chrom: NDArray[Any], options: SplitOptions, seed: int) -> NDA
 def check_disjoint(
     group: NDArray[np.int64], position: NDArray[np.int64], split: NDArray[np.uint8], distance: int
 ) -> None:
-    """Refuse splits that share a locus.
-
-    Parameters
-    ----------
-    group, position : int64 array (N,)
-        Chromosome and strand, and place there in nt.
-    split : uint8 array (N,)
-    distance : int
-        In nt.
-
-    Raises
-    ------
-    InputError
-        If two windows of one chromosome and strand, at most ``distance`` nt apart, are in different splits.
-    """
+    """Refuse splits (N,) that tear a chain of windows apart; other parameters as :func:`locus_clusters`."""
     order = np.lexsort((position, group))
     close = (np.diff(group[order]) == 0) & (np.diff(position[order]) <= distance)
     torn = close & (np.diff(split[order].astype(np.int8)) != 0)

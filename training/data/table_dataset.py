@@ -12,10 +12,19 @@ from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.encoding import UNKNOWN, Codes
 from ripe_lib.genome.fasta import Genome
 from ripe_lib.network.weights import sha256_of
-from training.data.config import Note, PrepareConfig
+from training.config import Note
+from training.data.config import PrepareConfig
 from training.data.labels import label_vectors
 from training.data.prepared import manifest_of, warn_about_splits
-from training.data.sites import KNOWN_BASES, SourceRows, WindowShape, experiments_in, read_listing, read_source
+from training.data.sites import (
+    SourceRows,
+    WindowOptions,
+    core,
+    experiments_in,
+    read_listing,
+    read_source,
+    table_path,
+)
 from training.data.splits import assign_splits, check_disjoint, equal_sequences, locus_clusters
 from training.data.store import SiteColumns, write_dataset
 
@@ -42,17 +51,17 @@ def _chosen(config: PrepareConfig) -> tuple[list[list[str]], list[str]]:
 def prepare_tables(config: PrepareConfig, note: Note) -> Path:
     """Make the data set of a config with ``tables``."""
     chosen, tasks = _chosen(config)
-    shape = WindowShape(**vars(config.window))
-    sources = [table.source or table.format for table in config.tables]
+    shape = config.window
+    sources = [table.name for table in config.tables]
     if len(set(sources)) != len(sources):
         raise InputError(f"tables: expected different source names, got {sources}. Give each a 'source'.")
     parts: list[SourceRows] = []
     for table, names in zip(config.tables, chosen, strict=True):
-        directory = table.directory
-        parts.append(read_source(table.format, directory, names, tasks, shape, background=table.background))
-        note(f"{table.source or table.format}: {len(parts[-1])} distinct windows of {len(names)} experiments")
-    rows, source = _stack(parts)
-    source_has_task = np.array([part.has_task for part in parts])
+        parts.append(read_source(table, names, tasks, shape))
+        note(f"{table.name}: {len(parts[-1])} distinct windows of {len(names)} experiments")
+    rows = SourceRows.joined(parts)
+    source = np.repeat(np.arange(len(parts), dtype=np.uint8), [len(part) for part in parts])
+    source_has_task = np.array([[task in names for task in tasks] for names in chosen])
     strands = np.char.add(np.char.add(rows.chrom.astype(str), ":"), rows.strand.astype(str))
     group = np.unique(strands, return_inverse=True)[1].astype(np.int64)
     labels = label_vectors(
@@ -83,9 +92,8 @@ def prepare_tables(config: PrepareConfig, note: Note) -> Path:
         first = centre - (shape.region_width // 2 - 1)
         rows.region = annotation.region_codes(rows.chrom, first, shape.region_width, minus)
         landmarks = annotation.landmark_distances(rows.chrom, centre, minus).astype(np.float32)
-    middle = shape.seq_width // 2 - KNOWN_BASES // 2 - 1
-    core = rows.seq[:, middle : middle + KNOWN_BASES]
-    cluster = locus_clusters(group, rows.window_start, config.split.distance, equal_sequences(core))
+    same = equal_sequences(rows.seq[:, core(shape.seq_width)])
+    cluster = locus_clusters(group, rows.window_start, config.split.distance, same)
     split = assign_splits(rows.chrom, rows.window_start, cluster, config.split, config.seed)
     if config.split.method != "random":
         check_disjoint(group, rows.window_start, split, config.split.distance)
@@ -103,11 +111,10 @@ def prepare_tables(config: PrepareConfig, note: Note) -> Path:
     )
     inputs = {path.name: sha256_of(path) for path in (config.gtf, config.fasta) if path is not None}
     for table, names in zip(config.tables, chosen, strict=True):
-        for path in [table.directory / f"{name}.train.tsv.gz" for name in names]:
-            inputs[f"{table.source or table.format}/{path.name}"] = sha256_of(path)
-    output = config.output
+        for path in [table_path(table.directory, name) for name in names]:
+            inputs[f"{table.name}/{path.name}"] = sha256_of(path)
     write_dataset(
-        output,
+        config.output,
         columns,
         lambda part: (rows.seq[part], rows.region[part]),
         tasks=tasks,
@@ -119,11 +126,11 @@ def prepare_tables(config: PrepareConfig, note: Note) -> Path:
     if config.report:
         from training.data.report import write_report
 
-        write_report(output)
-    return output
+        write_report(config.output)
+    return config.output
 
 
-def _with_flanks(rows: SourceRows, minus: NDArray[np.bool_], fasta: Path, shape: WindowShape) -> tuple[Codes, int]:
+def _with_flanks(rows: SourceRows, minus: NDArray[np.bool_], fasta: Path, shape: WindowOptions) -> tuple[Codes, int]:
     """Return codes whose unknown bases are the genome's, where it knows them, and in how many rows that is some."""
     genome = Genome(fasta)
     seq = rows.seq.copy()
@@ -134,13 +141,6 @@ def _with_flanks(rows: SourceRows, minus: NDArray[np.bool_], fasta: Path, shape:
         found = genome.fetch(chrom, rows.window_start[here] - shape.margin, shape.seq_width, minus[here])
         seq[here] = np.where(rows.seq[here] == UNKNOWN, found, rows.seq[here])
     return seq, int((seq != rows.seq).any(axis=1).sum())
-
-
-def _stack(parts: list[SourceRows]) -> tuple[SourceRows, np.ndarray]:
-    names = [name for name in vars(parts[0]) if name != "has_task"]
-    merged = {name: np.concatenate([vars(part)[name] for part in parts]) for name in names}
-    source = np.repeat(np.arange(len(parts), dtype=np.uint8), [len(part) for part in parts])
-    return SourceRows(**merged, has_task=parts[0].has_task), source
 
 
 def task_info(config: PrepareConfig, tasks: list[str]) -> dict[str, dict[str, str]]:

@@ -122,7 +122,7 @@ def sizes(files: Sequence[Wanted], folder: Path, mirror: str = "") -> list[tuple
     folder : Path
         Where they are fetched to.
     mirror : str
-        Another server, or a folder, with the same paths. Empty: the public one.
+        See :func:`training.fetch.download.place_of`.
     """
     manifest = read_manifest(folder)
     return [
@@ -134,17 +134,9 @@ def sizes(files: Sequence[Wanted], folder: Path, mirror: str = "") -> list[tuple
 def fetch_files(
     files: Sequence[Wanted], folder: Path, *, mirror: str = "", progress: Progress = lambda done, total: None
 ) -> None:
-    """Fetch what is not there yet.
+    """Fetch what is not there yet, into a folder that is made; parameters as :func:`sizes`.
 
-    Parameters
-    ----------
-    files : sequence of Wanted
-    folder : Path
-        Made if it is not there.
-    mirror : str
-        See :func:`training.fetch.download.place_of`.
-    progress : callable
-        Called with bytes so far and bytes expected, of the files that were missing.
+    ``progress`` is called with bytes so far and bytes expected, of the files that were missing.
 
     Raises
     ------
@@ -193,29 +185,16 @@ def _fetch_one(
             _bgzipped(fetched, whole)
             fetched.unlink()
             fetched = whole
-        row = dict(
-            zip(
-                COLUMNS,
-                (
-                    file.accession,
-                    file.task,
-                    file.name,
-                    file.address,
-                    file.md5,
-                    sha256_of(fetched),
-                    str(fetched.stat().st_size),
-                    datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-                ),
-                strict=True,
-            )
-        )
+        today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+        told = (file.accession, file.task, file.name, file.address, file.md5)
+        row = dict(zip(COLUMNS, (*told, sha256_of(fetched), str(fetched.stat().st_size), today), strict=True))
         target.parent.mkdir(exist_ok=True)
         for suffix in (".fai", ".gzi") if file.genome else ():
             os.replace(f"{fetched}{suffix}", f"{target}{suffix}")
         os.replace(fetched, target)
+    except DownloadError:
+        raise
     except OSError as error:
-        if isinstance(error, DownloadError):
-            raise
         raise OutputError(f"{target}: could not be written ({error.strerror}). Make room and run it again.") from error
     manifest[file.name] = row
     with atomic_file(folder / MANIFEST) as temporary:

@@ -13,8 +13,7 @@ from scipy.special import expit
 
 from ripe_lib.errors import InputError, WeightsError
 from ripe_lib.evaluation.metrics import check_labels_and_scores, prevalence_weights
-
-OUTPUT_LAYER = "output"
+from ripe_lib.network.weights import LayerArrays
 
 
 class PlattFit(NamedTuple):
@@ -96,9 +95,7 @@ def _fit_one(label: np.ndarray, z: np.ndarray, weight: np.ndarray, n_steps: int 
     return float(parameters[0]), float(parameters[1])
 
 
-def fold_calibration(
-    arrays: dict[str, list[np.ndarray]], scale: np.ndarray, offset: np.ndarray, *, layer: str = OUTPUT_LAYER
-) -> dict[str, list[np.ndarray]]:
+def fold_calibration(arrays: LayerArrays, scale: np.ndarray, offset: np.ndarray) -> LayerArrays:
     """Return a copy of a network's arrays whose output layer gives ``scale * logit + offset``.
 
     Parameters
@@ -107,8 +104,6 @@ def fold_calibration(
         Layer name -> arrays, as :func:`ripe_lib.network.weights.arrays_of` gives; the output layer holds kernel ``(H,
         T)`` and bias ``(T,)``.
     scale, offset : (T,) float
-    layer : str
-        Name of the output layer.
 
     Raises
     ------
@@ -117,9 +112,9 @@ def fold_calibration(
     InputError
         If a scale is not a positive finite number.
     """
-    if layer not in arrays or len(arrays[layer]) != 2:
-        raise WeightsError(f"calibration: expected a layer {layer!r} with kernel and bias, got {sorted(arrays)}.")
-    kernel, bias = (np.asarray(a, dtype=np.float64) for a in arrays[layer])
+    if len(arrays.get("output", ())) != 2:
+        raise WeightsError(f"calibration: expected a layer 'output' with kernel and bias, got {sorted(arrays)}.")
+    kernel, bias = (np.asarray(a, dtype=np.float64) for a in arrays["output"])
     scale, offset = np.asarray(scale, dtype=np.float64), np.asarray(offset, dtype=np.float64)
     if not scale.shape == offset.shape == bias.shape:
         raise WeightsError(
@@ -128,4 +123,4 @@ def fold_calibration(
     if not (np.isfinite(scale).all() and np.isfinite(offset).all() and (scale > 0).all()):
         raise InputError("calibration: expected positive finite scales and finite offsets.")
     folded = [(kernel * scale).astype(np.float32), (bias * scale + offset).astype(np.float32)]
-    return {name: folded if name == layer else list(values) for name, values in arrays.items()}
+    return {**arrays, "output": folded}

@@ -16,8 +16,8 @@ import numpy as np
 
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.network.weights import sha256_of
-from training.config import plain
-from training.fitting.config import FitConfig, Note, spec_of
+from training.config import Note, plain
+from training.fitting.config import FitConfig, spec_of
 from training.fitting.rows import training_data
 from training.fitting.runs import is_chief, open_run
 from training.fitting.start import weights_file_of

@@ -160,14 +160,9 @@ def weights_of(codes: NDArray[np.uint8], weights: ElementWeights) -> NDArray[np.
 
 
 def numpy_loss(probabilities: NDArray[np.floating], codes: NDArray[np.uint8], weights: ElementWeights) -> float:
-    """Return the loss of rows in double precision: the judge of :func:`make_loss`, and the validation loss.
+    """Return the loss of rows (n, T) in double precision: the judge of :func:`make_loss`, and the validation loss.
 
-    Parameters
-    ----------
-    probabilities : float array (n, T)
-    codes : uint8 array (n, T)
-        Label codes.
-    weights : ElementWeights
+    Parameters as :func:`weights_of`.
     """
     p = np.clip(np.asarray(probabilities, dtype=np.float64), EPSILON, 1 - EPSILON)
     cross_entropy = -np.where(codes == POSITIVE, np.log(p), np.log1p(-p))

@@ -8,14 +8,13 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from ripe_lib.errors import InputError, MissingFileError, WeightsError, unknown_name
 from ripe_lib.network.catalogue import published_model
 from ripe_lib.network.catalogue.entries import TaskEntry, catalogue, write_task_table
 from ripe_lib.network.catalogue.locate import user_models_directory
+from ripe_lib.network.load import model_of
 from ripe_lib.network.spec import ModelSpec
-from ripe_lib.network.weights import LayerArrays, arrays_of, set_arrays, write_weights
+from ripe_lib.network.weights import arrays_of, write_weights
 from ripe_lib.output.atomic import atomic_directory
 from training.fetch.download import Progress, download, place_of
 from training.fetch.sources import addresses
@@ -94,11 +93,12 @@ def _install(
     full_name, rows = _identity(path, blob, name, tasks)
     spec, arrays = read_legacy(path, name=full_name, tasks=tuple(row.task for row in rows))
     check_catalogue_shapes(full_name, spec, path)
-    spec_arrays = _checked_arrays(spec, arrays, path)
+    model = model_of(spec, arrays, str(path))  # which checks layers, shapes and that all values are finite
     directory = user_models_directory() / full_name if out is None else Path(out)
     directory.parent.mkdir(parents=True, exist_ok=True)
     with atomic_directory(directory, overwrite=overwrite) as temporary:
-        _write_model_directory(temporary, spec, spec_arrays, rows, source=_source_text(full_name, path, blob))
+        write_weights(temporary / "weights.h5", spec, arrays_of(model.keras_model))
+        _describe(temporary, spec, rows, _source_text(full_name, path, blob))
     return directory
 
 
@@ -198,30 +198,10 @@ def check_catalogue_shapes(name: str, spec: ModelSpec, path: Path) -> None:
             raise WeightsError(f"{path}: expected {key} {value} for {name}, got {getattr(spec, key)}.")
 
 
-def _checked_arrays(spec: ModelSpec, arrays: LayerArrays, path: Path) -> LayerArrays:
-    """Put arrays into the network of a spec, which checks layers, shapes and that all values are finite."""
-    from ripe_lib.network.load import quiet_tensorflow
-
-    quiet_tensorflow()
-    from ripe_lib.network.architecture import build_model
-
-    network = build_model(spec)
-    set_arrays(network, arrays, str(path))
-    return {layer: [np.asarray(v, dtype=np.float32) for v in values] for layer, values in arrays_of(network).items()}
-
-
-def _write_model_directory(
-    directory: Path,
-    spec: ModelSpec,
-    arrays: LayerArrays,
-    rows: tuple[TaskEntry, ...],
-    *,
-    source: str,
-) -> None:
-    """Write the files of an imported model into an empty folder."""
+def _describe(directory: Path, spec: ModelSpec, rows: tuple[TaskEntry, ...], source: str) -> None:
+    """Write what the files of an imported model say of it beside its weights."""
     from ripe_lib.kipoi.render import render_model
 
-    write_weights(directory / "weights.h5", spec, arrays)
     write_task_table(directory / "tasks.tsv", rows)
     table = "\n".join(
         f"| {row.task_index} | {row.task} | {row.rbp} | {row.protocol} | {row.cell_line} |" for row in rows

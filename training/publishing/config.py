@@ -122,12 +122,10 @@ def own_network(options: PublishConfig, base: FitConfig, network: str, model: st
     Parameters
     ----------
     options : PublishConfig
-    base : FitConfig
-        Of the network that is trained on all tasks.
-    network, model : str
-        Names of that network and of the model.
-    tasks : sequence of str
-        Of the model.
+    base, network
+        The network that is trained on all tasks, and its name.
+    model, tasks
+        Name and tasks of the model.
     """
     if network not in options.alone and not (options.tune and network == options.default):
         return base

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from training.fetch.fetch import MANIFEST, FetchConfig, fetch_files, read_manife
 from training.fetch.sources import write_peak_table
 from training.fitting.config import FitConfig
 from training.fitting.fit import fit
+from training.fitting.runs import write_text
 from training.publishing.config import PublishConfig, networks_of, own_network
 from training.publishing.publish import publish
 from training.publishing.variant_background import write_background
@@ -114,17 +115,7 @@ class TierOptions:
 
 
 def record_of(publishing: PublishConfig, run: Path, dataset: Dataset, tasks: Sequence[str]) -> dict[str, Any]:
-    """Return what a published model depends on.
-
-    Parameters
-    ----------
-    publishing : PublishConfig
-    run : Path
-        Folder of the network.
-    dataset : Dataset
-    tasks : sequence of str
-        Of the model.
-    """
+    """Return what a published model depends on; parameters as :func:`training.publishing.publish.publish`."""
     return {
         "run": sha256_of(run / "weights.h5"),
         "data": dataset.manifest_sha256,
@@ -139,8 +130,8 @@ def is_published(options: TierOptions, model: str, record: Mapping[str, Any]) ->
 
     Parameters
     ----------
-    options : TierOptions
-    model : str
+    options, model
+        Says where they are.
     record : mapping
         From :func:`record_of`.
     """
@@ -197,9 +188,9 @@ def make_tiers(
         note(f"{model}: no task has so many peaks, left out")
         del tasks[model]
     for level in training_order(options, {wanted[model] for model in tasks} - set(publishing.alone)):
-        _each(_Fit(options), level, "fit", options, scheduler, note, progress)
-    work = _Publish(options, {model: (wanted[model], tuple(names)) for model, names in tasks.items()})
-    _each(work, list(tasks), "publish", options, scheduler, note, progress)
+        _each(_Work("fit", options), level, scheduler, note, progress)
+    work = _Work("publish", options, {model: (wanted[model], tuple(names)) for model, names in tasks.items()})
+    _each(work, list(tasks), scheduler, note, progress)
     return [options.models / model for model in tasks]
 
 
@@ -255,33 +246,26 @@ def training_order(options: TierOptions, needed: Collection[str]) -> Iterator[li
 
 
 @dataclass(frozen=True)
-class _Fit:
-    """Train one network; a chunk of a job."""
+class _Work:
+    """Train networks (``fit``) or publish models by name; a name is a chunk of a job."""
 
+    verb: str
     options: TierOptions
+    models: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)  # network and tasks of each
 
     def __call__(self, chunk: Chunk, path: Path) -> None:
         self.run(chunk.payload)
         path.touch()
 
     def run(self, name: str, note: Note = lambda _: None, progress: Progress = lambda step, share: None) -> None:
+        (self._fit if self.verb == "fit" else self._publish)(name, note, progress)
+
+    def _fit(self, name: str, note: Note, progress: Progress) -> None:
         config = self.options.networks()[name]
         note(f"network {name}")
         fit(config, note=note, after_epoch=lambda epoch: progress(f"fit {name}", epoch / config.epochs))
 
-
-@dataclass(frozen=True)
-class _Publish:
-    """Publish one model; a chunk of a job."""
-
-    options: TierOptions
-    models: dict[str, tuple[str, tuple[str, ...]]]
-
-    def __call__(self, chunk: Chunk, path: Path) -> None:
-        self.run(chunk.payload)
-        path.touch()
-
-    def run(self, model: str, note: Note = lambda _: None, progress: Progress = lambda step, share: None) -> None:
+    def _publish(self, model: str, note: Note, progress: Progress) -> None:
         options, publishing = self.options, self.options.publishing()
         network, tasks = self.models[model]
         base = options.networks()[network]
@@ -313,21 +297,18 @@ class _Publish:
             write_background(load_model(directory), dataset, background, n=BACKGROUND_VARIANTS, seed=publishing.seed)
         path = options.record(model)
         path.parent.mkdir(exist_ok=True)
-        with atomic_file(path) as temporary:
-            temporary.write_text(json.dumps({**record, "weights": sha256_of(directory / "weights.h5")}))
+        write_text(path, json.dumps({**record, "weights": sha256_of(directory / "weights.h5")}))
         note(str(directory))
 
 
-def _each(
-    work: _Fit | _Publish,
-    names: list[str],
-    verb: str,
-    options: TierOptions,
-    scheduler: str | None,
-    note: Note,
-    progress: Progress,
-) -> None:
+def _each(work: _Work, names: list[str], scheduler: str | None, note: Note, progress: Progress) -> None:
     """Do one thing after the other here, or all of them side by side."""
+    verb, options = work.verb, work.options
+
+    def share(done: int, total: int) -> None:
+        for name in names:
+            progress(f"{verb} {name}", done / total)
+
     if scheduler is None:
         for name in names:
             work.run(name, note, progress)
@@ -337,10 +318,5 @@ def _each(
     chunks = [Chunk(index, name) for index, name in enumerate(names)]
     parts = options.work / f".{verb}.parts"
     stamp = fingerprint_of({"work": repr(work), "names": names}, [options.config, options.data])
-
-    def share(done: int, total: int) -> None:
-        for name in names:
-            progress(f"{verb} {name}", done / total)
-
     run_chunks(chunks, work, parts_dir=parts, fingerprint=stamp, scheduler=scheduler, progress=share)
     remove_parts(parts)

@@ -22,8 +22,8 @@ from ripe_lib.evaluation.dataset import POSITIVE, Dataset
 from ripe_lib.genome.encoding import UNKNOWN
 from ripe_lib.network.load import Model, load_model, model_arguments
 from ripe_lib.network.substitutions import substitution_scores
-from ripe_lib.output.atomic import atomic_file
 from ripe_lib.variants.summary import BACKGROUND_FILE, BACKGROUND_FORMAT
+from training.fitting.runs import write_text
 
 PERCENTAGES = (*range(0, 100, 5), 96, 97, 98, 99, 99.5, 99.9, 100)
 
@@ -91,14 +91,9 @@ def _moved(codes: NDArray[np.uint8], shift: NDArray[np.int64], length: int) -> N
 
 
 def write_background(model: Model, dataset: Dataset, path: Path, *, n: int, seed: int) -> None:
-    """Write the quantile table of a model's random |delta|.
+    """Write the quantile table of a model's random |delta|; parameters as :func:`background_deltas`.
 
-    Parameters
-    ----------
-    model, dataset, n
-        As :func:`background_deltas`; the model must have a directory.
-    path : Path
-    seed : int
+    The model must have a directory.
     """
     if model.directory is None:
         raise InputError(f"model {model.name}: expected a model with a directory.")
@@ -108,8 +103,7 @@ def write_background(model: Model, dataset: Dataset, path: Path, *, n: int, seed
     said = f"# {BACKGROUND_FORMAT} weights={weights} dataset={dataset.manifest_sha256[:16]} variants={n} seed={seed}"
     lines = [said, "\t".join(["task", *(f"{p:g}" for p in PERCENTAGES)])]
     lines += ["\t".join([task, *(f"{q:.6g}" for q in row)]) for task, row in zip(model.tasks, quantiles, strict=True)]
-    with atomic_file(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ripe_lib.errors import InputError, check_known
 from ripe_lib.evaluation.dataset import SPLITS
+from ripe_lib.evaluation.evaluate import Options
 from training.config import build, merged, read_yaml, section
 from training.fitting.config import FitConfig
 from training.fitting.sampling import SamplingOptions
@@ -173,8 +174,13 @@ class StudyConfig:
         self.fit_config("check", Path())
         self.fit_config("check", Path(), single=True)
 
+    @property
+    def options(self) -> Options:
+        """How numbers are made from scores."""
+        return Options(n_bootstrap=self.n_bootstrap, prevalence=self.prevalence, seed=self.seed)
+
     def fit_config(self, arm: str, data: Path, *, single: bool = False, **changes: Any) -> FitConfig:
-        """Return the options of one run; ``changes`` come last.
+        """Return the options of one run.
 
         Parameters
         ----------
@@ -188,12 +194,7 @@ class StudyConfig:
             Options that come last.
         """
         options = merged(self.fit, self.single_fit) if single else self.fit
-        fixed = {
-            "name": f"study/{arm}",
-            "data": data,
-            "run": self.directory / "runs" / arm,
-            "seed": self.seed,
-        }
+        fixed = {"name": f"study/{arm}", "data": data, "run": self.directory / "runs" / arm, "seed": self.seed}
         return build(FitConfig, {**options, **changes, **fixed}, "study: fit")
 
     def quickened(self) -> StudyConfig:

@@ -39,19 +39,7 @@ def chosen_rows(dataset: Dataset, tasks: list[str], n_rows: int, seed: int) -> n
 
 
 def write_slice(dataset: Dataset, path: Path, tasks: list[str], n_rows: int, seed: int) -> Path:
-    """Write a slice of a data set with some of its tasks.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    path : Path
-        Output file.
-    tasks : list of str
-        Label columns to keep, in this order.
-    n_rows : int
-        See :func:`chosen_rows`.
-    seed : int
-    """
+    """Write a slice of a data set with some of its tasks; parameters as :func:`chosen_rows` and :func:`write_rows`."""
     about = {"rows_per_task": n_rows, "seed": seed}
     return write_rows(dataset, path, tasks, chosen_rows(dataset, tasks, n_rows, seed), about)
 

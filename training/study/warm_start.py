@@ -22,7 +22,6 @@ from ripe_lib.errors import RipeError
 from ripe_lib.evaluation.dataset import NEGATIVE, POSITIVE, SPLITS, Dataset
 from ripe_lib.evaluation.evaluate import Options, score_dataset
 from ripe_lib.network.load import model_from_weights
-from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.console import note as say
 from training.config import Note, build, merged, section
 from training.data.config import read_config as read_prepare_config
@@ -30,6 +29,7 @@ from training.data.prepare import prepare
 from training.fitting.baseline import kmer_baseline
 from training.fitting.config import FitConfig
 from training.fitting.fit import fit
+from training.fitting.runs import write_csv
 from training.study.slices import write_rows
 
 METHODS = ("warm", "nothing", "kmers")
@@ -142,8 +142,7 @@ def warm_start(path: str | Path, *, note: Note = lambda _: None, only: Sequence[
             for n in config.sites:
                 records += _one(config, options, path, dataset, task, n, base / "weights.h5", note)
                 table = pd.DataFrame(records)
-                with atomic_file(config.directory / "warm_start.csv") as temporary:
-                    table.to_csv(temporary, index=False, float_format="%.6f")
+                write_csv(config.directory / "warm_start.csv", table, float_format="%.6f")
     return table
 
 
@@ -170,7 +169,7 @@ def _one(
         rows, split = few_sites(dataset, task, n, config.negatives, config.seed)
         write_rows(dataset, data, [task], rows, {"sites": n, "seed": config.seed}, split)
     small = Dataset(data)
-    records = []
+    tables = []
     for method, changes in (("warm", {"start": str(weights), **config.warm_fit}), ("nothing", config.nothing_fit)):
         note(f"{task}, {n} sites: {method}")
         run = config.directory / "runs" / f"{task}_{n}_{method}"
@@ -178,16 +177,12 @@ def _one(
         found = score_dataset(
             model_from_weights(run / "weights.h5"), small, split=SPLITS[TEST], options=Options(n_bootstrap=1)
         ).table()
-        records.append({"method": method, **_measured(found)})
+        tables.append(found.assign(method=method))
     baseline = kmer_baseline(small, [task], split=SPLITS[TEST], train_on=(SPLITS[TRAIN], SPLITS[VALID]))
-    records.append({"method": "kmers", **_measured(baseline)})
     n_sites = int((small.labels[small.split != TEST, 0] == POSITIVE).sum())
-    return [{"task": task, "sites": n, "n_sites": n_sites, **record} for record in records]
-
-
-def _measured(table: pd.DataFrame) -> dict[str, Any]:
-    row = table.to_dict("records")[0]
-    return {name: row[name] for name in ("n_pos", "n_neg", "auroc", "ap")}
+    columns = ["task", "sites", "n_sites", "method", "n_pos", "n_neg", "auroc", "ap"]
+    made = pd.concat([*tables, baseline.assign(method="kmers")])
+    return made.assign(task=task, sites=n, n_sites=n_sites)[columns].to_dict("records")
 
 
 def means(table: pd.DataFrame) -> pd.DataFrame:
