@@ -233,10 +233,10 @@ def bed_text() -> str:
         ("chr1", 4900, 4950, "gap", 0, "+"),
         ("chr2", 5000, 5050, "intergenic", 0, "+"),
     ]
-    return "".join("\t".join(map(str, line)) + "\n" for line in lines)
+    return _lines(lines)
 
 
-def construct_intervals() -> list[tuple[str, int, int, str]]:
+def constructs_bed_text() -> str:
     """Return the intervals whose 150-nt windows hold the constructs as published.
 
     ELAVL1: N on the left only, the construct ends with the window. QKI: N on both sides, 54 each.
@@ -244,8 +244,13 @@ def construct_intervals() -> list[tuple[str, int, int, str]]:
     rows = []
     for name, sequence in CONSTRUCTS.items():
         length = len(sequence)
-        rows.append((name, length - 100, length - 50, name) if name.startswith("ELAVL1") else (name, 0, length, name))
-    return rows
+        start, end = (length - 100, length - 50) if name.startswith("ELAVL1") else (0, length)
+        rows.append((name, start, end, name, 0, "+"))
+    return _lines(rows)
+
+
+def _lines(rows: Sequence[tuple[object, ...]]) -> str:
+    return "".join("\t".join(map(str, row)) + "\n" for row in rows)
 
 
 def _vcf(contigs: dict[str, str], named: list[str], records: list[tuple[str, int, str, str, str, str]]) -> str:
@@ -331,13 +336,12 @@ def write_example_files(folder: Path) -> None:
     """Write all files into an existing folder."""
     rng = np.random.default_rng(SEED)
     contigs = make_genome(rng)
-    constructs = "".join("\t".join((c, str(s), str(e), n, "0", "+")) + "\n" for c, s, e, n in construct_intervals())
     texts = {
         "genome.fa": _fasta(contigs),
         "genes.gtf": gtf_text(),
         "intervals.bed": bed_text(),
         "variants.vcf": variants_text(rng, contigs),
-        "constructs.bed": constructs,
+        "constructs.bed": constructs_bed_text(),
         "constructs.vcf": constructs_vcf_text(contigs),
     }
     for name, text in texts.items():

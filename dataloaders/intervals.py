@@ -99,26 +99,12 @@ class _Intervals(Dataset):
     def _batch_iterable(
         self, batch_size: int = 32, shuffle: bool = False, num_workers: int = 0, drop_last: bool = False, **_: Any
     ) -> Any:
-        """Return an iterable over batches that can be run through again; Kipoi's own classes call this."""
-        return _Batches(self, batch_size, shuffle=shuffle, drop_last=drop_last, num_workers=num_workers)
+        """Return an iterable over batches that can be run through again; Kipoi's ``batch_iter`` is made of it.
 
-    def batch_iter(
-        self, batch_size: int = 32, shuffle: bool = False, num_workers: int = 0, drop_last: bool = False, **_: Any
-    ) -> Any:
-        """Iterate over batches.
-
-        Parameters
-        ----------
-        batch_size : int
-            Samples per batch.
-        shuffle : bool
-            In another order each time, from the operating system's randomness.
-        num_workers : int
-            0 makes batches in this process, which is fast; more make whole batches in as many other processes.
-        drop_last : bool
-            Leave out a last batch that is not full.
+        The order of ``shuffle`` is another one each time, from the operating system's randomness. ``num_workers`` of 0
+        makes batches in this process, which is fast; more make whole batches in as many other processes.
         """
-        return iter(self._batch_iterable(batch_size, shuffle, num_workers, drop_last))
+        return _Batches(self, batch_size, shuffle=shuffle, drop_last=drop_last, num_workers=num_workers)
 
 
 class _Batches:

@@ -42,7 +42,9 @@ class BackgroundOptions:
 def background_bins(
     transcriptome: Transcriptome, bound: Ints, options: BackgroundOptions, rng: np.random.Generator
 ) -> Ints:
-    """Draw bins without a peak, uniformly over the bins of the chosen loci, without repeats.
+    """Draw bins without a peak, uniformly over the bins of the chosen loci, without repeats; return them sorted.
+
+    They are fewer than asked for when there are not enough.
 
     Parameters
     ----------
@@ -51,11 +53,6 @@ def background_bins(
         Sorted bins with a peak of any RBP.
     options : BackgroundOptions
     rng : Generator
-
-    Returns
-    -------
-    int64 array
-        Sorted; fewer than asked for when there are not enough.
     """
     if options.strategy == "none":
         return np.zeros(0, dtype=np.int64)

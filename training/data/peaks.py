@@ -181,7 +181,7 @@ def intersect_all(sets: list[tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
 
 
 def read_peaks(path: Path, axis: Axis, genome: Genome, annotation: Annotation) -> tuple[PeakSet, int]:
-    """Read one peak file onto the axis.
+    """Return the peaks of a file, sorted, and how many without strand overlap no transcript (left out).
 
     Peaks without a strand take that of the transcripts they overlap (``Annotation.strand_of``).
 
@@ -191,11 +191,6 @@ def read_peaks(path: Path, axis: Axis, genome: Genome, annotation: Annotation) -
         BED3 to BED6 or narrowPeak.
     axis, genome, annotation
         Of one assembly; names of contigs may be aliases.
-
-    Returns
-    -------
-    PeakSet, int
-        Sorted peaks, and how many without strand overlap no transcript (left out).
 
     Raises
     ------
@@ -249,7 +244,7 @@ def _expanded(start: Ints, end: Ints, bin_length: int) -> tuple[Ints, Ints, Ints
 def bins_of_peaks(
     peaks: PeakSet, bin_length: int, *, rule: str = "majority", long_peaks: str = "centre", min_overlap: int = 1
 ) -> tuple[Ints, Ints]:
-    """Return (peak, bin): the bins that peaks make positive, by the rules of this module.
+    """Return row of a peak (M,) and number of a bin (M,) that it makes positive, by the rules of this module.
 
     Parameters
     ----------
@@ -258,11 +253,6 @@ def bins_of_peaks(
         In nt.
     rule, long_peaks : str
         One of :data:`RULES`, one of :data:`LONG_PEAKS`.
-
-    Returns
-    -------
-    peak, bin : int64 arrays (M,)
-        Row of ``peaks`` and number of a bin on the axis.
     """
     start, end = peaks.start, peaks.end
     every = np.arange(len(start))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ripe_lib.errors import InputError
 from ripe_lib.output.atomic import check_apart
-from training.config import Note
-from training.data.config import PrepareConfig
+from training.config import Note, section
+from training.data.config import PrepareConfig, read_config
 from training.data.original import prepare_original
 from training.data.peak_dataset import prepare_peaks
 from training.data.peak_table import read_peak_table
@@ -17,6 +17,18 @@ from training.data.table_dataset import prepare_tables
 def prepare(config: PrepareConfig, *, note: Note = lambda _: None) -> Path:
     """Make one data set; with tiers the first of them. See :func:`prepare_all`."""
     return prepare_all(config, note=note)[0]
+
+
+def prepared_data(path: str | Path, note: Note) -> Path:
+    """Return the data set of a file's section ``prepare``, made if it is missing."""
+    output = Path(section(path, "prepare").get("output", ""))
+    if output.is_file():  # whatever became of its inputs
+        return output
+    config = read_config(path)
+    if not config.output.is_file():
+        note(f"preparing {config.output}")
+        prepare(config, note=note)
+    return config.output
 
 
 def prepare_all(config: PrepareConfig, *, note: Note = lambda _: None) -> list[Path]:

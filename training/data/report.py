@@ -15,6 +15,7 @@ from ripe_lib.genome.windows import window_start
 from ripe_lib.reports.figures import new_figure, style
 from ripe_lib.reports.page import Report
 from training.data.sites import KNOWN_BASES
+from training.data.splits import equal_sequences
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -188,21 +189,16 @@ def data_warnings(dataset: Dataset, table: pd.DataFrame, peaks: pd.DataFrame | N
 
 
 def _duplicate_warnings(dataset: Dataset) -> list[str]:
-    rng = np.random.default_rng(1)
-    rows = np.sort(rng.permutation(len(dataset))[: 50 * SAMPLE])
-    codes, _ = dataset.centred_codes(rows)
-    codes = np.ascontiguousarray(codes)
-    _, number, count = np.unique(codes.view(f"V{codes.shape[1]}").ravel(), return_inverse=True, return_counts=True)
-    number = number.ravel()
+    rows = np.sort(np.random.default_rng(1).permutation(len(dataset))[: 50 * SAMPLE])
+    found = pd.DataFrame({"seq": equal_sequences(dataset.centred_codes(rows)[0]), "split": dataset.split[rows]})
+    n_equal = int(found.duplicated("seq", keep=False).sum())
+    n_torn = int((found.groupby("seq")["split"].transform("first") != found["split"]).sum())
     lines = []
-    if (count > 1).any():
-        n = int(count[count > 1].sum())
-        lines.append(f"{n} of {len(rows)} windows looked at have the same sequence as another one (duplicated loci).")
-        first = np.full(len(count), -1, dtype=np.int64)
-        first[number[::-1]] = np.arange(len(rows))[::-1]
-        torn = dataset.split[rows] != dataset.split[rows][first[number]]
-        if torn.any():
-            lines.append(f"{int(torn.sum())} windows have the same sequence as one in another split: leakage.")
+    if n_equal:
+        part = f"{n_equal} of {len(rows)} windows looked at"
+        lines.append(f"{part} have the same sequence as another one (duplicated loci).")
+    if n_torn:
+        lines.append(f"{n_torn} windows have the same sequence as one in another split: leakage.")
     return lines
 
 

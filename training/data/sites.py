@@ -287,10 +287,8 @@ def _merge_equal_windows(rows: SourceRows) -> SourceRows:
     keys = pd.DataFrame({"chrom": rows.chrom, "window": rows.window_start, "strand": rows.strand})
     number = keys.groupby(["chrom", "window", "strand"], sort=True).ngroup().to_numpy()
     _, first = np.unique(number, return_index=True)
-    positive = np.zeros((len(first), rows.positive.shape[1]), dtype=bool)
-    negative = np.zeros_like(positive)
-    np.logical_or.at(positive, number, rows.positive)
-    np.logical_or.at(negative, number, rows.negative)
     merged = rows.take(first)
-    merged.positive, merged.negative = positive, negative
+    merged.positive, merged.negative = (
+        pd.DataFrame(told).groupby(number).any().to_numpy(dtype=bool) for told in (rows.positive, rows.negative)
+    )
     return merged.take((merged.seq[:, core(merged.seq.shape[1])] != UNKNOWN).any(axis=1))

@@ -87,7 +87,7 @@ def write_dataset(
     region_length: int,
     margin: int,
     manifest: dict[str, Any],
-) -> dict[str, Any]:
+) -> None:
     """Write a data set; it appears under its name only when complete. Equal inputs give equal bytes.
 
     Parameters
@@ -106,11 +106,6 @@ def write_dataset(
         In nt.
     manifest : dict
         Completed here by ``counts`` and ``content_sha256`` (digest of every array).
-
-    Returns
-    -------
-    dict
-        The completed manifest.
 
     Raises
     ------
@@ -162,7 +157,6 @@ def write_dataset(
                 digest.update(np.ascontiguousarray(array).tobytes())
         manifest = {**manifest, "counts": counts(columns, tasks, sources), "content_sha256": digest.hexdigest()}
         handle.attrs["manifest"] = json.dumps(manifest, sort_keys=True)
-    return manifest
 
 
 def counts(columns: SiteColumns, tasks: list[str], sources: list[str]) -> dict[str, Any]:

@@ -147,15 +147,10 @@ def task_info(config: PrepareConfig, tasks: list[str]) -> dict[str, dict[str, st
     """Return RBP, protocol and cell line of tasks, from the ``experiments.tsv`` beside their tables."""
     info: dict[str, dict[str, str]] = {}
     for table in config.tables:
-        listing = read_listing(table.directory)
-        if "protein" not in listing.columns:
-            continue
-        for row in listing.to_dict("records"):
-            if row["id"] in tasks and row["id"] not in info:
-                cell_line = row.get("cell_line", "")
-                info[row["id"]] = {
-                    "rbp": row["protein"],
-                    "protocol": row.get("protocol", ""),
-                    "cell_line": "" if cell_line == "NA" else cell_line,
-                }
+        for row in read_listing(table.directory).to_dict("records"):
+            if "protein" in row and row["id"] in tasks and row["id"] not in info:
+                about = {key: row.get(key, "") for key in ("protocol", "cell_line")}
+                if about["cell_line"] == "NA":
+                    about["cell_line"] = ""
+                info[row["id"]] = {"rbp": row["protein"], **about}
     return info

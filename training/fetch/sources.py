@@ -146,6 +146,8 @@ def encode_eclip(
 ) -> list[Wanted]:
     """Return the peak files of ENCODE's eCLIP experiments: peaks found in both replicates, released, of one assembly.
 
+    They come by task (``<protein>_<cell line>``); a task with several experiments has several files.
+
     Parameters
     ----------
     cell_lines : sequence of str
@@ -158,11 +160,6 @@ def encode_eclip(
         See :func:`training.fetch.download.place_of`.
     note : callable
         Is told when an experiment has several such files.
-
-    Returns
-    -------
-    list of Wanted
-        By task (``<protein>_<cell line>``); a task with several experiments has several files.
 
     Raises
     ------

@@ -30,7 +30,7 @@ def fit(
     note: Note = lambda _: None,
     after_epoch: Callable[[int], None] = lambda _: None,
 ) -> Path:
-    """Train one network; goes on with an unfinished run, and does nothing when the run is finished.
+    """Train one network and return its run directory; goes on with an unfinished run, keeps a finished one as it is.
 
     Parameters
     ----------
@@ -41,11 +41,6 @@ def fit(
         Is given one line per epoch.
     after_epoch : callable
         Called with the epoch's number (from 1) once its checkpoint is written.
-
-    Returns
-    -------
-    Path
-        The run directory.
 
     Raises
     ------

@@ -33,6 +33,7 @@ from training.fitting.runs import (
     best_epoch,
     is_chief,
     is_over,
+    plot_curves,
     read_checkpoint,
     write_checkpoint,
     write_csv,
@@ -389,8 +390,6 @@ def _write_scalars(row: dict[str, Any]) -> None:
 
 
 def _write_results(trainer: Trainer, run: Path) -> None:
-    from training.fitting.curves import plot_curves
-
     write_csv(run / "history.csv", pd.DataFrame(trainer.history))
     plot_curves(trainer.history, run / "curves.png", trainer.config.best_by)
     if len(trainer.data.valid):

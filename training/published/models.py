@@ -41,7 +41,7 @@ def import_published(
     progress: Progress = lambda done, total: None,
     overwrite: bool = False,
 ) -> Path:
-    """Install one of the authors' models, or another file of that kind.
+    """Install one of the authors' models, or another file of that kind, and return its model directory.
 
     Parameters
     ----------
@@ -61,16 +61,11 @@ def import_published(
     overwrite : bool
         Replace an installed one.
 
-    Returns
-    -------
-    Path
-        The model directory, for :func:`ripe_lib.load_model`. Nothing is installed on failure.
-
     Raises
     ------
     UnknownNameError, MissingFileError, DownloadError, WeightsError, InputError
-        One clear line each: unknown name, no network, cut download, HTML instead of HDF5, wrong content, another
-        network, missing layers, wrong number of tasks.
+        Nothing is installed then. One clear line each: unknown name, no network, cut download, HTML instead of HDF5,
+        wrong content, another network, missing layers, wrong number of tasks.
     """
     if name is None and file is None:
         raise InputError("import-published: expected the name of a published model or --file, got neither.")

@@ -43,7 +43,7 @@ def publish(
     overwrite: bool = False,
     note: Note = lambda _: None,
 ) -> Path:
-    """Make a model directory of a finished run.
+    """Make a model directory of a finished run and return it.
 
     Parameters
     ----------
@@ -66,11 +66,6 @@ def publish(
         Bootstrap draws, confidence, prevalence, seed of the measurement.
     overwrite : bool
         Replace what is there.
-
-    Returns
-    -------
-    Path
-        The directory, for :func:`ripe_lib.load_model`.
 
     Raises
     ------

@@ -148,7 +148,7 @@ def make_tiers(
     note: Note = lambda _: None,
     progress: Progress = lambda step, share: None,
 ) -> list[Path]:
-    """Fetch, prepare, train and publish.
+    """Fetch, prepare, train and publish; return the model directories.
 
     Parameters
     ----------
@@ -161,15 +161,8 @@ def make_tiers(
     progress : callable
         See :data:`Progress`.
 
-    Returns
-    -------
-    list of Path
-        The model directories.
-
     Raises
     ------
-    UnknownNameError
-        For a model that the config does not make.
     RipeError
         For wrong input anywhere on the way.
     """

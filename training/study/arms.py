@@ -130,11 +130,6 @@ def weights_files(config: StudyConfig, arm: Arm) -> list[Path]:
     return [config.directory / "runs" / run.name / "weights.h5" for run in arm.runs]
 
 
-def is_trained(config: StudyConfig, arm: Arm) -> bool:
-    """Return whether all networks of an arm are trained."""
-    return all(path.is_file() for path in weights_files(config, arm))
-
-
 def train_arm(config: StudyConfig, arm: Arm, data: Path, *, quiet: bool, note: Note) -> None:
     """Train the networks of an arm that are not trained yet.
 

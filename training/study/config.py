@@ -9,7 +9,7 @@ from typing import Any
 from ripe_lib.errors import InputError, check_known
 from ripe_lib.evaluation.dataset import SPLITS
 from ripe_lib.evaluation.evaluate import Options
-from training.config import build, merged, read_yaml, section
+from training.config import build, merged, section
 from training.fitting.config import FitConfig
 from training.fitting.sampling import SamplingOptions
 
@@ -225,12 +225,3 @@ def _kept(tasks: Any, wanted: tuple[str, ...]) -> tuple[str, ...]:
 def read_config(path: str | Path) -> StudyConfig:
     """Read the section ``study`` of a config file."""
     return build(StudyConfig, section(path, "study"), str(path))
-
-
-def data_path(config: StudyConfig, path: str | Path) -> Path:
-    """Return the data set of a study: its own, or the output of the file's section ``prepare``."""
-    if config.data is not None:
-        return config.data
-    if "prepare" not in read_yaml(path):
-        raise InputError(f"{path}: expected 'data' in section 'study', or a section 'prepare', found neither.")
-    return Path(section(path, "prepare").get("output", ""))

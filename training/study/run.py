@@ -21,13 +21,13 @@ from ripe_lib.network.load import load_model, model_from_weights
 from ripe_lib.reports.evaluation_figures import plot_kmers
 from ripe_lib.reports.figures import save_figure
 from training.config import Note, plain, read_yaml
+from training.data.prepare import prepared_data
 from training.fitting.runs import environment, write_csv, write_text
 from training.study import figures
 from training.study.arms import (
     KMERS,
     MULTITASK,
     arms_of,
-    is_trained,
     score_arm,
     time_table,
     train_arm,
@@ -35,7 +35,7 @@ from training.study.arms import (
 )
 from training.study.borders import border_profiles, lean_on_borders, windows_with_borders
 from training.study.compare import Comparison, arm_tables, compare_all
-from training.study.config import StudyConfig, data_path, read_config
+from training.study.config import StudyConfig, read_config
 from training.study.page import write_page
 from training.study.protocols import cross_protocols
 from training.study.slices import write_slice
@@ -58,7 +58,7 @@ def run_study(
     quiet: bool = True,
     note: Note = lambda _: None,
 ) -> Path:
-    """Run a study; runs and scores that are there already are kept.
+    """Run a study and return its directory; runs and scores that are there already are kept.
 
     Parameters
     ----------
@@ -75,40 +75,29 @@ def run_study(
         No progress bars.
     note : callable
         Is given what is done next, one line each.
-
-    Returns
-    -------
-    Path
-        The study's directory.
     """
     began = time.monotonic()
     config = replace(read_config(path), **(changes or {}))
     # Also one that the config does not list, which is refused if there is no such comparison.
     config = replace(config, comparisons=tuple(dict.fromkeys([*config.comparisons, *only])))
-    source = data_path(config, path)
-    if not source.is_file() and config.data is None:
-        from training.data import prepare
-        from training.data.config import read_config as read_prepare_config
-
-        note(f"preparing {source}")
-        prepare.prepare(read_prepare_config(path), note=note)
-    dataset = Dataset(source)
+    dataset = Dataset(config.data or prepared_data(path, note))
     if quick:
         config = config.quickened()
         config.directory.mkdir(parents=True, exist_ok=True)
-        dataset = _slice(config, dataset)
+        path = config.directory / "slice.h5"
+        if not path.is_file():
+            write_slice(dataset, path, list(config.quick.tasks) or dataset.tasks[:3], config.quick.rows, config.seed)
+        dataset = Dataset(path)
     _open(config, dataset)
     every = arms_of(config, dataset)
     now = arms_of(replace(config, comparisons=tuple(only)), dataset) if only else every
     for arm in now.values():
         train_arm(config, arm, dataset.path, quiet=quiet, note=note)
-    arms = {name: arm for name, arm in every.items() if is_trained(config, arm)}
-    complete = [
-        name
-        for name in config.comparisons
-        if arms_of(replace(config, comparisons=(name,)), dataset).keys() <= arms.keys()
-    ]
-    weights = {name: weights_files(config, arm) for name, arm in arms.items()}
+    weights = {name: weights_files(config, arm) for name, arm in every.items()}
+    weights = {name: files for name, files in weights.items() if all(path.is_file() for path in files)}
+    arms = {name: every[name] for name in weights}
+    needed = {name: arms_of(replace(config, comparisons=(name,)), dataset) for name in config.comparisons}
+    complete = [name for name, those in needed.items() if those.keys() <= arms.keys()]
     results = Results()
     measured = {}
     for name, arm in arms.items():
@@ -128,14 +117,6 @@ def run_study(
     results.tables["time"] = time_table(config, arms)
     _write(config, dataset, results, time.monotonic() - began, note)
     return config.directory
-
-
-def _slice(config: StudyConfig, dataset: Dataset) -> Dataset:
-    tasks = list(config.quick.tasks) or dataset.tasks[:3]
-    path = config.directory / "slice.h5"
-    if not path.is_file():
-        write_slice(dataset, path, tasks, config.quick.rows, config.seed)
-    return Dataset(path)
 
 
 def _open(config: StudyConfig, dataset: Dataset) -> None:

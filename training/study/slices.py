@@ -38,10 +38,10 @@ def chosen_rows(dataset: Dataset, tasks: list[str], n_rows: int, seed: int) -> n
     return np.array(sorted(kept), dtype=np.int64)
 
 
-def write_slice(dataset: Dataset, path: Path, tasks: list[str], n_rows: int, seed: int) -> Path:
+def write_slice(dataset: Dataset, path: Path, tasks: list[str], n_rows: int, seed: int) -> None:
     """Write a slice of a data set with some of its tasks; parameters as :func:`chosen_rows` and :func:`write_rows`."""
     about = {"rows_per_task": n_rows, "seed": seed}
-    return write_rows(dataset, path, tasks, chosen_rows(dataset, tasks, n_rows, seed), about)
+    write_rows(dataset, path, tasks, chosen_rows(dataset, tasks, n_rows, seed), about)
 
 
 def write_rows(
@@ -51,7 +51,7 @@ def write_rows(
     rows: NDArray[np.int64],
     about: dict[str, Any],
     split: NDArray[np.uint8] | None = None,
-) -> Path:
+) -> None:
     """Write some rows of a data set.
 
     Parameters
@@ -91,4 +91,3 @@ def write_rows(
         margin=dataset.margin,
         manifest={"slice_of": dataset.manifest_sha256, **about},
     )
-    return path
