@@ -124,8 +124,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return build(typing.cast(type, hint), value, where)
     if origin in (tuple, list):
-        if not isinstance(value, list | tuple):
-            value = [value] if isinstance(value, str) else value
+        value = [value] if isinstance(value, str) else value
         if not isinstance(value, list | tuple):
             raise InputError(f"{where}: expected a list, got {value!r}.")
         return origin(_convert(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))

@@ -34,6 +34,7 @@ from training.data.peaks import (
 from training.data.sites import WindowOptions
 
 CHUNK = 65_536
+SAMPLE = 5000  # peaks whose borders are looked at
 # Number of peaks of an RBP: at least the first, below the second.
 TIERS: dict[str, dict[str, tuple[float, float]]] = {
     "parclip": {"high": (100_001, np.inf), "mid": (15_000, 100_001), "low": (0, 15_000)},
@@ -207,7 +208,7 @@ def label_bins(config: PeakInput, *, seed: int, note: Note = lambda _: None) -> 
                 "peaks": len(peaks),
                 "outside": outside,
                 "bins": len(positive[-1]),
-                **border_bases(peaks, axis, genome, np.random.default_rng([seed, len(records)])),
+                **_border_bases(peaks, axis, genome, np.random.default_rng([seed, len(records)])),
             }
         )
         note(f"{task.task}: {len(peaks)} peaks, {len(positive[-1])} bins, {outside} outside all transcripts")
@@ -230,24 +231,12 @@ def _chosen_tasks(config: PeakInput) -> list[PeakTask]:
     return [tasks[name] for name in config.tasks or tasks]
 
 
-def border_bases(
-    peaks: PeakSet, axis: Axis, genome: Genome, rng: np.random.Generator, n: int = 5000
-) -> dict[str, float]:
+def _border_bases(peaks: PeakSet, axis: Axis, genome: Genome, rng: np.random.Generator) -> dict[str, float]:
     """Return the share of G at the first, middle and last base of a sample of peaks, and just after them (RNA sense).
 
     RNase T1 cuts after G: then the last base, and the base before the first, are G far more often than the middle.
-
-    Parameters
-    ----------
-    peaks : PeakSet
-    axis : Axis
-        The one the peaks lie on.
-    genome : Genome
-    rng : Generator
-    n : int
-        Peaks to look at, at most.
     """
-    rows = np.sort(rng.choice(len(peaks), min(n, len(peaks)), replace=False))
+    rows = np.sort(rng.choice(len(peaks), min(SAMPLE, len(peaks)), replace=False))
     group = axis.group(peaks.start[rows] // axis.bin_length)
     offset = axis.first_bin[group] * axis.bin_length
     start, end = peaks.start[rows] - offset, peaks.end[rows] - offset

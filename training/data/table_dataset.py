@@ -98,17 +98,8 @@ def prepare_tables(config: PrepareConfig, note: Note) -> Path:
     if config.split.method != "random":
         check_disjoint(group, rows.window_start, split, config.split.distance)
     warn_about_splits(labels, split, tasks, config.split, note)
-    columns = SiteColumns(
-        chrom=rows.chrom,
-        start=rows.start,
-        end=rows.end,
-        strand=rows.strand,
-        labels=labels,
-        split=split,
-        source=source,
-        cluster=cluster,
-        landmarks=landmarks,
-    )
+    sites = {name: getattr(rows, name) for name in ("chrom", "start", "end", "strand")}
+    columns = SiteColumns(**sites, labels=labels, split=split, source=source, cluster=cluster, landmarks=landmarks)
     inputs = {path.name: sha256_of(path) for path in (config.gtf, config.fasta) if path is not None}
     for table, names in zip(config.tables, chosen, strict=True):
         for path in [table_path(table.directory, name) for name in names]:

@@ -15,6 +15,8 @@ from ripe_lib.errors import InputError, WeightsError
 from ripe_lib.evaluation.metrics import check_labels_and_scores, prevalence_weights
 from ripe_lib.network.weights import LayerArrays
 
+MIN_PER_CLASS = 20
+
 
 class PlattFit(NamedTuple):
     """``scale`` and ``offset`` (T,) of the logits; ``reason`` (T,) is empty or says why a task was left as it was."""
@@ -30,9 +32,7 @@ def logit(probabilities: np.ndarray, *, floor: float = 1e-7) -> np.ndarray:
     return np.log(p) - np.log1p(-p)
 
 
-def fit_platt(
-    labels: np.ndarray, logits: np.ndarray, *, prevalence: float | None = 0.2, min_per_class: int = 20
-) -> PlattFit:
+def fit_platt(labels: np.ndarray, logits: np.ndarray, *, prevalence: float | None = 0.2) -> PlattFit:
     """Fit scale and offset per task on windows that were not trained on.
 
     Parameters
@@ -43,13 +43,12 @@ def fit_platt(
     prevalence : float, optional
         Share of positives at which the probabilities shall be right; ``None``: as in the labels. The data sets here
         have one positive in five.
-    min_per_class : int
-        A task with fewer positives or negatives is left as it is (scale 1, offset 0) and says so.
 
     Notes
     -----
     Platt (1999) with his smoothed targets, by Newton's method on the two parameters. A fit whose scale is not positive
-    would turn the order of sites round; such a task is left as it is.
+    would turn the order of sites round; such a task, and one with few positives or negatives, is left as it is (scale
+    1, offset 0) and says so.
     """
     labels, logits = check_labels_and_scores(labels, logits)
     n_tasks = labels.shape[1]
@@ -58,7 +57,7 @@ def fit_platt(
         known = labels[:, task] >= 0
         label, z = labels[known, task], logits[known, task]
         n_pos, n_neg = int((label == 1).sum()), int((label == 0).sum())
-        if min(n_pos, n_neg) < min_per_class:
+        if min(n_pos, n_neg) < MIN_PER_CLASS:
             reasons[task] = f"too few windows to calibrate ({n_pos} positive, {n_neg} negative)"
             continue
         a, b = _fit_one(label, z, prevalence_weights(label, prevalence) * len(label))
@@ -69,7 +68,7 @@ def fit_platt(
     return PlattFit(scale, offset, reasons)
 
 
-def _fit_one(label: np.ndarray, z: np.ndarray, weight: np.ndarray, n_steps: int = 100) -> tuple[float, float]:
+def _fit_one(label: np.ndarray, z: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
     n_pos, n_neg = (label == 1).sum(), (label == 0).sum()
     target = np.where(label == 1, (n_pos + 1) / (n_pos + 2), 1 / (n_neg + 2))
     design = np.stack([z, np.ones_like(z)], axis=1)
@@ -80,7 +79,7 @@ def _fit_one(label: np.ndarray, z: np.ndarray, weight: np.ndarray, n_steps: int 
         return float((weight * (np.logaddexp(0, eta) - target * eta)).sum())
 
     current = loss(parameters)
-    for _ in range(n_steps):
+    for _ in range(100):
         p = expit(design @ parameters)
         gradient = design.T @ (weight * (p - target))
         curvature = (design * (weight * p * (1 - p))[:, None]).T @ design + 1e-9 * np.eye(2)

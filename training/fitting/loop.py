@@ -133,13 +133,6 @@ def lower_precision(network: keras.Model) -> None:
             layer.dtype_policy = keras.DTypePolicy("mixed_bfloat16")
 
 
-def learning_rate(config: FitConfig, steps_per_epoch: int) -> Any:
-    """Return the learning rate, constant or falling as a cosine over all epochs."""
-    if config.schedule == "cosine":
-        return keras.optimizers.schedules.CosineDecay(config.learning_rate, config.epochs * steps_per_epoch, alpha=0.01)
-    return config.learning_rate
-
-
 def _to_arrays(variables: list[Any]) -> list[np.ndarray]:
     return [keras.ops.convert_to_numpy(v) for v in variables]
 
@@ -250,13 +243,16 @@ class Trainer:
                 take_over(self.network, spec, weights_file_of(config.start, "fit: start"))
             freeze(self.network, config.trainable)
             self.model = training_model(self.network, spec)
-            loss = make_loss(data.weights)
-            rate = learning_rate(config, len(self.batches))
+            rate: Any = config.learning_rate
+            if config.schedule == "cosine":  # falls over all epochs
+                rate = keras.optimizers.schedules.CosineDecay(rate, config.epochs * len(self.batches), alpha=0.01)
             decay = {"weight_decay": config.weight_decay} if config.weight_decay else {}
             make = keras.optimizers.AdamW if decay else keras.optimizers.Adam
             optimizer = make(learning_rate=rate, epsilon=1e-8, **decay)
             # XLA compiles for half a minute on a CPU and is not faster there.
-            self.model.compile(optimizer=optimizer, loss=loss, jit_compile=on_gpu and not config.deterministic)
+            self.model.compile(
+                optimizer=optimizer, loss=make_loss(data.weights), jit_compile=on_gpu and not config.deterministic
+            )
             optimizer.build(self.model.trainable_variables)
         self._distributed_step: Any = None
         # Not Keras' predict: that takes all hosts, but only one writes results.
@@ -391,7 +387,7 @@ def _write_scalars(row: dict[str, Any]) -> None:
 
 def _write_results(trainer: Trainer, run: Path) -> None:
     write_csv(run / "history.csv", pd.DataFrame(trainer.history))
-    plot_curves(trainer.history, run / "curves.png", trainer.config.best_by)
+    plot_curves(trainer.history, trainer.config)
     if len(trainer.data.valid):
         _, probabilities = _validate(trainer.predict, trainer.spec, trainer.data, trainer.config.views[:1])
         table = _validation_table(trainer.data, trainer.spec.tasks, probabilities)

@@ -207,21 +207,11 @@ def is_over(history: Sequence[Mapping[Any, Any]], config: FitConfig) -> bool:
     return 0 < config.patience <= waited
 
 
-def plot_curves(history: list[dict[str, Any]], path: Path, best_by: str) -> None:
-    """Draw loss, AUROC and average precision by epoch; the best epoch, chosen by a column, is marked.
-
-    Parameters
-    ----------
-    history : list of dict
-        One per epoch (``history.csv``).
-    path : Path
-        Of the picture.
-    best_by : str
-        The column.
-    """
+def plot_curves(history: list[dict[str, Any]], config: FitConfig) -> None:
+    """Draw loss, AUROC and average precision by epoch, the best epoch marked, into ``curves.png`` of the run."""
     from ripe_lib.reports.figures import new_figure, save_figure, style
 
-    best = best_epoch(history, best_by)
+    best = best_epoch(history, config.best_by)
     curves = {"loss": "training", "val_loss": "validation", "val_auroc": "AUROC", "val_ap": "average precision"}
     with style():
         figure = new_figure(height_mm=60)
@@ -237,7 +227,7 @@ def plot_curves(history: list[dict[str, Any]], path: Path, best_by: str) -> None
                 axes.axvline(best, color="0.7", linewidth=0.8, zorder=0)
                 axes.legend(frameon=False)
             axes.xaxis.get_major_locator().set_params(integer=True)
-        save_figure(figure, path.with_suffix(""))
+        save_figure(figure, config.run / "curves")
 
 
 def finished_weights(run: Path) -> Path:

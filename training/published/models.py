@@ -87,7 +87,7 @@ def _install(
     blob = git_blob_id(path)
     full_name, rows = _identity(path, blob, name, tasks)
     spec, arrays = read_legacy(path, name=full_name, tasks=tuple(row.task for row in rows))
-    check_catalogue_shapes(full_name, spec, path)
+    check_catalogue_shapes(spec, path)
     model = model_of(spec, arrays, str(path))  # which checks layers, shapes and that all values are finite
     directory = user_models_directory() / full_name if out is None else Path(out)
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -168,29 +168,20 @@ def _names_in(path: Path) -> list[str]:
     return lines
 
 
-def check_catalogue_shapes(name: str, spec: ModelSpec, path: Path) -> None:
-    """Refuse a file whose window lengths or inputs are not those the catalogue has for this model.
-
-    Parameters
-    ----------
-    name : str
-        Of the model in the catalogue; one that is not there may have any.
-    spec : ModelSpec
-        Of the file.
-    path : Path
-        For messages.
+def check_catalogue_shapes(spec: ModelSpec, path: Path) -> None:
+    """Refuse a file whose window lengths or inputs are not those the catalogue has for this model, if it has it.
 
     Raises
     ------
     WeightsError
     """
-    entry = catalogue().models.get(name)
+    entry = catalogue().models.get(spec.name)
     if entry is None:
         return
     expected = {"inputs": entry.inputs, "sequence_length": entry.sequence_length, "region_length": entry.region_length}
     for key, value in expected.items():
         if value is not None and getattr(spec, key) != value:
-            raise WeightsError(f"{path}: expected {key} {value} for {name}, got {getattr(spec, key)}.")
+            raise WeightsError(f"{path}: expected {key} {value} for {spec.name}, got {getattr(spec, key)}.")
 
 
 def _describe(directory: Path, spec: ModelSpec, rows: tuple[TaskEntry, ...], source: str) -> None:

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ripe_lib.errors import InputError
@@ -86,7 +85,9 @@ def publish(
         spec = replace(spec, name=name if name.startswith("DeepRiPe/") else f"DeepRiPe/{name}")
     trained = spec.tasks
     if tasks is not None:
-        spec, arrays = _keep_tasks(spec, arrays, tasks)
+        columns = [spec.task_index(task) for task in tasks]
+        spec = replace(spec, tasks=tuple(tasks))
+        arrays = {**arrays, "output": [values[..., columns] for values in arrays["output"]]}
     model, remark = model_of(spec, arrays, spec.name), ""
     measure = partial(score_dataset, dataset=dataset, options=options, sources=sources, bound_only=bound_only)
     if calibrate:
@@ -123,21 +124,6 @@ def publish(
             write_task_table(temporary / "tasks.tsv", rows)
         render_model(temporary)
     return directory
-
-
-def _keep_tasks(
-    spec: ModelSpec, arrays: dict[str, list[np.ndarray]], tasks: Sequence[str]
-) -> tuple[ModelSpec, dict[str, list[np.ndarray]]]:
-    """Return the spec and arrays of the same network with only these outputs, in this order.
-
-    Raises
-    ------
-    UnknownNameError
-        If the network has no such output.
-    """
-    columns = [spec.task_index(task) for task in tasks]
-    kernel, bias = arrays["output"]
-    return replace(spec, tasks=tuple(tasks)), {**arrays, "output": [kernel[:, columns], bias[columns]]}
 
 
 def calibrated(model: Model, valid: Evaluation, note: Note) -> tuple[Model, str]:

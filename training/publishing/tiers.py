@@ -188,8 +188,7 @@ def make_tiers(
 
 
 def _fetch(options: TierOptions, note: Note, progress: Progress) -> None:
-    fetching = options.fetching()
-    if fetching is None:
+    if (fetching := options.fetching()) is None:
         return
     files = fetching.wanted(note)
     note(f"fetching {len(files)} files")
@@ -205,8 +204,7 @@ def _fetch(options: TierOptions, note: Note, progress: Progress) -> None:
 
 
 def _check_sources(options: TierOptions, dataset: Dataset) -> None:
-    fetching = options.fetching()
-    if fetching is None:
+    if (fetching := options.fetching()) is None:
         return
     table = Path(fetching.inputs(options.sources)["table"])
     now = {Path(name).name: row["sha256"] for name, row in read_manifest(options.sources).items()}

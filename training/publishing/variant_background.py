@@ -23,6 +23,7 @@ from ripe_lib.genome.encoding import UNKNOWN
 from ripe_lib.network.load import Model, load_model, model_arguments
 from ripe_lib.network.substitutions import substitution_scores
 from ripe_lib.variants.summary import BACKGROUND_FILE, BACKGROUND_FORMAT
+from training.fitting.batches import cut_windows
 from training.fitting.runs import write_text
 
 PERCENTAGES = (*range(0, 100, 5), 96, 97, 98, 99, 99.5, 99.9, 100)
@@ -53,24 +54,25 @@ def background_deltas(model: Model, dataset: Dataset, n: int, rng: np.random.Gen
             f"{dataset.path}: expected windows of {spec.sequence_length} and {spec.region_length} nt for {model.name}, "
             f"got {dataset.sequence_length} and {dataset.region_length}."
         )
-    bound = (dataset.labels == POSITIVE).any(axis=1) & (dataset.split != 0)
-    rows = np.flatnonzero(bound)
+    rows = np.flatnonzero((dataset.labels == POSITIVE).any(axis=1) & (dataset.split != 0))
     if not len(rows):
         raise InputError(f"{dataset.path}: expected bound sites in the validation or test rows, got none.")
-    middle = spec.sequence_length // 2 - 1
+    middle, margin = spec.sequence_length // 2 - 1, dataset.margin
     found = np.empty((n, len(model.tasks)), dtype=np.float32)
     done = 0
     while done < n:
         picked = np.sort(rng.choice(rows, min(4096, n - done)))
-        shift = rng.integers(-dataset.margin, dataset.margin + 1, len(picked)) + dataset.margin
+        shift = rng.integers(-margin, margin + 1, len(picked))
         chosen, place = np.unique(picked, return_inverse=True)
-        seq = _moved(dataset.seq_codes(chosen)[place], shift, spec.sequence_length)
-        region = _moved(dataset.region_codes(chosen)[place], shift, spec.region_length) if spec.has_region else None
+        seq = cut_windows(dataset.seq_codes(chosen)[place], spec.sequence_length, margin, shift)
+        region = None
+        if spec.has_region:
+            region = cut_windows(dataset.region_codes(chosen)[place], spec.region_length, margin, shift)
         known = np.flatnonzero(seq[:, middle] != UNKNOWN)
         if not len(known):
             raise InputError(f"{dataset.path}: expected known bases in the middle of the sites, got none.")
         seq, region = seq[known], None if region is None else region[known]
-        landmarks = dataset.landmarks(chosen)[place][known] - (shift[known] - dataset.margin)[:, None]
+        landmarks = dataset.landmarks(chosen)[place][known] - shift[known][:, None]
         alt = (seq[:, middle] + rng.integers(1, 4, len(seq), dtype=np.uint8)) % 4
         scores = substitution_scores(
             model,
@@ -84,10 +86,6 @@ def background_deltas(model: Model, dataset: Dataset, n: int, rng: np.random.Gen
         found[done : done + len(seq)] = np.abs(scores.alternative - scores.reference)
         done += len(seq)
     return found
-
-
-def _moved(codes: NDArray[np.uint8], shift: NDArray[np.int64], length: int) -> NDArray[np.uint8]:
-    return np.take_along_axis(codes, shift[:, None] + np.arange(length), axis=1)
 
 
 def write_background(model: Model, dataset: Dataset, path: Path, *, n: int, seed: int) -> None:

@@ -184,10 +184,8 @@ class StudyConfig:
 
         Parameters
         ----------
-        arm : str
-            Name of the run.
-        data : Path
-            The data set.
+        arm, data
+            Name of the run, and the data set.
         single : bool
             One of the networks of one task.
         changes

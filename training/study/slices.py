@@ -72,10 +72,7 @@ def write_rows(
     write_dataset(
         path,
         SiteColumns(
-            chrom=sites["chrom"].to_numpy(dtype=str),
-            start=sites["start"].to_numpy(),
-            end=sites["end"].to_numpy(),
-            strand=sites["strand"].to_numpy(dtype=str),
+            **{name: sites[name].to_numpy() for name in ("chrom", "start", "end", "strand")},
             labels=dataset.labels[rows][:, columns],
             split=dataset.split[rows] if split is None else split,
             source=dataset.source_index[rows],
