@@ -201,10 +201,8 @@ def best_epoch(history: Sequence[Mapping[Any, Any]], best_by: str) -> int:
 
 def is_over(history: Sequence[Mapping[Any, Any]], config: FitConfig) -> bool:
     """Return whether training stops after this history (one row per epoch)."""
-    if len(history) >= config.epochs:
-        return True
     waited = len(history) - best_epoch(history, config.best_by) if history else 0
-    return 0 < config.patience <= waited
+    return len(history) >= config.epochs or 0 < config.patience <= waited
 
 
 def plot_curves(history: list[dict[str, Any]], config: FitConfig) -> None:

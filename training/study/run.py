@@ -80,14 +80,16 @@ def run_study(
     config = replace(read_config(path), **(changes or {}))
     # Also one that the config does not list, which is refused if there is no such comparison.
     config = replace(config, comparisons=tuple(dict.fromkeys([*config.comparisons, *only])))
+    if config.data is None and "prepare" not in read_yaml(path):
+        raise InputError(f"{path}: expected 'data' in section 'study', or a section 'prepare', found neither.")
     dataset = Dataset(config.data or prepared_data(path, note))
     if quick:
         config = config.quickened()
         config.directory.mkdir(parents=True, exist_ok=True)
-        path = config.directory / "slice.h5"
-        if not path.is_file():
-            write_slice(dataset, path, list(config.quick.tasks) or dataset.tasks[:3], config.quick.rows, config.seed)
-        dataset = Dataset(path)
+        part = config.directory / "slice.h5"
+        if not part.is_file():
+            write_slice(dataset, part, list(config.quick.tasks) or dataset.tasks[:3], config.quick.rows, config.seed)
+        dataset = Dataset(part)
     _open(config, dataset)
     every = arms_of(config, dataset)
     now = arms_of(replace(config, comparisons=tuple(only)), dataset) if only else every
