@@ -233,10 +233,10 @@ def bed_text() -> str:
         ("chr1", 4900, 4950, "gap", 0, "+"),
         ("chr2", 5000, 5050, "intergenic", 0, "+"),
     ]
-    return "".join("\t".join(map(str, line)) + "\n" for line in lines)
+    return _lines(lines)
 
 
-def construct_intervals() -> list[tuple[str, int, int, str]]:
+def constructs_bed_text() -> str:
     """Return the intervals whose 150-nt windows hold the constructs as published.
 
     ELAVL1: N on the left only, the construct ends with the window. QKI: N on both sides, 54 each.
@@ -244,25 +244,26 @@ def construct_intervals() -> list[tuple[str, int, int, str]]:
     rows = []
     for name, sequence in CONSTRUCTS.items():
         length = len(sequence)
-        rows.append((name, length - 100, length - 50, name) if name.startswith("ELAVL1") else (name, 0, length, name))
-    return rows
+        start, end = (length - 100, length - 50) if name.startswith("ELAVL1") else (0, length)
+        rows.append((name, start, end, name, 0, "+"))
+    return _lines(rows)
 
 
-def _vcf_header(contigs: dict[str, str], named: list[str]) -> list[str]:
-    lines = ["##fileformat=VCFv4.2", "##source=deepripe-example"]
-    lines += [f"##contig=<ID={name},length={len(contigs[name])}>" for name in named]
-    lines += [
+def _lines(rows: Sequence[tuple[object, ...]]) -> str:
+    return "".join("\t".join(map(str, row)) + "\n" for row in rows)
+
+
+def _vcf(contigs: dict[str, str], named: list[str], records: list[tuple[str, int, str, str, str, str]]) -> str:
+    order = {name: index for index, name in enumerate([*named, "chrUn"])}
+    lines = [
+        "##fileformat=VCFv4.2",
+        "##source=deepripe-example",
+        *(f"##contig=<ID={name},length={len(contigs[name])}>" for name in named),
         '##FILTER=<ID=PASS,Description="All filters passed">',
         '##INFO=<ID=KIND,Number=1,Type=String,Description="What this example record shows">',
         '##ALT=<ID=DEL,Description="Deletion">',
         "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO",
     ]
-    return lines
-
-
-def _vcf(contigs: dict[str, str], named: list[str], records: list[tuple[str, int, str, str, str, str]]) -> str:
-    order = {name: index for index, name in enumerate([*named, "chrUn"])}
-    lines = _vcf_header(contigs, named)
     for chrom, pos, name, ref, alt, kind in sorted(records, key=lambda r: (order[r[0]], r[1])):
         lines.append("\t".join((chrom, str(pos), name, ref, alt, ".", "PASS", f"KIND={kind}")))
     return "\n".join(lines) + "\n"
@@ -335,13 +336,12 @@ def write_example_files(folder: Path) -> None:
     """Write all files into an existing folder."""
     rng = np.random.default_rng(SEED)
     contigs = make_genome(rng)
-    constructs = "".join("\t".join((c, str(s), str(e), n, "0", "+")) + "\n" for c, s, e, n in construct_intervals())
     texts = {
         "genome.fa": _fasta(contigs),
         "genes.gtf": gtf_text(),
         "intervals.bed": bed_text(),
         "variants.vcf": variants_text(rng, contigs),
-        "constructs.bed": constructs,
+        "constructs.bed": constructs_bed_text(),
         "constructs.vcf": constructs_vcf_text(contigs),
     }
     for name, text in texts.items():

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import collections.abc
 import importlib.util
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,7 +32,7 @@ def register_if_installed() -> bool:
 
     if not getattr(referencebased.METHODS["intgrad"], "serves_deepripe", False):
         _mend_stock_methods()
-        for name, ours in (("intgrad", _intgrad_scores), ("deeplift", _deeplift_scores)):
+        for name, ours in (("intgrad", "integrated_gradients"), ("deeplift", "deeplift")):
             referencebased.METHODS[name] = _with_ours(name, referencebased.METHODS[name], ours)
         ism.METHODS["mutation"] = _mutation_with_arrays(ism.METHODS["mutation"])
     return True
@@ -58,7 +59,7 @@ def _is_ours(model: Any) -> bool:
     return hasattr(model, "ripe_model")
 
 
-def _with_ours(name: str, stock: Any, scores: Any) -> type:
+def _with_ours(name: str, stock: Any, ours: str) -> type:
     """Return a method class that serves DeepRiPe models and leaves the others to the plugin's own class."""
     from kipoi_interpret.importance_scores.base import ImportanceScore
 
@@ -80,7 +81,7 @@ def _with_ours(name: str, stock: Any, scores: Any) -> type:
 
         def score(self, input_batch: Any, input_ref: Any = None) -> Any:
             """Return attributions in the container and shapes of ``input_batch``."""
-            return scores(self.model, input_batch, input_ref, self.task, self.options)
+            return _maps(ours, self.model, input_batch, input_ref, self.task, self.options)
 
     DeepRipeScore.__name__ = DeepRipeScore.__qualname__ = f"DeepRipe{stock.__name__}"
     DeepRipeScore.__doc__ = f"``{name}`` for DeepRiPe models; {stock.__name__} of kipoi-interpret for others."
@@ -137,22 +138,12 @@ def _windows(model: Any, batch: Any) -> dict[str, Any]:
     return {name: array for name, array in zip(INPUT_NAMES, arrays, strict=True) if array is not None}
 
 
-def _intgrad_scores(model: Any, batch: Any, reference: Any, task: str, options: dict[str, Any]) -> Any:
-    from ripe_lib.attribution.compute import integrated_gradients
+def _maps(method: str, model: Any, batch: Any, reference: Any, task: str, options: dict[str, Any]) -> Any:
+    from ripe_lib.attribution import compute
 
-    return _maps(integrated_gradients, model, batch, reference, task, options)
-
-
-def _deeplift_scores(model: Any, batch: Any, reference: Any, task: str, options: dict[str, Any]) -> Any:
-    from ripe_lib.attribution.compute import deeplift
-
-    return _maps(deeplift, model, batch, reference, task, options)
-
-
-def _maps(method: Any, model: Any, batch: Any, reference: Any, task: str, options: dict[str, Any]) -> Any:
     if reference is not None:
         options = {**options, "baseline": _windows(model, reference)}
-    maps = method(model.ripe_model, _windows(model, batch), task=task, **options)
+    maps = getattr(compute, method)(model.ripe_model, _windows(model, batch), task=task, **options)
     return like_input(batch, [one for one in maps[:3] if one is not None])
 
 
@@ -165,28 +156,21 @@ def _mend_stock_methods() -> None:
 
     if not hasattr(utils.collections, "Mapping"):
         utils.collections = collections.abc
-    gradient.nested_mul = _product
+    gradient.nested_mul = lambda x, y: _each(operator.mul, x, y)
     gradient.Saliency.score = _saliency_score
     ism.Mutation.is_compatible = classmethod(lambda cls, model: True)
 
 
-def _product(x: Any, y: Any) -> Any:
-    if isinstance(x, Mapping):
-        return {name: _product(x[name], y[name]) for name in x}
-    if isinstance(x, list | tuple):
-        return [_product(one, other) for one, other in zip(x, y, strict=True)]
-    return x * y
+def _each(function: Any, first: Any, *others: Any) -> Any:
+    """Apply a function to the arrays of equal containers."""
+    if isinstance(first, Mapping):
+        return {name: _each(function, one, *(other[name] for other in others)) for name, one in first.items()}
+    if isinstance(first, list | tuple):
+        return [_each(function, *ones) for ones in zip(first, *others, strict=True)]
+    return function(first, *others)
 
 
 def _saliency_score(self: Any, input_batch: Any) -> Any:
     from kipoi_interpret.importance_scores.gradient import Gradient
 
-    return _absolute(Gradient.score(self, input_batch))
-
-
-def _absolute(values: Any) -> Any:
-    if isinstance(values, Mapping):
-        return {name: _absolute(one) for name, one in values.items()}
-    if isinstance(values, list):
-        return [_absolute(one) for one in values]
-    return np.abs(values)
+    return _each(np.abs, Gradient.score(self, input_batch))

@@ -1,14 +1,17 @@
 """Genomic intervals as Kipoi samples, over :mod:`ripe_lib.genome.windows`.
 
-The two classes are Kipoi datasets whose batches are made whole: ``batch_iter`` reads, encodes and stacks a batch as
-arrays, so that ``num_workers=0`` is the fast way already. Their docstrings are the YAML that Kipoi reads.
+The classes are Kipoi datasets whose batches are made whole: ``batch_iter`` reads, encodes and stacks a batch as
+arrays, so that ``num_workers=0`` is the fast way already. They differ in their arguments; the YAML that Kipoi reads in
+their docstrings is written from these.
 """
 
 from __future__ import annotations
 
 import copy
+import inspect
+import operator
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +30,7 @@ EXAMPLES = {"intervals_file": "intervals.bed", "fasta_file": "genome.fa", "gtf_f
 
 class _Lengths(NamedTuple):
     sequence_length: int
-    region_length: int
+    region_length: int = 0
     landmark_bases: int = 0
 
 
@@ -96,26 +99,12 @@ class _Intervals(Dataset):
     def _batch_iterable(
         self, batch_size: int = 32, shuffle: bool = False, num_workers: int = 0, drop_last: bool = False, **_: Any
     ) -> Any:
-        """Return an iterable over batches that can be run through again; Kipoi's own classes call this."""
-        return _Batches(self, batch_size, shuffle=shuffle, drop_last=drop_last, num_workers=num_workers)
+        """Return an iterable over batches that can be run through again; Kipoi's ``batch_iter`` is made of it.
 
-    def batch_iter(
-        self, batch_size: int = 32, shuffle: bool = False, num_workers: int = 0, drop_last: bool = False, **_: Any
-    ) -> Any:
-        """Iterate over batches.
-
-        Parameters
-        ----------
-        batch_size : int
-            Samples per batch.
-        shuffle : bool
-            In another order each time, from the operating system's randomness.
-        num_workers : int
-            0 makes batches in this process, which is fast; more make whole batches in as many other processes.
-        drop_last : bool
-            Leave out a last batch that is not full.
+        The order of ``shuffle`` is another one each time, from the operating system's randomness. ``num_workers`` of 0
+        makes batches in this process, which is fast; more make whole batches in as many other processes.
         """
-        return iter(self._batch_iterable(batch_size, shuffle, num_workers, drop_last))
+        return _Batches(self, batch_size, shuffle=shuffle, drop_last=drop_last, num_workers=num_workers)
 
 
 class _Batches:
@@ -139,7 +128,7 @@ class _Batches:
         if self.shuffle:
             view.order = np.random.default_rng().permutation(len(self.dataset))
         if self.num_workers > 0:
-            return iter(DataLoader(view, batch_size=1, collate_fn=_only, num_workers=self.num_workers))
+            return iter(DataLoader(view, batch_size=1, collate_fn=operator.itemgetter(0), num_workers=self.num_workers))
         return _BatchIterator(view)
 
 
@@ -163,67 +152,99 @@ class _BatchIterator:
         return self.view[self.next - 1]
 
 
-def _only(batches: list[dict[str, Any]]) -> dict[str, Any]:
-    return batches[0]
-
-
-def _with_examples(loader: type) -> type:
-    """Give the arguments absolute example paths: Kipoi reads them from wherever the model's folder is."""
-    for name, file in EXAMPLES.items():
-        loader.args[name].example = str(EXAMPLE_FILES / file)  # type: ignore[attr-defined]
-    return loader
-
-
-@_with_examples
-@kipoi_dataloader()
-class RnaIntervals(_Intervals):
-    """
-    defined_as: dataloaders.RnaIntervals
-    info:
+DESCRIPTION = """\
+defined_as: dataloaders.{name}
+info:
+  doc: >
+    {doc}
+  authors:
+    - name: DeepRiPe developers
+  license: MIT
+  version: "1"
+args:
+  intervals_file:
+    doc: >
+      BED3, BED6 or more columns (narrowPeak), plain or gzip. The strand is column 6; where it is missing or '.',
+      that of the overlapping transcript in gtf_file, else plus.
+  fasta_file:
+    doc: >
+      Genome FASTA, plain or bgzip. Contigs match with and without 'chr'.
+  gtf_file:
+    doc: >
+      Gene annotation GTF (GENCODE or Ensembl), plain or gzip{gtf}
+{arguments}
+output_schema:
+  inputs:
+{inputs}
+  metadata:
+    ranges:
+      type: GenomicRanges
+      doc: The sequence window with its strand; id is the interval's name or row number
+dependencies:
+  pip:
+    - kipoi>=0.8.6,<0.9
+    - numpy>=1.26,<2
+    - pandas>=2.0,<3
+"""
+# Argument of a loader -> what it is, and the input it brings.
+INPUTS = {
+    "sequence_length": (
+        "Length of the sequence window",
+        """\
+    seq:
+      shape: (None, 4)
+      doc: One-hot sequence, channels A C G T(U), 5' to 3'
+      special_type: DNASeq
+      associated_metadata: ranges""",
+    ),
+    "region_length": (
+        "Length of the region-type window",
+        """\
+    region:
+      shape: (None, 4)
+      doc: One-hot region types, channels intron, CDS, 3'UTR, 5'UTR, in the direction of the sequence""",
+    ),
+    "landmark_bases": (
+        "Functions of the spline basis of distances",
+        """\
+    landmarks:
+      shape: (8, None)
       doc: >
-        Sequence and region-type windows of genomic intervals, in RNA sense. The windows are centred on the intervals;
-        unknown bases and positions off the contig are 0.25 in each channel, so are region types without information.
-      authors:
-        - name: DeepRiPe developers
-      license: MIT
-      version: "1"
-    args:
-      intervals_file:
-        doc: >
-          BED3, BED6 or more columns (narrowPeak), plain or gzip. The strand is column 6; where it is missing or '.',
-          that of the overlapping transcript in gtf_file, else plus.
-      fasta_file:
-        doc: >
-          Genome FASTA, plain or bgzip. Contigs match with and without 'chr'.
-      gtf_file:
-        doc: >
-          Gene annotation GTF (GENCODE or Ensembl), plain or gzip. Without it region types are unknown (0.25).
-      sequence_length:
-        type: int
-        doc: Length of the sequence window; set by the model.
-      region_length:
-        type: int
-        doc: Length of the region-type window; set by the model.
-    output_schema:
-      inputs:
-        seq:
-          shape: (None, 4)
-          doc: One-hot sequence, channels A C G T(U), 5' to 3'
-          special_type: DNASeq
-          associated_metadata: ranges
-        region:
-          shape: (None, 4)
-          doc: One-hot region types, channels intron, CDS, 3'UTR, 5'UTR, in the direction of the sequence
-      metadata:
-        ranges:
-          type: GenomicRanges
-          doc: The sequence window with its strand; id is the interval's name or row number
-    dependencies:
-      pip:
-        - kipoi>=0.8.6,<0.9
-        - numpy>=1.26,<2
-        - pandas>=2.0,<3
-    """  # noqa: D205, D400 - this is YAML
+        Signed distances to tss, polya, exon_intron, intron_exon, start_codon, stop_codon, gene_start and gene_end,
+        each a row of a spline basis that sums to 1""",
+    ),
+}
+
+
+def _loader(doc: str, gtf: str) -> Callable[[type], type]:
+    """Describe a class to Kipoi: what it gives, and what the annotation is for."""
+
+    def described(loader: type) -> type:
+        known = {name: INPUTS[name] for name in inspect.signature(loader).parameters if name in INPUTS}
+        loader.__doc__ = DESCRIPTION.format(
+            name=loader.__name__,
+            doc=doc,
+            gtf=gtf,
+            arguments="\n".join(
+                f"  {name}:\n    type: int\n    doc: {what}; set by the model." for name, (what, _) in known.items()
+            ),
+            inputs="\n".join(schema for _, schema in known.values()),
+        )
+        loader = kipoi_dataloader()(loader)
+        for name, file in EXAMPLES.items():  # absolute: Kipoi reads them from wherever the model's folder is
+            loader.args[name].example = str(EXAMPLE_FILES / file)  # type: ignore[attr-defined]
+        return loader
+
+    return described
+
+
+@_loader(
+    "Sequence and region-type windows of genomic intervals, in RNA sense. The windows are centred on the intervals; "
+    "unknown bases and positions off the contig are 0.25 in each channel, so are region types without information.",
+    gtf=". Without it region types are unknown (0.25).",
+)
+class RnaIntervals(_Intervals):
+    """Of models with sequence and region types."""
 
     def __init__(
         self,
@@ -236,65 +257,14 @@ class RnaIntervals(_Intervals):
         self._open(intervals_file, fasta_file, gtf_file, _Lengths(sequence_length, region_length))
 
 
-@_with_examples
-@kipoi_dataloader()
+@_loader(
+    "Sequence and region-type windows of genomic intervals, in RNA sense, and their distances to transcript landmarks "
+    "in a spline basis. The windows are centred on the intervals; unknown bases and positions off the contig are 0.25 "
+    "in each channel, so are region types without information; unknown distances are 1/K in each.",
+    gtf=". Without it region types and landmarks are unknown.",
+)
 class RnaSites(_Intervals):
-    """
-    defined_as: dataloaders.RnaSites
-    info:
-      doc: >
-        Sequence and region-type windows of genomic intervals, in RNA sense, and their distances to transcript
-        landmarks in a spline basis. The windows are centred on the intervals; unknown bases and positions off the
-        contig are 0.25 in each channel, so are region types without information; unknown distances are 1/K in each.
-      authors:
-        - name: DeepRiPe developers
-      license: MIT
-      version: "1"
-    args:
-      intervals_file:
-        doc: >
-          BED3, BED6 or more columns (narrowPeak), plain or gzip. The strand is column 6; where it is missing or '.',
-          that of the overlapping transcript in gtf_file, else plus.
-      fasta_file:
-        doc: >
-          Genome FASTA, plain or bgzip. Contigs match with and without 'chr'.
-      gtf_file:
-        doc: >
-          Gene annotation GTF (GENCODE or Ensembl), plain or gzip. Without it region types and landmarks are unknown.
-      sequence_length:
-        type: int
-        doc: Length of the sequence window; set by the model.
-      region_length:
-        type: int
-        doc: Length of the region-type window; set by the model.
-      landmark_bases:
-        type: int
-        doc: Functions of the spline basis of distances; set by the model.
-    output_schema:
-      inputs:
-        seq:
-          shape: (None, 4)
-          doc: One-hot sequence, channels A C G T(U), 5' to 3'
-          special_type: DNASeq
-          associated_metadata: ranges
-        region:
-          shape: (None, 4)
-          doc: One-hot region types, channels intron, CDS, 3'UTR, 5'UTR, in the direction of the sequence
-        landmarks:
-          shape: (8, None)
-          doc: >
-            Signed distances to tss, polya, exon_intron, intron_exon, start_codon, stop_codon, gene_start and gene_end,
-            each a row of a spline basis that sums to 1
-      metadata:
-        ranges:
-          type: GenomicRanges
-          doc: The sequence window with its strand; id is the interval's name or row number
-    dependencies:
-      pip:
-        - kipoi>=0.8.6,<0.9
-        - numpy>=1.26,<2
-        - pandas>=2.0,<3
-    """  # noqa: D205, D400 - this is YAML
+    """Of models with sequence, region types and landmarks."""
 
     def __init__(
         self,
@@ -308,50 +278,13 @@ class RnaSites(_Intervals):
         self._open(intervals_file, fasta_file, gtf_file, _Lengths(sequence_length, region_length, landmark_bases))
 
 
-@_with_examples
-@kipoi_dataloader()
+@_loader(
+    "Sequence windows of genomic intervals in RNA sense, for models without region types. The windows are centred on "
+    "the intervals; unknown bases and positions off the contig are 0.25 in each channel.",
+    gtf="; used for the strand of intervals without one.",
+)
 class RnaSequences(_Intervals):
-    """
-    defined_as: dataloaders.RnaSequences
-    info:
-      doc: >
-        Sequence windows of genomic intervals in RNA sense, for models without region types. The windows are centred on
-        the intervals; unknown bases and positions off the contig are 0.25 in each channel.
-      authors:
-        - name: DeepRiPe developers
-      license: MIT
-      version: "1"
-    args:
-      intervals_file:
-        doc: >
-          BED3, BED6 or more columns (narrowPeak), plain or gzip. The strand is column 6; where it is missing or '.',
-          that of the overlapping transcript in gtf_file, else plus.
-      fasta_file:
-        doc: >
-          Genome FASTA, plain or bgzip. Contigs match with and without 'chr'.
-      gtf_file:
-        doc: >
-          Gene annotation GTF (GENCODE or Ensembl), plain or gzip; used for the strand of intervals without one.
-      sequence_length:
-        type: int
-        doc: Length of the sequence window; set by the model.
-    output_schema:
-      inputs:
-        seq:
-          shape: (None, 4)
-          doc: One-hot sequence, channels A C G T(U), 5' to 3'
-          special_type: DNASeq
-          associated_metadata: ranges
-      metadata:
-        ranges:
-          type: GenomicRanges
-          doc: The sequence window with its strand; id is the interval's name or row number
-    dependencies:
-      pip:
-        - kipoi>=0.8.6,<0.9
-        - numpy>=1.26,<2
-        - pandas>=2.0,<3
-    """  # noqa: D205, D400 - this is YAML
+    """Of models with the sequence alone."""
 
     def __init__(self, intervals_file: str, fasta_file: str, gtf_file: str | None = None, sequence_length: int = 150):
-        self._open(intervals_file, fasta_file, gtf_file, _Lengths(sequence_length, 0))
+        self._open(intervals_file, fasta_file, gtf_file, _Lengths(sequence_length))

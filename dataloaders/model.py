@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dataloaders import interpret, veff
 from dataloaders.containers import like_input
 from ripe_lib.attribution.inputs import network_inputs
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.network.inputs import checked_windows
 from ripe_lib.network.load import Model, model_from_weights
 
@@ -182,10 +182,9 @@ class DeepRipeModel(BaseModel, GradientMixin, LayerActivationMixin):
             if not -len(names) <= layer < len(names):
                 raise InputError(f"layer: expected an index below {len(names)}, got {layer}.")
             found = self.model.layers[layer]
-        elif layer in names:
-            found = self.model.get_layer(layer)
         else:
-            raise unknown_name("layer", str(layer), names)
+            check_known("layer", str(layer), names)
+            found = self.model.get_layer(layer)
         if isinstance(found, keras.layers.InputLayer):
             return found.output
         has_activation = isinstance(found, keras.layers.Dense | keras.layers.Conv1D)
@@ -213,14 +212,13 @@ class DeepRipeModel(BaseModel, GradientMixin, LayerActivationMixin):
         import tensorflow as tf
 
         reductions = {
-            None: tf.reduce_sum,
             "sum": tf.reduce_sum,
             "max": tf.reduce_max,
             "min": tf.reduce_min,
             "absmax": lambda values, axis: tf.reduce_max(tf.abs(values), axis=axis),
         }
-        if avg_func not in reductions:
-            raise unknown_name("avg_func", str(avg_func), [name for name in reductions if name])
+        chosen = "sum" if avg_func is None else avg_func
+        check_known("avg_func", chosen, reductions)
         part = keras.Model(self.model.inputs, output)
 
         def gradient(*arrays: Any) -> Any:
@@ -229,7 +227,7 @@ class DeepRipeModel(BaseModel, GradientMixin, LayerActivationMixin):
                 values = part(list(arrays), training=False)
                 if selection is not None:
                     values = values[selection]
-                per_window = reductions[avg_func](values, axis=list(range(1, len(values.shape))))
+                per_window = reductions[chosen](values, axis=list(range(1, len(values.shape))))
             return tape.gradient(per_window, arrays, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
         return tf.function(gradient, input_signature=self._signature())

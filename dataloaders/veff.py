@@ -56,15 +56,11 @@ def model_postprocessing() -> dict[str, Any]:
     functions: list[Any] = []
     if "kipoi_veff" in sys.modules:
         repair()
-        functions = _scoring_functions()
+        from kipoi_veff.specs import VarEffectFuncType, VarEffectScoringFunctions
+
+        functions = [VarEffectScoringFunctions(name=name, type=VarEffectFuncType(name)) for name in SCORES]
     # diff, ref and alt are always there. Averaging over both strands (use_rc) makes no sense for RNA.
     return {"variant_effects": SimpleNamespace(seq_input=["seq"], use_rc=False, scoring_functions=functions)}
-
-
-def _scoring_functions() -> list[Any]:
-    from kipoi_veff.specs import VarEffectFuncType, VarEffectScoringFunctions
-
-    return [VarEffectScoringFunctions(name=name, type=VarEffectFuncType(name)) for name in SCORES]
 
 
 def repair() -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import types
 import typing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from ripe_lib.errors import InputError, MissingFileError, nearest_names
 from ripe_lib.output.foreign import load_yaml
 
 T = TypeVar("T")
+Note = Callable[[str], None]  # takes remarks for the user, one line each
 
 SECTIONS = ("fetch", "prepare", "fit", "publish", "study", "warm_start")
 
@@ -122,8 +124,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return build(typing.cast(type, hint), value, where)
     if origin in (tuple, list):
-        if not isinstance(value, list | tuple):
-            value = [value] if isinstance(value, str) else value
+        value = [value] if isinstance(value, str) else value
         if not isinstance(value, list | tuple):
             raise InputError(f"{where}: expected a list, got {value!r}.")
         return origin(_convert(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))

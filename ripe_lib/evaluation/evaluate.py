@@ -300,14 +300,7 @@ def score_dataset(
     check_known("landmark choice", landmarks, LANDMARK_CHOICES)
     pairs = _match_tasks(model, data, tasks)
     rows = np.arange(len(data)) if split == "all" else data.indices(split)
-    for name in sources or ():
-        check_known("source", name, data.sources, f"The data set is {data.path}.")
-    if sources is not None:
-        rows = rows[np.isin(data.source[rows], list(sources))]
-    if bound_only:
-        rows = rows[(data.labels[rows][:, [data.task_index(name) for _, name in pairs]] == 1).any(axis=1)]
-    if not len(rows):
-        raise InputError(f"{data.path}: expected rows to measure on, got none. Choose other sources or tasks.")
+    rows = rows_to_measure(data, rows, [data.task_index(name) for _, name in pairs], sources, bound_only)
     columns = [model.spec.task_index(output) for output, _ in pairs]
     scores = np.empty((len(rows), len(pairs)), dtype=np.float32)
     blocks = [slice(first, min(first + _BLOCK, len(rows))) for first in range(0, len(rows), _BLOCK)]
@@ -324,6 +317,21 @@ def score_dataset(
     evaluation = evaluation_of(data, rows, dict(pairs), scores, options)
     region = region if model.spec.has_region else "none"
     return replace(evaluation, model=model.name, split=split, region=region)
+
+
+def rows_to_measure(
+    data: Dataset, rows: np.ndarray, columns: list[int], sources: Sequence[str] | None, bound_only: bool
+) -> np.ndarray:
+    """Return those rows that are measured on; parameters as :func:`score_dataset`, ``columns`` of its tasks."""
+    for name in sources or ():
+        check_known("source", name, data.sources, f"The data set is {data.path}.")
+    if sources is not None:
+        rows = rows[np.isin(data.source[rows], list(sources))]
+    if bound_only:
+        rows = rows[(data.labels[rows][:, columns] == 1).any(axis=1)]
+    if not len(rows):
+        raise InputError(f"{data.path}: expected rows to measure on, got none. Choose other sources or tasks.")
+    return rows
 
 
 def evaluation_of(

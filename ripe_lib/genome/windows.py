@@ -148,6 +148,41 @@ class CodeWindows(NamedTuple):
         return arrays
 
 
+def contigs_of(frame: pd.DataFrame, genome: Genome, what: str = "an interval") -> NDArray[np.object_]:
+    """Return the FASTA's names of the contigs of intervals.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As :func:`ripe_lib.genome.intervals.read_intervals` gives it.
+    genome : Genome
+    what : str
+        What a row is, for messages.
+
+    Raises
+    ------
+    UnknownNameError, InputError
+        Naming file and line: an unknown contig, or an interval that leaves its contig.
+    """
+    which, levels = pd.factorize(frame["chrom"].to_numpy())
+    names = []
+    for code, level in enumerate(levels):
+        try:
+            names.append(genome.resolve(level))
+        except UnknownNameError as error:
+            raise UnknownNameError(f"{where(frame, int(np.argmax(which == code)))}: {error}") from None
+    lengths = np.array([genome.contigs[name] for name in names], dtype=np.int64)[which]
+    beyond = frame["end"].to_numpy() > lengths
+    if beyond.any():
+        row = int(np.argmax(beyond))
+        raise InputError(
+            f"{where(frame, row)}: expected {what} within {names[which[row]]} (0-{lengths[row]} in {genome.path}), got "
+            f"{frame['start'].iloc[row]}-{frame['end'].iloc[row]}. Use {what.split()[-1]}s and FASTA of the same "
+            "assembly."
+        )
+    return np.array(names, dtype=object)[which]
+
+
 class WindowMaker:
     """Make windows of one genome, or of ready sequences, for one model, batch by batch.
 
@@ -303,23 +338,7 @@ class WindowMaker:
         """Return the FASTA's names of the contigs, refusing intervals that are not on it; without one, their own."""
         if self._genome is None:
             return frame["chrom"].to_numpy(dtype=object)
-        which, levels = pd.factorize(frame["chrom"].to_numpy())
-        names = []
-        for code, level in enumerate(levels):
-            try:
-                names.append(self.genome.resolve(level))
-            except UnknownNameError as error:
-                raise UnknownNameError(f"{where(frame, int(np.argmax(which == code)))}: {error}") from None
-        lengths = np.array([self.genome.contigs[name] for name in names], dtype=np.int64)[which]
-        beyond = frame["end"].to_numpy() > lengths
-        if beyond.any():
-            row = int(np.argmax(beyond))
-            raise InputError(
-                f"{where(frame, row)}: expected an interval within {names[which[row]]} (0-{lengths[row]} in "
-                f"{self.genome.path}), got {frame['start'].iloc[row]}-{frame['end'].iloc[row]}. "
-                "Use intervals and FASTA of the same assembly."
-            )
-        return np.array(names, dtype=object)[which]
+        return contigs_of(frame, self._genome)
 
     def _warn(self, n: int) -> None:
         if self._warned:

@@ -17,7 +17,7 @@ from ripe_lib.errors import InputError, WeightsError
 from ripe_lib.network.catalogue.locate import find_model_directory, model_arguments
 from ripe_lib.network.network import Network
 from ripe_lib.network.spec import ModelSpec
-from ripe_lib.network.weights import read_weights, set_arrays
+from ripe_lib.network.weights import LayerArrays, read_weights, set_arrays
 
 if TYPE_CHECKING:
     import keras
@@ -105,9 +105,22 @@ def _without_chatter() -> Iterator[None]:
         os.close(kept)
 
 
-def model_from_weights(path: str | Path, *, sha256: str | None = None) -> Model:
-    """Build the network a weights file describes and fill it."""
-    spec, arrays = read_weights(path, sha256=sha256)
+def model_of(spec: ModelSpec, arrays: LayerArrays, where: str) -> Model:
+    """Build the network of a spec and fill it.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    arrays : dict of list of array
+        By layer.
+    where : str
+        The file, for messages.
+
+    Raises
+    ------
+    WeightsError
+        If the sizes are not those of a network, or the arrays do not fit.
+    """
     quiet_tensorflow()
     from ripe_lib.network.architecture import build_model
 
@@ -115,9 +128,16 @@ def model_from_weights(path: str | Path, *, sha256: str | None = None) -> Model:
         network = build_model(spec)
     except (ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise WeightsError(f"{path}: expected the sizes of a network ({reason}). Install the model again.") from error
-    set_arrays(network, arrays, str(path))
-    return Model(spec=spec, keras_model=network, directory=Path(path).parent)
+        raise WeightsError(f"{where}: expected the sizes of a network ({reason}). Install the model again.") from error
+    set_arrays(network, arrays, where)
+    return Model(spec=spec, keras_model=network)
+
+
+def model_from_weights(path: str | Path, *, sha256: str | None = None) -> Model:
+    """Build the network a weights file describes and fill it."""
+    model = model_of(*read_weights(path, sha256=sha256), str(path))
+    model.directory = Path(path).parent
+    return model
 
 
 def load_model(name_or_path: str | Path) -> Model:

@@ -188,11 +188,11 @@ def steps(items: Iterable[T] | None, what: str, **options: Any) -> Any:
 
 
 @contextmanager
-def counter(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function of what is done and the total, which moves such a bar."""
-    with steps(None, what, unit=unit) as bar:
+def counter(what: str, unit: str, **options: Any) -> Iterator[Callable[[int, int | None], None]]:
+    """Give a function of what is done and the total, which moves such a bar; options are those of tqdm."""
+    with steps(None, what, unit=unit, **options) as bar:
 
-        def show(done: int, total: int) -> None:
+        def show(done: int, total: int | None) -> None:
             bar.total = total
             bar.update(done - bar.n)
 

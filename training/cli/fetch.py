@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 
@@ -30,15 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Fetch files; those that are there already are kept."""
-    from ripe_lib.errors import InputError, unknown_name
+    from ripe_lib.errors import InputError, check_known
     from ripe_lib.output.atomic import atomic_file
-    from ripe_lib.output.console import note, progress
+    from ripe_lib.output.console import counter, note
     from training.fetch import sources
     from training.fetch.fetch import fetch_files, sizes
 
     folder = Path(args.out)
-    if args.source not in SOURCES:
-        raise unknown_name("source", args.source, SOURCES)
+    check_known("source", args.source, SOURCES)
     given = args.cell_line if args.source == "encode-eclip" else args.name
     if not given or (args.source == "encode-eclip") != (args.name is None):
         raise InputError(f"fetch {args.source}: expected {SOURCES[args.source]}. See: ripe-train fetch --help")
@@ -47,24 +47,14 @@ def run(args: argparse.Namespace) -> None:
     elif args.source == "gencode":
         files = sources.gencode(args.name, mirror=args.mirror)
     else:
-        files = sources.encode_eclip(
-            args.cell_line,
-            args.assembly,
-            args.rbp,
-            mirror=args.mirror,
-            note=lambda line: note(line, quiet=args.quiet),
-        )
+        say = functools.partial(note, quiet=args.quiet)
+        files = sources.encode_eclip(args.cell_line, args.assembly, args.rbp, mirror=args.mirror, note=say)
     if args.dry_run:
         for file, n_bytes, here in sizes(files, folder, args.mirror):
             size = "?" if n_bytes is None else str(n_bytes)
             sys.stdout.write(f"{file.name}\t{size}\t{'here' if here else 'to fetch'}\t{file.address}\n")
         return
-    with progress(unit="B", unit_scale=True, quiet=args.quiet, desc=args.source) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with counter(args.source, "B", unit_scale=True) as show:
         fetch_files(files, folder, mirror=args.mirror, progress=show)
     for file in files:
         sys.stdout.write(f"{folder / file.name}\n")

@@ -27,16 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Fetch one of the authors' models and install it."""
     from ripe_lib.network.load import quiet_tensorflow
-    from ripe_lib.output.console import progress
+    from ripe_lib.output.console import counter
     from training.published.models import import_published
 
     quiet_tensorflow()
-    with progress(unit="B", unit_scale=True, quiet=args.quiet, desc=args.name or "file") as bar:
-
-        def show(done: int, total: int | None) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with counter(args.name or "file", "B", unit_scale=True) as show:
         directory = import_published(
             args.name,
             file=args.file,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from training.data.peaks import Ints, Transcriptome
 
 STRATEGIES = ("none", "unbound_transcripts", "bound_transcripts", "any_transcripts")
@@ -34,8 +34,7 @@ class BackgroundOptions:
     ratio: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.strategy not in STRATEGIES:
-            raise unknown_name("background strategy", self.strategy, STRATEGIES)
+        check_known("background strategy", self.strategy, STRATEGIES)
         if self.ratio < 0:
             raise InputError(f"background: expected a ratio of at least 0, got {self.ratio}.")
 
@@ -43,7 +42,9 @@ class BackgroundOptions:
 def background_bins(
     transcriptome: Transcriptome, bound: Ints, options: BackgroundOptions, rng: np.random.Generator
 ) -> Ints:
-    """Draw bins without a peak, uniformly over the bins of the chosen loci, without repeats.
+    """Draw bins without a peak, uniformly over the bins of the chosen loci, without repeats; return them sorted.
+
+    They are fewer than asked for when there are not enough.
 
     Parameters
     ----------
@@ -52,11 +53,6 @@ def background_bins(
         Sorted bins with a peak of any RBP.
     options : BackgroundOptions
     rng : Generator
-
-    Returns
-    -------
-    int64 array
-        Sorted; fewer than asked for when there are not enough.
     """
     if options.strategy == "none":
         return np.zeros(0, dtype=np.int64)

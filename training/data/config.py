@@ -2,44 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ripe_lib.errors import InputError, unknown_name
-from training.config import build, plain, section
+from ripe_lib.errors import check_known
+from training.config import build, section
 from training.data.labels import CROSS_SOURCE
 from training.data.peak_sites import PeakInput
-from training.data.sites import KNOWN_BASES
+from training.data.sites import TableInput, WindowOptions
 from training.data.splits import SplitOptions
-
-Note = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class WindowOptions:
-    """Window lengths and the margin stored for shifts, nt."""
-
-    sequence_length: int = 150
-    region_length: int = 250
-    margin: int = 40
-
-    def __post_init__(self) -> None:
-        if self.sequence_length < KNOWN_BASES or self.sequence_length % 2 or self.region_length % 2 or self.margin < 0:
-            raise InputError(
-                f"window: expected even lengths of at least {KNOWN_BASES} and a margin >= 0, got {plain(self)}."
-            )
-
-
-@dataclass(frozen=True)
-class TableInput:
-    """One folder of ready tables."""
-
-    format: str
-    directory: Path
-    source: str = ""
-    experiments: tuple[str, ...] | None = None
-    background: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,8 +22,7 @@ class LabelOptions:
     trusted_contigs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.cross_source not in CROSS_SOURCE:
-            raise unknown_name("labels cross_source", self.cross_source, CROSS_SOURCE)
+        check_known("labels cross_source", self.cross_source, CROSS_SOURCE)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from ripe_lib.evaluation.dataset import SPLITS
 from ripe_lib.genome.encoding import UNKNOWN, Codes, codes_from_one_hot
 from ripe_lib.network.weights import sha256_of
 from ripe_lib.output.foreign import ForeignHdf5, open_hdf5
-from training.data.config import Note, OriginalInput, PrepareConfig
+from training.config import Note
+from training.data.config import OriginalInput, PrepareConfig
 from training.data.prepared import manifest_of, warn_about_splits
 from training.data.store import SiteColumns, write_dataset
 
@@ -24,13 +25,7 @@ from training.data.store import SiteColumns, write_dataset
 def prepare_original(config: PrepareConfig, original: OriginalInput, note: Note) -> Path:
     """Convert one of the authors' files, chunk by chunk, keeping its split; return the data set.
 
-    Parameters
-    ----------
-    config : PrepareConfig
-    original : OriginalInput
-        The file.
-    note : callable
-        Takes remarks for the user.
+    Parameters as :func:`training.data.prepare.prepare_all`, and the file.
 
     Raises
     ------

@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
-from training.data.config import Note, PrepareConfig
+from training.config import Note
+from training.data.config import PrepareConfig
 from training.data.peak_sites import Bins, CodeMaker, PeakInput, label_bins, sequence_keys
 from training.data.prepared import manifest_of, warn_about_splits
 from training.data.splits import assign_splits, check_disjoint, locus_clusters
@@ -21,13 +22,7 @@ BIG_CLUSTER = 0.05
 def prepare_peaks(config: PrepareConfig, peaks: PeakInput, note: Note) -> list[Path]:
     """Make the data sets of a config with ``peaks``, one per tier; return their files.
 
-    Parameters
-    ----------
-    config : PrepareConfig
-    peaks : PeakInput
-        The peak files and rules.
-    note : callable
-        Takes remarks for the user.
+    Parameters as :func:`training.data.prepare.prepare_all`, and the peaks.
 
     Raises
     ------
@@ -55,10 +50,8 @@ def _splits(
     config: PrepareConfig, peaks: PeakInput, labelled: Bins, note: Note
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """Return cluster and split of every bin; bins without a known base leave ``labelled``."""
-    window = config.window
-    maker = CodeMaker(labelled, labelled.bins, window.sequence_length, window.region_length, window.margin)
-    keys, n_unknown = sequence_keys(maker, len(labelled.bins), window.margin, window.sequence_length)
-    most = window.sequence_length - 1 if peaks.max_unknown is None else peaks.max_unknown
+    keys, n_unknown = sequence_keys(CodeMaker(labelled, labelled.bins, config.window))
+    most = config.window.sequence_length - 1 if peaks.max_unknown is None else peaks.max_unknown
     known = n_unknown <= most
     if not known.all():
         what = "without a known base" if peaks.max_unknown is None else f"with more than {most} unknown bases"
@@ -130,7 +123,6 @@ def _write(
     names = [task.task for task in tasks]
     warn_about_splits(labels, split[rows], names, config.split, note)
     chrom, start, end, strand = labelled.axis.intervals(bins)
-    window = config.window
     info = {t.task: {"rbp": t.rbp, "protocol": t.protocol, "cell_line": t.cell_line} for t in tasks}
     manifest = manifest_of(config, labelled.inputs, info)
     manifest["peaks"] = _plain_records(labelled.peaks.iloc[columns])
@@ -149,11 +141,11 @@ def _write(
                 np.float32
             ),
         ),
-        CodeMaker(labelled, bins, window.sequence_length, window.region_length, window.margin),
+        CodeMaker(labelled, bins, config.window),
         tasks=names,
         sources=["peaks"],
         source_has_task=np.ones((1, len(names)), dtype=bool),
-        **vars(window),
+        **vars(config.window),
         manifest=manifest,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.encoding import UNKNOWN, Codes
 from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.windows import window_start
 from ripe_lib.network.weights import sha256_of
+from training.config import Note
 from training.data.backgrounds import BackgroundOptions, background_bins
 from training.data.peak_table import PeakTask, read_peak_table
 from training.data.peaks import (
@@ -31,8 +31,10 @@ from training.data.peaks import (
     combine,
     read_peaks,
 )
+from training.data.sites import WindowOptions
 
 CHUNK = 65_536
+SAMPLE = 5000  # peaks whose borders are looked at
 # Number of peaks of an RBP: at least the first, below the second.
 TIERS: dict[str, dict[str, tuple[float, float]]] = {
     "parclip": {"high": (100_001, np.inf), "mid": (15_000, 100_001), "low": (0, 15_000)},
@@ -44,8 +46,6 @@ TIERS: dict[str, dict[str, tuple[float, float]]] = {
         "low": (1_000, 2_000),
     },
 }
-
-Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -107,12 +107,11 @@ class PeakInput:
             ("long_peaks", self.long_peaks, LONG_PEAKS),
             ("replicates", self.replicates, REPLICATES),
         ):
-            if value not in known:
-                raise unknown_name(kind, value, known)
+            check_known(kind, value, known)
         if self.bin < 2 or self.bin % 2 or self.min_overlap < 1:
             raise InputError(f"peaks: expected an even bin length and min_overlap >= 1, got {self.bin}.")
-        if isinstance(self.tiers, str) and self.tiers not in ("none", *TIERS):
-            raise unknown_name("tiers", self.tiers, ("none", *TIERS))
+        if isinstance(self.tiers, str):
+            check_known("tiers", self.tiers, ("none", *TIERS))
 
     def tier_borders(self) -> dict[str, tuple[float, float]]:
         """Return tier -> (least, too many) peaks; empty for no tiers."""
@@ -198,22 +197,18 @@ def label_bins(config: PeakInput, *, seed: int, note: Note = lambda _: None) -> 
                 f"{task.files[0]}: expected peaks of {task.task} on transcripts of {config.gtf_file}, got none of "
                 f"{len(peaks)}. Are peaks and annotation of the same assembly, and the strands right?"
             )
-        if outside > 0.5 * (outside + inside.sum()):
-            note(
-                f"warning: {outside} of {outside + int(inside.sum())} sites of {task.task} lie outside all transcripts"
-            )
+        n = outside + int(inside.sum())
+        if outside > 0.5 * n:
+            note(f"warning: {outside} of {n} sites of {task.task} lie outside all transcripts")
         positive.append(np.unique(bins[inside]))
         records.append(
             {
-                "task": task.task,
-                "rbp": task.rbp,
-                "protocol": task.protocol,
-                "cell_line": task.cell_line,
+                **{name: getattr(task, name) for name in ("task", "rbp", "protocol", "cell_line")},
                 "files": len(task.files),
                 "peaks": len(peaks),
                 "outside": outside,
                 "bins": len(positive[-1]),
-                **border_bases(peaks, axis, genome, np.random.default_rng([seed, len(records)])),
+                **_border_bases(peaks, axis, genome, np.random.default_rng([seed, len(records)])),
             }
         )
         note(f"{task.task}: {len(peaks)} peaks, {len(positive[-1])} bins, {outside} outside all transcripts")
@@ -232,29 +227,16 @@ def label_bins(config: PeakInput, *, seed: int, note: Note = lambda _: None) -> 
 def _chosen_tasks(config: PeakInput) -> list[PeakTask]:
     tasks = {task.task: task for task in read_peak_table(config.table)}
     for name in config.tasks or ():
-        if name not in tasks:
-            raise unknown_name(f"task of {config.table}", name, tasks)
+        check_known(f"task of {config.table}", name, tasks)
     return [tasks[name] for name in config.tasks or tasks]
 
 
-def border_bases(
-    peaks: PeakSet, axis: Axis, genome: Genome, rng: np.random.Generator, n: int = 5000
-) -> dict[str, float]:
+def _border_bases(peaks: PeakSet, axis: Axis, genome: Genome, rng: np.random.Generator) -> dict[str, float]:
     """Return the share of G at the first, middle and last base of a sample of peaks, and just after them (RNA sense).
 
     RNase T1 cuts after G: then the last base, and the base before the first, are G far more often than the middle.
-
-    Parameters
-    ----------
-    peaks : PeakSet
-    axis : Axis
-        The one the peaks lie on.
-    genome : Genome
-    rng : Generator
-    n : int
-        Peaks to look at, at most.
     """
-    rows = np.sort(rng.choice(len(peaks), min(n, len(peaks)), replace=False))
+    rows = np.sort(rng.choice(len(peaks), min(SAMPLE, len(peaks)), replace=False))
     group = axis.group(peaks.start[rows] // axis.bin_length)
     offset = axis.first_bin[group] * axis.bin_length
     start, end = peaks.start[rows] - offset, peaks.end[rows] - offset
@@ -275,37 +257,28 @@ def border_bases(
 class CodeMaker:
     """Base and region codes of bins, with margins, slice by slice."""
 
-    def __init__(self, labelled: Bins, bins: Ints, sequence_length: int, region_length: int, margin: int) -> None:
-        self.genome, self.annotation = labelled.genome, labelled.annotation
+    def __init__(self, labelled: Bins, bins: Ints, window: WindowOptions) -> None:
+        self.genome, self.annotation, self.window = labelled.genome, labelled.annotation, window
         self.chrom, start, end, strand = labelled.axis.intervals(bins)
         self.minus = strand == "-"
-        self.sequence_start = window_start(start, end, sequence_length) - margin
-        self.region_start = window_start(start, end, region_length) - margin
-        self.seq_width, self.region_width = sequence_length + 2 * margin, region_length + 2 * margin
+        self.sequence_start = window_start(start, end, window.sequence_length) - window.margin
+        self.region_start = window_start(start, end, window.region_length) - window.margin
 
     def seq(self, part: slice) -> Codes:
         """Return base codes (n, L + 2 margin)."""
-        return self.genome.fetch(self.chrom[part], self.sequence_start[part], self.seq_width, self.minus[part])
+        return self.genome.fetch(self.chrom[part], self.sequence_start[part], self.window.seq_width, self.minus[part])
 
     def __call__(self, part: slice) -> tuple[Codes, Codes]:
         """Return base codes (n, L + 2 margin) and region-type codes (n, R + 2 margin)."""
         region = self.annotation.region_codes(
-            self.chrom[part], self.region_start[part], self.region_width, self.minus[part]
+            self.chrom[part], self.region_start[part], self.window.region_width, self.minus[part]
         )
         return self.seq(part), region
 
 
-def sequence_keys(maker: CodeMaker, n: int, margin: int, length: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Return a 64-bit key of every window's sequence (equal sequences, equal keys) and its number of unknown bases.
-
-    Parameters
-    ----------
-    maker : CodeMaker
-    n : int
-        Windows.
-    margin, length : int
-        Bases before the window in the maker's codes, and the window's length, in nt.
-    """
+def sequence_keys(maker: CodeMaker) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Return a 64-bit key of every window's sequence (equal sequences, equal keys) and its number of unknown bases."""
+    n, length, margin = len(maker.chrom), maker.window.sequence_length, maker.window.margin
     factors = np.random.default_rng(0x5E9).integers(1, 2**63, size=length, dtype=np.uint64) | np.uint64(1)
     keys, n_unknown = np.empty(n, dtype=np.uint64), np.empty(n, dtype=np.int64)
     for first in range(0, n, CHUNK):

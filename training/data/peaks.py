@@ -28,10 +28,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError, UnknownNameError
+from ripe_lib.errors import InputError
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.fasta import Genome
-from ripe_lib.genome.intervals import read_intervals, where
+from ripe_lib.genome.intervals import merged, read_intervals
+from ripe_lib.genome.windows import contigs_of
 
 RULES = ("majority", "centre", "crosslink", "overlap")
 LONG_PEAKS = ("centre", "cover", "drop")
@@ -151,11 +152,9 @@ class Transcriptome:
         start = np.minimum(table["start"].to_numpy()[known], axis.lengths[rows[known]])
         end = np.minimum(table["end"].to_numpy()[known], axis.lengths[rows[known]])
         self.axis = axis
-        rows, strands = rows[known], [minus]
-        if either_strand:
-            strands.append(~minus)
-        ends = [np.concatenate([axis.at(rows, strand, edge) for strand in strands]) for edge in (start, end)]
-        self.start, self.end = merge_intervals(*ends)
+        strands = [minus, ~minus] if either_strand else [minus]
+        ends = [np.concatenate([axis.at(rows[known], strand, edge) for strand in strands]) for edge in (start, end)]
+        self.start, self.end = merged(*ends)
 
     def overlaps(self, bins: Ints) -> NDArray[np.bool_]:
         """Return which bins share a base with a transcript on their strand."""
@@ -170,21 +169,11 @@ class Transcriptome:
         return first, np.maximum(self.end // self.axis.bin_length - first, 0)
 
 
-def merge_intervals(start: Ints, end: Ints) -> tuple[Ints, Ints]:
-    """Return the union of intervals as sorted, separate ones; overlapping and touching ones become one."""
-    order = np.argsort(start, kind="stable")
-    start, end = start[order], end[order]
-    reach = np.maximum.accumulate(end) if len(end) else end
-    opens = np.concatenate([[True], start[1:] > reach[:-1]]) if len(start) else np.zeros(0, dtype=bool)
-    closes = np.concatenate([opens[1:], [True]]) if len(start) else opens
-    return start[opens], reach[closes]
-
-
 def intersect_all(sets: list[tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
     """Return the stretches that every set of intervals covers."""
-    merged = [merge_intervals(*one) for one in sets]
-    position = np.concatenate([part for start, end in merged for part in (start, end)])
-    step = np.concatenate([np.full(len(part), sign) for start, end in merged for part, sign in ((start, 1), (end, -1))])
+    ends = [part for one in sets for part in merged(*one)]
+    position = np.concatenate(ends)
+    step = np.concatenate([np.full(len(part), (1, -1)[number % 2]) for number, part in enumerate(ends)])
     order = np.lexsort((step, position))  # ends before starts: touching is not overlapping
     depth = np.cumsum(step[order])
     full = np.flatnonzero(depth == len(sets))
@@ -192,7 +181,7 @@ def intersect_all(sets: list[tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
 
 
 def read_peaks(path: Path, axis: Axis, genome: Genome, annotation: Annotation) -> tuple[PeakSet, int]:
-    """Read one peak file onto the axis.
+    """Return the peaks of a file, sorted, and how many without strand overlap no transcript (left out).
 
     Peaks without a strand take that of the transcripts they overlap (``Annotation.strand_of``).
 
@@ -200,14 +189,8 @@ def read_peaks(path: Path, axis: Axis, genome: Genome, annotation: Annotation) -
     ----------
     path : Path
         BED3 to BED6 or narrowPeak.
-    axis : Axis
-    genome, annotation
+    axis, genome, annotation
         Of one assembly; names of contigs may be aliases.
-
-    Returns
-    -------
-    PeakSet, int
-        Sorted peaks, and how many without strand overlap no transcript (left out).
 
     Raises
     ------
@@ -217,30 +200,18 @@ def read_peaks(path: Path, axis: Axis, genome: Genome, annotation: Annotation) -
     frame = read_intervals(path, summits=True)
     if not len(frame):
         raise InputError(f"{path}: expected at least one peak to learn from, got none.")
-    which, levels = pd.factorize(frame["chrom"].to_numpy())
-    names = []
-    for code, level in enumerate(levels):
-        try:
-            names.append(genome.resolve(level))
-        except UnknownNameError as error:
-            raise UnknownNameError(f"{where(frame, int(np.argmax(which == code)))}: {error}") from None
+    contigs = contigs_of(frame, genome, "a peak")
+    which, names = pd.factorize(contigs)
     rows = np.array([axis.rows[name] for name in names], dtype=np.int64)[which]
     start, end = frame["start"].to_numpy(dtype=np.int64), frame["end"].to_numpy(dtype=np.int64)
-    if (end > axis.lengths[rows]).any():
-        row = int(np.argmax(end > axis.lengths[rows]))
-        raise InputError(
-            f"{where(frame, row)}: expected a peak within {names[which[row]]} (0-{axis.lengths[rows[row]]} in "
-            f"{genome.path}), got {start[row]}-{end[row]}. Use peaks and FASTA of the same assembly."
-        )
     strand = frame["strand"].to_numpy(dtype=object)
     bare = strand == "."
     if bare.any():
         strand = strand.copy()
-        strand[bare] = annotation.strand_of(np.array(names, dtype=object)[which[bare]], start[bare], end[bare])
+        strand[bare] = annotation.strand_of(contigs[bare], start[bare], end[bare])
     minus = strand == "-"
     summit = frame["summit"].to_numpy()
-    crosslink = np.where(summit >= 0, start + summit, np.where(minus, end - 1, start))
-    crosslink = np.clip(crosslink, start, end - 1)
+    crosslink = np.clip(np.where(summit >= 0, start + summit, np.where(minus, end - 1, start)), start, end - 1)
     kept = strand != "."
     order = np.argsort(axis.at(rows[kept], minus[kept], start[kept]), kind="stable")
     on_axis = [axis.at(rows[kept], minus[kept], values[kept])[order] for values in (start, end, crosslink)]
@@ -253,7 +224,7 @@ def combine(replicates: list[PeakSet], how: str) -> PeakSet:
         return replicates[0]
     pairs = [(one.start, one.end) for one in replicates]
     if how == "merge":
-        start, end = merge_intervals(*(np.concatenate(part) for part in zip(*pairs, strict=True)))
+        start, end = merged(*(np.concatenate(part) for part in zip(*pairs, strict=True)))
     else:
         start, end = intersect_all(pairs)
     crosslink = (start + end - 1) // 2  # several cross-links: the middle stands for them
@@ -273,7 +244,7 @@ def _expanded(start: Ints, end: Ints, bin_length: int) -> tuple[Ints, Ints, Ints
 def bins_of_peaks(
     peaks: PeakSet, bin_length: int, *, rule: str = "majority", long_peaks: str = "centre", min_overlap: int = 1
 ) -> tuple[Ints, Ints]:
-    """Return (peak, bin): the bins that peaks make positive, by the rules of this module.
+    """Return row of a peak (M,) and number of a bin (M,) that it makes positive, by the rules of this module.
 
     Parameters
     ----------
@@ -282,11 +253,6 @@ def bins_of_peaks(
         In nt.
     rule, long_peaks : str
         One of :data:`RULES`, one of :data:`LONG_PEAKS`.
-
-    Returns
-    -------
-    peak, bin : int64 arrays (M,)
-        Row of ``peaks`` and number of a bin on the axis.
     """
     start, end = peaks.start, peaks.end
     every = np.arange(len(start))

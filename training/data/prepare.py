@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ripe_lib.errors import InputError
 from ripe_lib.output.atomic import check_apart
-from training.data.config import Note, PrepareConfig
+from training.config import Note, section
+from training.data.config import PrepareConfig, read_config
 from training.data.original import prepare_original
 from training.data.peak_dataset import prepare_peaks
 from training.data.peak_table import read_peak_table
@@ -18,19 +19,20 @@ def prepare(config: PrepareConfig, *, note: Note = lambda _: None) -> Path:
     return prepare_all(config, note=note)[0]
 
 
+def prepared_data(path: str | Path, note: Note) -> Path:
+    """Return the data set of a file's section ``prepare``, made if it is missing."""
+    output = Path(section(path, "prepare").get("output", ""))
+    if output.is_file():  # whatever became of its inputs
+        return output
+    config = read_config(path)
+    if not config.output.is_file():
+        note(f"preparing {config.output}")
+        prepare(config, note=note)
+    return config.output
+
+
 def prepare_all(config: PrepareConfig, *, note: Note = lambda _: None) -> list[Path]:
-    """Make the data sets of a config.
-
-    Parameters
-    ----------
-    config : PrepareConfig
-    note : callable
-        Is given remarks and warnings, one line each.
-
-    Returns
-    -------
-    list of Path
-        The files written, one per tier.
+    """Make the data sets of a config, one per tier, and return their files.
 
     Raises
     ------

@@ -10,8 +10,8 @@ import numpy as np
 from ripe_lib._version import __version__
 from ripe_lib.errors import InputError
 from ripe_lib.evaluation.dataset import SPLITS
-from training.config import plain
-from training.data.config import Note, PrepareConfig
+from training.config import Note, plain
+from training.data.config import PrepareConfig
 from training.data.splits import SplitOptions
 from training.fetch.fetch import read_manifest
 
@@ -23,19 +23,12 @@ def warn_about_splits(
 
     Parameters
     ----------
-    labels : int8 array (N, T)
-        1, 0, or -1 for unknown.
-    split : uint8 array (N,)
-    tasks : list of str
+    labels, split, tasks
+        As in a :class:`ripe_lib.evaluation.dataset.Dataset`.
     options : SplitOptions
         Says which splits are wanted.
     note : callable
         Takes the warnings.
-
-    Raises
-    ------
-    InputError
-        If a task has no positive in the training set.
     """
     wanted = [
         True,
@@ -63,7 +56,7 @@ def manifest_of(config: PrepareConfig, inputs: dict[str, Any], info: dict[str, d
     inputs : dict
         Digests of the files by name.
     info : dict of task to dict
-        RBP, protocol and the like (:func:`task_info`).
+        RBP, protocol and cell line.
     """
     # Where files lie is not part of what a data set is; their digests are.
     return {

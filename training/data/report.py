@@ -15,6 +15,7 @@ from ripe_lib.genome.windows import window_start
 from ripe_lib.reports.figures import new_figure, style
 from ripe_lib.reports.page import Report
 from training.data.sites import KNOWN_BASES
+from training.data.splits import equal_sequences
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,15 +33,7 @@ def report_path(dataset: Path) -> Path:
 
 
 def write_report(path: Path, *, peaks: pd.DataFrame | None = None) -> Path:
-    """Write the report of a data set beside it.
-
-    Parameters
-    ----------
-    path : Path
-        Data set.
-    peaks : DataFrame, optional
-        What is known of the peak files (:class:`training.data.peak_sites.Bins`).
-    """
+    """Write the report of a data set beside it; ``peaks`` as in :class:`training.data.peak_sites.Bins`."""
     dataset = Dataset(path)
     rng = np.random.default_rng(0)
     table = task_table(dataset, rng)
@@ -69,7 +62,7 @@ def write_report(path: Path, *, peaks: pd.DataFrame | None = None) -> Path:
         report.add_figure(_border_figure(peaks), "G at peak borders; equal heights are what an unbiased border gives.")
     report.add_heading("Sites shared between tasks")
     report.add_figure(
-        _shared_figure(shared, dataset.tasks),
+        _labelled_image(np.where(np.eye(len(shared)), np.nan, shared), dataset.tasks, dataset.tasks),
         "Share of the row's positives that are also positive for the column (paper: Supp. S1).",
     )
     report.add_figure(_multiplicity_figure(dataset), "Number of tasks a bound site is positive for.")
@@ -163,16 +156,7 @@ def shared_sites(dataset: Dataset) -> NDArray[np.float64]:
 
 
 def data_warnings(dataset: Dataset, table: pd.DataFrame, peaks: pd.DataFrame | None) -> list[str]:
-    """Return what could give labels away, one line each.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    table : DataFrame
-        Of the tasks (:func:`task_table`).
-    peaks : DataFrame, optional
-        Of the peak files, where the data set is made from peaks.
-    """
+    """Return what could give labels away, one line each; parameters as :func:`write_report`, and its task table."""
     lines = []
     for row in (peaks if peaks is not None else table).to_dict("records"):
         if row.get("g_middle", 0) > 0 and row["g_last"] > T1_RATIO * row["g_middle"]:
@@ -205,47 +189,32 @@ def data_warnings(dataset: Dataset, table: pd.DataFrame, peaks: pd.DataFrame | N
 
 
 def _duplicate_warnings(dataset: Dataset) -> list[str]:
-    rng = np.random.default_rng(1)
-    rows = np.sort(rng.permutation(len(dataset))[: 50 * SAMPLE])
-    codes, _ = dataset.centred_codes(rows)
-    codes = np.ascontiguousarray(codes)
-    _, number, count = np.unique(codes.view(f"V{codes.shape[1]}").ravel(), return_inverse=True, return_counts=True)
-    number = number.ravel()
+    rows = np.sort(np.random.default_rng(1).permutation(len(dataset))[: 50 * SAMPLE])
+    found = pd.DataFrame({"seq": equal_sequences(dataset.centred_codes(rows)[0]), "split": dataset.split[rows]})
+    n_equal = int(found.duplicated("seq", keep=False).sum())
+    n_torn = int((found.groupby("seq")["split"].transform("first") != found["split"]).sum())
     lines = []
-    if (count > 1).any():
-        n = int(count[count > 1].sum())
-        lines.append(f"{n} of {len(rows)} windows looked at have the same sequence as another one (duplicated loci).")
-        first = np.full(len(count), -1, dtype=np.int64)
-        first[number[::-1]] = np.arange(len(rows))[::-1]
-        torn = dataset.split[rows] != dataset.split[rows][first[number]]
-        if torn.any():
-            lines.append(f"{int(torn.sum())} windows have the same sequence as one in another split: leakage.")
+    if n_equal:
+        part = f"{n_equal} of {len(rows)} windows looked at"
+        lines.append(f"{part} have the same sequence as another one (duplicated loci).")
+    if n_torn:
+        lines.append(f"{n_torn} windows have the same sequence as one in another split: leakage.")
     return lines
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------
 
 
-def _height(n: int) -> float:
-    return 28 + 3.6 * n
-
-
-def _labelled_image(values: NDArray[np.float64], rows: list[str], columns: list[str], label: str) -> Figure:
+def _labelled_image(values: NDArray[np.float64], rows: list[str], columns: list[str]) -> Figure:
     with style():
-        figure = new_figure(height_mm=_height(len(rows)))
+        figure = new_figure(height_mm=28 + 3.6 * len(rows))
         axes = figure.subplots()
         image = axes.imshow(values, aspect="auto", cmap="viridis", vmin=0, vmax=max(float(np.nanmax(values)), 1e-9))
         axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=5)
         axes.set_yticks(range(len(rows)), rows, fontsize=5)
         axes.tick_params(length=0)
-        figure.colorbar(image, ax=axes, label=label, fraction=0.03, pad=0.01)
+        figure.colorbar(image, ax=axes, label="share of positives", fraction=0.03, pad=0.01)
     return figure
-
-
-def _shared_figure(shared: NDArray[np.float64], tasks: list[str]) -> Figure:
-    values = shared.copy()
-    np.fill_diagonal(values, np.nan)
-    return _labelled_image(values, tasks, tasks, "share of positives")
 
 
 def _chromosome_figure(dataset: Dataset) -> Figure:
@@ -256,17 +225,15 @@ def _chromosome_figure(dataset: Dataset) -> Figure:
     for row in range(len(dataset.tasks)):
         mine = index[(dataset.labels[:, row] == 1) & (index >= 0)]
         values[row] = np.bincount(mine, minlength=len(names)) / max(len(mine), 1)
-    return _labelled_image(values, dataset.tasks, names, "share of positives")
+    return _labelled_image(values, dataset.tasks, names)
 
 
 def _border_figure(peaks: pd.DataFrame) -> Figure:
     with style():
         figure = new_figure(height_mm=60)
         axes = figure.subplots()
-        for offset, (column, label) in enumerate(
-            (("g_before", "before"), ("g_first", "first"), ("g_middle", "middle"), ("g_last", "last"))
-        ):
-            axes.bar(np.arange(len(peaks)) + 0.2 * (offset - 1.5), peaks[column], width=0.2, label=label)
+        for offset, base in enumerate(("before", "first", "middle", "last")):
+            axes.bar(np.arange(len(peaks)) + 0.2 * (offset - 1.5), peaks[f"g_{base}"], width=0.2, label=base)
         axes.set_xticks(range(len(peaks)), peaks["task"], rotation=90, fontsize=5)
         axes.set(ylabel="share of G", ylim=(0, 1))
         axes.legend(frameon=False, ncols=4, title="base of the peak")
@@ -286,7 +253,7 @@ def _multiplicity_figure(dataset: Dataset) -> Figure:
 
 def _composition_figure(table: pd.DataFrame) -> Figure:
     with style():
-        figure = new_figure(height_mm=_height(len(table)))
+        figure = new_figure(height_mm=28 + 3.6 * len(table))
         axes = figure.subplots()
         left = np.zeros(len(table))
         for letter, colour in zip("ACGU", ("#4daf4a", "#377eb8", "#ff9f1c", "#e41a1c"), strict=True):

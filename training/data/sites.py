@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError, MissingFileError, unknown_name
+from ripe_lib.errors import InputError, MissingFileError, check_known
 from ripe_lib.genome.encoding import BASE_TABLE, REGION_TABLE, UNKNOWN, Codes, codes_from_ascii, place, place_ragged
+from ripe_lib.genome.windows import window_start
 
 KNOWN_BASES = 101  # bases of a ready window; also what flank masking leaves
 TABLE_SUFFIX = ".train.tsv.gz"
@@ -31,13 +32,19 @@ COLUMNS = {
 BACKGROUND_COLUMNS = ["chrom", "start", "end", "strand", "sequence", "region", "negative_in"]
 
 
-@dataclass
-class WindowShape:
-    """Window lengths and margin in nt."""
+@dataclass(frozen=True)
+class WindowOptions:
+    """Window lengths and the margin stored for shifts, nt."""
 
-    sequence_length: int
-    region_length: int
-    margin: int
+    sequence_length: int = 150
+    region_length: int = 250
+    margin: int = 40
+
+    def __post_init__(self) -> None:
+        if self.sequence_length < KNOWN_BASES or self.sequence_length % 2 or self.region_length % 2 or self.margin < 0:
+            raise InputError(
+                f"window: expected even lengths of at least {KNOWN_BASES} and a margin >= 0, got {vars(self)}."
+            )
 
     @property
     def seq_width(self) -> int:
@@ -48,6 +55,40 @@ class WindowShape:
     def region_width(self) -> int:
         """Stored positions of the region track."""
         return self.region_length + 2 * self.margin
+
+
+@dataclass(frozen=True)
+class TableInput:
+    """One folder of ready tables.
+
+    Attributes
+    ----------
+    format : str
+        ``"clip31"`` or ``"rbp24"``.
+    source : str
+        Its name in the data set; default the format's.
+    experiments : tuple of str, optional
+        Tables to read; default all. Those that are no task only contribute rows.
+    background : bool
+        Also read ``background.train.tsv.gz`` (clip31 format): windows that are negative in their experiments.
+    """
+
+    format: str
+    directory: Path
+    source: str = ""
+    experiments: tuple[str, ...] | None = None
+    background: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name of the source."""
+        return self.source or self.format
+
+
+def core(width: int) -> slice:
+    """Return where the :data:`KNOWN_BASES` of a ready window lie among ``width`` positions."""
+    first = width // 2 - KNOWN_BASES // 2 - 1
+    return slice(first, first + KNOWN_BASES)
 
 
 @dataclass
@@ -65,8 +106,6 @@ class SourceRows:
         Codes with margins, RNA sense.
     positive, negative : bool (N, T)
         What the tables themselves say of exactly this window.
-    has_task : bool (T,)
-        Whether the source has a table of the task.
     """
 
     chrom: NDArray[Any]
@@ -78,25 +117,23 @@ class SourceRows:
     region: Codes
     positive: NDArray[np.bool_]
     negative: NDArray[np.bool_]
-    has_task: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.start)
 
     def take(self, rows: Any) -> SourceRows:
         """Return some rows."""
-        parts = {name: value[rows] for name, value in vars(self).items() if name != "has_task"}
-        return SourceRows(**parts, has_task=self.has_task)
+        return SourceRows(**{name: value[rows] for name, value in vars(self).items()})
+
+    @classmethod
+    def joined(cls, parts: list[SourceRows]) -> SourceRows:
+        """Return the rows of several tables or sources, one after the other."""
+        return cls(**{name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])})
 
 
 def table_path(directory: Path, experiment: str) -> Path:
-    """Return the table of an experiment; an unknown one is answered with its nearest names."""
-    path = directory / f"{experiment}{TABLE_SUFFIX}"
-    if not path.is_file():
-        raise unknown_name(
-            "experiment", experiment, experiments_in(directory), f"Tables are looked for in {directory}."
-        )
-    return path
+    """Return the table of an experiment."""
+    return directory / f"{experiment}{TABLE_SUFFIX}"
 
 
 def experiments_in(directory: Path) -> list[str]:
@@ -169,81 +206,59 @@ def _letters(column: pd.Series) -> NDArray[np.uint8]:
     return np.frombuffer("".join(column).encode("latin-1", "replace"), dtype=np.uint8)
 
 
-def _encode_ready(frame: pd.DataFrame, shape: WindowShape, path: Path) -> tuple[Codes, Codes, NDArray[np.int64]]:
+def _encode_ready(frame: pd.DataFrame, shape: WindowOptions, path: Path) -> tuple[Codes, Codes, NDArray[np.int64]]:
     lengths = (frame["end"] - frame["start"]).to_numpy()
     if (lengths != KNOWN_BASES).any():
         row = int(np.flatnonzero(lengths != KNOWN_BASES)[0])
         raise InputError(f"{path}:{row + 2}: expected windows of {KNOWN_BASES} nt, got {lengths[row]}.")
     seq = codes_from_ascii(_letters(frame["sequence"]), BASE_TABLE, f"{path}, column sequence")
     region = codes_from_ascii(_letters(frame["region"]), REGION_TABLE, f"{path}, column region")
-    window_start = frame["start"].to_numpy() + 50 - (shape.sequence_length // 2 - 1)
     return (
-        place(seq.reshape(-1, KNOWN_BASES), shape.seq_width, shape.seq_width // 2 - 51),
-        place(region.reshape(-1, KNOWN_BASES), shape.region_width, shape.region_width // 2 - 51),
-        window_start,
+        place(seq.reshape(-1, KNOWN_BASES), shape.seq_width, core(shape.seq_width).start),
+        place(region.reshape(-1, KNOWN_BASES), shape.region_width, core(shape.region_width).start),
+        frame["start"].to_numpy() + 50 - (shape.sequence_length // 2 - 1),
     )
 
 
-def _encode_flanked(frame: pd.DataFrame, shape: WindowShape, path: Path) -> tuple[Codes, Codes, NDArray[np.int64]]:
-    length, margin = shape.sequence_length, shape.margin
+def _encode_flanked(frame: pd.DataFrame, shape: WindowOptions, path: Path) -> tuple[Codes, Codes, NDArray[np.int64]]:
     start, end = frame["start"].to_numpy(), frame["end"].to_numpy()
-    middle = (frame["site_start"].to_numpy() + frame["site_end"].to_numpy() - 1) // 2
-    window_start = middle - (length // 2 - 1)
-    window_end = window_start + length
+    first = window_start(frame["site_start"].to_numpy(), frame["site_end"].to_numpy(), shape.sequence_length)
     minus = (frame["strand"] == "-").to_numpy()
-    offset = np.where(minus, window_end + margin - end, start - (window_start - margin))
+    offset = shape.margin + np.where(minus, first + shape.sequence_length - end, start - first)
     letters = codes_from_ascii(_letters(frame["sequence"]), BASE_TABLE, f"{path}, column sequence")
     seq = place_ragged(letters, end - start, offset, shape.seq_width)
     region = np.full((len(frame), shape.region_width), UNKNOWN, dtype=np.uint8)
-    return seq, region, window_start
+    return seq, region, first
 
 
-def read_source(
-    kind: str,
-    directory: Path,
-    experiments: list[str],
-    tasks: list[str],
-    shape: WindowShape,
-    *,
-    background: bool = False,
-) -> SourceRows:
+def read_source(table: TableInput, experiments: list[str], tasks: list[str], shape: WindowOptions) -> SourceRows:
     """Read the tables of one source into distinct windows.
 
     Parameters
     ----------
-    kind : str
-        ``"clip31"`` or ``"rbp24"``.
-    directory : Path
-        Folder of the tables.
+    table : TableInput
     experiments : list of str
-        Tables to read; those that are not in ``tasks`` only contribute rows.
+        Tables to read.
     tasks : list of str
         Label columns.
-    shape : WindowShape
-        Window lengths and margin.
-    background : bool
-        Also read ``background.train.tsv.gz`` (clip31 format): windows that are negative in their experiments.
+    shape : WindowOptions
 
     Raises
     ------
     UnknownNameError, MissingFileError, InputError
-        For unknown experiments and damaged tables, naming file and line.
+        For an unknown format and damaged tables, naming file and line.
     """
-    if kind not in COLUMNS:
-        raise unknown_name("table format", kind, COLUMNS)
-    encode = _encode_ready if kind == "clip31" else _encode_flanked
+    check_known("table format", table.format, COLUMNS)
+    is_ready = table.format == "clip31"
+    encode = _encode_ready if is_ready else _encode_flanked
     parts = []
-    jobs: list[tuple[Path, list[str], str | None]] = [
-        (table_path(directory, name), COLUMNS[kind], name) for name in experiments
-    ]
-    if background:
-        jobs.append((directory / f"background{TABLE_SUFFIX}", BACKGROUND_COLUMNS, None))
-    for path, columns, name in jobs:
-        frame = read_table(path, columns)
-        seq, region, window_start = encode(frame, shape, path)
+    for name in [*experiments, *(["background"] if table.background else [])]:
+        path = table_path(table.directory, name)
+        frame = read_table(path, COLUMNS[table.format] if name in experiments else BACKGROUND_COLUMNS)
+        seq, region, first = encode(frame, shape, path)
         positive = np.zeros((len(frame), len(tasks)), dtype=bool)
         negative = np.zeros_like(positive)
-        if name is None:
+        if name not in experiments:
             listed = frame["negative_in"].str.split(",")
             for index, task in enumerate(tasks):
                 negative[:, index] = [task in names for names in listed]
@@ -254,38 +269,26 @@ def read_source(
         parts.append(
             SourceRows(
                 chrom=frame["chrom"].to_numpy(dtype=str),
-                start=frame["start" if kind == "clip31" else "site_start"].to_numpy(),
-                end=frame["end" if kind == "clip31" else "site_end"].to_numpy(),
+                start=frame["start" if is_ready else "site_start"].to_numpy(),
+                end=frame["end" if is_ready else "site_end"].to_numpy(),
                 strand=frame["strand"].to_numpy(dtype=str),
-                window_start=window_start,
+                window_start=first,
                 seq=seq,
                 region=region,
                 positive=positive,
                 negative=negative,
-                has_task=np.array([task in experiments for task in tasks]),
             )
         )
-    return _merge_equal_windows(_concatenate(parts), shape)
+    return _merge_equal_windows(SourceRows.joined(parts))
 
 
-def _concatenate(parts: list[SourceRows]) -> SourceRows:
-    merged = {
-        name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0]) if name != "has_task"
-    }
-    return SourceRows(**merged, has_task=parts[0].has_task)
-
-
-def _merge_equal_windows(rows: SourceRows, shape: WindowShape) -> SourceRows:
+def _merge_equal_windows(rows: SourceRows) -> SourceRows:
     """Make one row of each window, sorted by place, and drop those without a known base."""
     keys = pd.DataFrame({"chrom": rows.chrom, "window": rows.window_start, "strand": rows.strand})
     number = keys.groupby(["chrom", "window", "strand"], sort=True).ngroup().to_numpy()
     _, first = np.unique(number, return_index=True)
-    positive = np.zeros((len(first), rows.positive.shape[1]), dtype=bool)
-    negative = np.zeros_like(positive)
-    np.logical_or.at(positive, number, rows.positive)
-    np.logical_or.at(negative, number, rows.negative)
     merged = rows.take(first)
-    merged.positive, merged.negative = positive, negative
-    middle = shape.seq_width // 2 - 51
-    known = (merged.seq[:, middle : middle + KNOWN_BASES] != UNKNOWN).any(axis=1)
-    return merged.take(known)
+    merged.positive, merged.negative = (
+        pd.DataFrame(told).groupby(number).any().to_numpy(dtype=bool) for told in (rows.positive, rows.negative)
+    )
+    return merged.take((merged.seq[:, core(merged.seq.shape[1])] != UNKNOWN).any(axis=1))

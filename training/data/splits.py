@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.evaluation.dataset import SPLITS
 from ripe_lib.genome.encoding import UNKNOWN, Codes
 
@@ -53,8 +53,7 @@ class SplitOptions:
     test_chromosomes: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise unknown_name("split method", self.method, METHODS)
+        check_known("split method", self.method, METHODS)
         if min(self.valid, self.test) < 0 or self.valid + self.test >= 1:
             raise InputError(f"split: expected fractions with valid + test < 1, got {self.valid} and {self.test}.")
         if self.distance < 0 or self.block < 1:
@@ -164,8 +163,7 @@ def _by_chromosome(chrom: NDArray[Any], options: SplitOptions, seed: int) -> NDA
     names = [str(c) for c in np.unique(chrom)]
     named = {c: VALID for c in options.valid_chromosomes} | {c: TEST for c in options.test_chromosomes}
     for name in named:
-        if name not in names:
-            raise unknown_name("chromosome", name, names, "It is named in the split but not in the data.")
+        check_known("chromosome", name, names, "It is named in the split but not in the data.")
     split = np.zeros(len(chrom), dtype=np.uint8)
     for name in names:
         code = named.get(name, TRAIN) if named else _by_fraction(_uniform(seed, name), options)
@@ -176,21 +174,7 @@ def _by_chromosome(chrom: NDArray[Any], options: SplitOptions, seed: int) -> NDA
 def check_disjoint(
     group: NDArray[np.int64], position: NDArray[np.int64], split: NDArray[np.uint8], distance: int
 ) -> None:
-    """Refuse splits that share a locus.
-
-    Parameters
-    ----------
-    group, position : int64 array (N,)
-        Chromosome and strand, and place there in nt.
-    split : uint8 array (N,)
-    distance : int
-        In nt.
-
-    Raises
-    ------
-    InputError
-        If two windows of one chromosome and strand, at most ``distance`` nt apart, are in different splits.
-    """
+    """Refuse splits (N,) that tear a chain of windows apart; other parameters as :func:`locus_clusters`."""
     order = np.lexsort((position, group))
     close = (np.diff(group[order]) == 0) & (np.diff(position[order]) <= distance)
     torn = close & (np.diff(split[order].astype(np.int8)) != 0)

@@ -56,34 +56,23 @@ class SiteColumns:
     landmarks: NDArray[np.float32] | None = None
 
 
-def reserve(path: Path, n_bytes: int) -> None:
-    """Refuse to start writing a file the disk has no room for.
+def _opened(temporary: Path, path: Path, n_bytes: int) -> h5py.File:
+    """Open a file for writing, or refuse one the disk has no room for, by the name it will have.
 
     HDF5 finds out when it closes the file, and then reports it badly. The space is claimed for real (a quota or a file
     size limit counts too) and given back at once.
-
-    Raises
-    ------
-    OutputError
-        With the size that is needed.
     """
-    trial = path.parent / f".{path.name}.{os.getpid()}.part"
-    try:
-        descriptor = os.open(trial, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise OutputError(f"{path}: could not be written ({error.strerror}). Choose another output path.") from error
-    try:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(descriptor, 0, n_bytes)
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            return  # this file system cannot say
-        raise OutputError(
-            f"{path}: could not be written, {n_bytes / 1e6:.1f} MB needed ({error.strerror}). Nothing was left behind."
-        ) from error
-    finally:
-        os.close(descriptor)
-        trial.unlink()
+    with temporary.open("wb") as file:
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, n_bytes)
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:  # else the file system cannot say
+                raise OutputError(
+                    f"{path}: could not be written, {n_bytes / 1e6:.1f} MB needed ({error.strerror}). Nothing was left "
+                    "behind."
+                ) from error
+    return h5py.File(temporary, "w")
 
 
 def write_dataset(
@@ -98,7 +87,7 @@ def write_dataset(
     region_length: int,
     margin: int,
     manifest: dict[str, Any],
-) -> dict[str, Any]:
+) -> None:
     """Write a data set; it appears under its name only when complete. Equal inputs give equal bytes.
 
     Parameters
@@ -117,11 +106,6 @@ def write_dataset(
         In nt.
     manifest : dict
         Completed here by ``counts`` and ``content_sha256`` (digest of every array).
-
-    Returns
-    -------
-    dict
-        The completed manifest.
 
     Raises
     ------
@@ -142,19 +126,18 @@ def write_dataset(
         "chrom": chrom_index.astype(np.uint16),
         "start": columns.start.astype(np.int64),
         "end": columns.end.astype(np.int64),
-        "strand": _strand_index(columns.strand),
+        "strand": np.select([columns.strand == letter for letter in STRANDS[:2]], [0, 1], 2).astype(np.uint8),
         "source_has_task": source_has_task.astype(bool),
     }
     if columns.landmarks is not None:
         small["landmarks"] = columns.landmarks.astype(np.float32)
     digest = hashlib.sha256()
     width = sequence_length + region_length + 4 * margin
-    reserve(path, n * width + columns.labels.nbytes + sum(v.nbytes for v in small.values()) + 65_536)
-    with atomic_file(path) as temporary, h5py.File(temporary, "w") as handle:
+    n_bytes = n * width + columns.labels.nbytes + sum(v.nbytes for v in small.values()) + 65_536
+    with atomic_file(path) as temporary, _opened(temporary, path, n_bytes) as handle:
         handle.attrs["format"] = FORMAT
-        handle.attrs["tasks"] = json.dumps(tasks)
-        handle.attrs["sources"] = json.dumps(sources)
-        handle.attrs["chroms"] = json.dumps([str(c) for c in chroms])
+        for name, names in (("tasks", tasks), ("sources", sources), ("chroms", chroms.tolist())):
+            handle.attrs[name] = json.dumps(names)
         handle.attrs["sequence_length"] = sequence_length
         handle.attrs["region_length"] = region_length
         handle.attrs["margin"] = margin
@@ -174,25 +157,10 @@ def write_dataset(
                 digest.update(np.ascontiguousarray(array).tobytes())
         manifest = {**manifest, "counts": counts(columns, tasks, sources), "content_sha256": digest.hexdigest()}
         handle.attrs["manifest"] = json.dumps(manifest, sort_keys=True)
-    return manifest
-
-
-def _strand_index(strand: NDArray[Any]) -> NDArray[np.uint8]:
-    index = np.full(len(strand), 2, dtype=np.uint8)
-    for code, letter in enumerate(STRANDS):
-        index[strand == letter] = code
-    return index
 
 
 def counts(columns: SiteColumns, tasks: list[str], sources: list[str]) -> dict[str, Any]:
-    """Count rows per split and source, and positives and negatives per task and split.
-
-    Parameters
-    ----------
-    columns : SiteColumns
-    tasks, sources : list of str
-        Names of the label columns and of the numbers in ``columns.source``.
-    """
+    """Count rows per split and source, positives and negatives per task; parameters as :func:`write_dataset`."""
     per_task = {}
     for index, task in enumerate(tasks):
         column = columns.labels[:, index]

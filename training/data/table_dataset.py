@@ -7,15 +7,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.encoding import UNKNOWN, Codes
 from ripe_lib.genome.fasta import Genome
 from ripe_lib.network.weights import sha256_of
-from training.data.config import Note, PrepareConfig
+from training.config import Note
+from training.data.config import PrepareConfig
 from training.data.labels import label_vectors
 from training.data.prepared import manifest_of, warn_about_splits
-from training.data.sites import KNOWN_BASES, SourceRows, WindowShape, experiments_in, read_listing, read_source
+from training.data.sites import (
+    SourceRows,
+    WindowOptions,
+    core,
+    experiments_in,
+    read_listing,
+    read_source,
+    table_path,
+)
 from training.data.splits import assign_splits, check_disjoint, equal_sequences, locus_clusters
 from training.data.store import SiteColumns, write_dataset
 
@@ -26,16 +35,14 @@ def _chosen(config: PrepareConfig) -> tuple[list[list[str]], list[str]]:
         known = experiments_in(table.directory)
         names = known if table.experiments is None else list(table.experiments)
         for name in names:
-            if name not in known:
-                raise unknown_name("experiment", name, known, f"Tables are looked for in {table.directory}.")
+            check_known("experiment", name, known, f"Tables are looked for in {table.directory}.")
         if len(set(names)) != len(names):
             raise InputError(f"tables {table.directory}: an experiment is named twice in {names}.")
         chosen.append(names)
     available = list(dict.fromkeys(name for names in chosen for name in names))
     tasks = available if config.tasks is None else list(config.tasks)
     for task in tasks:
-        if task not in available:
-            raise unknown_name("task", task, available, "Tasks are experiments of the tables that are read.")
+        check_known("task", task, available, "Tasks are experiments of the tables that are read.")
     if len(set(tasks)) != len(tasks):
         raise InputError(f"tasks: expected different names, got one twice in {tasks}.")
     return chosen, tasks
@@ -44,17 +51,17 @@ def _chosen(config: PrepareConfig) -> tuple[list[list[str]], list[str]]:
 def prepare_tables(config: PrepareConfig, note: Note) -> Path:
     """Make the data set of a config with ``tables``."""
     chosen, tasks = _chosen(config)
-    shape = WindowShape(**vars(config.window))
-    sources = [table.source or table.format for table in config.tables]
+    shape = config.window
+    sources = [table.name for table in config.tables]
     if len(set(sources)) != len(sources):
         raise InputError(f"tables: expected different source names, got {sources}. Give each a 'source'.")
     parts: list[SourceRows] = []
     for table, names in zip(config.tables, chosen, strict=True):
-        directory = table.directory
-        parts.append(read_source(table.format, directory, names, tasks, shape, background=table.background))
-        note(f"{table.source or table.format}: {len(parts[-1])} distinct windows of {len(names)} experiments")
-    rows, source = _stack(parts)
-    source_has_task = np.array([part.has_task for part in parts])
+        parts.append(read_source(table, names, tasks, shape))
+        note(f"{table.name}: {len(parts[-1])} distinct windows of {len(names)} experiments")
+    rows = SourceRows.joined(parts)
+    source = np.repeat(np.arange(len(parts), dtype=np.uint8), [len(part) for part in parts])
+    source_has_task = np.array([[task in names for task in tasks] for names in chosen])
     strands = np.char.add(np.char.add(rows.chrom.astype(str), ":"), rows.strand.astype(str))
     group = np.unique(strands, return_inverse=True)[1].astype(np.int64)
     labels = label_vectors(
@@ -85,31 +92,20 @@ def prepare_tables(config: PrepareConfig, note: Note) -> Path:
         first = centre - (shape.region_width // 2 - 1)
         rows.region = annotation.region_codes(rows.chrom, first, shape.region_width, minus)
         landmarks = annotation.landmark_distances(rows.chrom, centre, minus).astype(np.float32)
-    middle = shape.seq_width // 2 - KNOWN_BASES // 2 - 1
-    core = rows.seq[:, middle : middle + KNOWN_BASES]
-    cluster = locus_clusters(group, rows.window_start, config.split.distance, equal_sequences(core))
+    same = equal_sequences(rows.seq[:, core(shape.seq_width)])
+    cluster = locus_clusters(group, rows.window_start, config.split.distance, same)
     split = assign_splits(rows.chrom, rows.window_start, cluster, config.split, config.seed)
     if config.split.method != "random":
         check_disjoint(group, rows.window_start, split, config.split.distance)
     warn_about_splits(labels, split, tasks, config.split, note)
-    columns = SiteColumns(
-        chrom=rows.chrom,
-        start=rows.start,
-        end=rows.end,
-        strand=rows.strand,
-        labels=labels,
-        split=split,
-        source=source,
-        cluster=cluster,
-        landmarks=landmarks,
-    )
+    sites = {name: getattr(rows, name) for name in ("chrom", "start", "end", "strand")}
+    columns = SiteColumns(**sites, labels=labels, split=split, source=source, cluster=cluster, landmarks=landmarks)
     inputs = {path.name: sha256_of(path) for path in (config.gtf, config.fasta) if path is not None}
     for table, names in zip(config.tables, chosen, strict=True):
-        for path in [table.directory / f"{name}.train.tsv.gz" for name in names]:
-            inputs[f"{table.source or table.format}/{path.name}"] = sha256_of(path)
-    output = config.output
+        for path in [table_path(table.directory, name) for name in names]:
+            inputs[f"{table.name}/{path.name}"] = sha256_of(path)
     write_dataset(
-        output,
+        config.output,
         columns,
         lambda part: (rows.seq[part], rows.region[part]),
         tasks=tasks,
@@ -121,11 +117,11 @@ def prepare_tables(config: PrepareConfig, note: Note) -> Path:
     if config.report:
         from training.data.report import write_report
 
-        write_report(output)
-    return output
+        write_report(config.output)
+    return config.output
 
 
-def _with_flanks(rows: SourceRows, minus: NDArray[np.bool_], fasta: Path, shape: WindowShape) -> tuple[Codes, int]:
+def _with_flanks(rows: SourceRows, minus: NDArray[np.bool_], fasta: Path, shape: WindowOptions) -> tuple[Codes, int]:
     """Return codes whose unknown bases are the genome's, where it knows them, and in how many rows that is some."""
     genome = Genome(fasta)
     seq = rows.seq.copy()
@@ -138,26 +134,14 @@ def _with_flanks(rows: SourceRows, minus: NDArray[np.bool_], fasta: Path, shape:
     return seq, int((seq != rows.seq).any(axis=1).sum())
 
 
-def _stack(parts: list[SourceRows]) -> tuple[SourceRows, np.ndarray]:
-    names = [name for name in vars(parts[0]) if name != "has_task"]
-    merged = {name: np.concatenate([vars(part)[name] for part in parts]) for name in names}
-    source = np.repeat(np.arange(len(parts), dtype=np.uint8), [len(part) for part in parts])
-    return SourceRows(**merged, has_task=parts[0].has_task), source
-
-
 def task_info(config: PrepareConfig, tasks: list[str]) -> dict[str, dict[str, str]]:
     """Return RBP, protocol and cell line of tasks, from the ``experiments.tsv`` beside their tables."""
     info: dict[str, dict[str, str]] = {}
     for table in config.tables:
-        listing = read_listing(table.directory)
-        if "protein" not in listing.columns:
-            continue
-        for row in listing.to_dict("records"):
-            if row["id"] in tasks and row["id"] not in info:
-                cell_line = row.get("cell_line", "")
-                info[row["id"]] = {
-                    "rbp": row["protein"],
-                    "protocol": row.get("protocol", ""),
-                    "cell_line": "" if cell_line == "NA" else cell_line,
-                }
+        for row in read_listing(table.directory).to_dict("records"):
+            if "protein" in row and row["id"] in tasks and row["id"] not in info:
+                about = {key: row.get(key, "") for key in ("protocol", "cell_line")}
+                if about["cell_line"] == "NA":
+                    about["cell_line"] = ""
+                info[row["id"]] = {"rbp": row["protein"], **about}
     return info

@@ -63,7 +63,7 @@ def is_url(place: str) -> bool:
 
 
 def place_of(address: str, mirror: str = "", in_mirror: str = "") -> str | Path:
-    """Return where a file is fetched from.
+    """Return where a file is fetched from: an address, or a file of a folder.
 
     Parameters
     ----------
@@ -73,11 +73,6 @@ def place_of(address: str, mirror: str = "", in_mirror: str = "") -> str | Path:
         Another server, or a folder, with the same paths. Empty: the public one.
     in_mirror : str
         The path there, if it is not the address's.
-
-    Returns
-    -------
-    str or Path
-        An address, or a file of the folder.
 
     Raises
     ------

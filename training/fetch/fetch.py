@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ripe_lib.errors import InputError, OutputError, unknown_name
+from ripe_lib.errors import InputError, OutputError, check_known
 from ripe_lib.genome.vcf import BGZF_END
 from ripe_lib.network.weights import sha256_of
 from ripe_lib.output.atomic import atomic_file
@@ -61,11 +61,9 @@ class FetchConfig:
     mirror: str = ""
 
     def __post_init__(self) -> None:
-        if self.genome not in ASSEMBLIES:
-            raise unknown_name("assembly", self.genome, ASSEMBLIES)
+        check_known("assembly", self.genome, ASSEMBLIES)
         for name in self.cell_line:
-            if name not in CELL_LINES:
-                raise unknown_name("cell line", name, CELL_LINES)
+            check_known("cell line", name, CELL_LINES)
 
     def inputs(self, folder: Path) -> dict[str, str]:
         """Return what ``prepare: peaks`` reads once everything is in ``folder``."""
@@ -124,7 +122,7 @@ def sizes(files: Sequence[Wanted], folder: Path, mirror: str = "") -> list[tuple
     folder : Path
         Where they are fetched to.
     mirror : str
-        Another server, or a folder, with the same paths. Empty: the public one.
+        See :func:`training.fetch.download.place_of`.
     """
     manifest = read_manifest(folder)
     return [
@@ -136,17 +134,9 @@ def sizes(files: Sequence[Wanted], folder: Path, mirror: str = "") -> list[tuple
 def fetch_files(
     files: Sequence[Wanted], folder: Path, *, mirror: str = "", progress: Progress = lambda done, total: None
 ) -> None:
-    """Fetch what is not there yet.
+    """Fetch what is not there yet, into a folder that is made; parameters as :func:`sizes`.
 
-    Parameters
-    ----------
-    files : sequence of Wanted
-    folder : Path
-        Made if it is not there.
-    mirror : str
-        See :func:`training.fetch.download.place_of`.
-    progress : callable
-        Called with bytes so far and bytes expected, of the files that were missing.
+    ``progress`` is called with bytes so far and bytes expected, of the files that were missing.
 
     Raises
     ------
@@ -195,29 +185,16 @@ def _fetch_one(
             _bgzipped(fetched, whole)
             fetched.unlink()
             fetched = whole
-        row = dict(
-            zip(
-                COLUMNS,
-                (
-                    file.accession,
-                    file.task,
-                    file.name,
-                    file.address,
-                    file.md5,
-                    sha256_of(fetched),
-                    str(fetched.stat().st_size),
-                    datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-                ),
-                strict=True,
-            )
-        )
+        today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+        told = (file.accession, file.task, file.name, file.address, file.md5)
+        row = dict(zip(COLUMNS, (*told, sha256_of(fetched), str(fetched.stat().st_size), today), strict=True))
         target.parent.mkdir(exist_ok=True)
         for suffix in (".fai", ".gzi") if file.genome else ():
             os.replace(f"{fetched}{suffix}", f"{target}{suffix}")
         os.replace(fetched, target)
+    except DownloadError:
+        raise
     except OSError as error:
-        if isinstance(error, DownloadError):
-            raise
         raise OutputError(f"{target}: could not be written ({error.strerror}). Make room and run it again.") from error
     manifest[file.name] = row
     with atomic_file(folder / MANIFEST) as temporary:

@@ -9,12 +9,13 @@ import csv
 import io
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
+from training.config import Note
 from training.fetch.download import DownloadError, download, place_of
 
 ASSEMBLIES = ("GRCh38", "GRCh37")
@@ -32,8 +33,6 @@ PORTAL_COLUMNS = (
     "File download URL",
     "File Status",
 )
-
-Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -112,8 +111,7 @@ def genome(assembly: str, *, mirror: str = "") -> list[Wanted]:
     ------
     UnknownNameError, DownloadError
     """
-    if assembly not in ASSEMBLIES:
-        raise unknown_name("assembly", assembly, ASSEMBLIES)
+    check_known("assembly", assembly, ASSEMBLIES)
     row = addresses()["genome", assembly]
     return [Wanted(assembly, "", genome_name(assembly), row.address, _digest(row, row.address, mirror), genome=True)]
 
@@ -148,6 +146,8 @@ def encode_eclip(
 ) -> list[Wanted]:
     """Return the peak files of ENCODE's eCLIP experiments: peaks found in both replicates, released, of one assembly.
 
+    They come by task (``<protein>_<cell line>``); a task with several experiments has several files.
+
     Parameters
     ----------
     cell_lines : sequence of str
@@ -161,22 +161,15 @@ def encode_eclip(
     note : callable
         Is told when an experiment has several such files.
 
-    Returns
-    -------
-    list of Wanted
-        By task (``<protein>_<cell line>``); a task with several experiments has several files.
-
     Raises
     ------
     UnknownNameError, DownloadError
         An unknown name; or a portal that does not answer with its table.
     """
-    if assembly not in ASSEMBLIES:
-        raise unknown_name("assembly", assembly, ASSEMBLIES)
+    check_known("assembly", assembly, ASSEMBLIES)
     chosen: dict[str, dict[str, str]] = {}
     for cell_line in cell_lines:
-        if cell_line not in CELL_LINES:
-            raise unknown_name("cell line", cell_line, CELL_LINES)
+        check_known("cell line", cell_line, CELL_LINES)
         row = addresses()["encode-eclip", assembly]
         place = place_of(row.address.format(cell_line=cell_line), mirror, row.in_mirror)
         for entry in _portal_table(place):
@@ -196,8 +189,7 @@ def encode_eclip(
     if rbps is not None:
         known = sorted({file.rbp for file in wanted})
         for name in rbps:
-            if name not in known:
-                raise unknown_name("protein", name, known, f"It has no eCLIP peaks in {' or '.join(cell_lines)}.")
+            check_known("protein", name, known, f"It has no eCLIP peaks in {' or '.join(cell_lines)}.")
         wanted = [file for file in wanted if file.rbp in rbps]
     if not wanted:
         raise InputError(f"{place}: expected released peaks of both replicates on {assembly}, got none.")

@@ -25,7 +25,7 @@ _STRENGTH = 3e-4  # inverse penalty, the best on validation; features are scaled
 
 
 def kmer_features(seq: Codes, region: Codes, longest: int = LONGEST) -> NDArray[np.float32]:
-    """Return numbers of all k-mers (k = 1 .. ``longest``) and shares of region types, one row per window.
+    """Return numbers of all k-mers (k = 1 .. ``longest``) and shares of the 5 region types, float32, a row per window.
 
     Parameters
     ----------
@@ -35,10 +35,6 @@ def kmer_features(seq: Codes, region: Codes, longest: int = LONGEST) -> NDArray[
         Region-type codes.
     longest : int
         Largest k.
-
-    Returns
-    -------
-    float32 array (N, 4 + 16 + ... + 4 ** longest + 5)
     """
     columns = []
     n, length = seq.shape

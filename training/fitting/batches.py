@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ripe_lib.errors import InputError
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.genome.encoding import UNKNOWN, Codes
-from training.data.sites import KNOWN_BASES
+from training.data.sites import core
 
 # Rows drawn, read and augmented at once; a multiple of usual batch sizes is not needed.
 BLOCK = 4096
@@ -66,17 +66,16 @@ def augment_rng(seed: int, epoch: int) -> np.random.Generator:
 
 def has_flanks(codes: Codes) -> NDArray[np.bool_]:
     """Return which rows of codes (n, W) know a base outside their central 101 positions."""
-    first = codes.shape[1] // 2 - KNOWN_BASES // 2 - 1
-    outside = np.concatenate([codes[:, :first], codes[:, first + KNOWN_BASES :]], axis=1)
-    return (outside != UNKNOWN).any(axis=1)
+    known = codes != UNKNOWN
+    known[:, core(codes.shape[1])] = False
+    return known.any(axis=1)
 
 
 def mask_flanks(codes: Codes, rows: NDArray[np.bool_]) -> Codes:
     """Return codes (n, W) where rows with ``rows`` true keep only their central 101 positions."""
-    first = codes.shape[1] // 2 - KNOWN_BASES // 2 - 1
-    masked = codes.copy()
-    masked[rows, :first] = UNKNOWN
-    masked[rows, first + KNOWN_BASES :] = UNKNOWN
+    middle, masked = core(codes.shape[1]), codes.copy()
+    masked[rows, : middle.start] = UNKNOWN
+    masked[rows, middle.stop :] = UNKNOWN
     return masked
 
 
@@ -210,9 +209,7 @@ class EpochBatches:
             drawn = order[first : first + block]
             # Ascending rows: a memory map on disk is read forwards.
             ascending = np.argsort(drawn, kind="stable")
-            back = np.empty_like(ascending)
-            back[ascending] = np.arange(len(drawn))
-            sorted_rows = drawn[ascending]
+            sorted_rows, back = drawn[ascending], np.argsort(ascending)
             rows = Batch(
                 self.dataset.seq_codes(sorted_rows)[back],
                 self.dataset.region_codes(sorted_rows)[back],
@@ -221,5 +218,4 @@ class EpochBatches:
             )
             whole = augment(rows, self.dataset, self.options, rng)
             for start in range(0, len(drawn), self.batch_size):
-                part = slice(start, start + self.batch_size)
-                yield Batch(whole.seq[part], whole.region[part], whole.landmarks[part], whole.labels[part])
+                yield Batch._make(array[start : start + self.batch_size] for array in whole)

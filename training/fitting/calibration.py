@@ -13,8 +13,9 @@ from scipy.special import expit
 
 from ripe_lib.errors import InputError, WeightsError
 from ripe_lib.evaluation.metrics import check_labels_and_scores, prevalence_weights
+from ripe_lib.network.weights import LayerArrays
 
-OUTPUT_LAYER = "output"
+MIN_PER_CLASS = 20
 
 
 class PlattFit(NamedTuple):
@@ -31,9 +32,7 @@ def logit(probabilities: np.ndarray, *, floor: float = 1e-7) -> np.ndarray:
     return np.log(p) - np.log1p(-p)
 
 
-def fit_platt(
-    labels: np.ndarray, logits: np.ndarray, *, prevalence: float | None = 0.2, min_per_class: int = 20
-) -> PlattFit:
+def fit_platt(labels: np.ndarray, logits: np.ndarray, *, prevalence: float | None = 0.2) -> PlattFit:
     """Fit scale and offset per task on windows that were not trained on.
 
     Parameters
@@ -44,13 +43,12 @@ def fit_platt(
     prevalence : float, optional
         Share of positives at which the probabilities shall be right; ``None``: as in the labels. The data sets here
         have one positive in five.
-    min_per_class : int
-        A task with fewer positives or negatives is left as it is (scale 1, offset 0) and says so.
 
     Notes
     -----
     Platt (1999) with his smoothed targets, by Newton's method on the two parameters. A fit whose scale is not positive
-    would turn the order of sites round; such a task is left as it is.
+    would turn the order of sites round; such a task, and one with few positives or negatives, is left as it is (scale
+    1, offset 0) and says so.
     """
     labels, logits = check_labels_and_scores(labels, logits)
     n_tasks = labels.shape[1]
@@ -59,7 +57,7 @@ def fit_platt(
         known = labels[:, task] >= 0
         label, z = labels[known, task], logits[known, task]
         n_pos, n_neg = int((label == 1).sum()), int((label == 0).sum())
-        if min(n_pos, n_neg) < min_per_class:
+        if min(n_pos, n_neg) < MIN_PER_CLASS:
             reasons[task] = f"too few windows to calibrate ({n_pos} positive, {n_neg} negative)"
             continue
         a, b = _fit_one(label, z, prevalence_weights(label, prevalence) * len(label))
@@ -70,7 +68,7 @@ def fit_platt(
     return PlattFit(scale, offset, reasons)
 
 
-def _fit_one(label: np.ndarray, z: np.ndarray, weight: np.ndarray, n_steps: int = 100) -> tuple[float, float]:
+def _fit_one(label: np.ndarray, z: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
     n_pos, n_neg = (label == 1).sum(), (label == 0).sum()
     target = np.where(label == 1, (n_pos + 1) / (n_pos + 2), 1 / (n_neg + 2))
     design = np.stack([z, np.ones_like(z)], axis=1)
@@ -81,7 +79,7 @@ def _fit_one(label: np.ndarray, z: np.ndarray, weight: np.ndarray, n_steps: int 
         return float((weight * (np.logaddexp(0, eta) - target * eta)).sum())
 
     current = loss(parameters)
-    for _ in range(n_steps):
+    for _ in range(100):
         p = expit(design @ parameters)
         gradient = design.T @ (weight * (p - target))
         curvature = (design * (weight * p * (1 - p))[:, None]).T @ design + 1e-9 * np.eye(2)
@@ -96,9 +94,7 @@ def _fit_one(label: np.ndarray, z: np.ndarray, weight: np.ndarray, n_steps: int 
     return float(parameters[0]), float(parameters[1])
 
 
-def fold_calibration(
-    arrays: dict[str, list[np.ndarray]], scale: np.ndarray, offset: np.ndarray, *, layer: str = OUTPUT_LAYER
-) -> dict[str, list[np.ndarray]]:
+def fold_calibration(arrays: LayerArrays, scale: np.ndarray, offset: np.ndarray) -> LayerArrays:
     """Return a copy of a network's arrays whose output layer gives ``scale * logit + offset``.
 
     Parameters
@@ -107,8 +103,6 @@ def fold_calibration(
         Layer name -> arrays, as :func:`ripe_lib.network.weights.arrays_of` gives; the output layer holds kernel ``(H,
         T)`` and bias ``(T,)``.
     scale, offset : (T,) float
-    layer : str
-        Name of the output layer.
 
     Raises
     ------
@@ -117,9 +111,9 @@ def fold_calibration(
     InputError
         If a scale is not a positive finite number.
     """
-    if layer not in arrays or len(arrays[layer]) != 2:
-        raise WeightsError(f"calibration: expected a layer {layer!r} with kernel and bias, got {sorted(arrays)}.")
-    kernel, bias = (np.asarray(a, dtype=np.float64) for a in arrays[layer])
+    if len(arrays.get("output", ())) != 2:
+        raise WeightsError(f"calibration: expected a layer 'output' with kernel and bias, got {sorted(arrays)}.")
+    kernel, bias = (np.asarray(a, dtype=np.float64) for a in arrays["output"])
     scale, offset = np.asarray(scale, dtype=np.float64), np.asarray(offset, dtype=np.float64)
     if not scale.shape == offset.shape == bias.shape:
         raise WeightsError(
@@ -128,4 +122,4 @@ def fold_calibration(
     if not (np.isfinite(scale).all() and np.isfinite(offset).all() and (scale > 0).all()):
         raise InputError("calibration: expected positive finite scales and finite offsets.")
     folded = [(kernel * scale).astype(np.float32), (bias * scale + offset).astype(np.float32)]
-    return {name: folded if name == layer else list(values) for name, values in arrays.items()}
+    return {**arrays, "output": folded}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.network.spec import INPUTS, ModelSpec
 from training.config import build, section
@@ -20,8 +19,6 @@ STRATEGIES = ("none", "mirrored", "multi_worker")
 BEST_BY = ("val_loss", "val_auroc")
 SCHEDULES = ("constant", "cosine")
 VIEWS = ("plain", "no_landmarks", "no_region", "no_flanks", "no_region_no_flanks")
-
-Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -95,8 +92,7 @@ class FitConfig:
             ("inputs", self.inputs, INPUTS),
             *(("validation view", view, VIEWS) for view in self.views),
         ):
-            if value not in known:
-                raise unknown_name(kind, value, known)
+            check_known(kind, value, known)
         if min(self.epochs, self.batch_size) < 1 or self.patience < 0 or not self.views:
             raise InputError("fit: expected epochs and batch_size of at least 1, patience >= 0 and at least one view.")
         if self.trainable and not self.start:

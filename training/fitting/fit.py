@@ -16,8 +16,8 @@ import numpy as np
 
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.network.weights import sha256_of
-from training.config import plain
-from training.fitting.config import FitConfig, Note, spec_of
+from training.config import Note, plain
+from training.fitting.config import FitConfig, spec_of
 from training.fitting.rows import training_data
 from training.fitting.runs import is_chief, open_run
 from training.fitting.start import weights_file_of
@@ -30,7 +30,7 @@ def fit(
     note: Note = lambda _: None,
     after_epoch: Callable[[int], None] = lambda _: None,
 ) -> Path:
-    """Train one network; goes on with an unfinished run, and does nothing when the run is finished.
+    """Train one network and return its run directory; goes on with an unfinished run, keeps a finished one as it is.
 
     Parameters
     ----------
@@ -41,11 +41,6 @@ def fit(
         Is given one line per epoch.
     after_epoch : callable
         Called with the epoch's number (from 1) once its checkpoint is written.
-
-    Returns
-    -------
-    Path
-        The run directory.
 
     Raises
     ------

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
 from ripe_lib.evaluation.dataset import Dataset
@@ -45,28 +44,22 @@ def source_leak(
         If no source lacks a task of the model.
     """
     columns = [dataset.task_index(task) for task in model.tasks]
-    rows_of: dict[int, NDArray[np.int64]] = {}
-    lacking = {
-        source: [i for i, column in enumerate(columns) if not dataset.source_has_task[source, column]]
-        for source in range(len(dataset.sources))
-    }
-    for source, tasks in lacking.items():
+    records = []
+    for source, name in enumerate(dataset.sources):
         rows = dataset.indices(split)
         rows = rows[dataset.source_index[rows] == source]
-        if tasks and len(rows):
-            rows_of[source] = np.sort(rng.permutation(rows)[:max_rows])
-    if not rows_of:
-        raise InputError(f"{dataset.path}: every source has every task of {model.name}; nothing to measure.")
-    records = []
-    for source, rows in rows_of.items():
+        lacking = [i for i, column in enumerate(columns) if not dataset.source_has_task[source, column]]
+        if not lacking or not len(rows):
+            continue
+        rows = np.sort(rng.permutation(rows)[:max_rows])
         (seq, region), landmarks = dataset.centred_codes(rows), dataset.landmarks(rows)
         plain = predict_codes(model, seq, region, landmarks)
         scores = predict_codes(model, mask_flanks(seq, np.ones(len(rows), dtype=bool)), region, landmarks)
-        for task in lacking[source]:
+        for task in lacking:
             before, after = plain[:, task].astype(float), scores[:, task].astype(float)
             records.append(
                 {
-                    "source": dataset.sources[source],
+                    "source": name,
                     "task": model.tasks[task],
                     "n": len(rows),
                     "plain": before.mean(),
@@ -75,4 +68,6 @@ def source_leak(
                     "share_above": (after > 0.5).mean() - (before > 0.5).mean(),
                 }
             )
+    if not records:
+        raise InputError(f"{dataset.path}: every source has every task of {model.name}; nothing to measure.")
     return pd.DataFrame(records)

@@ -6,7 +6,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,21 +15,29 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.evaluation.metrics import auroc, average_precision
+from ripe_lib.evaluation.dataset import UNKNOWN_LABEL
+from ripe_lib.evaluation.metrics import task_metrics
 from ripe_lib.genome.encoding import UNKNOWN, Codes, one_hot
 from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.network.load import quiet_tensorflow
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import arrays_of, set_arrays, write_weights
-from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.console import progress
+from training.config import Note
 from training.fitting.batches import EpochBatches, mask_flanks
 from training.fitting.config import FitConfig
-from training.fitting.gpu import has_gpu, lower_precision
-from training.fitting.history import best_epoch, is_over
-from training.fitting.losses import NEGATIVE, POSITIVE, make_loss, numpy_loss
+from training.fitting.losses import POSITIVE, make_loss, numpy_loss
 from training.fitting.rows import TrainingData
-from training.fitting.runs import TrainingFailedError, is_chief, read_checkpoint, write_checkpoint
+from training.fitting.runs import (
+    TrainingFailedError,
+    best_epoch,
+    is_chief,
+    is_over,
+    plot_curves,
+    read_checkpoint,
+    write_checkpoint,
+    write_csv,
+)
 from training.fitting.sampling import row_shares
 from training.fitting.start import freeze, take_over, weights_file_of
 
@@ -93,43 +101,43 @@ def distribution(name: str, devices: list[str] | None = None) -> Any:
     return None
 
 
+def fed_shapes(spec: ModelSpec) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Return shape and type of one window of what :func:`training_model` takes: codes, and encoded distances."""
+    return {
+        name: (shape, "float32") if name == "landmarks" else (shape[:1], "uint8")
+        for name, shape in spec.input_shapes.items()
+    }
+
+
 def training_model(network: keras.Model, spec: ModelSpec) -> keras.Model:
-    """Return a model that takes codes instead of one-hot arrays (landmarks encoded) and shares the network's weights.
+    """Return a model that takes codes (landmarks encoded) instead of one-hot arrays and shares a network's weights."""
+    inputs = {
+        name: keras.Input(shape, dtype=kind, name=f"{name}_in") for name, (shape, kind) in fed_shapes(spec).items()
+    }
+    arrays = [one if name == "landmarks" else OneHot()(one) for name, one in inputs.items()]
+    return keras.Model(list(inputs.values()), network(arrays))
 
-    Parameters
-    ----------
-    network : keras.Model
-    spec : ModelSpec
-        Of the network.
+
+def has_gpu() -> bool:
+    """Whether TensorFlow sees a GPU."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def lower_precision(network: keras.Model) -> None:
+    """Let all layers of a network but the output compute in bfloat16; variables and the output stay float32.
+
+    bfloat16 has the range of float32, so the loss need not be scaled.
     """
-    inputs, arrays = [], []
-    for name, shape in spec.input_shapes.items():
-        is_codes = name != "landmarks"
-        inputs.append(
-            keras.Input(shape[:1] if is_codes else shape, dtype="uint8" if is_codes else "float32", name=f"{name}_in")
-        )
-        arrays.append(OneHot()(inputs[-1]) if is_codes else inputs[-1])
-    output = network(arrays)
-    return keras.Model(inputs, output)
-
-
-def learning_rate(config: FitConfig, steps_per_epoch: int) -> Any:
-    """Return the learning rate, constant or falling as a cosine over all epochs."""
-    if config.schedule == "cosine":
-        return keras.optimizers.schedules.CosineDecay(config.learning_rate, config.epochs * steps_per_epoch, alpha=0.01)
-    return config.learning_rate
-
-
-def _dropout_states(network: keras.Model) -> list[Any]:
-    generators = [getattr(layer, "seed_generator", None) for layer in network._flatten_layers()]
-    return [g.state for g in generators if g is not None]
+    for layer in network.layers:
+        if layer.weights and layer.name != "output":
+            layer.dtype_policy = keras.DTypePolicy("mixed_bfloat16")
 
 
 def _to_arrays(variables: list[Any]) -> list[np.ndarray]:
     return [keras.ops.convert_to_numpy(v) for v in variables]
 
 
-def _assign(variables: list[Any], arrays: list[np.ndarray]) -> None:
+def _assign(variables: list[Any], arrays: Iterable[np.ndarray]) -> None:
     for variable, value in zip(variables, arrays, strict=True):
         variable.assign(value)
 
@@ -150,12 +158,7 @@ def as_tf_dataset(batches: EpochBatches, epoch: int, spec: ModelSpec) -> tf.data
             yield tuple(_network_arrays(spec, batch.seq, batch.region, batch.landmarks)), batch.labels
 
     signature = (
-        tuple(
-            tf.TensorSpec((None, *shape), tf.float32)
-            if name == "landmarks"
-            else tf.TensorSpec((None, shape[0]), tf.uint8)
-            for name, shape in spec.input_shapes.items()
-        ),
+        tuple(tf.TensorSpec((None, *shape), kind) for shape, kind in fed_shapes(spec).values()),
         tf.TensorSpec((None, len(spec.tasks)), tf.uint8),
     )
     options = tf.data.Options()
@@ -166,7 +169,7 @@ def as_tf_dataset(batches: EpochBatches, epoch: int, spec: ModelSpec) -> tf.data
 
 
 def _network_arrays(spec: ModelSpec, seq: Codes, region: Codes, landmarks: NDArray[np.float32]) -> list[Any]:
-    """Return what :func:`training_model` takes: codes, and encoded distances, of the inputs the spec has."""
+    """Return what :func:`training_model` takes, of the inputs the spec has."""
     arrays: list[Any] = [seq, region] if spec.has_region else [seq]
     if spec.has_landmarks:
         arrays.append(encode_landmarks(landmarks, spec.landmark_bases))
@@ -210,22 +213,9 @@ def _validate(
 
 def _validation_table(data: TrainingData, tasks: tuple[str, ...], probabilities: NDArray[np.float32]) -> pd.DataFrame:
     """Return AUROC and average precision per task of predictions on the validation rows."""
-    codes = data.codes[data.valid]
-    rows = []
-    for index, task in enumerate(tasks):
-        sure = codes[:, index] <= POSITIVE
-        labels, scores = codes[sure, index] == POSITIVE, probabilities[sure, index]
-        both = 0 < labels.sum() < len(labels)
-        rows.append(
-            {
-                "task": task,
-                "n_pos": int(labels.sum()),
-                "n_neg": int((codes[:, index] == NEGATIVE).sum()),
-                "auroc": auroc(labels.astype(int), scores) if both else math.nan,
-                "ap": average_precision(labels.astype(int), scores) if both else math.nan,
-            }
-        )
-    return pd.DataFrame(rows)
+    codes = data.codes[data.valid].astype(np.int8)
+    table = task_metrics(np.where(codes <= POSITIVE, codes, UNKNOWN_LABEL), probabilities, tasks=tasks)
+    return table[["task", "n_pos", "n_neg", "auroc", "ap"]]
 
 
 class Trainer:
@@ -253,19 +243,23 @@ class Trainer:
                 take_over(self.network, spec, weights_file_of(config.start, "fit: start"))
             freeze(self.network, config.trainable)
             self.model = training_model(self.network, spec)
-            loss = make_loss(data.weights)
-            rate = learning_rate(config, len(self.batches))
-            make = keras.optimizers.AdamW if config.weight_decay else keras.optimizers.Adam
-            extra = {"weight_decay": config.weight_decay} if config.weight_decay else {}
-            optimizer = make(learning_rate=rate, epsilon=1e-8, **extra)
+            rate: Any = config.learning_rate
+            if config.schedule == "cosine":  # falls over all epochs
+                rate = keras.optimizers.schedules.CosineDecay(rate, config.epochs * len(self.batches), alpha=0.01)
+            decay = {"weight_decay": config.weight_decay} if config.weight_decay else {}
+            make = keras.optimizers.AdamW if decay else keras.optimizers.Adam
+            optimizer = make(learning_rate=rate, epsilon=1e-8, **decay)
             # XLA compiles for half a minute on a CPU and is not faster there.
-            self.model.compile(optimizer=optimizer, loss=loss, jit_compile=on_gpu and not config.deterministic)
+            self.model.compile(
+                optimizer=optimizer, loss=make_loss(data.weights), jit_compile=on_gpu and not config.deterministic
+            )
             optimizer.build(self.model.trainable_variables)
         self._distributed_step: Any = None
         # Not Keras' predict: that takes all hosts, but only one writes results.
         model = self.model
         self.predict = tf.function(lambda arrays: model(arrays, training=False))
-        self.dropout = _dropout_states(self.network)
+        generators = [getattr(layer, "seed_generator", None) for layer in self.network._flatten_layers()]
+        self.dropout = [one.state for one in generators if one is not None]
         self.history: list[dict[str, Any]] = []
         self.best: list[np.ndarray] = _to_arrays(self.network.weights)
 
@@ -309,12 +303,9 @@ class Trainer:
 
     def run_epoch(self, epoch: int, *, quiet: bool) -> dict[str, Any]:
         """Train one epoch (from 1), validate, keep the weights if they are the best."""
-        words = np.random.SeedSequence([self.config.seed, epoch, 0xD40]).generate_state(
-            2 * len(self.dropout), np.uint32
-        )
+        words = np.random.SeedSequence([self.config.seed, epoch, 0xD40]).generate_state(2 * len(self.dropout))
         with self.scope():
-            for state, pair in zip(self.dropout, words.reshape(-1, 2), strict=True):
-                state.assign(pair)
+            _assign(self.dropout, words.reshape(-1, 2))
         began = time.monotonic()
         total = len(self.batches)
         with progress(total=total, quiet=quiet, desc=f"epoch {epoch}/{self.config.epochs}", unit="batch") as bar:
@@ -352,20 +343,12 @@ def train(
     data: TrainingData,
     *,
     quiet: bool,
-    note: Callable[[str], None],
+    note: Note,
     after_epoch: Callable[[int], None],
 ) -> None:
     """Train until over, from the last checkpoint if there is one, and write the run's results.
 
-    Parameters
-    ----------
-    config : FitConfig
-    spec : ModelSpec
-    data : TrainingData
-    quiet : bool
-        No progress bar.
-    note, after_epoch : callable
-        Take remarks for the user, and the number of epochs done after each checkpoint.
+    Parameters as :func:`training.fitting.fit.fit`, and what it makes of the data set.
     """
     run = config.run
     checkpoint = run / "checkpoint.h5"
@@ -374,12 +357,12 @@ def train(
     if trainer.history:
         note(f"{run}: going on after epoch {len(trainer.history)}")
     writer = tf.summary.create_file_writer(str(run / "tensorboard")) if config.tensorboard else None
-    while not is_over(trainer.history, config.epochs, config.patience, config.best_by):
+    while not is_over(trainer.history, config):
         epoch = len(trainer.history) + 1
         row = trainer.run_epoch(epoch, quiet=quiet)
         if is_chief():
             trainer.save(checkpoint)
-            _write_history(run, trainer.history)
+            write_csv(run / "history.csv", pd.DataFrame(trainer.history))
         if writer is not None:
             with writer.as_default(step=epoch):
                 _write_scalars(row)
@@ -402,21 +385,13 @@ def _write_scalars(row: dict[str, Any]) -> None:
         tf.summary.write(name, tf.constant(value, tf.float32), metadata=metadata)
 
 
-def _write_history(run: Path, history: list[dict[str, Any]]) -> None:
-    with atomic_file(run / "history.csv") as temporary:
-        pd.DataFrame(history).to_csv(temporary, index=False)
-
-
 def _write_results(trainer: Trainer, run: Path) -> None:
-    from training.fitting.curves import plot_curves
-
-    _write_history(run, trainer.history)
-    plot_curves(trainer.history, run / "curves.png", trainer.config.best_by)
+    write_csv(run / "history.csv", pd.DataFrame(trainer.history))
+    plot_curves(trainer.history, trainer.config)
     if len(trainer.data.valid):
         _, probabilities = _validate(trainer.predict, trainer.spec, trainer.data, trainer.config.views[:1])
         table = _validation_table(trainer.data, trainer.spec.tasks, probabilities)
-        with atomic_file(run / "metrics.tsv") as temporary:
-            table.to_csv(temporary, sep="\t", index=False)
+        write_csv(run / "metrics.tsv", table, sep="\t")
     # Outside any strategy: the file must not depend on how it was trained.
     network = build_model(trainer.spec)
     set_arrays(network, arrays_of(trainer.network), str(run))

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 
 WEIGHTINGS = ("none", "per_task", "legacy_first_positive")
 UNKNOWN_ROWS = ("all", "background")
@@ -62,10 +62,8 @@ class LossOptions:
     negative_weight: float | str = 1.0
 
     def __post_init__(self) -> None:
-        if self.weighting not in WEIGHTINGS:
-            raise unknown_name("loss weighting", self.weighting, WEIGHTINGS)
-        if self.unknown_rows not in UNKNOWN_ROWS:
-            raise unknown_name("loss unknown_rows", self.unknown_rows, UNKNOWN_ROWS)
+        check_known("loss weighting", self.weighting, WEIGHTINGS)
+        check_known("loss unknown_rows", self.unknown_rows, UNKNOWN_ROWS)
         if isinstance(self.negative_weight, str) and self.negative_weight != "balanced":
             raise InputError(f"loss: expected negative_weight a number or 'balanced', got {self.negative_weight!r}.")
         numbers = [self.unknown_weight, *([] if isinstance(self.negative_weight, str) else [self.negative_weight])]
@@ -162,14 +160,9 @@ def weights_of(codes: NDArray[np.uint8], weights: ElementWeights) -> NDArray[np.
 
 
 def numpy_loss(probabilities: NDArray[np.floating], codes: NDArray[np.uint8], weights: ElementWeights) -> float:
-    """Return the loss of rows in double precision: the judge of :func:`make_loss`, and the validation loss.
+    """Return the loss of rows (n, T) in double precision: the judge of :func:`make_loss`, and the validation loss.
 
-    Parameters
-    ----------
-    probabilities : float array (n, T)
-    codes : uint8 array (n, T)
-        Label codes.
-    weights : ElementWeights
+    Parameters as :func:`weights_of`.
     """
     p = np.clip(np.asarray(probabilities, dtype=np.float64), EPSILON, 1 - EPSILON)
     cross_entropy = -np.where(codes == POSITIVE, np.log(p), np.log1p(-p))

@@ -19,12 +19,14 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import yaml
 
 from ripe_lib._version import __version__
@@ -48,6 +50,12 @@ def write_text(path: Path, text: str) -> None:
     """Write a small file at once."""
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_csv(path: Path, table: pd.DataFrame, **options: Any) -> None:
+    """Write a table without its index; options are those of ``DataFrame.to_csv``."""
+    with atomic_file(path) as temporary:
+        table.to_csv(temporary, index=False, **options)
 
 
 def is_chief() -> bool:
@@ -74,14 +82,11 @@ def environment() -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    folder = Path(__file__).resolve().parent
+    words, folder = ["git", "rev-parse", "HEAD"], Path(__file__).parent
     try:
-        answer = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True, timeout=10
-        )
+        return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
-    return answer.stdout.strip()
 
 
 def open_run(run: Path, config: dict[str, Any], dataset: Dataset, start: str = "") -> bool:
@@ -106,8 +111,7 @@ def open_run(run: Path, config: dict[str, Any], dataset: Dataset, start: str = "
     InputError
         If the directory holds another run or something else, naming the first difference.
     """
-    if not run.parent.is_dir():
-        run.parent.mkdir(parents=True)
+    run.parent.mkdir(parents=True, exist_ok=True)
     path = run / "config.yaml"
     if path.is_file():
         # An option that came after the run was started had its default value then.
@@ -186,6 +190,42 @@ def read_checkpoint(path: Path) -> tuple[list[dict[str, Any]], dict[str, Arrays]
     with open_hdf5(path, "the checkpoint of a run", advice="Remove it to train from the start.") as file:
         groups = {name: [group[str(i)][()] for i in range(group.attrs["n"])] for name, group in file.handle.items()}
         return json.loads(file.handle.attrs["history"]), groups
+
+
+def best_epoch(history: Sequence[Mapping[Any, Any]], best_by: str) -> int:
+    """Return the epoch of the smallest ``val_loss`` or largest ``val_auroc``; the last one without validation."""
+    sign = -1.0 if best_by == "val_auroc" else 1.0
+    losses = [sign * row[best_by] if best_by in row else -row["epoch"] for row in history]
+    return int(history[int(np.argmin(losses))]["epoch"])
+
+
+def is_over(history: Sequence[Mapping[Any, Any]], config: FitConfig) -> bool:
+    """Return whether training stops after this history (one row per epoch)."""
+    waited = len(history) - best_epoch(history, config.best_by) if history else 0
+    return len(history) >= config.epochs or 0 < config.patience <= waited
+
+
+def plot_curves(history: list[dict[str, Any]], config: FitConfig) -> None:
+    """Draw loss, AUROC and average precision by epoch, the best epoch marked, into ``curves.png`` of the run."""
+    from ripe_lib.reports.figures import new_figure, save_figure, style
+
+    best = best_epoch(history, config.best_by)
+    curves = {"loss": "training", "val_loss": "validation", "val_auroc": "AUROC", "val_ap": "average precision"}
+    with style():
+        figure = new_figure(height_mm=60)
+        left, right = figure.subplots(1, 2)
+        for key, label in curves.items():
+            if key in history[0]:
+                epochs, values = [row["epoch"] for row in history], [row[key] for row in history]
+                (left if "loss" in key else right).plot(epochs, values, marker="o", markersize=3, label=label)
+        left.set(xlabel="epoch", ylabel="loss", title=f"best epoch {best}")
+        right.set(xlabel="epoch", ylabel="mean over tasks", title="validation sites")
+        for axes in (left, right):
+            if axes.lines:
+                axes.axvline(best, color="0.7", linewidth=0.8, zorder=0)
+                axes.legend(frameon=False)
+            axes.xaxis.get_major_locator().set_params(integer=True)
+        save_figure(figure, config.run / "curves")
 
 
 def finished_weights(run: Path) -> Path:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.evaluation.dataset import SPLITS, Dataset
 
 NEGATIVES = ("own", "other_sites", "unbound")
@@ -49,10 +49,8 @@ class SamplingOptions:
     bound_only: bool = False
 
     def __post_init__(self) -> None:
-        if self.negatives not in NEGATIVES:
-            raise unknown_name("sampling negatives", self.negatives, NEGATIVES)
-        if self.balance not in BALANCE:
-            raise unknown_name("sampling balance", self.balance, BALANCE)
+        check_known("sampling negatives", self.negatives, NEGATIVES)
+        check_known("sampling balance", self.balance, BALANCE)
         if self.per_locus < 0:
             raise InputError(f"sampling: expected per_locus >= 0, got {self.per_locus}.")
         for name, share in {"background": self.background, **self.sources}.items():
@@ -114,8 +112,7 @@ def row_shares(dataset: Dataset, options: SamplingOptions) -> NDArray[np.float32
     """
     shares = np.where((dataset.labels == 1).any(axis=1), 1.0, options.background).astype(np.float32)
     for name, share in options.sources.items():
-        if name not in dataset.sources:
-            raise unknown_name("source", name, dataset.sources)
+        check_known("source", name, dataset.sources)
         shares[dataset.source_index == dataset.sources.index(name)] = share
     if options.per_locus:
         shares *= _locus_shares(dataset, options.per_locus)

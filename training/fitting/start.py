@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ripe_lib.errors import InputError, MissingFileError, unknown_name
+from ripe_lib.errors import InputError, MissingFileError, check_known
 from ripe_lib.network.catalogue.locate import find_model_directory
 from ripe_lib.network.load import model_arguments
 from ripe_lib.network.spec import ModelSpec
@@ -69,7 +69,6 @@ def freeze(network: keras.Model, trainable: Sequence[str]) -> None:
     """Let only the named layers learn; all do if none is named."""
     learning = [layer for layer in network.layers if layer.weights]
     for name in trainable:
-        if name not in {layer.name for layer in learning}:
-            raise unknown_name("layer of 'trainable'", name, [layer.name for layer in learning])
+        check_known("layer of 'trainable'", name, [layer.name for layer in learning])
     for layer in learning:
         layer.trainable = not trainable or layer.name in trainable

@@ -80,30 +80,23 @@ def read_legacy(path: str | Path, *, name: str, tasks: tuple[str, ...] | None = 
     path = Path(path)
     check_is_hdf5(path)
     with open_hdf5(path, "a Keras model", advice="Download it again.", error=WeightsError) as file:
-        return _read(file, path, name, tasks)
-
-
-def _read(file: ForeignHdf5, path: Path, name: str, tasks: tuple[str, ...] | None) -> tuple[ModelSpec, LayerArrays]:
-    handle = file.handle
-    if "model_config" not in handle.attrs or "model_weights" not in handle:
-        raise WeightsError(
-            f"{path}: expected a whole Keras model ('model_config' and 'model_weights'), got "
-            f"{sorted([*handle.attrs, *handle])[:6]}. Files with weights alone do not say what network they belong to."
-        )
-    try:
-        config = json.loads(_text(handle.attrs["model_config"]))
-        layers = {layer["name"]: layer for layer in config["config"]["layers"]}
-        wiring = Wiring(layers, path)
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise WeightsError(
-            f"{path}: 'model_config' is not that of a Keras model with named layers ({type(error).__name__}: {error})."
-        ) from error
-    arrays = {
-        role: _layer_arrays(file, handle["model_weights"], layer) for role, layer in wiring.roles.items() if layer
-    }
-    arrays = {role: values for role, values in arrays.items() if values}
-    spec = wiring.spec(name, tasks)
-    return spec, arrays
+        handle = file.handle
+        if "model_config" not in handle.attrs or "model_weights" not in handle:
+            raise WeightsError(
+                f"{path}: expected a whole Keras model ('model_config' and 'model_weights'), got "
+                f"{sorted([*handle.attrs, *handle])[:6]}. Files with weights alone do not say what network they belong "
+                "to."
+            )
+        try:
+            config = json.loads(_text(handle.attrs["model_config"]))
+            wiring = Wiring({layer["name"]: layer for layer in config["config"]["layers"]}, path)
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise WeightsError(
+                f"{path}: 'model_config' is not that of a Keras model with named layers ({type(error).__name__}: "
+                f"{error})."
+            ) from error
+        arrays = {role: _layer_arrays(file, handle["model_weights"], layer) for role, layer in wiring.roles.items()}
+        return wiring.spec(name, tasks), {role: values for role, values in arrays.items() if values}
 
 
 class Wiring:
@@ -125,18 +118,15 @@ class Wiring:
         if len(inputs) not in (1, 2):
             raise self.other(f"1 or 2 inputs, got {len(inputs)}")
         self.roles: dict[str, str] = {}
-        ends = []
         if len(inputs) == 2:
             merged = [n for n, layer in layers.items() if layer["class_name"] in {"Concatenate", "Merge"}]
             if len(merged) != 1:
                 raise self.other(f"one layer that joins the inputs, got {len(merged)}")
             # The sequence comes first in the concatenation, whatever the inputs are called.
             inputs = [self._root(source) for source in _sources(layers[merged[0]])]
-        for side, start in zip(("left", "right"), inputs, strict=False):
-            ends.append(self._branch(side, start))
+        ends = [self._branch(side, start) for side, start in zip(("left", "right"), inputs, strict=False)]
         self.inputs = inputs
-        last = self._merge(ends) if len(inputs) == 2 else ends[0]
-        self._trunk(last)
+        self._trunk(self._merge(ends) if len(inputs) == 2 else ends[0])
 
     def other(self, expected: str) -> WeightsError:
         """Return the error for a network that is not one of these."""
@@ -185,22 +175,27 @@ class Wiring:
     def _config(self, role: str) -> dict[str, Any]:
         return self.layers[self.roles[role]]["config"]
 
-    def _require(self, role: str, **expected: Any) -> None:
-        config = self._config(role)
+    def _settings(self, role: str, **expected: Any) -> dict[str, Any]:
+        """Return the settings of a layer, refusing others than those expected."""
+        self._require(f"layer {self.roles[role]!r}", self._config(role), **expected)
+        return self._config(role)
+
+    def _require(self, where: str, config: dict[str, Any], **expected: Any) -> None:
         for key, value in expected.items():
-            got = _activation(config[key]) if "activation" in key and key in config else config.get(key, value)
+            got = config.get(key, value)
+            # A custom function is saved as {"class_name": ...}; only plain names are known.
+            got = got.get("class_name") if isinstance(got, dict) else got
             got = got[0] if isinstance(got, list) and len(got) == 1 else got
             if got != value:
-                raise self.other(f"{key} {value!r} in layer {self.roles[role]!r}, got {got!r}")
+                raise self.other(f"{key} {value!r} in {where}, got {got!r}")
 
     def _conv(self, role: str) -> tuple[int, int]:
-        self._require(role, padding="valid", activation="relu", strides=1, dilation_rate=1, use_bias=True)
-        config = self._config(role)
+        expected = {"padding": "valid", "activation": "relu", "strides": 1, "dilation_rate": 1, "use_bias": True}
+        config = self._settings(role, **expected)
         return int(config["filters"]), int(_one(config["kernel_size"]))
 
     def _pool(self, role: str) -> tuple[int, int]:
-        self._require(role, padding="valid")
-        config = self._config(role)
+        config = self._settings(role, padding="valid")
         size = int(_one(config["pool_size"]))
         return size, int(_one(config.get("strides") or size))
 
@@ -212,9 +207,10 @@ class Wiring:
         WeightsError
             If a setting is not one this library builds, or the number of outputs is not that of the tasks.
         """
-        self._require("hidden1", activation="relu", use_bias=True)
-        self._require("output", activation="sigmoid", use_bias=True)
-        n_outputs = int(self._config("output")["units"])
+        from ripe_lib.network.architecture import resolved_sizes
+
+        n_hidden = int(self._settings("hidden1", activation="relu", use_bias=True)["units"])
+        n_outputs = int(self._settings("output", activation="sigmoid", use_bias=True)["units"])
         if tasks is None:
             tasks = tuple(f"task_{index}" for index in range(n_outputs))
         if len(tasks) != n_outputs:
@@ -238,7 +234,8 @@ class Wiring:
             sizes["merged_pool"] = self._pool("max_pooling1d_1")
         else:
             sizes["gru_units"] = self._gru()
-        sizes["hidden"] = int(self._config("hidden1")["units"])
+        sizes["hidden"] = n_hidden
+        defaults = resolved_sizes(ModelSpec(name="x", tasks=("x",), architecture=self.architecture))
         return ModelSpec(
             name=name,
             tasks=tasks,
@@ -246,7 +243,7 @@ class Wiring:
             region_length=lengths[1][1] if len(lengths) == 2 else 0,
             architecture=self.architecture,
             inputs="sequence+region" if len(lengths) == 2 else "sequence",
-            sizes=_not_default(self.architecture, sizes),
+            sizes={key: value for key, value in sizes.items() if defaults[key] != value},
         )
 
     def _gru(self) -> int:
@@ -254,19 +251,16 @@ class Wiring:
         inner = config["layer"]
         if inner["class_name"] != "GRU" or config.get("merge_mode", "concat") != "concat":
             raise self.other(f"a bidirectional GRU whose directions are concatenated, got {inner['class_name']}")
-        wanted = {
-            "activation": "tanh",
-            "recurrent_activation": "hard_sigmoid",
-            "return_sequences": True,
-            "reset_after": False,
-            "use_bias": True,
-            "go_backwards": False,
-        }
-        for key, value in wanted.items():
-            got = inner["config"].get(key, value)
-            got = _activation(got) if "activation" in key else got
-            if got != value:
-                raise self.other(f"{key} {value!r} in the GRU, got {got!r}")
+        self._require(
+            "the GRU",
+            inner["config"],
+            activation="tanh",
+            recurrent_activation="hard_sigmoid",
+            return_sequences=True,
+            reset_after=False,
+            use_bias=True,
+            go_backwards=False,
+        )
         return int(inner["config"]["units"])
 
 
@@ -281,18 +275,6 @@ def _one(value: Any) -> Any:
     return value[0] if isinstance(value, list | tuple) else value
 
 
-def _activation(value: Any) -> Any:
-    # A custom function is saved as {"class_name": ...}; only plain names are known.
-    return value["class_name"] if isinstance(value, dict) else value
-
-
-def _not_default(architecture: str, sizes: dict[str, Any]) -> dict[str, Any]:
-    from ripe_lib.network.architecture import resolved_sizes
-
-    defaults = resolved_sizes(ModelSpec(name="x", tasks=("x",), architecture=architecture))
-    return {key: value for key, value in sizes.items() if defaults[key] != value}
-
-
 def _layer_arrays(file: ForeignHdf5, weights: h5py.Group, layer: str) -> list[np.ndarray]:
     path = file.path
     if layer not in weights:
@@ -300,7 +282,6 @@ def _layer_arrays(file: ForeignHdf5, weights: h5py.Group, layer: str) -> list[np
     group = weights[layer]
     names = [_text(name) for name in _split_attribute(group, "weight_names")]
     if not names:
-        names = []
         group.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
     if missing := [name for name in names if name not in group]:
         raise WeightsError(f"{path}: layer {layer!r}: array {missing[0]!r} is missing. The file is incomplete.")

@@ -8,14 +8,13 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from ripe_lib.errors import InputError, MissingFileError, WeightsError, unknown_name
 from ripe_lib.network.catalogue import published_model
 from ripe_lib.network.catalogue.entries import TaskEntry, catalogue, write_task_table
 from ripe_lib.network.catalogue.locate import user_models_directory
+from ripe_lib.network.load import model_of
 from ripe_lib.network.spec import ModelSpec
-from ripe_lib.network.weights import LayerArrays, arrays_of, set_arrays, write_weights
+from ripe_lib.network.weights import arrays_of, write_weights
 from ripe_lib.output.atomic import atomic_directory
 from training.fetch.download import Progress, download, place_of
 from training.fetch.sources import addresses
@@ -42,7 +41,7 @@ def import_published(
     progress: Progress = lambda done, total: None,
     overwrite: bool = False,
 ) -> Path:
-    """Install one of the authors' models, or another file of that kind.
+    """Install one of the authors' models, or another file of that kind, and return its model directory.
 
     Parameters
     ----------
@@ -62,16 +61,11 @@ def import_published(
     overwrite : bool
         Replace an installed one.
 
-    Returns
-    -------
-    Path
-        The model directory, for :func:`ripe_lib.load_model`. Nothing is installed on failure.
-
     Raises
     ------
     UnknownNameError, MissingFileError, DownloadError, WeightsError, InputError
-        One clear line each: unknown name, no network, cut download, HTML instead of HDF5, wrong content, another
-        network, missing layers, wrong number of tasks.
+        Nothing is installed then. One clear line each: unknown name, no network, cut download, HTML instead of HDF5,
+        wrong content, another network, missing layers, wrong number of tasks.
     """
     if name is None and file is None:
         raise InputError("import-published: expected the name of a published model or --file, got neither.")
@@ -93,12 +87,13 @@ def _install(
     blob = git_blob_id(path)
     full_name, rows = _identity(path, blob, name, tasks)
     spec, arrays = read_legacy(path, name=full_name, tasks=tuple(row.task for row in rows))
-    check_catalogue_shapes(full_name, spec, path)
-    spec_arrays = _checked_arrays(spec, arrays, path)
+    check_catalogue_shapes(spec, path)
+    model = model_of(spec, arrays, str(path))  # which checks layers, shapes and that all values are finite
     directory = user_models_directory() / full_name if out is None else Path(out)
     directory.parent.mkdir(parents=True, exist_ok=True)
     with atomic_directory(directory, overwrite=overwrite) as temporary:
-        _write_model_directory(temporary, spec, spec_arrays, rows, source=_source_text(full_name, path, blob))
+        write_weights(temporary / "weights.h5", spec, arrays_of(model.keras_model))
+        _describe(temporary, spec, rows, _source_text(full_name, path, blob))
     return directory
 
 
@@ -173,55 +168,26 @@ def _names_in(path: Path) -> list[str]:
     return lines
 
 
-def check_catalogue_shapes(name: str, spec: ModelSpec, path: Path) -> None:
-    """Refuse a file whose window lengths or inputs are not those the catalogue has for this model.
-
-    Parameters
-    ----------
-    name : str
-        Of the model in the catalogue; one that is not there may have any.
-    spec : ModelSpec
-        Of the file.
-    path : Path
-        For messages.
+def check_catalogue_shapes(spec: ModelSpec, path: Path) -> None:
+    """Refuse a file whose window lengths or inputs are not those the catalogue has for this model, if it has it.
 
     Raises
     ------
     WeightsError
     """
-    entry = catalogue().models.get(name)
+    entry = catalogue().models.get(spec.name)
     if entry is None:
         return
     expected = {"inputs": entry.inputs, "sequence_length": entry.sequence_length, "region_length": entry.region_length}
     for key, value in expected.items():
         if value is not None and getattr(spec, key) != value:
-            raise WeightsError(f"{path}: expected {key} {value} for {name}, got {getattr(spec, key)}.")
+            raise WeightsError(f"{path}: expected {key} {value} for {spec.name}, got {getattr(spec, key)}.")
 
 
-def _checked_arrays(spec: ModelSpec, arrays: LayerArrays, path: Path) -> LayerArrays:
-    """Put arrays into the network of a spec, which checks layers, shapes and that all values are finite."""
-    from ripe_lib.network.load import quiet_tensorflow
-
-    quiet_tensorflow()
-    from ripe_lib.network.architecture import build_model
-
-    network = build_model(spec)
-    set_arrays(network, arrays, str(path))
-    return {layer: [np.asarray(v, dtype=np.float32) for v in values] for layer, values in arrays_of(network).items()}
-
-
-def _write_model_directory(
-    directory: Path,
-    spec: ModelSpec,
-    arrays: LayerArrays,
-    rows: tuple[TaskEntry, ...],
-    *,
-    source: str,
-) -> None:
-    """Write the files of an imported model into an empty folder."""
+def _describe(directory: Path, spec: ModelSpec, rows: tuple[TaskEntry, ...], source: str) -> None:
+    """Write what the files of an imported model say of it beside its weights."""
     from ripe_lib.kipoi.render import render_model
 
-    write_weights(directory / "weights.h5", spec, arrays)
     write_task_table(directory / "tasks.tsv", rows)
     table = "\n".join(
         f"| {row.task_index} | {row.task} | {row.rbp} | {row.protocol} | {row.cell_line} |" for row in rows

@@ -32,45 +32,32 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from ripe_lib.errors import InputError, MissingFileError, RipeError, unknown_name
+from ripe_lib.errors import InputError, MissingFileError, RipeError, check_known
 from ripe_lib.network.catalogue.entries import catalogue
-from ripe_lib.output.atomic import atomic_file
+from training.fitting.runs import write_text
 from training.publishing.checks import BASELINE, FULL, checks_file, summary
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKER = re.compile(r"(<!-- table: (?P<what>[^>]*?) -->\n).*?(<!-- end table -->)", re.DOTALL)
-WORDS = {
-    "models": 0,
-    "tasks": 1,
-    "checks": 1,
-    "baseline": 1,
-    "published": 1,
-    "warm_start": 0,
-    "study": 2,
-    "precompute": 0,
-}
-ABOVE = {
-    "auroc": "AUROC",
-    "ap": "AP",
-    "auroc_above": "AUROC above k-mers in",
-    "ap_above": "AP above k-mers in",
-}
+MEASURES = {"auroc": "AUROC", "ap": "AP"}
 STUDY_TABLES = ("arms", "tests", "protocols", "borders", "time", "own_rank", "cross_experiment")
 
 
 def markdown(table: pd.DataFrame) -> str:
     """Return a table as GitHub Markdown: floats with three decimals, a dash for what is undefined."""
-    numeric = [column.dtype.kind in "iuf" for _, column in table.items()]
-    lines = [
-        "| " + " | ".join(str(name) for name in table.columns) + " |",
-        "|" + "|".join("---:" if right else "---" for right in numeric) + "|",
-    ]
-    for row in table.itertuples(index=False):
-        lines.append("| " + " | ".join(_cell(value) for value in row) + " |")
-    return "\n".join(lines) + "\n"
+    sides = ["---:" if column.dtype.kind in "iuf" else "---" for _, column in table.items()]
+    rows = [[_cell(value) for value in row] for row in table.itertuples(index=False)]
+    return "".join(
+        [
+            "| " + " | ".join(map(str, table.columns)) + " |\n",
+            "|" + "|".join(sides) + "|\n",
+            *("| " + " | ".join(row) + " |\n" for row in rows),
+        ]
+    )
 
 
 def _cell(value: object) -> str:
@@ -81,16 +68,18 @@ def _cell(value: object) -> str:
 
 def with_interval(table: pd.DataFrame, name: str) -> pd.Series:
     """Return ``value (low to high)`` of a measure with its interval."""
-    low, high = (
-        table[f"{name}_{side}"] if f"{name}_{side}" in table else table[name] * float("nan") for side in ("low", "high")
-    )
-    return pd.Series(
-        [
-            _cell(float(v)) if pd.isna(a) else f"{v:.3f} ({a:.3f} to {b:.3f})"
-            for v, a, b in zip(table[name], low, high, strict=True)
-        ],
-        index=table.index,
-    )
+    low, high = (table.get(f"{name}_{side}", table[name] * float("nan")) for side in ("low", "high"))
+    cells = [
+        _cell(float(v)) if pd.isna(a) else f"{v:.3f} ({a:.3f} to {b:.3f})"
+        for v, a, b in zip(table[name], low, high, strict=True)
+    ]
+    return pd.Series(cells, index=table.index)
+
+
+def _read(path: Path, command: str, **options: Any) -> pd.DataFrame:
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file. Make it with: {command}")
+    return pd.read_csv(path, **options)
 
 
 def metrics_of(model: str, root: Path = ROOT) -> pd.DataFrame:
@@ -102,34 +91,20 @@ def metrics_of(model: str, root: Path = ROOT) -> pd.DataFrame:
         If there is no such model or it was never measured.
     """
     names = [name.removeprefix("DeepRiPe/") for name, entry in catalogue().models.items() if entry.origin == "shipped"]
-    if model not in names:
-        raise unknown_name("shipped model", model, names)
+    check_known("shipped model", model, names)
     path = root / "kipoi_models" / "DeepRiPe" / model / "metrics.tsv"
-    if not path.is_file():
-        raise MissingFileError(f"{path}: no such file. Make it with: ripe-train publish")
-    return pd.read_csv(path, sep="\t", keep_default_na=True).fillna({"reason": ""})
+    return _read(path, "ripe-train publish", sep="\t").fillna({"reason": ""})
 
 
 def models_table(root: Path = ROOT) -> pd.DataFrame:
     """Return the shipped models with means over their tasks; models without measurements are left out."""
     rows = []
     for name, entry in catalogue().models.items():
-        short = name.removeprefix("DeepRiPe/")
-        if entry.origin != "shipped" or not (root / "kipoi_models" / name / "metrics.tsv").is_file():
-            continue
-        metrics = metrics_of(short, root)
-        rows.append(
-            {
-                "model": f"`{name}`",
-                "tasks": len(metrics),
-                "architecture": entry.architecture,
-                **{
-                    title: float(metrics[key].mean())
-                    for key, title in (("auroc", "AUROC"), ("ap", "AP"), ("ece", "ECE"))
-                },
-            }
-        )
-    return pd.DataFrame(rows, columns=["model", "tasks", "architecture", "AUROC", "AP", "ECE"])
+        if entry.origin == "shipped" and (root / "kipoi_models" / name / "metrics.tsv").is_file():
+            metrics = metrics_of(name.removeprefix("DeepRiPe/"), root)
+            means = {title: float(metrics[key].mean()) for key, title in {**MEASURES, "ece": "ECE"}.items()}
+            rows.append({"model": f"`{name}`", "tasks": len(metrics), "architecture": entry.architecture, **means})
+    return pd.DataFrame(rows, columns=["model", "tasks", "architecture", *MEASURES.values(), "ECE"])
 
 
 def tasks_table(model: str, root: Path = ROOT) -> pd.DataFrame:
@@ -140,8 +115,7 @@ def tasks_table(model: str, root: Path = ROOT) -> pd.DataFrame:
             "task": metrics["task"],
             "positives": metrics["n_pos"],
             "negatives": metrics["n_neg"],
-            "AUROC": with_interval(metrics, "auroc"),
-            "AP": with_interval(metrics, "ap"),
+            **{title: with_interval(metrics, key) for key, title in MEASURES.items()},
             "ECE": metrics["ece"].astype(float),
         }
     )
@@ -149,11 +123,9 @@ def tasks_table(model: str, root: Path = ROOT) -> pd.DataFrame:
 
 def checks_table(model: str, root: Path = ROOT) -> pd.DataFrame:
     """Return what was measured of a shipped model with some of its inputs withheld, and the k-mer baseline."""
-    path = checks_file(model, root / "docs" / "results")
-    if not path.is_file():
-        raise MissingFileError(f"{path}: no such file. Make it with: python -m training.publishing.checks")
-    table = pd.read_csv(path)
-    return (summary(table) if "task" in table else table).rename(columns=ABOVE)  # older files hold means only
+    table = _read(checks_file(model, root / "docs" / "results"), "python -m training.publishing.checks")
+    titles = MEASURES | {f"{key}_above": f"{title} above k-mers in" for key, title in MEASURES.items()}
+    return (summary(table) if "task" in table else table).rename(columns=titles)  # older files hold means only
 
 
 def baseline_table(prefixes: Sequence[str], root: Path = ROOT) -> pd.DataFrame:
@@ -176,7 +148,7 @@ def baseline_table(prefixes: Sequence[str], root: Path = ROOT) -> pd.DataFrame:
             means = summary(table).set_index("input")
             full, kmers = means.loc[FULL], means.loc[BASELINE]
             row: dict[str, object] = {"model": name, "tasks": int(full["tasks"])}
-            for key, title in (("auroc", "AUROC"), ("ap", "AP")):
+            for key, title in MEASURES.items():
                 above = full[f"{key}_above"]
                 row |= {title: full[key], f"k-mers: {title}": kmers[key]}
                 row[f"{title} above k-mers in"] = f"{above:.0f} ({above / full['tasks']:.0%})"
@@ -201,8 +173,10 @@ def published_table(model: str, root: Path = ROOT) -> pd.DataFrame:
                 "Multi-resBind AUROC": row["multiresbind_auroc"],
                 "Multi-resBind AP": row["multiresbind_ap"],
                 "here: sites": f"{ours['n_pos']:.0f} of {ours['n']:.0f}" if task in metrics.index else None,
-                "here: AUROC": with_interval(pd.DataFrame([ours]), "auroc").iloc[0],
-                "here: AP": with_interval(pd.DataFrame([ours]), "ap").iloc[0],
+                **{
+                    f"here: {title}": with_interval(pd.DataFrame([ours]), key).iloc[0]
+                    for key, title in MEASURES.items()
+                },
             }
         )
     return pd.DataFrame(rows)
@@ -210,12 +184,9 @@ def published_table(model: str, root: Path = ROOT) -> pd.DataFrame:
 
 def warm_start_table(root: Path = ROOT) -> pd.DataFrame:
     """Return means over the proteins of :mod:`training.study.warm_start`, and in how many the warm start is best."""
-    path = root / "docs" / "results" / "warm_start.csv"
-    if not path.is_file():
-        raise MissingFileError(f"{path}: no such file. Make it with: python -m training.study.warm_start")
-    rows = pd.read_csv(path)
+    rows = _read(root / "docs" / "results" / "warm_start.csv", "python -m training.study.warm_start")
     made = {}
-    for measure, title in (("auroc", "AUROC"), ("ap", "AP")):
+    for measure, title in MEASURES.items():
         by = rows.pivot_table(index=["sites", "task"], columns="method", values=measure)
         for method, name in (("warm", "warm start"), ("nothing", "from nothing"), ("kmers", "k-mers")):
             made[f"{title}: {name}"] = by[method].groupby("sites").mean()
@@ -227,25 +198,17 @@ def warm_start_table(root: Path = ROOT) -> pd.DataFrame:
 
 def _study_table(name: str, table: str, root: Path = ROOT) -> pd.DataFrame:
     """Return one table of a study, with the columns a reader wants."""
-    if table not in STUDY_TABLES:
-        raise unknown_name("study table", table, STUDY_TABLES)
-    path = root / "docs" / "results" / f"study_{name}" / "tables" / f"{table}.csv"
-    if not path.is_file():
-        raise MissingFileError(f"{path}: no such file. Make it with: ripe-train study")
-    rows = pd.read_csv(path)
+    check_known("study table", table, STUDY_TABLES)
+    rows = _read(root / "docs" / "results" / f"study_{name}" / "tables" / f"{table}.csv", "ripe-train study")
     if table in ("time", "own_rank", "cross_experiment"):
         return rows
     if table == "borders":
         wanted = ["auroc_intact", "auroc_lean", "auroc_g_lean", "g_effect", "g_effect_control"]
         return rows[["arm", "task", "n_pos", *wanted]]
     if table == "tests":
-        return pd.DataFrame(
-            {
-                "comparison": rows["comparison"],
-                "first": rows["first"],
-                "second": rows["second"],
-                "negatives": rows["negatives"],
-                "measure": rows["measure"].map({"auroc": "AUROC", "ap": "AP"}),
+        return rows[["comparison", "first", "second", "negatives"]].assign(
+            **{
+                "measure": rows["measure"].map(MEASURES),
                 "first mean": rows["mean_first"],
                 "second mean": rows["mean_second"],
                 "difference": rows["mean_difference"].map("{:+.4f}".format),
@@ -257,7 +220,7 @@ def _study_table(name: str, table: str, root: Path = ROOT) -> pd.DataFrame:
         rows = rows[rows["negatives"] == "own"].reset_index(drop=True)
     keys = {"arms": {"arm": "arm", "n_tasks": "tasks"}, "protocols": {"pair": "pair", "test": "test", "model": "model"}}
     kept = rows[list(keys[table])].rename(columns=keys[table])
-    return kept.assign(AUROC=with_interval(rows, "auroc"), AP=with_interval(rows, "ap"))
+    return kept.assign(**{title: with_interval(rows, key) for key, title in MEASURES.items()})
 
 
 def precompute_table(root: Path = ROOT) -> pd.DataFrame:
@@ -273,6 +236,19 @@ def precompute_table(root: Path = ROOT) -> pd.DataFrame:
     )
 
 
+# Marker -> how many words follow it, and what makes its table.
+TABLES: dict[str, tuple[int, Callable[..., pd.DataFrame]]] = {
+    "models": (0, models_table),
+    "tasks": (1, tasks_table),
+    "checks": (1, checks_table),
+    "baseline": (1, lambda *words: baseline_table(words[:-1], words[-1])),
+    "published": (1, published_table),
+    "warm_start": (0, warm_start_table),
+    "study": (2, _study_table),
+    "precompute": (0, precompute_table),
+}
+
+
 def table_for(what: str, root: Path = ROOT) -> str:
     """Return the Markdown of a marker's table.
 
@@ -282,22 +258,11 @@ def table_for(what: str, root: Path = ROOT) -> str:
         If the marker or what it names does not exist.
     """
     kind, *names = what.split()
-    if kind not in WORDS:
-        raise unknown_name("table", kind, WORDS)
-    several = kind == "baseline" and names
-    if len(names) != WORDS[kind] and not several:
-        raise InputError(f"table marker {what!r}: expected {WORDS[kind]} words after {kind!r}, got {len(names)}.")
-    made: dict[str, Callable[..., pd.DataFrame]] = {
-        "models": models_table,
-        "tasks": tasks_table,
-        "checks": checks_table,
-        "baseline": lambda *words: baseline_table(words[:-1], words[-1]),
-        "published": published_table,
-        "warm_start": warm_start_table,
-        "study": _study_table,
-        "precompute": precompute_table,
-    }
-    return markdown(made[kind](*names, root))
+    check_known("table", kind, TABLES)
+    n_words, make = TABLES[kind]
+    if len(names) != n_words and not (kind == "baseline" and names):
+        raise InputError(f"table marker {what!r}: expected {n_words} words after {kind!r}, got {len(names)}.")
+    return markdown(make(*names, root))
 
 
 def fill(text: str, root: Path = ROOT) -> str:
@@ -328,8 +293,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if after != before:
                 stale.append(path)
                 if not args.check:
-                    with atomic_file(path) as temporary:
-                        temporary.write_text(after, encoding="utf-8")
+                    write_text(path, after)
     except RipeError as error:
         sys.stderr.write(f"training.publishing.cards: error: {error}\n")
         return 2

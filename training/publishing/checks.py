@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ripe_lib.evaluation.dataset import POSITIVE, Dataset
+from ripe_lib.evaluation.dataset import Dataset
+from ripe_lib.evaluation.evaluate import rows_to_measure
 from ripe_lib.evaluation.metrics import task_metrics
 from ripe_lib.network.load import Model, load_model
 from ripe_lib.network.predict import predict_codes
-from ripe_lib.output.atomic import atomic_file
 from training.fitting.baseline import kmer_baseline
 from training.fitting.batches import mask_flanks
+from training.fitting.runs import write_csv
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 FULL, BASELINE = "everything", "k-mer logistic regression"
@@ -43,11 +44,8 @@ def checks(
     model : Model
     dataset : Dataset
         With all tasks of the model.
-    split : str
-    sources : sequence of str, optional
-        Rows of these sources only.
-    bound_only : bool
-        Only rows that one of the tasks has as a site.
+    split, sources, bound_only
+        Rows, as :func:`ripe_lib.evaluation.evaluate.score_dataset` has them.
     baseline : bool
         Also fit the k-mer baseline on the training rows of the same kind.
 
@@ -57,13 +55,8 @@ def checks(
         One row per ``input`` and ``task``: ``n_pos n_neg auroc ap`` of its positives against its own negatives.
     """
     columns = [dataset.task_index(task) for task in model.tasks]
-    rows = dataset.indices(split)
-    if sources is not None:
-        rows = rows[np.isin(dataset.source[rows], list(sources))]
+    rows = rows_to_measure(dataset, dataset.indices(split), columns, sources, bound_only)
     labels = dataset.labels[rows][:, columns]
-    if bound_only:
-        kept = (labels == POSITIVE).any(axis=1)
-        rows, labels = rows[kept], labels[kept]
     (seq, region), landmarks = dataset.centred_codes(rows), dataset.landmarks(rows)
     cut = mask_flanks(seq, np.ones(len(rows), dtype=bool))
     views = {
@@ -84,12 +77,7 @@ def checks(
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Return means over tasks.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Of :func:`checks`; more columns than ``task`` may tell tasks apart.
+    """Return means over tasks of a table of :func:`checks`, or of several models' (column ``model``).
 
     Returns
     -------
@@ -116,8 +104,7 @@ def checks_file(model: str, folder: Path = RESULTS) -> Path:
 def write_checks(table: pd.DataFrame, path: Path) -> None:
     """Write the table as CSV."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6f")
+    write_csv(path, table, float_format="%.6f")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.network.catalogue.entries import catalogue
 from training.config import build, merged, plain, section
 from training.fitting.config import FitConfig
@@ -56,8 +56,7 @@ class PublishConfig:
 
     def __post_init__(self) -> None:
         for name in (self.default, *([self.paper] if self.paper else []), *self.alone):
-            if name not in self.networks:
-                raise unknown_name("network", name, self.networks)
+            check_known("network", name, self.networks)
 
     def models(self) -> dict[str, str]:
         """Return the network of every model."""
@@ -124,12 +123,10 @@ def own_network(options: PublishConfig, base: FitConfig, network: str, model: st
     Parameters
     ----------
     options : PublishConfig
-    base : FitConfig
-        Of the network that is trained on all tasks.
-    network, model : str
-        Names of that network and of the model.
-    tasks : sequence of str
-        Of the model.
+    base, network
+        The network that is trained on all tasks, and its name.
+    model, tasks
+        Name and tasks of the model.
     """
     if network not in options.alone and not (options.tune and network == options.default):
         return base

@@ -24,13 +24,7 @@ from training.data.peak_table import read_peak_table
 from training.fetch.fetch import sizes
 from training.fitting.config import FitConfig
 from training.publishing.config import PublishConfig, own_network
-from training.publishing.tiers import (
-    BACKGROUND_VARIANTS,
-    TierOptions,
-    is_published,
-    record_of,
-    training_order,
-)
+from training.publishing.tiers import BACKGROUND_VARIANTS, TierOptions, is_published, record_of, training_order
 
 FETCH_BYTES = 10e6  # per second: an assumption, not a measurement
 BYTES_PER_PEAK = 20  # of gzipped narrowPeak, before the files are here
@@ -177,9 +171,8 @@ def _prepare_step(
     if options.data.is_file():
         dataset = Dataset(options.data)
         rows, n_train = len(dataset), int((dataset.split == 0).sum())
-        step = Step(
-            "prepare", f"{_number(rows)} windows, here already", options.data.stat().st_size, BASE_MEMORY, 0, True
-        )
+        what = f"{_number(rows)} windows, here already"
+        step = Step("prepare", what, options.data.stat().st_size, BASE_MEMORY, 0, True)
         found = {row["task"]: row["peaks"] for row in dataset.manifest.get("peaks", ())}
         return step, _Sites(rows, n_train, found or dict.fromkeys(dataset.tasks, float("nan")), dataset)
     peaks = float(f"{sum(by_task.values()):.2g}") if by_task else float("nan")
@@ -211,7 +204,7 @@ class Speed:
 
 def _measured_speed(config: FitConfig, prepare: PrepareConfig, n_tasks: int) -> Speed:
     """Return how fast a network is on this machine."""
-    from training.fitting.loop import build_model, keras, training_model
+    from training.fitting.loop import build_model, fed_shapes, keras, training_model
     from training.fitting.start import freeze
 
     spec = ModelSpec(
@@ -228,13 +221,7 @@ def _measured_speed(config: FitConfig, prepare: PrepareConfig, n_tasks: int) -> 
     model = training_model(network, spec)
     model.compile(optimizer=keras.optimizers.Adam(), loss="binary_crossentropy", jit_compile=False)
     rng = np.random.default_rng(0)
-    shapes = spec.input_shapes.items()
-    arrays = [
-        rng.random((config.batch_size, *shape)).astype(np.float32)
-        if name == "landmarks"
-        else rng.integers(0, 5, (config.batch_size, shape[0]), dtype=np.uint8)
-        for name, shape in shapes
-    ]
+    arrays = [rng.integers(0, 5, (config.batch_size, *shape)).astype(kind) for shape, kind in fed_shapes(spec).values()]
     labels = np.zeros((config.batch_size, n_tasks), dtype=np.float32)
     return Speed(
         config.batch_size / _seconds_of(lambda: model.train_on_batch(arrays, labels)),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ripe_lib.errors import InputError
@@ -17,18 +17,15 @@ from ripe_lib.evaluation.specificity import quality
 from ripe_lib.network.catalogue import entry_of, put_model
 from ripe_lib.network.catalogue.entries import ModelEntry, TaskEntry, catalogue, write_task_table
 from ripe_lib.network.catalogue.locate import user_models_directory
-from ripe_lib.network.load import Model, quiet_tensorflow
+from ripe_lib.network.load import Model, model_of
 from ripe_lib.network.spec import ModelSpec
-from ripe_lib.network.weights import arrays_of, read_weights, set_arrays, sha256_of, write_weights
+from ripe_lib.network.weights import arrays_of, read_weights, sha256_of, write_weights
 from ripe_lib.output.atomic import atomic_directory
-from training.config import build, plain, read_yaml
-from training.fitting.calibration import fit_platt, fold_calibration
+from training.config import Note, build, plain, read_yaml
+from training.fitting.calibration import fit_platt, fold_calibration, logit
 from training.fitting.config import FitConfig
-from training.fitting.history import best_epoch
-from training.fitting.runs import finished_weights, read_record
+from training.fitting.runs import best_epoch, finished_weights, read_record
 from training.publishing.card import render_card
-
-Note = Callable[[str], None]
 
 
 def publish(
@@ -45,7 +42,7 @@ def publish(
     overwrite: bool = False,
     note: Note = lambda _: None,
 ) -> Path:
-    """Make a model directory of a finished run.
+    """Make a model directory of a finished run and return it.
 
     Parameters
     ----------
@@ -69,16 +66,13 @@ def publish(
     overwrite : bool
         Replace what is there.
 
-    Returns
-    -------
-    Path
-        The directory, for :func:`ripe_lib.load_model`.
-
     Raises
     ------
     MissingFileError, InputError, OutputError
         If the run is not finished, the data set is another one, or the directory exists. Nothing is left half-done.
     """
+    from ripe_lib.kipoi.render import is_shipped, render_model
+
     run = Path(run)
     weights = finished_weights(run)
     record = read_record(run)
@@ -91,101 +85,66 @@ def publish(
         spec = replace(spec, name=name if name.startswith("DeepRiPe/") else f"DeepRiPe/{name}")
     trained = spec.tasks
     if tasks is not None:
-        spec, arrays = _keep_tasks(spec, arrays, tasks)
-    model = _model(spec, arrays)
-    calibration = ""
+        columns = [spec.task_index(task) for task in tasks]
+        spec = replace(spec, tasks=tuple(tasks))
+        arrays = {**arrays, "output": [values[..., columns] for values in arrays["output"]]}
+    model, remark = model_of(spec, arrays, spec.name), ""
+    measure = partial(score_dataset, dataset=dataset, options=options, sources=sources, bound_only=bound_only)
     if calibrate:
-        model, calibration = calibrated(model, dataset, options, note, sources=sources, bound_only=bound_only)
-    evaluation = score_dataset(model, dataset, split="test", options=options, sources=sources, bound_only=bound_only)
+        model, remark = calibrated(model, measure(model, split="valid"), note)
+    evaluation = measure(model, split="test")
     note(f"{spec.name}: measured on {len(evaluation.labels)} test sites")
     # Rounded as in metrics.tsv, so that the card and the catalogue show the same third decimal as the file.
     table = evaluation.table().round(6)
     remarks = quality(evaluation)
     rows = _task_entries(spec, dataset, table, remarks)
+    card = _card_text(
+        run,
+        model,
+        dataset,
+        evaluation,
+        no_region=measure(model, split="test", region="none").summary() if spec.has_region else None,
+        rows=table.to_dict("records"),
+        left_out=[task for task in trained if task not in spec.tasks],
+        calibrated=calibrate,
+        calibration_note=remark,
+        sources=sources,
+        bound_only=bound_only,
+        remarks=remarks,
+    )
     directory = user_models_directory() / spec.name if out is None else Path(out)
     directory.parent.mkdir(parents=True, exist_ok=True)
     with atomic_directory(directory, overwrite=overwrite) as temporary:
         write_weights(temporary / "weights.h5", spec, arrays_of(model.keras_model))
         table.to_csv(temporary / "metrics.tsv", sep="\t", index=False, float_format="%.6f")
-        card = _card_text(
-            run,
-            model,
-            dataset,
-            evaluation,
-            table,
-            trained=trained,
-            calibration=calibration if calibrate else None,
-            sources=sources,
-            bound_only=bound_only,
-            remarks=remarks,
-        )
         (temporary / "model_card.md").write_text(card, encoding="utf-8")
-        _describe(temporary, spec, rows)
+        if is_shipped(temporary):
+            put_model(_model_entry(spec, rows, sha256_of(temporary / "weights.h5")), rows)
+        else:
+            write_task_table(temporary / "tasks.tsv", rows)
+        render_model(temporary)
     return directory
 
 
-def _keep_tasks(
-    spec: ModelSpec, arrays: dict[str, list[np.ndarray]], tasks: Sequence[str]
-) -> tuple[ModelSpec, dict[str, list[np.ndarray]]]:
-    """Return the spec and arrays of the same network with only these outputs, in this order.
-
-    Raises
-    ------
-    UnknownNameError
-        If the network has no such output.
-    """
-    columns = [spec.task_index(task) for task in tasks]
-    kernel, bias = arrays["output"]
-    return replace(spec, tasks=tuple(tasks)), {**arrays, "output": [kernel[:, columns], bias[columns]]}
-
-
-def _describe(directory: Path, spec: ModelSpec, rows: tuple[TaskEntry, ...]) -> None:
-    from ripe_lib.kipoi.render import is_shipped, render_model
-
-    if is_shipped(directory):
-        put_model(_model_entry(spec, rows, sha256=sha256_of(directory / "weights.h5")), rows)
-    else:
-        write_task_table(directory / "tasks.tsv", rows)
-    render_model(directory)
-
-
-def _model(spec: ModelSpec, arrays: dict[str, list[np.ndarray]]) -> Model:
-    quiet_tensorflow()
-    from ripe_lib.network.architecture import build_model
-
-    network = build_model(spec)
-    set_arrays(network, arrays, spec.name)
-    return Model(spec=spec, keras_model=network)
-
-
-def calibrated(
-    model: Model, dataset: Dataset, options: Options, note: Note = lambda _: None, **rows: Any
-) -> tuple[Model, str]:
-    """Return the model with calibrated outputs (scale and offset fitted on the validation split), and a remark.
-
-    ``rows``: ``sources`` and ``bound_only`` of :func:`ripe_lib.evaluation.evaluate.score_dataset`.
+def calibrated(model: Model, valid: Evaluation, note: Note) -> tuple[Model, str]:
+    """Return the model with calibrated outputs, and a remark.
 
     Parameters
     ----------
     model : Model
-    dataset : Dataset
-    options : Options
-        Its ``prevalence`` is what the probabilities hold for.
+    valid : Evaluation
+        Its scores on the validation split, where scale and offset are fitted; ``options.prevalence`` is what the
+        probabilities hold for.
     note : callable
-        Takes remarks for the user.
-    rows
-        ``sources`` and ``bound_only`` of :func:`ripe_lib.evaluation.evaluate.score_dataset`.
+        Is given the remark.
     """
-    from training.fitting.calibration import logit
-
-    evaluation = score_dataset(model, dataset, split="valid", options=options, **rows)
-    fitted = fit_platt(evaluation.labels, logit(evaluation.scores), prevalence=options.prevalence)
-    left = [f"{task} ({why})" for task, why in zip(evaluation.tasks, fitted.reason, strict=True) if why]
+    fitted = fit_platt(valid.labels, logit(valid.scores), prevalence=valid.options.prevalence)
+    left = [f"{task} ({why})" for task, why in zip(valid.tasks, fitted.reason, strict=True) if why]
     remark = f"Not calibrated: {'; '.join(left)}." if left else ""
     if remark:
         note(remark)
     arrays = fold_calibration(arrays_of(model.keras_model), fitted.scale, fitted.offset)
-    return _model(model.spec, arrays), remark
+    return model_of(model.spec, arrays, model.name), remark
 
 
 def _task_entries(
@@ -193,91 +152,55 @@ def _task_entries(
 ) -> tuple[TaskEntry, ...]:
     """Return the catalogue rows of a model's tasks: names from the data set's manifest, numbers from the table."""
     info = dataset.manifest.get("task_info", {})
-    known = {row.task: row for row in catalogue().tasks.get(spec.name, ())}
+    known = {row.task: vars(row) for row in catalogue().tasks.get(spec.name, ())}
     counts = dataset.manifest["counts"]["tasks"]
     entries = []
     for index, row in enumerate(table.to_dict("records")):
         task = str(row["task"])
-        about = info.get(task) or (
-            {k: getattr(known[task], k) for k in ("rbp", "protocol", "cell_line")} if task in known else {}
-        )
+        about = info.get(task) or known.get(task, {})
+        told: dict[str, Any] = {key: about.get(key, "") for key in ("rbp", "protocol", "cell_line")}
+        for key in ("auroc", "ap", "ece"):
+            told[key] = None if pd.isna(row[key]) else round(float(row[key]), 4)
         entries.append(
             TaskEntry(
                 model=spec.name,
                 task_index=index,
                 task=task,
-                rbp=about.get("rbp", ""),
-                protocol=about.get("protocol", ""),
-                cell_line=about.get("cell_line", ""),
                 n_pos=counts[task]["train"]["positive"],
-                **{key: None if pd.isna(row[key]) else round(float(row[key]), 4) for key in ("auroc", "ap", "ece")},
                 quality=remarks.get(task, ""),
+                **told,
             )
         )
     return tuple(entries)
 
 
-def _model_entry(spec: ModelSpec, rows: tuple[TaskEntry, ...], *, sha256: str) -> ModelEntry:
-    """Return the catalogue row of a shipped model."""
-    models = catalogue().models
-    before = models.get(spec.name) or models.get(spec.name.removesuffix("_paper"))
-    entry = entry_of(spec, rows, origin="shipped", tier=_tier(spec.name, before))
-    return replace(entry, sha256=sha256)
+def _model_entry(spec: ModelSpec, rows: tuple[TaskEntry, ...], sha256: str) -> ModelEntry:
+    """Return the catalogue row of a shipped model; its tier is what it was, or the part of its name that says so."""
+    models, name = catalogue().models, spec.name.removesuffix("_paper")
+    parts = name.removeprefix("DeepRiPe/").split("_")
+    before = models.get(spec.name) or models.get(name)
+    tier = before.tier if before else parts[-1] if parts[0] in ("parclip", "eclip") else ""
+    return replace(entry_of(spec, rows, origin="shipped", tier=tier), sha256=sha256)
 
 
-def _tier(name: str, before: ModelEntry | None) -> str:
-    """Return the tier a model had, or the part of its name that says so."""
-    if before is not None:
-        return before.tier
-    parts = name.removeprefix("DeepRiPe/").removesuffix("_paper").split("_")
-    return parts[-1] if parts[0] in ("parclip", "eclip") else ""
-
-
-def _card_text(
-    run: Path,
-    model: Model,
-    dataset: Dataset,
-    evaluation: Evaluation,
-    table: pd.DataFrame,
-    *,
-    trained: Sequence[str],
-    calibration: str | None,
-    sources: Sequence[str] | None,
-    bound_only: bool,
-    remarks: Mapping[str, str],
-) -> str:
-    """Return the model card of a run."""
+def _card_text(run: Path, model: Model, dataset: Dataset, evaluation: Evaluation, **given: Any) -> str:
+    """Return the model card of a run; ``given`` are further values of the template."""
     # Built, so that an option which came after the run has its default value.
     config = plain(build(FitConfig, read_yaml(run / "config.yaml"), str(run)))
     history = pd.read_csv(run / "history.csv")
     validated = "val_loss" in history
     best_by = config["best_by"]
     best = history.iloc[best_epoch(history.to_dict("records"), best_by) - 1]
-    no_region = None
-    if model.spec.has_region:
-        withheld = score_dataset(
-            model,
-            dataset,
-            split="test",
-            region="none",
-            options=evaluation.options,
-            sources=sources,
-            bound_only=bound_only,
-        )
-        no_region = withheld.summary()
     manifest = dataset.manifest
-    split = manifest.get("options", {}).get("split", {})
     return render_card(
         name=model.name,
         spec=model.spec,
         origin=_origin(config),
-        remarks=remarks,
-        left_out=[task for task in trained if task not in model.spec.tasks],
         missing=missing_text(model.name, model.tasks, manifest),
         parameters=f"{model.keras_model.count_params():,}",
         counts=manifest["counts"],
         files=[row for row in manifest.get("sources", ()) if not row["task"] or row["task"] in model.spec.tasks],
-        split_text=_split_text(split),
+        split_text=_split_text(manifest.get("options", {}).get("split", {})),
         data_seed=manifest.get("seed"),
         manifest_sha256=dataset.manifest_sha256,
         epochs=len(history),
@@ -287,16 +210,11 @@ def _card_text(
         seed=config["seed"],
         config=config,
         augment=", ".join(f"{k} {v}" for k, v in config["augment"].items() if v) or "none",
-        calibrated=calibration is not None,
-        calibration_note=calibration or "",
         prevalence=evaluation.options.prevalence,
         confidence=evaluation.options.confidence,
         n_bootstrap=evaluation.options.n_bootstrap,
         mean=evaluation.summary(),
-        no_region=no_region,
-        sources=sources,
-        bound_only=bound_only,
-        rows=table.to_dict("records"),
+        **given,
     )
 
 
@@ -328,12 +246,9 @@ def missing_text(name: str, tasks: Sequence[str], manifest: Mapping[str, Any]) -
     """
     published = catalogue().tasks.get(f"DeepRiPe/published/{name.removeprefix('DeepRiPe/').removesuffix('_paper')}", ())
     files = {key.split("/")[0] for key in manifest.get("inputs_sha256", {})}
-    without_peaks: list[str] = []
-    too_few: list[str] = []
-    for row in published:
-        names = {row.task, f"{row.task}_{row.cell_line}"}
-        if names.isdisjoint(tasks):
-            (too_few if names & files else without_peaks).append(row.task)
+    lacking = [row for row in published if {row.task, f"{row.task}_{row.cell_line}"}.isdisjoint(tasks)]
+    too_few = [row.task for row in lacking if files & {row.task, f"{row.task}_{row.cell_line}"}]
+    without_peaks = [row.task for row in lacking if row.task not in too_few]
     text = ""
     if without_peaks:
         text += f"Outputs of the paper's tier that are missing for want of peaks: {', '.join(without_peaks)}.\n"

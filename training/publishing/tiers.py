@@ -11,31 +11,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.network.load import load_model
 from ripe_lib.network.weights import sha256_of
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.chunked import Chunk, fingerprint_of, remove_parts, run_chunks
 from ripe_lib.variants.summary import BACKGROUND_FILE
-from training.config import build, read_yaml, section
+from training.config import Note, build, read_yaml, section
 from training.data.config import PrepareConfig
 from training.data.prepare import prepare
 from training.fetch.fetch import MANIFEST, FetchConfig, fetch_files, read_manifest
 from training.fetch.sources import write_peak_table
 from training.fitting.config import FitConfig
 from training.fitting.fit import fit
+from training.fitting.runs import write_text
 from training.publishing.config import PublishConfig, networks_of, own_network
 from training.publishing.publish import publish
 from training.publishing.variant_background import write_background
 
 BACKGROUND_VARIANTS = 20_000
-
-Note = Callable[[str], None]
 # Called with a step ("fetch", "prepare", "fit NETWORK", "publish MODEL") and the share of it that is done.
 Progress = Callable[[str, float], None]
 
@@ -92,8 +91,7 @@ class TierOptions:
         """
         known = self.publishing().models()
         for model in self.only:
-            if model not in known:
-                raise unknown_name("model", model, known)
+            check_known("model", model, known)
         return {model: known[model] for model in self.only or known}
 
     def fetching(self) -> FetchConfig | None:
@@ -117,17 +115,7 @@ class TierOptions:
 
 
 def record_of(publishing: PublishConfig, run: Path, dataset: Dataset, tasks: Sequence[str]) -> dict[str, Any]:
-    """Return what a published model depends on.
-
-    Parameters
-    ----------
-    publishing : PublishConfig
-    run : Path
-        Folder of the network.
-    dataset : Dataset
-    tasks : sequence of str
-        Of the model.
-    """
+    """Return what a published model depends on; parameters as :func:`training.publishing.publish.publish`."""
     return {
         "run": sha256_of(run / "weights.h5"),
         "data": dataset.manifest_sha256,
@@ -142,8 +130,8 @@ def is_published(options: TierOptions, model: str, record: Mapping[str, Any]) ->
 
     Parameters
     ----------
-    options : TierOptions
-    model : str
+    options, model
+        Says where they are.
     record : mapping
         From :func:`record_of`.
     """
@@ -160,7 +148,7 @@ def make_tiers(
     note: Note = lambda _: None,
     progress: Progress = lambda step, share: None,
 ) -> list[Path]:
-    """Fetch, prepare, train and publish.
+    """Fetch, prepare, train and publish; return the model directories.
 
     Parameters
     ----------
@@ -173,15 +161,8 @@ def make_tiers(
     progress : callable
         See :data:`Progress`.
 
-    Returns
-    -------
-    list of Path
-        The model directories.
-
     Raises
     ------
-    UnknownNameError
-        For a model that the config does not make.
     RipeError
         For wrong input anywhere on the way.
     """
@@ -200,15 +181,14 @@ def make_tiers(
         note(f"{model}: no task has so many peaks, left out")
         del tasks[model]
     for level in training_order(options, {wanted[model] for model in tasks} - set(publishing.alone)):
-        _each(_Fit(options), level, "fit", options, scheduler, note, progress)
-    work = _Publish(options, {model: (wanted[model], tuple(names)) for model, names in tasks.items()})
-    _each(work, list(tasks), "publish", options, scheduler, note, progress)
+        _each(_Work("fit", options), level, scheduler, note, progress)
+    work = _Work("publish", options, {model: (wanted[model], tuple(names)) for model, names in tasks.items()})
+    _each(work, list(tasks), scheduler, note, progress)
     return [options.models / model for model in tasks]
 
 
 def _fetch(options: TierOptions, note: Note, progress: Progress) -> None:
-    fetching = options.fetching()
-    if fetching is None:
+    if (fetching := options.fetching()) is None:
         return
     files = fetching.wanted(note)
     note(f"fetching {len(files)} files")
@@ -224,8 +204,7 @@ def _fetch(options: TierOptions, note: Note, progress: Progress) -> None:
 
 
 def _check_sources(options: TierOptions, dataset: Dataset) -> None:
-    fetching = options.fetching()
-    if fetching is None:
+    if (fetching := options.fetching()) is None:
         return
     table = Path(fetching.inputs(options.sources)["table"])
     now = {Path(name).name: row["sha256"] for name, row in read_manifest(options.sources).items()}
@@ -258,33 +237,26 @@ def training_order(options: TierOptions, needed: Collection[str]) -> Iterator[li
 
 
 @dataclass(frozen=True)
-class _Fit:
-    """Train one network; a chunk of a job."""
+class _Work:
+    """Train networks (``fit``) or publish models by name; a name is a chunk of a job."""
 
+    verb: str
     options: TierOptions
+    models: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)  # network and tasks of each
 
     def __call__(self, chunk: Chunk, path: Path) -> None:
         self.run(chunk.payload)
         path.touch()
 
     def run(self, name: str, note: Note = lambda _: None, progress: Progress = lambda step, share: None) -> None:
+        (self._fit if self.verb == "fit" else self._publish)(name, note, progress)
+
+    def _fit(self, name: str, note: Note, progress: Progress) -> None:
         config = self.options.networks()[name]
         note(f"network {name}")
         fit(config, note=note, after_epoch=lambda epoch: progress(f"fit {name}", epoch / config.epochs))
 
-
-@dataclass(frozen=True)
-class _Publish:
-    """Publish one model; a chunk of a job."""
-
-    options: TierOptions
-    models: dict[str, tuple[str, tuple[str, ...]]]
-
-    def __call__(self, chunk: Chunk, path: Path) -> None:
-        self.run(chunk.payload)
-        path.touch()
-
-    def run(self, model: str, note: Note = lambda _: None, progress: Progress = lambda step, share: None) -> None:
+    def _publish(self, model: str, note: Note, progress: Progress) -> None:
         options, publishing = self.options, self.options.publishing()
         network, tasks = self.models[model]
         base = options.networks()[network]
@@ -316,21 +288,18 @@ class _Publish:
             write_background(load_model(directory), dataset, background, n=BACKGROUND_VARIANTS, seed=publishing.seed)
         path = options.record(model)
         path.parent.mkdir(exist_ok=True)
-        with atomic_file(path) as temporary:
-            temporary.write_text(json.dumps({**record, "weights": sha256_of(directory / "weights.h5")}))
+        write_text(path, json.dumps({**record, "weights": sha256_of(directory / "weights.h5")}))
         note(str(directory))
 
 
-def _each(
-    work: _Fit | _Publish,
-    names: list[str],
-    verb: str,
-    options: TierOptions,
-    scheduler: str | None,
-    note: Note,
-    progress: Progress,
-) -> None:
+def _each(work: _Work, names: list[str], scheduler: str | None, note: Note, progress: Progress) -> None:
     """Do one thing after the other here, or all of them side by side."""
+    verb, options = work.verb, work.options
+
+    def share(done: int, total: int) -> None:
+        for name in names:
+            progress(f"{verb} {name}", done / total)
+
     if scheduler is None:
         for name in names:
             work.run(name, note, progress)
@@ -340,10 +309,5 @@ def _each(
     chunks = [Chunk(index, name) for index, name in enumerate(names)]
     parts = options.work / f".{verb}.parts"
     stamp = fingerprint_of({"work": repr(work), "names": names}, [options.config, options.data])
-
-    def share(done: int, total: int) -> None:
-        for name in names:
-            progress(f"{verb} {name}", done / total)
-
     run_chunks(chunks, work, parts_dir=parts, fingerprint=stamp, scheduler=scheduler, progress=share)
     remove_parts(parts)

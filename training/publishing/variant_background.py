@@ -22,8 +22,9 @@ from ripe_lib.evaluation.dataset import POSITIVE, Dataset
 from ripe_lib.genome.encoding import UNKNOWN
 from ripe_lib.network.load import Model, load_model, model_arguments
 from ripe_lib.network.substitutions import substitution_scores
-from ripe_lib.output.atomic import atomic_file
 from ripe_lib.variants.summary import BACKGROUND_FILE, BACKGROUND_FORMAT
+from training.fitting.batches import cut_windows
+from training.fitting.runs import write_text
 
 PERCENTAGES = (*range(0, 100, 5), 96, 97, 98, 99, 99.5, 99.9, 100)
 
@@ -53,24 +54,25 @@ def background_deltas(model: Model, dataset: Dataset, n: int, rng: np.random.Gen
             f"{dataset.path}: expected windows of {spec.sequence_length} and {spec.region_length} nt for {model.name}, "
             f"got {dataset.sequence_length} and {dataset.region_length}."
         )
-    bound = (dataset.labels == POSITIVE).any(axis=1) & (dataset.split != 0)
-    rows = np.flatnonzero(bound)
+    rows = np.flatnonzero((dataset.labels == POSITIVE).any(axis=1) & (dataset.split != 0))
     if not len(rows):
         raise InputError(f"{dataset.path}: expected bound sites in the validation or test rows, got none.")
-    middle = spec.sequence_length // 2 - 1
+    middle, margin = spec.sequence_length // 2 - 1, dataset.margin
     found = np.empty((n, len(model.tasks)), dtype=np.float32)
     done = 0
     while done < n:
         picked = np.sort(rng.choice(rows, min(4096, n - done)))
-        shift = rng.integers(-dataset.margin, dataset.margin + 1, len(picked)) + dataset.margin
+        shift = rng.integers(-margin, margin + 1, len(picked))
         chosen, place = np.unique(picked, return_inverse=True)
-        seq = _moved(dataset.seq_codes(chosen)[place], shift, spec.sequence_length)
-        region = _moved(dataset.region_codes(chosen)[place], shift, spec.region_length) if spec.has_region else None
+        seq = cut_windows(dataset.seq_codes(chosen)[place], spec.sequence_length, margin, shift)
+        region = None
+        if spec.has_region:
+            region = cut_windows(dataset.region_codes(chosen)[place], spec.region_length, margin, shift)
         known = np.flatnonzero(seq[:, middle] != UNKNOWN)
         if not len(known):
             raise InputError(f"{dataset.path}: expected known bases in the middle of the sites, got none.")
         seq, region = seq[known], None if region is None else region[known]
-        landmarks = dataset.landmarks(chosen)[place][known] - (shift[known] - dataset.margin)[:, None]
+        landmarks = dataset.landmarks(chosen)[place][known] - shift[known][:, None]
         alt = (seq[:, middle] + rng.integers(1, 4, len(seq), dtype=np.uint8)) % 4
         scores = substitution_scores(
             model,
@@ -86,19 +88,10 @@ def background_deltas(model: Model, dataset: Dataset, n: int, rng: np.random.Gen
     return found
 
 
-def _moved(codes: NDArray[np.uint8], shift: NDArray[np.int64], length: int) -> NDArray[np.uint8]:
-    return np.take_along_axis(codes, shift[:, None] + np.arange(length), axis=1)
-
-
 def write_background(model: Model, dataset: Dataset, path: Path, *, n: int, seed: int) -> None:
-    """Write the quantile table of a model's random |delta|.
+    """Write the quantile table of a model's random |delta|; parameters as :func:`background_deltas`.
 
-    Parameters
-    ----------
-    model, dataset, n
-        As :func:`background_deltas`; the model must have a directory.
-    path : Path
-    seed : int
+    The model must have a directory.
     """
     if model.directory is None:
         raise InputError(f"model {model.name}: expected a model with a directory.")
@@ -108,8 +101,7 @@ def write_background(model: Model, dataset: Dataset, path: Path, *, n: int, seed
     said = f"# {BACKGROUND_FORMAT} weights={weights} dataset={dataset.manifest_sha256[:16]} variants={n} seed={seed}"
     lines = [said, "\t".join(["task", *(f"{p:g}" for p in PERCENTAGES)])]
     lines += ["\t".join([task, *(f"{q:.6g}" for q in row)]) for task, row in zip(model.tasks, quantiles, strict=True)]
-    with atomic_file(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -7,7 +7,7 @@ belongs to the same weights is not computed again, so a study that was killed go
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,18 @@ import pandas as pd
 
 from ripe_lib.errors import UnknownNameError
 from ripe_lib.evaluation.dataset import Dataset
-from ripe_lib.evaluation.evaluate import Evaluation, Options, score_dataset
+from ripe_lib.evaluation.evaluate import Evaluation, evaluation_of, score_dataset
 from ripe_lib.genome.landmarks import LANDMARKS
-from ripe_lib.network.load import Model, model_from_weights
+from ripe_lib.network.load import model_from_weights
 from ripe_lib.network.weights import sha256_of
 from ripe_lib.output.atomic import atomic_file
+from training.config import Note
 from training.fitting.baseline import kmer_scores
 from training.fitting.fit import fit
 from training.study.config import StudyConfig
 
 MULTITASK, KMERS = "multitask", "kmers"
 WITH_LANDMARKS = ("towers",)  # architectures that have the third input
-Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -105,14 +105,8 @@ def _modalities(inputs: str, base: Run) -> list[Arm]:
         arms.append(Arm("no_landmarks", (without,), describe="a network without the landmark input"))
         for name in ("none", *LANDMARKS):
             what = "landmarks" if name == "none" else name
-            arms.append(
-                Arm(
-                    f"{what}_withheld",
-                    (base,),
-                    landmarks=name,
-                    describe=f"the multitask network, {what} unknown when measured",
-                )
-            )
+            told = f"the multitask network, {what} unknown when measured"
+            arms.append(Arm(f"{what}_withheld", (base,), landmarks=name, describe=told))
     return arms
 
 
@@ -136,24 +130,15 @@ def weights_files(config: StudyConfig, arm: Arm) -> list[Path]:
     return [config.directory / "runs" / run.name / "weights.h5" for run in arm.runs]
 
 
-def is_trained(config: StudyConfig, arm: Arm) -> bool:
-    """Return whether all networks of an arm are trained."""
-    return all(path.is_file() for path in weights_files(config, arm))
-
-
 def train_arm(config: StudyConfig, arm: Arm, data: Path, *, quiet: bool, note: Note) -> None:
     """Train the networks of an arm that are not trained yet.
 
     Parameters
     ----------
-    config : StudyConfig
-    arm : Arm
-    data : Path
-        The data set.
-    quiet : bool
-        No progress bar.
-    note : callable
-        Takes remarks for the user.
+    config, arm, data
+        Of the study.
+    quiet, note
+        As :func:`training.fitting.fit.fit`.
     """
     for run, weights in zip(arm.runs, weights_files(config, arm), strict=True):
         if not weights.is_file():
@@ -170,37 +155,30 @@ def _forget_graphs() -> None:
     gc.collect()
 
 
-def load_run(weights: Path) -> Model:
-    """Return the model of a finished run."""
-    return model_from_weights(weights)
-
-
 def score_arm(config: StudyConfig, arm: Arm, weights: list[Path], dataset: Dataset) -> Evaluation:
     """Score the held-out windows, or read the scores if they belong to these weights and this data set.
 
     Parameters
     ----------
-    config : StudyConfig
-    arm : Arm
+    config, arm, dataset
+        Of the study.
     weights : list of Path
         Of the arm's networks.
-    dataset : Dataset
     """
-    options = Options(n_bootstrap=config.n_bootstrap, prevalence=config.prevalence, seed=config.seed)
     asked = [config.split, arm.region, arm.landmarks]
     key = "\n".join([dataset.manifest_sha256, *asked, *(sha256_of(path) for path in weights)])
     path = config.directory / "scores" / f"{arm.name}.npz"
     if path.is_file():
         with np.load(path) as stored:
             if str(stored["key"]) == key:
-                return _evaluation(config, arm, dataset, stored["tasks"].tolist(), stored["scores"], options)
+                return _evaluation(config, arm, dataset, stored["tasks"].tolist(), stored["scores"])
     tasks: list[str] = []
     scores = []
     if arm.name == KMERS:
         found = kmer_scores(dataset, dataset.tasks, split=config.split)
         tasks, scores = list(found.columns), [found.to_numpy()]
     for file in weights:
-        model = load_run(file)
+        model = model_from_weights(file)
         scored = score_dataset(
             model, dataset, split=config.split, tasks=model.tasks, region=arm.region, landmarks=arm.landmarks
         )
@@ -212,15 +190,12 @@ def score_arm(config: StudyConfig, arm: Arm, weights: list[Path], dataset: Datas
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as temporary, temporary.open("wb") as handle:
         np.savez_compressed(handle, key=np.array(key), tasks=np.array(tasks), scores=together)
-    return _evaluation(config, arm, dataset, tasks, together, options)
+    return _evaluation(config, arm, dataset, tasks, together)
 
 
-def _evaluation(
-    config: StudyConfig, arm: Arm, dataset: Dataset, tasks: list[str], scores: np.ndarray, options: Options
-) -> Evaluation:
-    from ripe_lib.evaluation.evaluate import evaluation_of
-
-    measured = evaluation_of(dataset, dataset.indices(config.split), {task: task for task in tasks}, scores, options)
+def _evaluation(config: StudyConfig, arm: Arm, dataset: Dataset, tasks: list[str], scores: np.ndarray) -> Evaluation:
+    pairs = {task: task for task in tasks}
+    measured = evaluation_of(dataset, dataset.indices(config.split), pairs, scores, config.options)
     return replace(measured, model=arm.name, split=config.split, region=arm.region)
 
 
@@ -231,16 +206,14 @@ def time_table(config: StudyConfig, arms: dict[str, Arm]) -> pd.DataFrame:
     for arm in arms.values():
         runs = [run.name for run in arm.runs if run.name not in counted]
         counted.update(runs)
-        histories = [
-            pd.read_csv(config.directory / "runs" / name / "history.csv", usecols=["seconds"]) for name in runs
-        ]
+        took = [pd.read_csv(config.directory / "runs" / name / "history.csv")["seconds"] for name in runs]
         rows.append(
             {
                 "arm": arm.name,
                 "what": arm.describe,
                 "networks": len(runs),
-                "epochs": sum(len(history) for history in histories),
-                "seconds": round(float(sum(history["seconds"].sum() for history in histories)), 1),
+                "epochs": sum(map(len, took)),
+                "seconds": round(float(sum(seconds.sum() for seconds in took)), 1),
             }
         )
     return pd.DataFrame(rows)

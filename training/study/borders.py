@@ -23,7 +23,8 @@ import pandas as pd
 from ripe_lib.errors import InputError
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.evaluation.metrics import auroc, average_precision
-from ripe_lib.genome.encoding import UNKNOWN, Codes, one_hot
+from ripe_lib.genome.encoding import UNKNOWN, Codes
+from ripe_lib.genome.windows import CodeWindows, window_start
 from ripe_lib.network.load import Model
 from ripe_lib.network.predict import predict_codes
 from training.fitting.calibration import logit
@@ -55,13 +56,11 @@ class SiteWindows:
 
     def take(self, chosen: np.ndarray) -> SiteWindows:
         """Return some of the windows."""
-        return SiteWindows(*(getattr(self, name)[chosen] for name in ("rows", "seq", "region", "first", "last")))
+        return SiteWindows(**{name: values[chosen] for name, values in vars(self).items()})
 
 
 def site_ends(start: np.ndarray, end: np.ndarray, strand: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the window indices (RNA sense) of the first and last base of sites ``[start, end)``.
-
-    The window of ``length`` nt lies by the window rule: it starts at ``(start + end - 1) // 2 - (length // 2 - 1)``.
 
     Parameters
     ----------
@@ -72,9 +71,8 @@ def site_ends(start: np.ndarray, end: np.ndarray, strand: np.ndarray, length: in
     length : int
         Of the windows, in nt.
     """
-    window = (start + end - 1) // 2 - (length // 2 - 1)
-    minus = strand == "-"
-    first = np.where(minus, window + length - end, start - window)
+    window = window_start(start, end, length)
+    first = np.where(strand == "-", window + length - end, start - window)
     return first, first + (end - start) - 1
 
 
@@ -127,13 +125,7 @@ def edge_mask(first: np.ndarray, last: np.ndarray, length: int, n_edge: int) -> 
     length, n_edge : int
         In nt.
     """
-    before_first = _span(first - n_edge, first + n_edge - 1, length)
-    return before_first | _span(last - n_edge + 1, last + n_edge, length)
-
-
-def control_shift(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Return how far each window's control places lie from its borders, outwards, (n,) int."""
-    return rng.integers(CONTROL_SHIFT[0], CONTROL_SHIFT[1], size=n, endpoint=True)
+    return _span(first - n_edge, first + n_edge - 1, length) | _span(last - n_edge + 1, last + n_edge, length)
 
 
 def replaced(seq: Codes, mask: np.ndarray, rng: np.random.Generator) -> Codes:
@@ -181,16 +173,16 @@ def lean_on_borders(
         ``g_effect_control`` (logit of G at the last base minus the mean of A, C, U, over positives), ``edge_shift``
         (mean logit of positives, edges replaced minus control).
     """
-    length = windows.seq.shape[1]
+    length, place = windows.seq.shape[1], np.arange(len(windows.rows))
     rng = np.random.default_rng([seed, 0xB0D])
-    shift = control_shift(len(windows.rows), rng)
+    # How far the control places lie from the borders, outwards.
+    shift = rng.integers(*CONTROL_SHIFT, size=len(windows.rows), endpoint=True)
     edges = edge_mask(windows.first, windows.last, length, options.n_edge)
     control = edge_mask(windows.first - shift, windows.last + shift, length, options.n_edge)
     variants: dict[str, list[Codes]] = {"intact": [windows.seq], "edges": [], "control": []}
     for _ in range(options.n_repeats):
         variants["edges"].append(replaced(windows.seq, edges, rng))
         variants["control"].append(replaced(windows.seq, control, rng))
-    place = np.arange(len(windows.rows))
     rows = []
     for model in models:
         tasks = [task for task in model.tasks if task in dataset.tasks]
@@ -219,10 +211,10 @@ def lean_on_borders(
             positive = label == 1
             for name, effect in g_effects.items():
                 row[name] = float(effect[positive, column].mean()) if positive.any() else np.nan
-            means = {k: np.mean([logit(s[:, column]) for s in scores[k]], axis=0) for k in ("edges", "control")}
-            row["edge_shift"] = (
-                float((means["edges"] - means["control"])[positive].mean()) if positive.any() else np.nan
+            edges_mean, control_mean = (
+                np.mean([logit(s[:, column]) for s in scores[kind]], axis=0) for kind in ("edges", "control")
             )
+            row["edge_shift"] = float((edges_mean - control_mean)[positive].mean()) if positive.any() else np.nan
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -230,17 +222,7 @@ def lean_on_borders(
 def border_profiles(
     models: list[Model], dataset: Dataset, windows: SiteWindows, options: BorderOptions, seed: int
 ) -> pd.DataFrame:
-    """Average attribution maps of positives around the ends of their sites.
-
-    Parameters
-    ----------
-    models : list of Model
-    dataset : Dataset
-    windows : SiteWindows
-        From :func:`windows_with_borders`.
-    options : BorderOptions
-    seed : int
-        Of the sample of positives.
+    """Average attribution maps of positives around the ends of their sites; parameters as :func:`lean_on_borders`.
 
     Returns
     -------
@@ -261,9 +243,7 @@ def border_profiles(
             if not len(chosen):
                 continue
             some = windows.take(chosen)
-            inputs = {"seq": one_hot(some.seq), "region": one_hot(some.region)}
-            if not model.spec.has_region:
-                inputs.pop("region")
+            inputs = CodeWindows(some.seq, some.region if model.spec.has_region else None).inputs(0)
             maps = integrated_gradients(model, inputs, task=task, output="logit").seq
             letters = np.take_along_axis(maps, np.minimum(some.seq, 3)[:, :, None].astype(np.intp), axis=2)[:, :, 0]
             for end, at in (("first", some.first), ("last", some.last)):

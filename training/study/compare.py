@@ -44,23 +44,16 @@ def paired_differences(
         m_difference_low m_difference_high``; ``reason`` says why a row is NaN.
     """
     tasks = [task for task in first.tasks if task in second.tasks]
-    label_tables = first.labels_with(negatives)
-    tables = [
-        task_metrics(
-            label_tables[:, [first.tasks.index(t) for t in tasks]],
-            arm.scores[:, [arm.tasks.index(t) for t in tasks]],
-            tasks=tasks,
-        )
-        for arm in (first, second)
-    ]
+    labels = first.labels_with(negatives)[:, [first.tasks.index(task) for task in tasks]]
+    scores = [arm.scores[:, [arm.tasks.index(task) for task in tasks]] for arm in (first, second)]
+    tables = [task_metrics(labels, one, tasks=tasks) for one in scores]
     rng = np.random.default_rng([seed, NEGATIVES.index(negatives), 0xD1F])
     rows = []
     for index, (task, generator) in enumerate(zip(tasks, rng.spawn(len(tasks)), strict=True)):
         ours, theirs = (table.iloc[index] for table in tables)
         row = {"task": task, "n": ours["n"], "n_pos": ours["n_pos"]}
-        label = label_tables[:, first.tasks.index(task)]
-        scores = [arm.scores[:, arm.tasks.index(task)] for arm in (first, second)]
-        drawn = bootstrap(label, scores, n_bootstrap=n_bootstrap, rng=generator, groups=first.cluster)
+        asked = labels[:, index], [one[:, index] for one in scores]
+        drawn = bootstrap(*asked, n_bootstrap=n_bootstrap, rng=generator, groups=first.cluster)
         draws = dict(zip(MEASURES, drawn, strict=True))
         for measure in MEASURES:
             row[f"{measure}_first"], row[f"{measure}_second"] = ours[measure], theirs[measure]
@@ -98,27 +91,19 @@ def paired_test(differences: pd.DataFrame, measure: str) -> dict[str, float]:
         "wilcoxon_p": np.nan,
     }
     if len(values) >= 2 and (values != 0).any():
-        result["wilcoxon_p"] = float(wilcoxon(values, zero_method="pratt", method=_method(values)).pvalue)
+        # The exact distribution knows neither zeros nor ties.
+        exact = len(values) <= 50 and (values != 0).all() and len(np.unique(np.abs(values))) == len(values)
+        method = "exact" if exact else "approx"
+        result["wilcoxon_p"] = float(wilcoxon(values, zero_method="pratt", method=method).pvalue)
     return result
-
-
-def _method(values: np.ndarray) -> str:
-    # The exact distribution knows neither zeros nor ties.
-    exact = len(values) <= 50 and (values != 0).all() and len(np.unique(np.abs(values))) == len(values)
-    return "exact" if exact else "approx"
 
 
 def compare_all(
     comparisons: list[Comparison], arms: dict[str, Evaluation], n_bootstrap: int, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the differences of all comparisons (rows per task) and their tests (rows per comparison and measure).
+    """Return differences (rows per task) and tests (rows per comparison and measure) of all comparisons.
 
-    Parameters
-    ----------
-    comparisons : list of Comparison
-    arms : dict of name to Evaluation
-    n_bootstrap, seed : int
-        Of the paired bootstrap.
+    Parameters as :func:`paired_differences`, with the evaluations by arm.
     """
     differences, tests = [], []
     for comparison in comparisons:
@@ -130,7 +115,7 @@ def compare_all(
                 "second": comparison.second,
                 "negatives": negatives,
             }
-            differences.append(pd.concat([pd.DataFrame([names] * len(table)), table], axis=1))
+            differences.append(pd.DataFrame(names, index=table.index).join(table))
             for measure in MEASURES:
                 tests.append({**names, "measure": measure, **paired_test(table, measure)})
     if not differences:

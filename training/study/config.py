@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.evaluation.dataset import SPLITS
-from training.config import build, merged, read_yaml, section
+from ripe_lib.evaluation.evaluate import Options
+from training.config import build, merged, section
 from training.fitting.config import FitConfig
 from training.fitting.sampling import SamplingOptions
 
@@ -156,10 +157,8 @@ class StudyConfig:
 
     def __post_init__(self) -> None:
         for name in self.comparisons:
-            if name not in COMPARISONS:
-                raise unknown_name("comparison", name, COMPARISONS)
-        if self.split not in SPLITS:
-            raise unknown_name("split", self.split, SPLITS)
+            check_known("comparison", name, COMPARISONS)
+        check_known("split", self.split, SPLITS)
         for name in ("name", "data", "run", "tasks", "seed"):
             if any(name in options for options in (self.fit, self.single_fit, *self.strategy_fit.values())):
                 raise InputError(
@@ -168,36 +167,32 @@ class StudyConfig:
         for name, options in self.strategies.items():
             build(SamplingOptions, options, f"study: strategy {name!r}")
         for name, changes in self.strategy_fit.items():
-            if name not in self.strategies:
-                raise unknown_name("strategy", name, self.strategies)
+            check_known("strategy", name, self.strategies)
             self.fit_config("check", Path(), single=True, **changes)
         for pair in self.protocols.pairs:
-            if pair.group not in self.protocols.groups:
-                raise unknown_name("protocol group", pair.group, self.protocols.groups)
+            check_known("protocol group", pair.group, self.protocols.groups)
         self.fit_config("check", Path())
         self.fit_config("check", Path(), single=True)
 
+    @property
+    def options(self) -> Options:
+        """How numbers are made from scores."""
+        return Options(n_bootstrap=self.n_bootstrap, prevalence=self.prevalence, seed=self.seed)
+
     def fit_config(self, arm: str, data: Path, *, single: bool = False, **changes: Any) -> FitConfig:
-        """Return the options of one run; ``changes`` come last.
+        """Return the options of one run.
 
         Parameters
         ----------
-        arm : str
-            Name of the run.
-        data : Path
-            The data set.
+        arm, data
+            Name of the run, and the data set.
         single : bool
             One of the networks of one task.
         changes
             Options that come last.
         """
         options = merged(self.fit, self.single_fit) if single else self.fit
-        fixed = {
-            "name": f"study/{arm}",
-            "data": data,
-            "run": self.directory / "runs" / arm,
-            "seed": self.seed,
-        }
+        fixed = {"name": f"study/{arm}", "data": data, "run": self.directory / "runs" / arm, "seed": self.seed}
         return build(FitConfig, {**options, **changes, **fixed}, "study: fit")
 
     def quickened(self) -> StudyConfig:
@@ -228,12 +223,3 @@ def _kept(tasks: Any, wanted: tuple[str, ...]) -> tuple[str, ...]:
 def read_config(path: str | Path) -> StudyConfig:
     """Read the section ``study`` of a config file."""
     return build(StudyConfig, section(path, "study"), str(path))
-
-
-def data_path(config: StudyConfig, path: str | Path) -> Path:
-    """Return the data set of a study: its own, or the output of the file's section ``prepare``."""
-    if config.data is not None:
-        return config.data
-    if "prepare" not in read_yaml(path):
-        raise InputError(f"{path}: expected 'data' in section 'study', or a section 'prepare', found neither.")
-    return Path(section(path, "prepare").get("output", ""))

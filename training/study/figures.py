@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from ripe_lib.reports.evaluation_figures import BLUE, GREY, ORANGE, RED, plot_kmers, small_multiples
+from ripe_lib.reports.evaluation_figures import BLUE, GREY, ORANGE, RED, small_multiples
 from ripe_lib.reports.figures import COLUMN_WIDTHS, new_figure, style
 
 if TYPE_CHECKING:
@@ -15,7 +16,31 @@ if TYPE_CHECKING:
 
 _NAMES = {"auroc": "AUROC", "ap": "average precision"}
 _TESTED = ("mean_difference", "wilcoxon_p", "n_better", "n_tasks")
+DOT = {"marker": "o", "markersize": 3, "linestyle": "none"}
 _COLOURS = [BLUE, ORANGE, "#4d9221", "#7b3294", RED, GREY]
+
+
+def _rows(panels: Sequence[Any], names: Iterable[str], *, top: float = -0.6, **text: Any) -> None:
+    """Name the rows of panels that share them, the first row on top."""
+    names = list(names)
+    panels[0].set_yticks(range(len(names)), names, **text)
+    panels[0].set_ylim(len(names) - 0.4, top)
+    for axes in panels:
+        axes.grid(axis="x", linewidth=0.3, color="#dddddd")
+        axes.set_axisbelow(True)
+
+
+def _bars(axes: Any, table: pd.DataFrame, name: str, at: np.ndarray, **look: Any) -> None:
+    """Draw a measure with its interval as dots with bars at heights ``at``."""
+    value = table[name].to_numpy(dtype=float)
+    spread = np.abs(np.stack([value - table[f"{name}_low"], table[f"{name}_high"] - value]))
+    axes.errorbar(value, at, xerr=np.nan_to_num(spread), fmt="o", **look)
+
+
+def _handle(colour: str, text: str, **look: Any) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=colour, label=text, **look)
 
 
 def plot_arms(means: pd.DataFrame, tasks: pd.DataFrame) -> Figure:
@@ -36,26 +61,14 @@ def plot_arms(means: pd.DataFrame, tasks: pd.DataFrame) -> Figure:
                 axes.plot([mean, mean], [place - 0.38, place + 0.38], color="black", linewidth=1.2)
                 axes.text(mean, place - 0.42, f"{mean:.3f}", ha="center", va="bottom", fontsize=5.5)
             axes.set_xlabel(_NAMES[measure])
-            axes.grid(axis="x", linewidth=0.3, color="#dddddd")
-            axes.set_axisbelow(True)
-        panels[0].set_yticks(range(len(means)), list(means.index))
-        panels[0].set_ylim(len(means) - 0.4, -0.75)
+        _rows(panels, list(means.index), top=-0.75)
     return figure
 
 
-def plot_pairs(differences: pd.DataFrame, test: pd.DataFrame, negatives: str = "own") -> Figure:
-    """Draw one comparison: the second arm against the first, and the differences per task with their intervals.
-
-    Parameters
-    ----------
-    differences : DataFrame
-        Rows of one comparison (:func:`training.study.compare.compare_all`).
-    test : DataFrame
-        Its tests.
-    negatives : str
-    """
-    rows = differences[differences["negatives"] == negatives]
-    test = test[test["negatives"] == negatives].set_index("measure")
+def plot_pairs(differences: pd.DataFrame, test: pd.DataFrame) -> Figure:
+    """Draw one comparison: second arm against first, and differences per task with their intervals; own negatives."""
+    rows = differences[differences["negatives"] == "own"]
+    test = test[test["negatives"] == "own"].set_index("measure")
     first, second = rows["first"].iloc[0], rows["second"].iloc[0]
     rows = rows.sort_values(["auroc_difference", "task"], ascending=[False, True], na_position="last")
     place = np.arange(len(rows))
@@ -70,12 +83,8 @@ def plot_pairs(differences: pd.DataFrame, test: pd.DataFrame, negatives: str = "
             axes.scatter(x, y, s=8, color=BLUE, linewidths=0)
             axes.set(xlim=(low, 1.005), ylim=(low, 1.005), aspect="equal", xlabel=second, ylabel=first, title=name)
             axes = grid[1, column]
-            value = rows[f"{measure}_difference"].to_numpy(dtype=float)
-            spread = np.abs(
-                np.stack([value - rows[f"{measure}_difference_low"], rows[f"{measure}_difference_high"] - value])
-            )
             axes.axvline(0, color="black", linewidth=0.6)
-            axes.errorbar(value, place, xerr=np.nan_to_num(spread), fmt="o", color=BLUE, markersize=2.5, elinewidth=0.7)
+            _bars(axes, rows, f"{measure}_difference", place, color=BLUE, markersize=2.5, elinewidth=0.7)
             values = {key: float(test[key].to_dict()[measure]) for key in _TESTED}
             mean, p = values["mean_difference"], values["wilcoxon_p"]
             axes.axvline(mean, color=ORANGE, linewidth=0.8)
@@ -83,10 +92,7 @@ def plot_pairs(differences: pd.DataFrame, test: pd.DataFrame, negatives: str = "
             chance = f", Wilcoxon p = {p:.2g}" if np.isfinite(p) else ""
             axes.set_title(f"mean {mean:+.4f}, better in {better} of {n}{chance}", fontsize=6)
             axes.set_xlabel(f"{name}: {first} - {second}")
-            axes.set_yticks(place, rows["task"] if column == 0 else [""] * len(rows), fontsize=5.5)
-            axes.set_ylim(len(rows) - 0.4, -0.6)
-            axes.grid(axis="x", linewidth=0.3, color="#dddddd")
-            axes.set_axisbelow(True)
+            _rows([axes], rows["task"] if column == 0 else [""] * len(rows), fontsize=5.5)
     return figure
 
 
@@ -103,25 +109,12 @@ def plot_protocols(table: pd.DataFrame) -> Figure:
             for number, (kind, (colour, _)) in enumerate(looks.items()):
                 these = rows[rows["test"] == kind].set_index("pair").reindex(pairs)
                 at = np.arange(len(pairs)) + (number - 1) * 0.22
-                value = these[measure].to_numpy(dtype=float)
-                spread = np.abs(np.stack([value - these[f"{measure}_low"], these[f"{measure}_high"] - value]))
-                axes.errorbar(
-                    value, at, xerr=np.nan_to_num(spread), fmt="o", color=colour, markersize=3, elinewidth=0.8
-                )
+                _bars(axes, these, measure, at, color=colour, markersize=3, elinewidth=0.8)
             axes.set_xlabel(_NAMES[measure])
-            axes.grid(axis="x", linewidth=0.3, color="#dddddd")
-            axes.set_axisbelow(True)
-        panels[0].set_yticks(range(len(pairs)), [p.replace(" on ", "\non ") for p in pairs], fontsize=5.5)
-        panels[0].set_ylim(len(pairs) - 0.4, -0.6)
-        handles = [_dot(colour, text) for colour, text in looks.values()]
+        _rows(panels, [p.replace(" on ", "\non ") for p in pairs], fontsize=5.5)
+        handles = [_handle(colour, text, **DOT) for colour, text in looks.values()]
         figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False)
     return figure
-
-
-def _dot(colour: str, text: str) -> Any:
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], color=colour, marker="o", markersize=3, linestyle="none", label=text)
 
 
 def plot_matrix(matrix: pd.DataFrame) -> Figure:
@@ -136,11 +129,6 @@ def plot_matrix(matrix: pd.DataFrame) -> Figure:
         axes.set(xlabel="output", ylabel="sites")
         figure.colorbar(image, ax=axes, label="AUROC against other proteins' sites", shrink=0.6)
     return figure
-
-
-def plot_protocol_kmers(kmers: dict[str, pd.DataFrame]) -> Figure:
-    """Draw the 6-mers of the best and worst crossed sites of every pair."""
-    return plot_kmers({pair.replace(" on ", "\non "): table for pair, table in kmers.items()})
 
 
 def plot_lean(borders: pd.DataFrame) -> Figure:
@@ -168,11 +156,8 @@ def plot_lean(borders: pd.DataFrame) -> Figure:
                     )
             axes.locator_params(axis="x", nbins=5)
             axes.set_xlabel(text)
-            axes.grid(axis="x", linewidth=0.3, color="#dddddd")
-            axes.set_axisbelow(True)
-        panels[0].set_yticks(range(len(tasks)), tasks)
-        panels[0].set_ylim(len(tasks) - 0.4, -0.6)
-        handles = [_dot(_COLOURS[i % len(_COLOURS)], arm) for i, arm in enumerate(arms)]
+        _rows(panels, tasks)
+        handles = [_handle(_COLOURS[i % len(_COLOURS)], arm, **DOT) for i, arm in enumerate(arms)]
         figure.legend(handles=handles, loc="outside upper center", ncols=max(len(arms), 1), frameon=False)
     return figure
 
@@ -198,7 +183,7 @@ def plot_profiles(profiles: pd.DataFrame) -> Figure:
         axes.axvline(0, color="black", linewidth=0.4, linestyle=":")
         axes.axhline(0, color="black", linewidth=0.4)
 
-    handles = [_line(_COLOURS[i % len(_COLOURS)], arm) for i, arm in enumerate(arms)]
+    handles = [_handle(_COLOURS[i % len(_COLOURS)], arm) for i, arm in enumerate(arms)]
     return small_multiples(
         list(dict.fromkeys(rows["task"])),
         draw,
@@ -208,9 +193,3 @@ def plot_profiles(profiles: pd.DataFrame) -> Figure:
         panel_height_mm=32,
         handles=handles,
     )
-
-
-def _line(colour: str, text: str) -> Any:
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], color=colour, label=text)

@@ -19,13 +19,13 @@ def write_page(
 
     Parameters
     ----------
-    config : StudyConfig
-    dataset : Dataset
+    config, dataset
+        Of the study.
     tables, pictures : dict
         By name, as :mod:`training.study.run` makes them; sections whose table is missing are left out.
     path : Path
     """
-    n = int((dataset.split == ["train", "valid", "test"].index(config.split)).sum())
+    n = len(dataset.indices(config.split))
     page = Report(f"Study {config.name}", f"{dataset.path.name}, split {config.split}: {n:,} windows")
     page.add_heading("Arms")
     page.add_text(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,19 +17,17 @@ from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.evaluation.evaluate import Evaluation
 from ripe_lib.evaluation.specificity import cross_experiment, own_rank, sites_by_output
 from ripe_lib.genome.landmarks import LANDMARKS
-from ripe_lib.network.load import Model, load_model
-from ripe_lib.output.atomic import atomic_file
+from ripe_lib.network.load import load_model, model_from_weights
+from ripe_lib.reports.evaluation_figures import plot_kmers
 from ripe_lib.reports.figures import save_figure
-from training.config import plain, read_yaml
-from training.fitting.runs import environment, write_text
+from training.config import Note, plain, read_yaml
+from training.data.prepare import prepared_data
+from training.fitting.runs import environment, write_csv, write_text
 from training.study import figures
 from training.study.arms import (
     KMERS,
     MULTITASK,
-    Arm,
     arms_of,
-    is_trained,
-    load_run,
     score_arm,
     time_table,
     train_arm,
@@ -37,12 +35,10 @@ from training.study.arms import (
 )
 from training.study.borders import border_profiles, lean_on_borders, windows_with_borders
 from training.study.compare import Comparison, arm_tables, compare_all
-from training.study.config import StudyConfig, data_path, read_config
+from training.study.config import StudyConfig, read_config
 from training.study.page import write_page
-from training.study.protocols import ProtocolResult, cross_protocols
+from training.study.protocols import cross_protocols
 from training.study.slices import write_slice
-
-Note = Callable[[str], None]
 
 
 @dataclass
@@ -62,7 +58,7 @@ def run_study(
     quiet: bool = True,
     note: Note = lambda _: None,
 ) -> Path:
-    """Run a study; runs and scores that are there already are kept.
+    """Run a study and return its directory; runs and scores that are there already are kept.
 
     Parameters
     ----------
@@ -79,40 +75,31 @@ def run_study(
         No progress bars.
     note : callable
         Is given what is done next, one line each.
-
-    Returns
-    -------
-    Path
-        The study's directory.
     """
     began = time.monotonic()
     config = replace(read_config(path), **(changes or {}))
     # Also one that the config does not list, which is refused if there is no such comparison.
     config = replace(config, comparisons=tuple(dict.fromkeys([*config.comparisons, *only])))
-    source = data_path(config, path)
-    if not source.is_file() and config.data is None:
-        from training.data import prepare
-        from training.data.config import read_config as read_prepare_config
-
-        note(f"preparing {source}")
-        prepare.prepare(read_prepare_config(path), note=note)
-    dataset = Dataset(source)
+    if config.data is None and "prepare" not in read_yaml(path):
+        raise InputError(f"{path}: expected 'data' in section 'study', or a section 'prepare', found neither.")
+    dataset = Dataset(config.data or prepared_data(path, note))
     if quick:
         config = config.quickened()
         config.directory.mkdir(parents=True, exist_ok=True)
-        dataset = _slice(config, dataset)
+        part = config.directory / "slice.h5"
+        if not part.is_file():
+            write_slice(dataset, part, list(config.quick.tasks) or dataset.tasks[:3], config.quick.rows, config.seed)
+        dataset = Dataset(part)
     _open(config, dataset)
     every = arms_of(config, dataset)
     now = arms_of(replace(config, comparisons=tuple(only)), dataset) if only else every
     for arm in now.values():
         train_arm(config, arm, dataset.path, quiet=quiet, note=note)
-    arms = {name: arm for name, arm in every.items() if is_trained(config, arm)}
-    complete = [
-        name
-        for name in config.comparisons
-        if arms_of(replace(config, comparisons=(name,)), dataset).keys() <= arms.keys()
-    ]
-    weights = {name: weights_files(config, arm) for name, arm in arms.items()}
+    weights = {name: weights_files(config, arm) for name, arm in every.items()}
+    weights = {name: files for name, files in weights.items() if all(path.is_file() for path in files)}
+    arms = {name: every[name] for name in weights}
+    needed = {name: arms_of(replace(config, comparisons=(name,)), dataset) for name in config.comparisons}
+    complete = [name for name, those in needed.items() if those.keys() <= arms.keys()]
     results = Results()
     measured = {}
     for name, arm in arms.items():
@@ -125,21 +112,13 @@ def run_study(
         _protocols(config, dataset, weights, results)
     if "borders" in complete:
         note("looking at the borders of sites")
-        _borders(config, dataset, arms, weights, results)
+        _borders(config, dataset, weights, results)
     if "specificity" in complete:
         note("comparing experiments of the same protein")
         _specificity(measured[MULTITASK], results)
     results.tables["time"] = time_table(config, arms)
     _write(config, dataset, results, time.monotonic() - began, note)
     return config.directory
-
-
-def _slice(config: StudyConfig, dataset: Dataset) -> Dataset:
-    tasks = list(config.quick.tasks) or dataset.tasks[:3]
-    path = config.directory / "slice.h5"
-    if not path.is_file():
-        write_slice(dataset, path, tasks, config.quick.rows, config.seed)
-    return Dataset(path)
 
 
 def _open(config: StudyConfig, dataset: Dataset) -> None:
@@ -169,26 +148,20 @@ def comparisons_of(config: StudyConfig, measured: dict[str, Evaluation]) -> list
     """Return the paired comparisons among the arms that were measured; the first is expected to be better."""
     wanted = []
     if "modalities" in config.comparisons:
+        annotation = "annotation" if "landmarks" in str(config.fit.get("inputs")) else "region types"
         wanted += [
-            Comparison(
-                "annotation" if "landmarks" in str(config.fit.get("inputs")) else "region types",
-                MULTITASK,
-                "sequence_only",
-            ),
+            Comparison(annotation, MULTITASK, "sequence_only"),
             Comparison("region types withheld", "region_withheld", "sequence_only"),
             Comparison("landmarks", MULTITASK, "no_landmarks"),
             Comparison("landmarks withheld", "landmarks_withheld", "no_landmarks"),
             *(Comparison(f"without {name}", MULTITASK, f"{name}_withheld") for name in LANDMARKS),
         ]
     if "architectures" in config.comparisons:
-        wanted += [
-            Comparison(f"{config.fit.get('architecture', 'cnn')} or {name}", MULTITASK, name)
-            for name in config.architectures
-        ]
+        base = config.fit.get("architecture", "cnn")
+        wanted += [Comparison(f"{base} or {name}", MULTITASK, name) for name in config.architectures]
     if "strategies" in config.comparisons:
-        wanted += [
-            Comparison(f"multitask or single ({name})", MULTITASK, f"single_{name}") for name in config.strategies
-        ]
+        names = config.strategies
+        wanted += [Comparison(f"multitask or single ({name})", MULTITASK, f"single_{name}") for name in names]
     wanted += [Comparison(f"{name} or k-mers", name, KMERS) for name in measured if name != KMERS]
     return [c for c in wanted if c.first in measured and c.second in measured]
 
@@ -210,45 +183,41 @@ def _compare(config: StudyConfig, measured: dict[str, Evaluation], results: Resu
 
 
 def _protocols(config: StudyConfig, dataset: Dataset, weights: dict[str, list[Path]], results: Results) -> None:
-    trained = {
-        group: weights[f"protocol_{group}"][0] for group in config.protocols.groups if f"protocol_{group}" in weights
-    }
     if not config.protocols.pairs:
         return
-    found: ProtocolResult = cross_protocols(config, dataset, trained)
-    results.tables["protocols"] = found.table
-    results.tables["protocol_kmers"] = pd.concat(
-        [table.head(50).assign(pair=pair) for pair, table in found.kmers.items()], ignore_index=True
-    )
-    results.figures["protocols"] = figures.plot_protocols(found.table)
-    results.figures["protocol_kmers"] = figures.plot_protocol_kmers(found.kmers)
+    names = {group: f"protocol_{group}" for group in config.protocols.groups}
+    trained = {group: weights[name][0] for group, name in names.items() if name in weights}
+    table, kmers = cross_protocols(config, dataset, trained)
+    results.tables["protocols"] = table
+    parts = [found.head(50).assign(pair=pair) for pair, found in kmers.items()]
+    results.tables["protocol_kmers"] = pd.concat(parts, ignore_index=True)
+    results.figures["protocols"] = figures.plot_protocols(table)
+    results.figures["protocol_kmers"] = plot_kmers({p.replace(" on ", "\non "): t for p, t in kmers.items()})
 
 
-def _borders(
-    config: StudyConfig, dataset: Dataset, arms: dict[str, Arm], weights: dict[str, list[Path]], results: Results
-) -> None:
+def _borders(config: StudyConfig, dataset: Dataset, weights: dict[str, list[Path]], results: Results) -> None:
     options = config.borders
     windows = windows_with_borders(dataset, config.split, options.n_edge)
-    looked_at: dict[str, Callable[[], list[Model]]] = {
-        name: lambda files=weights[name]: [load_run(path) for path in files]  # type: ignore[misc]
-        for name in options.arms
-        if name in arms
-    }
-    for name, model in options.models.items():
-        looked_at[name] = lambda model=model: [load_model(model)]  # type: ignore[misc]
     leans, profiles = [], []
-    for name, load in looked_at.items():
-        models = load()
-        leans.append(lean_on_borders(models, dataset, windows, options, config.seed).assign(arm=name))
+    for name in dict.fromkeys([*options.arms, *options.models]):
+        if name in options.models:
+            models = [load_model(options.models[name])]
+        elif name in weights:
+            models = [model_from_weights(path) for path in weights[name]]
+        else:
+            continue
+        leans.append(lean_on_borders(models, dataset, windows, options, config.seed))
+        leans[-1].insert(0, "arm", name)
         if options.max_maps:
-            profiles.append(border_profiles(models, dataset, windows, options, config.seed).assign(arm=name))
-    table = pd.concat(leans, ignore_index=True)
-    results.tables["borders"] = table[["arm", *(c for c in table.columns if c != "arm")]]
-    results.figures["borders"] = figures.plot_lean(table)
-    if profiles:
-        table = pd.concat(profiles, ignore_index=True)
-        results.tables["border_profiles"] = table[["arm", *(c for c in table.columns if c != "arm")]]
-        results.figures["border_profiles"] = figures.plot_profiles(table)
+            profiles.append(border_profiles(models, dataset, windows, options, config.seed))
+            profiles[-1].insert(0, "arm", name)
+    for name, parts, plot in (
+        ("borders", leans, figures.plot_lean),
+        ("border_profiles", profiles, figures.plot_profiles),
+    ):
+        if parts:
+            results.tables[name] = pd.concat(parts, ignore_index=True)
+            results.figures[name] = plot(results.tables[name])
 
 
 def _specificity(measured: Evaluation, results: Results) -> None:
@@ -265,8 +234,7 @@ def _write(config: StudyConfig, dataset: Dataset, results: Results, seconds: flo
         (config.directory / name).mkdir(exist_ok=True)
     for name, table in results.tables.items():
         note(f"writing tables/{name}.csv")
-        with atomic_file(config.directory / "tables" / f"{name}.csv") as temporary:
-            table.to_csv(temporary, index=False)
+        write_csv(config.directory / "tables" / f"{name}.csv", table)
     for name, figure in results.figures.items():
         note(f"writing figures/{name}")
         save_figure(figure, config.directory / "figures" / name, ("png", "svg"))

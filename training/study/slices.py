@@ -38,22 +38,10 @@ def chosen_rows(dataset: Dataset, tasks: list[str], n_rows: int, seed: int) -> n
     return np.array(sorted(kept), dtype=np.int64)
 
 
-def write_slice(dataset: Dataset, path: Path, tasks: list[str], n_rows: int, seed: int) -> Path:
-    """Write a slice of a data set with some of its tasks.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    path : Path
-        Output file.
-    tasks : list of str
-        Label columns to keep, in this order.
-    n_rows : int
-        See :func:`chosen_rows`.
-    seed : int
-    """
+def write_slice(dataset: Dataset, path: Path, tasks: list[str], n_rows: int, seed: int) -> None:
+    """Write a slice of a data set with some of its tasks; parameters as :func:`chosen_rows` and :func:`write_rows`."""
     about = {"rows_per_task": n_rows, "seed": seed}
-    return write_rows(dataset, path, tasks, chosen_rows(dataset, tasks, n_rows, seed), about)
+    write_rows(dataset, path, tasks, chosen_rows(dataset, tasks, n_rows, seed), about)
 
 
 def write_rows(
@@ -63,7 +51,7 @@ def write_rows(
     rows: NDArray[np.int64],
     about: dict[str, Any],
     split: NDArray[np.uint8] | None = None,
-) -> Path:
+) -> None:
     """Write some rows of a data set.
 
     Parameters
@@ -84,10 +72,7 @@ def write_rows(
     write_dataset(
         path,
         SiteColumns(
-            chrom=sites["chrom"].to_numpy(dtype=str),
-            start=sites["start"].to_numpy(),
-            end=sites["end"].to_numpy(),
-            strand=sites["strand"].to_numpy(dtype=str),
+            **{name: sites[name].to_numpy() for name in ("chrom", "start", "end", "strand")},
             labels=dataset.labels[rows][:, columns],
             split=dataset.split[rows] if split is None else split,
             source=dataset.source_index[rows],
@@ -103,4 +88,3 @@ def write_rows(
         margin=dataset.margin,
         manifest={"slice_of": dataset.manifest_sha256, **about},
     )
-    return path

@@ -22,19 +22,17 @@ from ripe_lib.errors import RipeError
 from ripe_lib.evaluation.dataset import NEGATIVE, POSITIVE, SPLITS, Dataset
 from ripe_lib.evaluation.evaluate import Options, score_dataset
 from ripe_lib.network.load import model_from_weights
-from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.console import note as say
-from training.config import build, merged, section
-from training.data.config import read_config as read_prepare_config
-from training.data.prepare import prepare
+from training.config import Note, build, merged, section
+from training.data.prepare import prepared_data
 from training.fitting.baseline import kmer_baseline
 from training.fitting.config import FitConfig
 from training.fitting.fit import fit
+from training.fitting.runs import write_csv
 from training.study.slices import write_rows
 
 METHODS = ("warm", "nothing", "kmers")
 TRAIN, VALID, TEST = range(3)
-Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -119,14 +117,15 @@ def warm_start(path: str | Path, *, note: Note = lambda _: None, only: Sequence[
         the directory.
     """
     config = build(WarmStartConfig, section(path, "warm_start"), str(path))
-    if config.data is None:
-        prepared = read_prepare_config(path)
-        if not prepared.output.is_file():
-            prepare(prepared, note=note)
-        config = build(WarmStartConfig, {**vars(config), "data": prepared.output}, str(path))
-    dataset = Dataset(str(config.data))
-    records: list[dict[str, Any]] = []
-    table = pd.DataFrame()
+    dataset = Dataset(config.data or prepared_data(path, note))
+    options = section(path, "fit")
+
+    def trained(name: str, data: Path, tasks: list[str], **changes: Any) -> Path:
+        run = config.directory / "runs" / name
+        changed = merged(options, {**changes, "data": data, "run": run, "tasks": tasks})
+        return fit(build(FitConfig, changed, str(path)), note=note) / "weights.h5"
+
+    tables: list[pd.DataFrame] = []
     for number, group in enumerate(config.groups):
         measured = [task for task in group if not only or task in only]
         if not measured:
@@ -136,34 +135,17 @@ def warm_start(path: str | Path, *, note: Note = lambda _: None, only: Sequence[
             dataset.task_index(name)
         others = [task for task in dataset.tasks if task not in left_out]
         note(f"group {number + 1}: {len(others)} experiments, without {', '.join(sorted(left_out))}")
-        run = config.directory / "runs" / f"without_{number + 1}"
-        options = section(path, "fit")
-        base = fit(_fit_config(options, path, dataset.path, run, others), note=note)
+        base = trained(f"without_{number + 1}", dataset.path, others)
         for task in measured:
             for n in config.sites:
-                records += _one(config, options, path, dataset, task, n, base / "weights.h5", note)
-                table = pd.DataFrame(records)
-                with atomic_file(config.directory / "warm_start.csv") as temporary:
-                    table.to_csv(temporary, index=False, float_format="%.6f")
-    return table
+                tables.append(_measured(config, dataset, task, n, base, trained, note))
+                write_csv(config.directory / "warm_start.csv", pd.concat(tables), float_format="%.6f")
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def _fit_config(
-    options: dict[str, Any], path: str | Path, data: Path, run: Path, tasks: list[str], **changes: Any
-) -> FitConfig:
-    return build(FitConfig, merged(options, {**changes, "data": data, "run": run, "tasks": tasks}), str(path))
-
-
-def _one(
-    config: WarmStartConfig,
-    options: dict[str, Any],
-    path: str | Path,
-    dataset: Dataset,
-    task: str,
-    n: int,
-    weights: Path,
-    note: Note,
-) -> list[dict[str, Any]]:
+def _measured(
+    config: WarmStartConfig, dataset: Dataset, task: str, n: int, base: Path, trained: Callable[..., Path], note: Note
+) -> pd.DataFrame:
     """Measure the three methods on one number of sites of one experiment."""
     data = config.directory / "data" / f"{task}_{n}.h5"
     data.parent.mkdir(parents=True, exist_ok=True)
@@ -171,24 +153,16 @@ def _one(
         rows, split = few_sites(dataset, task, n, config.negatives, config.seed)
         write_rows(dataset, data, [task], rows, {"sites": n, "seed": config.seed}, split)
     small = Dataset(data)
-    records = []
-    for method, changes in (("warm", {"start": str(weights), **config.warm_fit}), ("nothing", config.nothing_fit)):
+    found = {}
+    for method, changes in (("warm", {"start": str(base), **config.warm_fit}), ("nothing", config.nothing_fit)):
         note(f"{task}, {n} sites: {method}")
-        run = config.directory / "runs" / f"{task}_{n}_{method}"
-        fit(_fit_config(options, path, data, run, [task], **changes), note=note)
-        found = score_dataset(
-            model_from_weights(run / "weights.h5"), small, split=SPLITS[TEST], options=Options(n_bootstrap=1)
-        ).table()
-        records.append({"method": method, **_measured(found)})
-    baseline = kmer_baseline(small, [task], split=SPLITS[TEST], train_on=(SPLITS[TRAIN], SPLITS[VALID]))
-    records.append({"method": "kmers", **_measured(baseline)})
+        model = model_from_weights(trained(f"{task}_{n}_{method}", data, [task], **changes))
+        found[method] = score_dataset(model, small, split=SPLITS[TEST], options=Options(n_bootstrap=1)).table()
+    found["kmers"] = kmer_baseline(small, [task], split=SPLITS[TEST], train_on=(SPLITS[TRAIN], SPLITS[VALID]))
     n_sites = int((small.labels[small.split != TEST, 0] == POSITIVE).sum())
-    return [{"task": task, "sites": n, "n_sites": n_sites, **record} for record in records]
-
-
-def _measured(table: pd.DataFrame) -> dict[str, Any]:
-    row = table.to_dict("records")[0]
-    return {name: row[name] for name in ("n_pos", "n_neg", "auroc", "ap")}
+    told = [table[["n_pos", "n_neg", "auroc", "ap"]].assign(method=method) for method, table in found.items()]
+    columns = ["task", "sites", "n_sites", "method", "n_pos", "n_neg", "auroc", "ap"]
+    return pd.concat(told).assign(task=task, sites=n, n_sites=n_sites)[columns]
 
 
 def means(table: pd.DataFrame) -> pd.DataFrame:

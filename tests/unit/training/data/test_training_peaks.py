@@ -14,6 +14,7 @@ from ripe_lib.errors import InputError, MissingFileError, UnknownNameError
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.fasta import Genome
+from ripe_lib.genome.intervals import merged
 from ripe_lib.genome.windows import WindowMaker
 from tests.support.peak_files import CONTIGS, random_peaks, write_bed, write_peak_project
 from training.data.backgrounds import BackgroundOptions, background_bins
@@ -27,7 +28,6 @@ from training.data.peaks import (
     bins_of_peaks,
     combine,
     intersect_all,
-    merge_intervals,
     read_peaks,
 )
 from training.data.prepare import prepare, prepare_all
@@ -79,7 +79,7 @@ def test_merging_and_intersecting_equal_sets_of_positions(sets):
     arrays = [(np.array([s for s, _ in one]), np.array([s + n for s, n in one])) for one in sets]
     covered = [{p for s, n in one for p in range(s, s + n)} for one in sets]
     for (start, end), expected in (
-        (merge_intervals(*(np.concatenate(part) for part in zip(*arrays, strict=True))), set.union(*covered)),
+        (merged(*(np.concatenate(part) for part in zip(*arrays, strict=True))), set.union(*covered)),
         (intersect_all(arrays), set.intersection(*covered)),
     ):
         assert {p for s, e in zip(start.tolist(), end.tolist(), strict=True) for p in range(s, e)} == expected

@@ -88,7 +88,7 @@ def test_folding_refuses_what_does_not_fit(tiny_model):
     arrays = arrays_of(tiny_model.keras_model)
     with pytest.raises(WeightsError, match=r"expected scale and offset of shape \(3,\)"):
         calibration.fold_calibration(arrays, np.ones(2), np.zeros(2))
-    with pytest.raises(WeightsError, match="expected a layer 'final'"):
-        calibration.fold_calibration(arrays, np.ones(3), np.zeros(3), layer="final")
+    with pytest.raises(WeightsError, match="expected a layer 'output'"):
+        calibration.fold_calibration({"final": arrays["output"]}, np.ones(3), np.zeros(3))
     with pytest.raises(InputError, match="positive finite scales"):
         calibration.fold_calibration(arrays, np.array([1, -1, 1]), np.zeros(3))

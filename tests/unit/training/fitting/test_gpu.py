@@ -7,7 +7,6 @@ from tests.support.toy_datasets import TINY_SIZES, write_toy_dataset
 from tests.support.toy_models import random_model
 from training.fitting import loop
 from training.fitting.config import FitConfig, spec_of
-from training.fitting.gpu import has_gpu, lower_precision
 from training.fitting.rows import training_data
 
 
@@ -28,7 +27,7 @@ def test_only_the_inside_is_in_lower_precision(rng):
     network = random_model(sizes=TINY_SIZES).keras_model
     inputs = [rng.random((8, *tensor.shape[1:])).astype(np.float32) for tensor in network.inputs]
     before = np.asarray(network(inputs, training=False))
-    lower_precision(network)
+    loop.lower_precision(network)
     after = network(inputs, training=False)
     assert after.dtype == "float32"
     assert 0 < np.abs(np.asarray(after) - before).max() < 0.02
@@ -63,7 +62,7 @@ def test_a_step_in_lower_precision_that_xla_compiles(data, tmp_path, monkeypatch
 
 
 def test_without_a_gpu_nothing_changes(data, tmp_path):
-    if has_gpu():
+    if loop.has_gpu():
         pytest.skip("there is a GPU here")
     asked = trainer(data, tmp_path / "run", fast_gpu=True)
     assert not asked.model.jit_compile

@@ -291,7 +291,7 @@ def test_sizes_that_are_no_sizes(tmp_path, models, number):
 def test_a_catalogue_model_of_other_shape_is_refused(tmp_path, models):
     spec = ModelSpec(name="DeepRiPe/published/parclip_mid", tasks=("A",), sequence_length=200)
     with pytest.raises(WeightsError, match="expected sequence_length 150 for DeepRiPe/published/parclip_mid, got 200"):
-        published.check_catalogue_shapes(spec.name, spec, tmp_path / "x.h5")
+        published.check_catalogue_shapes(spec, tmp_path / "x.h5")
 
 
 def test_out_that_exists_is_kept(tmp_path, models, shared_data):

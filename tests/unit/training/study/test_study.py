@@ -298,7 +298,8 @@ def test_wrong_configs(tmp_path, study, error, message):
 
 
 def test_a_slice_keeps_labels_splits_and_bases(planted, tmp_path):
-    part = Dataset(write_slice(planted, tmp_path / "slice.h5", ["PUM2_PARCLIP", "QKI_PARCLIP"], 4, seed=0))
+    write_slice(planted, tmp_path / "slice.h5", ["PUM2_PARCLIP", "QKI_PARCLIP"], 4, seed=0)
+    part = Dataset(tmp_path / "slice.h5")
     assert part.tasks == ["PUM2_PARCLIP", "QKI_PARCLIP"]
     assert set(part.split) == {0, 1, 2}
     whole = {start: row for row, start in enumerate(planted.intervals["start"])}
