@@ -199,9 +199,9 @@ def counter(what: str, unit: str, **options: Any) -> Iterator[Callable[[int, int
         yield show
 
 
-def note(message: str, *, quiet: bool = False) -> None:
+def note(message: str) -> None:
     """Write one remark to stderr, unless the command was told to be quiet."""
-    if _speaks and not quiet:
+    if _speaks:
         sys.stderr.write(message + "\n")
 
 

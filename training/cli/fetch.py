@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import sys
 from pathlib import Path
 
@@ -47,8 +46,7 @@ def run(args: argparse.Namespace) -> None:
     elif args.source == "gencode":
         files = sources.gencode(args.name, mirror=args.mirror)
     else:
-        say = functools.partial(note, quiet=args.quiet)
-        files = sources.encode_eclip(args.cell_line, args.assembly, args.rbp, mirror=args.mirror, note=say)
+        files = sources.encode_eclip(args.cell_line, args.assembly, args.rbp, mirror=args.mirror, note=note)
     if args.dry_run:
         for file, n_bytes, here in sizes(files, folder, args.mirror):
             size = "?" if n_bytes is None else str(n_bytes)

@@ -40,8 +40,6 @@ def run(args: argparse.Namespace) -> None:
         changes["data"] = Path(args.data)
     if args.run_directory is not None:
         changes["run"] = Path(args.run_directory)
-    runs = fit_members(
-        replace(config, **changes), args.members, quiet=args.quiet, note=lambda line: note(line, quiet=args.quiet)
-    )
+    runs = fit_members(replace(config, **changes), args.members, quiet=args.quiet, note=note)
     for path in runs:
         sys.stdout.write(f"{path}\n")

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> None:
         config = replace(config, report=True)
     if args.out is not None:
         config = replace(config, output=Path(args.out))
-    for path in prepare_all(config, note=lambda line: note(line, quiet=args.quiet)):
+    for path in prepare_all(config, note=note):
         dataset = Dataset(path)
         sizes = ", ".join(f"{name} {count}" for name, count in dataset.manifest["counts"]["splits"].items())
         sys.stdout.write(f"{path}: {len(dataset)} sites, {len(dataset.tasks)} tasks ({sizes})\n")

@@ -40,6 +40,6 @@ def run(args: argparse.Namespace) -> None:
         calibrate=args.calibrate,
         options=Options(n_bootstrap=args.bootstrap, seed=args.seed),
         overwrite=args.overwrite,
-        note=lambda line: note(line, quiet=args.quiet),
+        note=note,
     )
     sys.stdout.write(f"{directory}\n")

@@ -43,6 +43,6 @@ def run(args: argparse.Namespace) -> None:
         only=args.only or (),
         changes={name: value for name, value in changes.items() if value is not None},
         quiet=args.quiet,
-        note=lambda line: note(line, quiet=args.quiet),
+        note=note,
     )
     sys.stdout.write(f"{directory}\n")

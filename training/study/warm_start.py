@@ -12,6 +12,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from ripe_lib.errors import RipeError
 from ripe_lib.evaluation.dataset import NEGATIVE, POSITIVE, SPLITS, Dataset
 from ripe_lib.evaluation.evaluate import Options, score_dataset
 from ripe_lib.network.load import model_from_weights
-from ripe_lib.output.console import note as say
 from training.config import Note, build, merged, section
 from training.data.prepare import prepared_data
 from training.fitting.baseline import kmer_baseline
@@ -178,7 +178,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", default=(), metavar="TASK", help="these experiments (default: all)")
     args = parser.parse_args(argv)
     try:
-        table = warm_start(args.config, only=args.only, note=lambda line: say(line, quiet=False))
+        table = warm_start(args.config, only=args.only, note=partial(print, file=sys.stderr))
     except RipeError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
