@@ -128,6 +128,13 @@ def checks_table(model: str, root: Path = ROOT) -> pd.DataFrame:
     return (summary(table) if "task" in table else table).rename(columns=titles)  # older files hold means only
 
 
+def inputs_table(model: str, task: str, root: Path = ROOT) -> pd.DataFrame:
+    """Return what :func:`checks_table` is the mean of, of one task."""
+    table = _read(checks_file(model, root / "docs" / "results"), "python -m training.publishing.checks")
+    check_known("task", task, table["task"].unique())
+    return table[table["task"] == task].drop(columns=["task", "n_pos", "n_neg"]).rename(columns=MEASURES)
+
+
 def baseline_table(prefixes: Sequence[str], root: Path = ROOT) -> pd.DataFrame:
     """Return models measured task by task beside the k-mer baseline, and all tasks of those of one prefix.
 
@@ -241,6 +248,7 @@ TABLES: dict[str, tuple[int, Callable[..., pd.DataFrame]]] = {
     "models": (0, models_table),
     "tasks": (1, tasks_table),
     "checks": (1, checks_table),
+    "inputs": (2, inputs_table),
     "baseline": (1, lambda *words: baseline_table(words[:-1], words[-1])),
     "published": (1, published_table),
     "warm_start": (0, warm_start_table),
