@@ -130,6 +130,9 @@ def test_models_beside_the_kmer_baseline(results):
         "| all toy | 2 | 0.800 | 0.800 | 1 (50%) | 0.500 | 0.400 | 2 (100%) |",
     ]
     assert "| everything | 1 | 0.900 | 0.500 | 1 | 1 |" in cards.table_for("checks toy_low", results)
+    assert "| everything | 0.900 | 0.500 |" in cards.table_for("inputs toy_low A", results)
+    with pytest.raises(UnknownNameError, match="unknown task 'D'"):
+        cards.table_for("inputs toy_low D", results)
     with pytest.raises(MissingFileError, match=r"training\.publishing\.checks"):
         cards.table_for("baseline none", results)
 
