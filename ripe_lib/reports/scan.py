@@ -262,7 +262,16 @@ def pictures(model: Model, source: Source, result: ScanResult, *, max_pictures: 
 def write_pictures(
     drawn: Sequence[tuple[Drawn, Figure]], folder: str | Path, formats: Sequence[str] = ("png",)
 ) -> list[Path]:
-    """Write :func:`pictures` into a folder (created if need be), one file per format; return the files."""
+    """Write pictures into a folder (created if need be), one file per format; return the files.
+
+    Parameters
+    ----------
+    drawn : sequence
+        From :func:`pictures`.
+    folder : path
+    formats : sequence of str
+        ``png``, ``svg``, ``pdf``.
+    """
     check_filled_folder(folder)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -129,7 +129,14 @@ def checks_table(model: str, root: Path = ROOT) -> pd.DataFrame:
 
 
 def inputs_table(model: str, task: str, root: Path = ROOT) -> pd.DataFrame:
-    """Return what :func:`checks_table` is the mean of, of one task."""
+    """Return what :func:`checks_table` is the mean of, of one task.
+
+    Parameters
+    ----------
+    model, task : str
+    root : Path
+        Of the repository.
+    """
     table = _read(checks_file(model, root / "docs" / "results"), "python -m training.publishing.checks")
     check_known("task", task, table["task"].unique())
     return table[table["task"] == task].drop(columns=["task", "n_pos", "n_neg"]).rename(columns=MEASURES)

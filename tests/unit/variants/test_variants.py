@@ -156,7 +156,8 @@ def test_reverse_variants_in_the_mutated_genome_have_opposite_deltas(tiny_model,
         back_world = (ToyGenome(c=sequence[:at] + other + sequence[at + new :]), annotation)
         back = score(tiny_model, back_world, [("c", at + 1, other, old)], fast=fast)
         for column in there.filter(regex=r"\.delta").columns:
-            np.testing.assert_allclose(there[column], -back[column], atol=1e-5 if "logit" in column else TOLERANCE)
+            # Logits of a few hundredths are differences of float32 sums of several units.
+            np.testing.assert_allclose(there[column], -back[column], atol=3e-5 if "logit" in column else TOLERANCE)
 
 
 @FAST
