@@ -120,7 +120,7 @@ class Lab:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=_as_others if ordinary and not os.geteuid() else None,
+            preexec_fn=lambda: _limited(ordinary, limit),
         )
 
     def run(self, command, out, **options):
@@ -161,6 +161,13 @@ class Lab:
         code, told = self.run(command, out)
         assert code == 0, told
         assert self.digests(command, out) == self.undisturbed(command)[0], f"{command}: other bytes after the rerun"
+
+
+def _limited(ordinary, limit):
+    if ordinary and not os.geteuid():
+        _as_others()
+    if limit is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
 
 def _as_others():
