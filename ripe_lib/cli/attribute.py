@@ -111,9 +111,11 @@ def run(args: argparse.Namespace) -> None:
         find_motif("", args.motif)
     model = load_model(args.model)
     method = Method(args.method, args.explain, args.steps, args.rule, args.baseline, args.batch_size)
-    source: Any = ConstructSites(args.sequences, args.pad)
-    if args.intervals is not None:
-        source = IntervalSites(args.intervals, args.fasta, args.gtf)
+    source = (
+        IntervalSites(args.intervals, args.fasta, args.gtf)
+        if args.intervals is not None
+        else ConstructSites(args.sequences, args.pad)
+    )
     run_mode = _gallery if args.gallery else _maps
     run_mode(args, model, source, tasks, method, formats)
 

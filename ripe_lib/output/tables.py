@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -153,7 +154,7 @@ def append(dataset: h5py.Dataset, values: np.ndarray) -> None:
         dataset[n:] = values
 
 
-class TableWriter:
+class TableWriter(ABC):
     """What :func:`open_table` yields."""
 
     def __init__(self, path: Path) -> None:
@@ -169,11 +170,12 @@ class TableWriter:
         self._columns = columns
         self._append(table, is_first)
 
-    def finish(self) -> None:
+    def finish(self) -> None:  # noqa: B027 (texts end without one)
         """Write what comes after the last chunk."""
 
+    @abstractmethod
     def _append(self, table: pd.DataFrame, is_first: bool) -> None:
-        raise NotImplementedError
+        """Write the rows of a checked chunk."""
 
 
 class _TextWriter(TableWriter):
