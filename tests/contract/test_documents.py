@@ -162,3 +162,11 @@ def test_every_page_is_in_the_menu():
 
     here = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES if page.name != "README.md"}
     assert here | {f"reference/{name}.md" for name in ("ripe", "ripe-train", "python", "models")} == set(places(found))
+
+
+@pytest.mark.parametrize("table", sorted((ROOT / "docs" / "results").glob("checks_*.csv")), ids=lambda path: path.stem)
+def test_the_pages_quote_the_shipped_weights(table):
+    model = table.stem.removeprefix("checks_")
+    checks = pd.read_csv(table).query("input == 'everything'").set_index("task")[["n_pos", "n_neg", "auroc", "ap"]]
+    shipped = pd.read_csv(ROOT / "kipoi_models/DeepRiPe" / model / "metrics.tsv", sep="\t").set_index("task")
+    pd.testing.assert_frame_equal(checks, shipped[checks.columns], atol=1e-5)
