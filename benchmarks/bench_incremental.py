@@ -19,11 +19,11 @@ import numpy as np
 from scipy.special import expit
 
 from benchmarks.common import machine, write_results
+from ripe_lib.attribution.compute import ism
 from ripe_lib.genome.encoding import one_hot
 from ripe_lib.network.load import Model, load_model
 from ripe_lib.network.predict import predict_codes
 from ripe_lib.network.spec import ModelSpec
-from ripe_lib.network.substitutions import in_silico_mutagenesis
 
 CENTRE = 74
 
@@ -86,7 +86,7 @@ def scattered(model, scorer, rng, n, *, with_region, batch=1024):
         for start in range(0, n, batch):
             part = slice(start, min(start + batch, n))
             state = scorer.reference(seq[part], None if region is None else region[part])
-            size = len(state)
+            size = len(state.logits)
             scorer.substitutions(state, np.arange(size), np.full(size, CENTRE), alt_base[part])
 
     return lambda: full_passes(model, *ready), incremental, 2 * n
@@ -107,7 +107,8 @@ def every_substitution(model, rng, n):
         for windows, tracks in ready:
             full_passes(model, windows, tracks)
 
-    return naive, lambda: in_silico_mutagenesis(model, seq, region), n * (3 * length + 1)
+    windows = {"seq": one_hot(seq), "region": one_hot(region)}
+    return naive, lambda: ism(model, windows, task=model.tasks), n * (3 * length + 1)
 
 
 def one_stretch(model, scorer, rng, *, with_region, n=1000):

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from benchmarks import gencode_like
 from benchmarks.common import machine, write_results
-from dataloaders import example_genome
 
 BATCH = 1024
+EXAMPLE_GENES = Path(__file__).resolve().parents[1] / "dataloaders" / "example_files" / "genes.gtf"
 TARGET = 0.5
 
 
@@ -43,7 +43,7 @@ def prepare(folder: Path, n: int) -> dict[str, str]:
 
 def write_genes(path: Path, contigs: list[str], copies: int = 40, every: int = 50_000) -> None:
     """Repeat the example genome's chr1 genes along every contig."""
-    example = (example_genome.FOLDER / "genes.gtf").read_text().splitlines()
+    example = EXAMPLE_GENES.read_text().splitlines()
     rows = [line.split("\t") for line in example if line.startswith("chr1\t")]
     with path.open("w") as handle:
         for contig in contigs:

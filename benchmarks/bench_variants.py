@@ -88,7 +88,7 @@ def ready_arrays(model, job):
     sites = rows.take(np.flatnonzero(rows.status == "ok"))
     genome = worker.scorer.genome
     seq = reference_codes(genome.fetch, sites, model.spec.sequence_length)
-    alt = alternative_sequence(genome, sites, model.spec.sequence_length)
+    alt = alternative_sequence(genome.fetch, sites, model.spec.sequence_length)
     region = np.full((len(seq), model.spec.region_length), 4, np.uint8)
     if job.options.region == "gtf":
         region = reference_codes(worker.scorer.genes.annotation.region_codes, sites, model.spec.region_length)

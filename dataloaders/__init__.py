@@ -13,12 +13,7 @@ if TYPE_CHECKING:
     from dataloaders.intervals import RnaIntervals, RnaSequences, RnaSites
     from dataloaders.model import DeepRipeModel
 
-_HOMES = {
-    "DeepRipeModel": "model",
-    "RnaIntervals": "intervals",
-    "RnaSequences": "intervals",
-    "RnaSites": "intervals",
-}
+_HOMES = {"DeepRipeModel": "model", "RnaIntervals": "intervals", "RnaSequences": "intervals", "RnaSites": "intervals"}
 
 __all__ = ["DeepRipeModel", "RnaIntervals", "RnaSequences", "RnaSites"]
 

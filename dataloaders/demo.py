@@ -5,7 +5,6 @@ Kipoi keeps its config under HOME; the demo gives it a temporary one, so the use
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shlex
@@ -14,21 +13,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from dataloaders.example_genome import FOLDER as EXAMPLES
-
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
 
 MODEL = "DeepRiPe/parclip_mid"
+EXAMPLES = Path(__file__).parent / "example_files"
 FILES = {"intervals_file": "intervals.bed", "fasta_file": "genome.fa", "gtf_file": "genes.gtf"}
-
-
-def kipoi_command() -> list[str]:
-    """Return how to run the stock command: the script of this environment, or the module if there is none."""
-    script = Path(sys.executable).parent / "kipoi"
-    return [str(script)] if script.is_file() else [sys.executable, "-m", "kipoi"]
 
 
 def temporary_home(folder: Path) -> dict[str, str]:
@@ -43,35 +33,25 @@ def temporary_home(folder: Path) -> dict[str, str]:
     return {**kept, **own, "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
-def predict(folder: Path) -> tuple[list[list[str]], float]:
-    """Run the stock command; returns the rows of its table (header first) and the seconds it took.
-
-    Raises
-    ------
-    subprocess.CalledProcessError
-        With what Kipoi printed in ``stderr``.
-    """
+def predict(folder: Path) -> tuple[pd.DataFrame, float]:
+    """Run the stock command; return its table and the seconds it took."""
+    script = Path(sys.executable).parent / "kipoi"
+    command = [str(script)] if script.is_file() else [sys.executable, "-m", "kipoi"]
     output = folder / "predictions.tsv"
     arguments = {name: str(EXAMPLES / file) for name, file in FILES.items()}
-    words = ["predict", MODEL, f"--dataloader_args={json.dumps(arguments)}", "-o", str(output)]
+    command += ["predict", MODEL, f"--dataloader_args={json.dumps(arguments)}", "-o", str(output)]
     environment = temporary_home(folder)
     started = time.perf_counter()
-    subprocess.run([*kipoi_command(), *words], env=environment, cwd=folder, check=True, capture_output=True, text=True)
+    subprocess.run(command, env=environment, cwd=folder, check=True, capture_output=True, text=True)
     seconds = time.perf_counter() - started
-    with output.open(encoding="utf-8", newline="") as handle:
-        return list(csv.reader(handle, delimiter="\t")), seconds
+    return pd.read_csv(output, sep="\t", float_precision="round_trip"), seconds
 
 
-def named_table(rows: list[list[str]], tasks: list[str]) -> pd.DataFrame:
+def named_table(found: pd.DataFrame, tasks: list[str]) -> pd.DataFrame:
     """Give Kipoi's columns (``preds/0``, ``preds/1``, ``preds/10``, ... in text order) their names and intervals."""
-    import pandas as pd
-
-    header, *values = rows
     bed = [line.split("\t") for line in (EXAMPLES / FILES["intervals_file"]).read_text().splitlines()]
     table = pd.DataFrame([(f"{b[0]}:{b[1]}-{b[2]}", b[5], b[3]) for b in bed], columns=["interval", "strand", "site"])
-    for index, task in enumerate(tasks):
-        table[task] = [float(row[header.index(f"preds/{index}")]) for row in values]
-    return table
+    return table.assign(**{task: found[f"preds/{index}"] for index, task in enumerate(tasks)})
 
 
 def main() -> int:
@@ -85,14 +65,14 @@ def main() -> int:
     sys.stdout.flush()
     with tempfile.TemporaryDirectory(prefix="deepripe-demo-") as folder:
         try:
-            rows, seconds = predict(Path(folder))
+            found, seconds = predict(Path(folder))
         except subprocess.CalledProcessError as error:
             sys.stderr.write(f"{error.stderr}\ndemo: kipoi predict failed with exit code {error.returncode}.\n")
             return 1
     tasks = tasks_of(MODEL)["task"].tolist()
-    write_table(named_table(rows, tasks))
+    write_table(named_table(found, tasks))
     sys.stdout.write(
-        f"\nProbability that each protein binds, {len(rows) - 1} made-up example sites, {len(tasks)} experiments.\n"
+        f"\nProbability that each protein binds, {len(found)} made-up example sites, {len(tasks)} experiments.\n"
         f"kipoi predict took {seconds:.1f} s, most of it starting TensorFlow. Your own ~/.kipoi was not touched; "
         "to use the models from it: ripe register\n"
     )

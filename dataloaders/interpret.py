@@ -116,10 +116,8 @@ def _as_array(scores: list[Any]) -> Any:
 def _task_name(model: Any, method: str, task: str | int | None, options: dict[str, Any]) -> str:
     """Settle which task is explained: ``task``, or the plugin's ``filter_idx`` / ``task_idx`` (name or index)."""
     for alias in ("filter_idx", "task_idx"):
-        if task is None:
-            task = options.pop(alias, None)
-        else:
-            options.pop(alias, None)
+        other = options.pop(alias, None)
+        task = other if task is None else task
     if task is None and len(model.tasks) == 1:
         return model.tasks[0]
     if task is None:
@@ -154,10 +152,9 @@ def _mend_stock_methods() -> None:
     from kipoi_interpret import utils
     from kipoi_interpret.importance_scores import gradient, ism
 
-    if not hasattr(utils.collections, "Mapping"):
-        utils.collections = collections.abc
+    utils.collections = collections.abc
     gradient.nested_mul = lambda x, y: _each(operator.mul, x, y)
-    gradient.Saliency.score = _saliency_score
+    gradient.Saliency.score = lambda self, input_batch: _each(np.abs, gradient.Gradient.score(self, input_batch))
     ism.Mutation.is_compatible = classmethod(lambda cls, model: True)
 
 
@@ -168,9 +165,3 @@ def _each(function: Any, first: Any, *others: Any) -> Any:
     if isinstance(first, list | tuple):
         return [_each(function, *ones) for ones in zip(first, *others, strict=True)]
     return function(first, *others)
-
-
-def _saliency_score(self: Any, input_batch: Any) -> Any:
-    from kipoi_interpret.importance_scores.gradient import Gradient
-
-    return _each(np.abs, Gradient.score(self, input_batch))

@@ -1,17 +1,15 @@
 """Genomic intervals as Kipoi samples, over :mod:`ripe_lib.genome.windows`.
 
-The classes are Kipoi datasets whose batches are made whole: ``batch_iter`` reads, encodes and stacks a batch as
-arrays, so that ``num_workers=0`` is the fast way already. They differ in their arguments; the YAML that Kipoi reads in
-their docstrings is written from these.
+The classes are Kipoi datasets whose batches are made whole, as arrays: Kipoi's loader hands out row numbers, and
+:meth:`_Intervals.batch` takes the place of stacking samples. They differ in their arguments; the YAML that Kipoi reads
+in their docstrings is written from these.
 """
 
 from __future__ import annotations
 
-import copy
 import inspect
-import operator
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,10 +51,7 @@ class _Intervals(Dataset):
         if self.intervals.empty:  # stock commands cannot write a table of no batch
             raise InputError(f"{intervals_file}: expected at least one interval, got none.")
         names = self.intervals["name"].to_numpy(dtype=str)
-        unnamed = names == "."
-        if unnamed.any():
-            names = np.where(unnamed, np.arange(len(names)).astype(str), names)
-        self._names = names
+        self._names = np.where(names == ".", np.arange(len(names)).astype(str), names)
 
     @property
     def maker(self) -> WindowMaker:
@@ -71,19 +66,17 @@ class _Intervals(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return one sample, without the batch axis."""
-        row = int(index)
-        if not -len(self) <= row < len(self):
-            raise IndexError(f"sample {row} of {len(self)}")
-        row %= len(self)
-        batch = self.batch(slice(row, row + 1))
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        batch = self.batch([index % len(self)])
         ranges = {key: value[0] for key, value in batch["metadata"]["ranges"].items()}
         return {
             "inputs": {name: array[0] for name, array in batch["inputs"].items()},
             "metadata": {"ranges": GenomicRanges.from_dict(ranges)},
         }
 
-    def batch(self, rows: Any) -> dict[str, Any]:
-        """Return the samples of some rows (slice or integer array) as one batch of arrays."""
+    def batch(self, rows: list[int]) -> dict[str, Any]:
+        """Return the samples of some rows (a list of numbers) as one batch of arrays."""
         windows = self.maker.windows(self.intervals.iloc[rows])
         frame = windows.intervals
         start = window_start(frame["start"].to_numpy(), frame["end"].to_numpy(), self._lengths.sequence_length)
@@ -98,58 +91,16 @@ class _Intervals(Dataset):
 
     def _batch_iterable(
         self, batch_size: int = 32, shuffle: bool = False, num_workers: int = 0, drop_last: bool = False, **_: Any
-    ) -> Any:
+    ) -> DataLoader:
         """Return an iterable over batches that can be run through again; Kipoi's ``batch_iter`` is made of it.
 
-        The order of ``shuffle`` is another one each time, from the operating system's randomness. ``num_workers`` of 0
-        makes batches in this process, which is fast; more make whole batches in as many other processes.
+        The order of ``shuffle`` is another one each time. ``num_workers`` of 0 makes batches in this process, which is
+        fast; more make whole batches in as many other processes.
         """
-        return _Batches(self, batch_size, shuffle=shuffle, drop_last=drop_last, num_workers=num_workers)
-
-
-class _Batches:
-    """The batches of a dataset, by number; iterates as often as wanted, shuffled in another order each time."""
-
-    def __init__(self, dataset: _Intervals, batch_size: int, *, shuffle: bool, drop_last: bool, num_workers: int):
         if batch_size < 1:
             raise InputError(f"batch_size: expected at least 1, got {batch_size}.")
-        self.dataset, self.batch_size, self.num_workers = dataset, batch_size, num_workers
-        self.n_batches = len(dataset) // batch_size if drop_last else -(-len(dataset) // batch_size)
-        self.shuffle, self.order = shuffle, np.arange(len(dataset))
-
-    def __len__(self) -> int:
-        return self.n_batches
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.dataset.batch(self.order[index * self.batch_size : (index + 1) * self.batch_size])
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        view = copy.copy(self)
-        if self.shuffle:
-            view.order = np.random.default_rng().permutation(len(self.dataset))
-        if self.num_workers > 0:
-            return iter(DataLoader(view, batch_size=1, collate_fn=operator.itemgetter(0), num_workers=self.num_workers))
-        return _BatchIterator(view)
-
-
-class _BatchIterator:
-    """An iterator that knows its length, so that Kipoi's progress bar shows how long it takes."""
-
-    def __init__(self, view: _Batches):
-        self.view = view
-        self.next = 0
-
-    def __len__(self) -> int:
-        return len(self.view) - self.next
-
-    def __iter__(self) -> _BatchIterator:
-        return self
-
-    def __next__(self) -> dict[str, Any]:
-        if self.next >= len(self.view):
-            raise StopIteration
-        self.next += 1
-        return self.view[self.next - 1]
+        options = {"shuffle": shuffle, "num_workers": num_workers, "drop_last": drop_last}
+        return DataLoader(range(len(self)), batch_size, collate_fn=self.batch, **options)
 
 
 DESCRIPTION = """\

@@ -19,15 +19,13 @@ from ripe_lib.errors import InputError, check_known
 from ripe_lib.network.inputs import checked_windows
 from ripe_lib.network.load import Model, model_from_weights
 
-NAMED_OUTPUTS_VARIABLE = "RIPE_NAMED_OUTPUTS"
-
 
 class DeepRipeModel(BaseModel, GradientMixin, LayerActivationMixin):
     """A DeepRiPe network for Kipoi.
 
     Inputs are a dict ``{"seq": (B, L, 4), "region": (B, R, 4), "landmarks": (B, 8, K)}``, a list in this order or the
     bare ``seq`` array; what is missing is unknown. Outputs are one float32 array (B, T) in the order of
-    the schema's ``column_labels``.
+    the schema's ``column_labels``. ``ripe_model`` is for the functions of :mod:`ripe_lib`.
 
     Parameters
     ----------
@@ -39,23 +37,15 @@ class DeepRipeModel(BaseModel, GradientMixin, LayerActivationMixin):
         Return a dict of columns (B,) by task name instead of the array, so that ``kipoi predict`` writes headers like
         ``preds/QKI_PARCLIP``. The stock command cannot pass model arguments: unset, the environment variable
         ``RIPE_NAMED_OUTPUTS=1`` decides. Variant plugins and ``kipoi test`` need the array.
-
-    Attributes
-    ----------
-    ripe_model : ripe_lib.network.load.Model
-        For the functions of :mod:`ripe_lib`.
-    model : keras.Model
-        The network, where Kipoi's own Keras models have it.
     """
 
     MODEL_PACKAGE = "keras"
 
     def __init__(self, weights: str, sha256: str | None = None, named_outputs: bool | None = None) -> None:
         self.ripe_model: Model = model_from_weights(Path(weights).resolve(), sha256=sha256)
-        self.model = self.ripe_model.keras_model
-        if named_outputs is None:
-            named_outputs = os.environ.get(NAMED_OUTPUTS_VARIABLE, "").lower() in {"1", "true", "yes"}
-        self.named_outputs = named_outputs
+        self.model = self.ripe_model.keras_model  # where Kipoi's own Keras models have it
+        by_environment = os.environ.get("RIPE_NAMED_OUTPUTS", "").lower() in {"1", "true", "yes"}
+        self.named_outputs = by_environment if named_outputs is None else named_outputs
         self._functions: dict[Any, Callable[..., Any]] = {}
         self._test: Any = None
         interpret.register_if_installed()
@@ -104,13 +94,13 @@ class DeepRipeModel(BaseModel, GradientMixin, LayerActivationMixin):
         layer : str or int
             Layer name (``hidden1``) or its index in the network.
         pre_nonlinearity : bool
-            Before the activation function, for dense and convolution layers; others have none outside and give
-            their output.
+            Before the activation function; only dense and convolution layers have one.
         """
         key = ("activation", str(layer), pre_nonlinearity)
         if key not in self._functions:
-            self._functions[key] = self._compiled(self._output_of(layer, pre_nonlinearity))
-        return self._functions[key](*self._network_inputs(x)).numpy()
+            output = self._output_of(layer, pre_nonlinearity)
+            self._functions[key] = self._compiled(output, lambda part, arrays: part(arrays, training=False))
+        return self._functions[key](*network_inputs(self.ripe_model, x).present()).numpy()
 
     def input_grad(
         self,
@@ -151,14 +141,11 @@ class DeepRipeModel(BaseModel, GradientMixin, LayerActivationMixin):
         key = ("gradient", str(chosen), pre_nonlinearity, str(selection), avg_func)
         if key not in self._functions:
             output = self._output_of(chosen, pre_nonlinearity)
-            self._functions[key] = self._compiled_gradient(output, selection, avg_func)
-        gradients = [g.numpy() for g in self._functions[key](*self._network_inputs(x))]
-        return like_input(x, gradients)
+            self._functions[key] = self._compiled(output, _gradient(selection, avg_func))
+        gradients = self._functions[key](*network_inputs(self.ripe_model, x).present())
+        return like_input(x, [gradient.numpy() for gradient in gradients])
 
     # --- inside ---------------------------------------------------------------------------------------------------
-
-    def _network_inputs(self, x: Any) -> list[NDArray[np.float32]]:
-        return network_inputs(self.ripe_model, x).present()
 
     def _selection(self, filter_idx: Any, *, final_layer: bool) -> Any:
         if filter_idx is None:
@@ -167,12 +154,10 @@ class DeepRipeModel(BaseModel, GradientMixin, LayerActivationMixin):
             if not final_layer:
                 raise InputError(f"filter_idx: task name {filter_idx!r} needs the final layer; give an index.")
             filter_idx = self.ripe_model.spec.task_index(filter_idx)
-        if isinstance(filter_idx, slice):
-            return (slice(None), filter_idx)
         if isinstance(filter_idx, list | tuple):
             # As in Kipoi: one element selects filters, more start with the batch axis.
             return (slice(None), *filter_idx) if len(filter_idx) == 1 else tuple(filter_idx)
-        return (slice(None), operator.index(filter_idx))
+        return (slice(None), filter_idx if isinstance(filter_idx, slice) else operator.index(filter_idx))
 
     def _output_of(self, layer: str | int | None, pre_nonlinearity: bool) -> Any:
         import keras
@@ -185,8 +170,6 @@ class DeepRipeModel(BaseModel, GradientMixin, LayerActivationMixin):
         else:
             check_known("layer", str(layer), names)
             found = self.model.get_layer(layer)
-        if isinstance(found, keras.layers.InputLayer):
-            return found.output
         has_activation = isinstance(found, keras.layers.Dense | keras.layers.Conv1D)
         if not pre_nonlinearity or not has_activation or found.activation is keras.activations.linear:
             return found.output
@@ -195,39 +178,36 @@ class DeepRipeModel(BaseModel, GradientMixin, LayerActivationMixin):
         linear.set_weights(found.get_weights())
         return output
 
-    def _signature(self) -> list[Any]:
-        import tensorflow as tf
-
-        return [tf.TensorSpec((None, *one.shape[1:]), tf.float32) for one in self.model.inputs]
-
-    def _compiled(self, output: Any) -> Callable[..., Any]:
+    def _compiled(self, output: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Compile a function of the network up to ``output`` and the list of input arrays."""
         import keras
         import tensorflow as tf
 
         part = keras.Model(self.model.inputs, output)
-        return tf.function(lambda *arrays: part(list(arrays), training=False), input_signature=self._signature())
+        signature = [tf.TensorSpec((None, *one.shape[1:]), tf.float32) for one in self.model.inputs]
+        return tf.function(lambda *arrays: function(part, list(arrays)), input_signature=signature)
 
-    def _compiled_gradient(self, output: Any, selection: Any, avg_func: str | None) -> Callable[..., Any]:
-        import keras
-        import tensorflow as tf
 
-        reductions = {
-            "sum": tf.reduce_sum,
-            "max": tf.reduce_max,
-            "min": tf.reduce_min,
-            "absmax": lambda values, axis: tf.reduce_max(tf.abs(values), axis=axis),
-        }
-        chosen = "sum" if avg_func is None else avg_func
-        check_known("avg_func", chosen, reductions)
-        part = keras.Model(self.model.inputs, output)
+def _gradient(selection: Any, avg_func: str | None) -> Callable[..., Any]:
+    """Return the function that gives the gradient of the selected outputs of a part of the network."""
+    import tensorflow as tf
 
-        def gradient(*arrays: Any) -> Any:
-            with tf.GradientTape() as tape:
-                tape.watch(arrays)
-                values = part(list(arrays), training=False)
-                if selection is not None:
-                    values = values[selection]
-                per_window = reductions[chosen](values, axis=list(range(1, len(values.shape))))
-            return tape.gradient(per_window, arrays, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    reductions = {
+        "sum": tf.reduce_sum,
+        "max": tf.reduce_max,
+        "min": tf.reduce_min,
+        "absmax": lambda values, axis: tf.reduce_max(tf.abs(values), axis=axis),
+    }
+    chosen = "sum" if avg_func is None else avg_func
+    check_known("avg_func", chosen, reductions)
 
-        return tf.function(gradient, input_signature=self._signature())
+    def gradient(part: Any, arrays: list[Any]) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(arrays)
+            values = part(arrays, training=False)
+            if selection is not None:
+                values = values[selection]
+            per_window = reductions[chosen](values, axis=list(range(1, len(values.shape))))
+        return tape.gradient(per_window, arrays, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+    return gradient

@@ -35,17 +35,6 @@ OLD_NUMPY_NAMES = {"int": int, "str": str, "bool": bool, "float": float, "object
 SCORES = ("logit", "logit_ref", "logit_alt")
 
 
-class _NumpyWithOldNames(types.ModuleType):
-    """NumPy with the aliases that were removed in 1.24."""
-
-    def __init__(self) -> None:
-        super().__init__("numpy")
-        self.__dict__.update(OLD_NUMPY_NAMES)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(np, name)
-
-
 def dataloader_postprocessing() -> dict[str, Any]:
     """Return what kipoi-veff asks a dataloader for: the argument that takes its intervals."""
     return {"variant_effects": SimpleNamespace(bed_input=["intervals_file"])}
@@ -71,26 +60,24 @@ def repair() -> None:
 
     for module in (mutators, dna_reshapers):
         _give_old_numpy(module)
-    for name in ("read_hdf5", "write_hdf5"):
-        function = getattr(generic, name)
-        if function.__module__ != __name__:
-            setattr(generic, name, _with_mended_deepdish(function))
-    io.VcfWriter._generate_info_field = staticmethod(_info_field)
     region_of = generic.SnvCenteredRg.__call__
-    if region_of.__module__ != __name__:
+    if region_of.__module__ == __name__:
+        return
+    for name in ("read_hdf5", "write_hdf5"):
+        setattr(generic, name, _with_mended_deepdish(getattr(generic, name)))
+    io.VcfWriter._generate_info_field = staticmethod(_info_field)
+    kipoi_veff.predict_snvs = snv_predict.predict_snvs = _outside.watching(snv_predict.predict_snvs)
 
-        def narrow_region(self: Any, variant_record: Any) -> dict[str, list[Any]]:
-            if not hasattr(self.model_info_extractor.model, "ripe_model"):
-                return region_of(self, variant_record)
-            # First and last base, counted from 1.
-            position = variant_record.POS
-            if _outside.skips(variant_record.CHROM, position):
-                return {"chrom": [], "start": [], "end": []}
-            return {"chrom": [variant_record.CHROM], "start": [position], "end": [position]}
+    def narrow_region(self: Any, variant_record: Any) -> dict[str, list[Any]]:
+        if not hasattr(self.model_info_extractor.model, "ripe_model"):
+            return region_of(self, variant_record)
+        # First and last base, counted from 1.
+        position = variant_record.POS
+        if _outside.skips(variant_record.CHROM, position):
+            return {"chrom": [], "start": [], "end": []}
+        return {"chrom": [variant_record.CHROM], "start": [position], "end": [position]}
 
-        generic.SnvCenteredRg.__call__ = narrow_region
-    if snv_predict.predict_snvs.__module__ != __name__:
-        kipoi_veff.predict_snvs = snv_predict.predict_snvs = _outside.watching(snv_predict.predict_snvs)
+    generic.SnvCenteredRg.__call__ = narrow_region
 
 
 class _Outside:
@@ -120,10 +107,10 @@ class _Outside:
             try:
                 return predict_snvs(*arguments, **options)
             finally:
+                self.genome = None
                 if self.n_skipped:
                     message = f"{self.n_skipped} record(s) left out: on no contig of {fasta}, or beyond its end."
                     warnings.warn(message, UserWarning, stacklevel=2)
-                self.genome = None
 
         return watched
 
@@ -132,8 +119,8 @@ _outside = _Outside()
 
 
 def _give_old_numpy(module: Any) -> None:
-    if not isinstance(module.np, _NumpyWithOldNames):
-        module.np = _NumpyWithOldNames()
+    module.np = types.ModuleType("numpy")
+    module.np.__dict__.update(vars(np), **OLD_NUMPY_NAMES)
 
 
 def _with_mended_deepdish(function: Any) -> Any:

@@ -53,17 +53,8 @@ def model_config(model: str, strand: str = "+") -> dict[str, Any]:
 def register(model: str = "DeepRiPe/clip31", strand: str = "+") -> None:
     """Make kipoi-veff2 accept DeepRiPe models in this process.
 
-    Parameters
-    ----------
-    model : str
-        Whose window length the group gets; those of the shipped models are equal.
-    strand : str
-        ``"+"`` or ``"-"``: the strand of the RNA, for all variants.
-
-    Raises
-    ------
-    MissingPackageError
-        If kipoi-veff2 is not installed.
+    The group gets the window length of ``model`` (those of the shipped models are equal); ``strand`` (``"+"`` or
+    ``"-"``) is that of the RNA, for all variants.
     """
     try:
         from kipoi_veff2 import variant_centered

@@ -1,6 +1,6 @@
 """Write ``examples/data``: the small made-up files that every command of the README runs on.
 
-    python examples/make_data.py [FOLDER]
+    python -m examples.make_data [FOLDER]
 
 One seed, byte for byte (a test holds that). Genes on both strands whose 3'UTRs are as rich in A and U as real ones and
 hold QKI's sites, three copies of a published word each. Nothing here is from a real genome.
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pysam
 
-from dataloaders.example_genome import STOPS, Gene, gtf_text, reverse_complement
+from tests.support.example_genome import STOPS, Gene, gtf_text, reverse_complement
 
 FOLDER = Path(__file__).parent / "data"
 SEED = 1

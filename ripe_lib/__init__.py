@@ -3,8 +3,6 @@
 The public names below load on first use, so that ``import ripe_lib`` needs neither NumPy nor TensorFlow.
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +10,19 @@ from ripe_lib._version import __version__
 from ripe_lib.errors import RipeError
 
 if TYPE_CHECKING:
-    from ripe_lib.attribution.compute import integrated_gradients
-    from ripe_lib.attribution.maps import Attributions
-    from ripe_lib.evaluation.evaluate import evaluate
-    from ripe_lib.genome.windows import Windows, make_windows
-    from ripe_lib.motifs.find import Motif, find_motifs
-    from ripe_lib.network.catalogue import list_models
-    from ripe_lib.network.load import Model, load_model
-    from ripe_lib.network.predict import predict
-    from ripe_lib.network.spec import ModelSpec
-    from ripe_lib.variants.score import score_variants
+    from ripe_lib.attribution.compute import integrated_gradients as integrated_gradients
+    from ripe_lib.attribution.maps import Attributions as Attributions
+    from ripe_lib.evaluation.evaluate import evaluate as evaluate
+    from ripe_lib.genome.windows import Windows as Windows
+    from ripe_lib.genome.windows import make_windows as make_windows
+    from ripe_lib.motifs.find import Motif as Motif
+    from ripe_lib.motifs.find import find_motifs as find_motifs
+    from ripe_lib.network.catalogue import list_models as list_models
+    from ripe_lib.network.load import Model as Model
+    from ripe_lib.network.load import load_model as load_model
+    from ripe_lib.network.predict import predict as predict
+    from ripe_lib.network.spec import ModelSpec as ModelSpec
+    from ripe_lib.variants.score import score_variants as score_variants
 
 _HOMES = {
     "Attributions": "attribution.maps",
@@ -38,24 +39,7 @@ _HOMES = {
     "predict": "network.predict",
     "score_variants": "variants.score",
 }
-
-__all__ = [
-    "Attributions",
-    "Model",
-    "ModelSpec",
-    "Motif",
-    "RipeError",
-    "Windows",
-    "__version__",
-    "evaluate",
-    "find_motifs",
-    "integrated_gradients",
-    "list_models",
-    "load_model",
-    "make_windows",
-    "predict",
-    "score_variants",
-]
+__all__ = ["RipeError", "__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,8 +4,6 @@ Every message reads ``where: expected ..., got .... What to do.`` The commands p
 exit with code 2; anything that is not a :class:`RipeError` is a bug and exits with code 1.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 
@@ -48,36 +46,23 @@ class OutputError(RipeError, OSError):
     """The result could not be written (no such folder, disk full, not writable)."""
 
 
-def nearest_names(name: str, known: Iterable[str], n: int = 3) -> list[str]:
-    """Return up to ``n`` known names that look like ``name``, best first, ignoring case.
-
-    Parameters
-    ----------
-    name : str
-        What was asked for.
-    known : iterable of str
-        What there is.
-    n : int
-        Most names to return.
-    """
+def nearest_names(name: str, known: Iterable[str]) -> list[str]:
+    """Return up to three known names that look like ``name``, best first, ignoring case."""
     by_folded: dict[str, str] = {}
     for candidate in known:
         by_folded.setdefault(candidate.casefold(), candidate)
-    close = difflib.get_close_matches(name.casefold(), by_folded, n=n, cutoff=0.4)
+    close = difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.4)
     return [by_folded[folded] for folded in close]
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> UnknownNameError:
-    """Build the error for an unknown name, with its nearest neighbours.
+    """Return the error for an unknown name, with its nearest neighbours.
 
     Parameters
     ----------
-    kind : str
-        What the name stands for, e.g. ``"task"``.
-    name : str
-        What was asked for.
+    kind, name : str
+        What the name stands for, e.g. ``"task"``; what was asked for.
     known : iterable of str
-        The names that exist.
     hint : str
         A closing sentence, e.g. ``"List them with: ripe tasks DeepRiPe/clip31"``.
     """
@@ -92,12 +77,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> 
 
 
 def check_known(kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
-    """Refuse a name that is none of those known; parameters as :func:`unknown_name`.
-
-    Raises
-    ------
-    UnknownNameError
-    """
+    """Raise an :class:`UnknownNameError` for a name that is none of those known; parameters as :func:`unknown_name`."""
     known = list(known)
     if name not in known:
         raise unknown_name(kind, name, known, hint)

@@ -7,7 +7,8 @@ import os
 import re
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,13 +56,7 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _constru
 
 
 def read_yaml(path: str | Path) -> Mapping:
-    """Read a config file.
-
-    Raises
-    ------
-    MissingFileError, InputError
-        If it is missing or not a YAML mapping; the message names the line.
-    """
+    """Read a config file, a YAML mapping; errors name the line."""
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"{path}: no such config file.")
@@ -90,37 +85,38 @@ def build(kind: type[T], mapping: Any, where: str = "config") -> T:
     """
     if not isinstance(mapping, dict):
         raise InputError(f"{where}: expected keys and values, got {mapping!r}.")
+    at = mapping.at if isinstance(mapping, Mapping) else lambda _=None: where
     hints = typing.get_type_hints(kind)
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for key, value in mapping.items():
-        place = mapping.at(key) if isinstance(mapping, Mapping) else where
         if key not in fields:
-            close = nearest_names(key, fields, n=1)
-            tail = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(fields)}."
-            raise InputError(f"{place}: unknown key {key!r}. {tail}")
-        values[key] = _convert(hints[key], value, f"{place}: {key}")
+            raise _unknown(f"{at(key)}: unknown key", key, fields)
+        values[key] = _convert(hints[key], value, f"{at(key)}: {key}")
     for name, entry in fields.items():
         if name not in values and entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING:
-            place = mapping.at() if isinstance(mapping, Mapping) else where
-            raise InputError(f"{place}: key {name!r} is missing.")
+            raise InputError(f"{at()}: key {name!r} is missing.")
     return kind(**values)
 
 
+def _unknown(what: str, name: str, known: Iterable[str]) -> InputError:
+    close = nearest_names(name, known)
+    tail = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(known)}."
+    return InputError(f"{what} {name!r}. {tail}")
+
+
 def _convert(hint: Any, value: Any, where: str) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    origin, arguments = typing.get_origin(hint) or hint, typing.get_args(hint)
     if hint is Any:
         return value
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in arguments:
             return None
-        inner = [a for a in arguments if a is not type(None)]
-        for candidate in inner[:-1]:
-            try:
+        *others, last = (a for a in arguments if a is not type(None))
+        for candidate in others:
+            with suppress(InputError):
                 return _convert(candidate, value, where)
-            except InputError:
-                continue
-        return _convert(inner[-1], value, where)
+        return _convert(last, value, where)
     if dataclasses.is_dataclass(hint):
         return build(typing.cast(type, hint), value, where)
     if origin in (tuple, list):
@@ -128,17 +124,13 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, list | tuple):
             raise InputError(f"{where}: expected a list, got {value!r}.")
         return origin(_convert(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
-    if origin is dict or hint is dict:
+    if origin is dict:
         if not isinstance(value, dict):
             raise InputError(f"{where}: expected keys and values, got {value!r}.")
         return dict(value)
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if hint is float and isinstance(value, str):  # YAML reads 1e-3 as text
-        try:
-            return float(value)
-        except ValueError:
-            pass
+    if hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        with suppress(ValueError):
+            return float(value)  # YAML reads 1e-3 as text
     if hint is Path and isinstance(value, str):
         return _expanded(value, where)
     if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
@@ -156,19 +148,11 @@ def _expanded(text: str, where: str) -> Path:
 
 
 def section(path: str | Path, name: str) -> Mapping:
-    """Return one section of a config file with the sections :data:`SECTIONS`, one per command.
-
-    Raises
-    ------
-    InputError
-        If there is another section or this one is missing.
-    """
+    """Return one section of a config file, which has no others than :data:`SECTIONS`, one per command."""
     sections = read_yaml(path)
     for key in sections:
         if key not in SECTIONS:
-            close = nearest_names(key, SECTIONS, n=1)
-            tail = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(SECTIONS)}."
-            raise InputError(f"{sections.at(key)}: unknown section {key!r}. {tail}")
+            raise _unknown(f"{sections.at(key)}: unknown section", key, SECTIONS)
     if not isinstance(sections.get(name), Mapping):
         raise InputError(f"{path}: expected a section {name!r} with keys and values, found none.")
     return sections[name]

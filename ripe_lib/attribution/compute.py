@@ -15,18 +15,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from ripe_lib.attribution.gradients import DEFAULT_POINTS, Inputs, path_gradients, path_points
 from ripe_lib.attribution.inputs import baseline_inputs, network_inputs, task_list
 from ripe_lib.attribution.maps import Attributions, CompletenessWarning, GapCount, gaps_ignored, letter_scores
-from ripe_lib.errors import InputError
+from ripe_lib.errors import InputError, check_known
 from ripe_lib.genome.encoding import codes_from_one_hot, one_hot
 from ripe_lib.genome.landmarks import decode_landmarks
 from ripe_lib.genome.windows import CodeWindows
+from ripe_lib.network.inputs import OUTPUTS
 from ripe_lib.network.load import Model
-from ripe_lib.network.substitutions import in_silico_mutagenesis
 
 DEFAULT_RULE = "midpoint"
+_ISM_WINDOWS = 64  # at a time
 
 
 def integrated_gradients(
@@ -109,19 +111,8 @@ def explained_codes(
 ) -> tuple[Attributions, NDArray[np.float32]]:
     """Return integrated gradients of windows given as codes, without a warning, and the scores of their letters.
 
-    Parameters
-    ----------
-    model : Model
-    windows : CodeWindows
-    task : str or list of str
-    n_steps : int
-        As for :func:`integrated_gradients`.
-
-    Returns
-    -------
-    maps : Attributions
-    letters : float32 array (B, L), with a list of K tasks (B, K, L)
-        As :func:`~ripe_lib.attribution.maps.letter_scores`.
+    Parameters but ``windows`` as :func:`integrated_gradients`; the scores (B, L), with a list of K tasks (B, K, L), are
+    :func:`~ripe_lib.attribution.maps.letter_scores`.
     """
     arrays = windows.inputs(model.spec.landmark_bases)
     with gaps_ignored():
@@ -129,33 +120,18 @@ def explained_codes(
     return maps, letter_scores(maps.seq, arrays["seq"] if isinstance(task, str) else arrays["seq"][:, None])
 
 
-def saliency(
-    model: Model,
-    windows: Any,
-    *,
-    task: str | Sequence[str],
-    output: str = "probability",
-    batch_size: int = DEFAULT_POINTS,
-) -> Attributions:
+def saliency(model: Model, windows: Any, *, task: str | Sequence[str], **options: Any) -> Attributions:
     """Return the absolute gradient of the output for every input channel (also of bases that are not there).
 
-    Parameters, returned shapes and errors as :func:`integrated_gradients`; ``gap`` is NaN.
+    Parameters, returned shapes and errors as :func:`input_gradients`.
     """
-    gradients = input_gradients(model, windows, task=task, output=output, batch_size=batch_size)
-    return gradients.changed(lambda _, one: np.abs(one))
+    return input_gradients(model, windows, task=task, **options).changed(lambda _, one: np.abs(one))
 
 
-def gradient_x_input(
-    model: Model,
-    windows: Any,
-    *,
-    task: str | Sequence[str],
-    output: str = "probability",
-    batch_size: int = DEFAULT_POINTS,
-) -> Attributions:
-    """Return gradient times input; parameters, shapes and errors as :func:`integrated_gradients`; ``gap`` is NaN."""
+def gradient_x_input(model: Model, windows: Any, *, task: str | Sequence[str], **options: Any) -> Attributions:
+    """Return gradient times input; parameters, shapes and errors as :func:`input_gradients`."""
     inputs = network_inputs(model, windows)
-    gradients = input_gradients(model, inputs, task=task, output=output, batch_size=batch_size)
+    gradients = input_gradients(model, inputs, task=task, **options)
     spread = (slice(None), np.newaxis) if gradients.gap.ndim == 2 else slice(None)
     return gradients.changed(lambda name, one: one * getattr(inputs, name)[spread])
 
@@ -212,23 +188,31 @@ def ism(model: Model, windows: Any, *, task: str | Sequence[str], output: str = 
     """
     tasks, several = task_list(model, task)
     inputs = network_inputs(model, windows)
-    codes = []
-    for name, array in zip(("seq", "region"), inputs, strict=False):
+    check_known("output", output, OUTPUTS)
+    codes = {}
+    for name, array in (("seq", inputs.seq), ("region", inputs.region)):
         if array is None:
             continue
-        codes.append(codes_from_one_hot(array))
-        wrong = np.flatnonzero((one_hot(codes[-1]) != array).any(axis=(1, 2)))
+        codes[name] = codes_from_one_hot(array)
+        wrong = np.flatnonzero((one_hot(codes[name]) != array).any(axis=(1, 2)))
         if wrong.size:
             raise InputError(
                 f"in-silico mutagenesis: expected one-hot windows (0.25 where unknown), got other numbers in {name!r} "
                 f"of {wrong.size} of {len(array)} windows (first: row {wrong[0]})."
             )
-    region_codes = codes[1] if len(codes) > 1 else None
     distances = None if inputs.landmarks is None else decode_landmarks(inputs.landmarks)
-    changes = in_silico_mutagenesis(model, codes[0], region_codes, tasks, distances, output=output)
-    changes *= (inputs.seq < 0.99)[..., np.newaxis]
-    seq = np.ascontiguousarray(np.moveaxis(changes, -1, 1))
-    return _squeezed(Attributions(seq, None, None, np.full(seq.shape[:2], np.nan)), several)
+    references = CodeWindows(**codes, landmarks=distances)
+    columns = [model.spec.task_index(name) for name in tasks]
+    changes = np.zeros((len(inputs.seq), len(tasks), *inputs.seq.shape[1:]), dtype=np.float32)
+    for start in range(0, len(changes), _ISM_WINDOWS):
+        state = model.network.reference(*references.take(slice(start, start + _ISM_WINDOWS)))
+        site, position, base = np.nonzero(np.arange(4) != state.seq_codes[..., np.newaxis])
+        after = model.network.substitutions(state, site, position, base)[:, columns]
+        before = state.logits[:, columns]
+        if output == "probability":
+            after, before = expit(after), expit(before)
+        changes[start + site, :, position, base] = after - before[site]
+    return _squeezed(Attributions(changes, None, None, np.full(changes.shape[:2], np.nan)), several)
 
 
 # --- completeness --------------------------------------------------------------------------------------------------

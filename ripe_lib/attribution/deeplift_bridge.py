@@ -28,52 +28,41 @@ from ripe_lib.errors import InputError, MissingPackageError
 from ripe_lib.network.load import Model
 from ripe_lib.network.network import Network
 
-DEFAULT_BATCH_SIZE = 64
+_BATCH_SIZE = 64
 _LOCK = threading.RLock()  # the package keeps its active target in the layers
 _PRIVATE: dict[str, ModuleType] = {}
 _LAYERS = ("InputLayer", "Conv1D", "MaxPooling1D", "Dropout", "Concatenate", "Flatten", "Dense", "Activation")
 
 
-def deeplift_contributions(
-    model: Model, inputs: Inputs, baseline: Inputs, task_index: int, *, batch_size: int = DEFAULT_BATCH_SIZE
-) -> Inputs:
-    """Return DeepLIFT contributions of all inputs to a task's logit.
+def deeplift_contributions(model: Model, inputs: Inputs, baseline: Inputs, task_index: int) -> Inputs:
+    """Return DeepLIFT contributions of all inputs to a task's logit, for a network of the ``cnn`` kind.
+
+    Their sum is close to logit - logit of the baseline; it is not exact where the baseline's activations differ within
+    a max-pooling window, as they do at the border of the two branches (exact for sequence-only networks and a constant
+    baseline).
 
     Parameters
     ----------
     model : Model
-        A network of the ``cnn`` kind (convolutions, pooling, dense layers).
     inputs, baseline : Inputs
         Windows, and the reference.
     task_index : int
         Output column.
-    batch_size : int
-
-    Returns
-    -------
-    Inputs
-        float32, of the inputs' shapes. Their sum is close to logit - logit of the baseline; it is not exact where the
-        baseline's activations differ within a max-pooling window, as they do at the border of the two branches (exact
-        for sequence-only networks and a constant baseline).
     """
+    arrays = inputs.present()
+    maps = [np.zeros(array.shape, dtype=np.float32) for array in arrays]
     with _LOCK:
         network = converted(model)
-        arrays = inputs.present()
-        references = [np.broadcast_to(b, a.shape) for a, b in zip(arrays, baseline.present(), strict=True)]
-        results: list[list[np.ndarray]] = [[] for _ in arrays]
-        with _inside(network.package, network.graph, network.session):
-            for first in range(0, len(arrays[0]), batch_size):
-                part = slice(first, first + batch_size)
+        if len(arrays[0]):
+            with _inside(network.package, network.graph, network.session):
                 found = network.contributions(
                     task_idx=task_index,
-                    input_data_list=[a[part] for a in arrays],
-                    input_references_list=[r[part] for r in references],
-                    batch_size=batch_size,
+                    input_data_list=arrays,
+                    input_references_list=baseline.present(),
+                    batch_size=_BATCH_SIZE,
                     progress_update=None,
                 )
-                for collected, one in zip(results, found, strict=True):
-                    collected.append(np.asarray(one, dtype=np.float32))
-    maps = [np.concatenate(r) if r else np.zeros(a.shape, np.float32) for r, a in zip(results, arrays, strict=True)]
+            maps = [np.asarray(one, dtype=np.float32) for one in found]
     return Inputs(**dict(zip(model.spec.input_names, maps, strict=True)))
 
 
@@ -186,12 +175,9 @@ def _package() -> ModuleType:
                     del sys.modules[name]
                 sys.modules.update(others)
             for module in _PRIVATE.values():
-                module.print = _silent  # type: ignore[attr-defined]
+                # What they do they report on stdout.
+                module.print = lambda *_args, **_options: None  # type: ignore[attr-defined]
     return _PRIVATE["deeplift"]
-
-
-def _silent(*_args: Any, **_options: Any) -> None:
-    """Stand in for ``print`` in the package's modules, which report on stdout what they do."""
 
 
 def _is_ours(name: str) -> bool:

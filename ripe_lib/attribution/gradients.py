@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError, check_known
+from ripe_lib.network.inputs import OUTPUTS
 from ripe_lib.network.load import Model
 
 MOST_STEPS = 1_000_000
 RULES = ("midpoint", "left", "trapezoid")
-OUTPUTS = ("probability", "logit")
 # Network evaluations per compiled call: enough to keep two cores busy, few enough to stay in their caches.
 DEFAULT_POINTS = 512
 # Tasks that share one forward pass; each adds its own backward pass to the graph.
@@ -74,13 +74,14 @@ def path_gradients(
 ) -> Inputs:
     """Return the weighted sum of gradients along the way from ``baseline`` to ``inputs``.
 
+    These are float32 maps of every input with the tasks behind the sites, e.g. ``seq`` (B, K, L, 4), in units of the
+    output per unit of input.
+
     Parameters
     ----------
     model : Model
-    inputs : Inputs
-        End of the paths, B sites.
-    baseline : Inputs
-        Start, B sites or one for all.
+    inputs, baseline : Inputs
+        End of the paths, B sites, and their start, B sites or one for all.
     task_indices : sequence of int
         K output columns.
     points, weights : float32 arrays (P,)
@@ -89,19 +90,13 @@ def path_gradients(
         ``"probability"`` or ``"logit"``.
     batch_size : int
         Network evaluations (sites x points) per call.
-
-    Returns
-    -------
-    Inputs
-        Float32 maps of every input with the tasks behind the sites, e.g. ``seq`` (B, K, L, 4), in units of the output
-        per unit of input.
     """
     check_known("output", output, OUTPUTS)
     if batch_size < 1:
         raise InputError(f"batch size: expected at least 1, got {batch_size}.")
     n_sites, n_tasks = len(inputs.seq), len(task_indices)
-    shapes = (None if array is None else (n_sites, n_tasks, *array.shape[1:]) for array in inputs)
-    maps = Inputs._make(None if shape is None else np.zeros(shape, dtype=np.float32) for shape in shapes)
+    shapes = {name: (n_sites, n_tasks, *shape) for name, shape in model.spec.input_shapes.items()}
+    maps = Inputs(**{name: np.zeros(shape, dtype=np.float32) for name, shape in shapes.items()})
     sites_per_call = max(1, batch_size // len(points))
     for start in range(0, n_sites, sites_per_call):
         sites = slice(start, start + sites_per_call)

@@ -39,16 +39,10 @@ def network_inputs(model: Model, windows: Any) -> Inputs:
 
 
 def baseline_inputs(model: Model, inputs: Inputs, baseline: str | Mapping[str, Any]) -> Inputs:
-    """Return the start of the paths (1 or B, ...), one for all sites or one each.
+    """Return the start of the paths to ``inputs`` (1 or B, ...), one for all sites or one each.
 
-    Parameters
-    ----------
-    model : Model
-    inputs : Inputs
-        The sites' arrays.
-    baseline : str or mapping of input name to array
-        ``"paper"`` (no base, unknown region types and landmarks), ``"zeros"`` (no region type either), or what replaces
-        the paper's: a number, or an array that spreads over an input.
+    Parameters but ``inputs`` as :func:`ripe_lib.attribution.compute.integrated_gradients`; landmarks are unknown unless
+    a dict says otherwise.
     """
     unknown_landmark = 1 / max(model.spec.landmark_bases, 1)
     paper: dict[str, Any] = {"seq": 0.0, "region": UNKNOWN_REGION, "landmarks": unknown_landmark}

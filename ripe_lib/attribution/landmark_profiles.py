@@ -6,7 +6,7 @@ as it is, and the scores are averaged over the sites.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,19 +22,11 @@ DISTANCES = np.unique(np.rint(np.concatenate([s * np.logspace(0, 5.5, 12) for s 
 BIN_EDGES = np.concatenate([-np.logspace(6, 0, 13), np.logspace(0, 6, 13)])
 
 
-@dataclass(frozen=True)
-class LandmarkProfiles:
+class LandmarkProfiles(NamedTuple):
     """Partial dependence of every task on every landmark.
 
-    Attributes
-    ----------
-    scores : float32 array (8, D, T)
-        Mean probability with the landmark at the distance.
-    distances : float array (D,)
-        nt, positive: the landmark lies downstream.
-    observed : float array (N, 8)
-        Distances of the sites, NaN where unknown.
-    tasks : list of str
+    ``scores`` (8, D, T): mean probability with the landmark at each of the ``distances`` (D,) in nt, positive if it
+    lies downstream; ``observed`` (N, 8): distances of the sites, NaN where unknown.
     """
 
     scores: NDArray[np.float32]
@@ -56,39 +48,25 @@ class LandmarkProfiles:
 
 
 def landmark_profiles(
-    model: Model,
-    seq: Codes,
-    region: Codes | None,
-    observed: NDArray[np.floating],
-    *,
-    distances: NDArray[np.float64] = DISTANCES,
+    model: Model, seq: Codes, region: Codes | None, observed: NDArray[np.floating]
 ) -> LandmarkProfiles:
-    """Measure what each landmark's distance does to the scores of some sites.
+    """Measure what each landmark's distance does to the scores of some sites, for all tasks of a model.
 
     Parameters
     ----------
     model : Model
         With the landmark input.
-    seq : uint8 array (N, L)
-        Base codes of the sites' windows, RNA sense.
-    region : uint8 array (N, R) or None
-        Region-type codes; None: unknown.
+    seq, region : uint8 array (N, L), (N, R) or None
+        Codes of the sites' windows, RNA sense; None: unknown.
     observed : float array (N, 8)
         Distances to landmarks in nt, NaN = unknown.
-    distances : float array (D,)
-        Distances to try, nt.
-
-    Returns
-    -------
-    LandmarkProfiles
-        Of all tasks of the model.
     """
     if not model.spec.has_landmarks:
         raise InputError(f"{model.name}: expected a model with the landmark input, got inputs {model.spec.inputs}.")
-    scores = np.empty((len(LANDMARKS), len(distances), len(model.tasks)), dtype=np.float32)
+    scores = np.empty((len(LANDMARKS), len(DISTANCES), len(model.tasks)), dtype=np.float32)
     for number in range(len(LANDMARKS)):
-        for place, distance in enumerate(distances):
+        for place, distance in enumerate(DISTANCES):
             changed = np.array(observed, dtype=np.float32)
             changed[:, number] = distance
             scores[number, place] = predict_codes(model, seq, region, changed).mean(axis=0)
-    return LandmarkProfiles(scores, np.asarray(distances), np.asarray(observed, dtype=float), list(model.tasks))
+    return LandmarkProfiles(scores, DISTANCES, np.asarray(observed, dtype=float), model.tasks)

@@ -68,36 +68,18 @@ class Attributions(NamedTuple):
 
 
 def letter_scores(seq_map: NDArray[np.floating], seq: OneHot) -> NDArray[np.float32]:
-    """Return one value per position: the map at the letter that is there, 0 where the base is unknown.
+    """Return one value per position (..., L): the map at the letter that is there, 0 where the base is unknown.
 
-    Parameters
-    ----------
-    seq_map : array (..., L, 4)
-        ``Attributions.seq``.
-    seq : array (..., L, 4)
-        The one-hot windows, broadcast against ``seq_map``.
-
-    Returns
-    -------
-    float32 array (..., L)
+    ``seq_map`` is :attr:`Attributions.seq`, ``seq`` (..., L, 4) the one-hot windows, broadcast against it.
     """
     return np.where(known_bases(seq), (seq_map * (seq > 0.99)).sum(axis=-1), 0.0).astype(np.float32)
 
 
 def ism_letters(changes: NDArray[np.floating], seq: OneHot) -> NDArray[np.float32]:
-    """Return one importance per position of an in-silico mutagenesis map: minus the mean change of its substitutions.
+    """Return one importance per position (..., L): minus the mean change of its substitutions.
 
-    Parameters
-    ----------
-    changes : array (..., L, 4)
-        Output of the mutant minus output of the window; 0 at the base that is there.
-    seq : array (..., L, 4)
-        The one-hot windows.
-
-    Returns
-    -------
-    float32 array (..., L)
-        Positive where the base raises the output; 0 where it is unknown.
+    Positive where the base raises the output; 0 where it is unknown. ``changes`` (..., L, 4) are as
+    :func:`ripe_lib.attribution.compute.ism` gives them, ``seq`` the one-hot windows.
     """
     return np.where(known_bases(seq), -changes.sum(axis=-1) / 3, 0.0).astype(np.float32)
 
@@ -114,15 +96,7 @@ def is_gap_large(gap: NDArray[np.float64], change: NDArray[np.float64]) -> NDArr
 
 @dataclass
 class GapCount:
-    """How well maps add up, collected over many of them.
-
-    Attributes
-    ----------
-    n_maps, n_large : int
-        Maps with a gap, and those past the stated bound.
-    largest : float
-        Largest gap, in units of the output.
-    """
+    """How well maps add up: those that have a gap, those past the stated bound, the largest, in units of the output."""
 
     n_maps: int = 0
     n_large: int = 0

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -29,67 +28,44 @@ from ripe_lib.network.load import Model
 from ripe_lib.network.predict import predict
 from ripe_lib.network.spec import ModelSpec
 
-METHODS = ("ig", "saliency", "gradxinput", "deeplift", "ism")
+# What each method is, and the fields of :class:`Method` that it takes.
+METHODS: dict[str, tuple[Callable[..., Attributions], tuple[str, ...]]] = {
+    "ig": (compute.integrated_gradients, ("n_steps", "rule", "baseline", "output", "batch_size")),
+    "saliency": (compute.saliency, ("output", "batch_size")),
+    "gradxinput": (compute.gradient_x_input, ("output", "batch_size")),
+    "deeplift": (compute.deeplift, ("baseline",)),
+    "ism": (compute.ism, ("output",)),
+}
 PADS = ("both", "left", "right")
 
 
 @dataclass(frozen=True)
 class Method:
-    """How to explain: a method and its options.
+    """How to explain: a method (of :data:`METHODS`) and its options.
 
-    Attributes
-    ----------
-    name : str
-        One of :data:`METHODS`.
-    output : str
-        ``"probability"`` or ``"logit"``; DeepLIFT explains the logit whatever this says.
-    n_steps, rule, baseline
-        As for :func:`ripe_lib.integrated_gradients`; ``baseline`` also for DeepLIFT.
-    batch_size : int
-        Network evaluations per call.
+    The options are those of :func:`ripe_lib.integrated_gradients`; DeepLIFT explains the logit whatever ``output``
+    (``"probability"`` or ``"logit"``) says.
     """
 
     name: str = "ig"
     output: str = "probability"
     n_steps: int = 50
     rule: str = compute.DEFAULT_RULE
-    baseline: str | Mapping[str, Any] = "paper"
+    baseline: str = "paper"
     batch_size: int = DEFAULT_POINTS
 
     def __post_init__(self) -> None:
         check_known("method", self.name, METHODS)
 
-    @property
-    def explains(self) -> str:
-        """``"probability"`` or ``"logit"``."""
-        return "logit" if self.name == "deeplift" else self.output
-
-    @property
-    def has_region(self) -> bool:
-        """Whether region types get a map too (if the model has them)."""
-        return self.name != "ism"
-
     def options(self) -> dict[str, Any]:
         """Return what decides the numbers, for the record."""
-        chosen: dict[str, Any] = {"output": self.explains}
-        if self.name in ("ig", "deeplift"):
-            chosen["baseline"] = self.baseline if isinstance(self.baseline, str) else "given"
-        if self.name == "ig":
-            chosen.update(n_steps=self.n_steps, rule=self.rule)
-        return chosen
+        taken = {name: getattr(self, name) for name in METHODS[self.name][1] if name != "batch_size"}
+        return {"output": "logit", **taken}
 
     def __call__(self, model: Model, windows: Any, tasks: Sequence[str]) -> Attributions:
         """Return the maps of several tasks (an axis of tasks after the sites)."""
-        options: dict[str, Any] = {"output": self.output, "batch_size": self.batch_size}
-        start: dict[str, Any] = {"baseline": self.baseline}
-        ways: dict[str, Callable[..., Attributions]] = {
-            "ig": partial(compute.integrated_gradients, n_steps=self.n_steps, rule=self.rule, **start, **options),
-            "saliency": partial(compute.saliency, **options),
-            "gradxinput": partial(compute.gradient_x_input, **options),
-            "deeplift": partial(compute.deeplift, **start),
-            "ism": partial(compute.ism, output=self.output),
-        }
-        return ways[self.name](model, windows, task=list(tasks))
+        function, names = METHODS[self.name]
+        return function(model, windows, task=list(tasks), **{name: getattr(self, name) for name in names})
 
 
 @dataclass
@@ -128,18 +104,12 @@ class SiteCounts:
 
 @dataclass
 class IntervalSites:
-    """Windows of genomic intervals.
-
-    Attributes
-    ----------
-    intervals : path, DataFrame or tuples
-    fasta_file, gtf_file : path
-    """
+    """Windows of genomic intervals."""
 
     intervals: IntervalSource
     fasta_file: PathLike | Genome
     gtf_file: PathLike | Annotation | None = None
-    is_genomic: bool = field(default=True, init=False)
+    is_genomic: ClassVar[bool] = True
 
     @property
     def where(self) -> str:
@@ -157,17 +127,13 @@ class IntervalSites:
 class ConstructSites:
     """Windows of ready sequences, one per FASTA record, filled with N to the window's length.
 
-    Attributes
-    ----------
-    fasta_file : path
-        Records may carry region types in their header (``region=iiicc...``); otherwise these are unknown.
-    pad : str
-        Where the N go: ``"both"`` sides (one more on the right if odd), ``"left"`` or ``"right"``.
+    Records may carry region types in their header (``region=iiicc...``); otherwise these are unknown. The N go on
+    ``"both"`` sides (one more on the right if odd), or on the ``"left"`` or ``"right"``.
     """
 
     fasta_file: str | Path
     pad: str = "both"
-    is_genomic: bool = field(default=False, init=False)
+    is_genomic: ClassVar[bool] = False
 
     @property
     def where(self) -> str:
@@ -221,6 +187,8 @@ def explain_sites(
 ) -> tuple[SiteCounts, int]:
     """Write the maps of all sites of a source into a file (:mod:`ripe_lib.attribution.store`).
 
+    Returns what was met, and how many sites were written.
+
     Parameters
     ----------
     model : Model
@@ -233,20 +201,14 @@ def explain_sites(
         Only sites with a score above it for one of the tasks.
     advance : callable
         Is given the number of sites of each chunk when it is written.
-
-    Returns
-    -------
-    SiteCounts, int
-        What was met, and how many sites were written.
     """
     size = max(1, min(1024, 10_000 // len(tasks)))  # maps of one chunk: about 64 MB
     columns = [model.spec.task_index(task) for task in tasks]
-    counts = SiteCounts()
-    options: dict[str, Any] = {"method": method.name, "options": method.options(), "with_context": method.has_region}
-    with (
-        gaps_ignored(),  # counted over the whole file by who reads it
-        create_attributions(path, model, tasks, is_genomic=source.is_genomic, **options) as writer,
-    ):
+    counts, n_written = SiteCounts(), 0
+    about: dict[str, Any] = {"method": method.name, "options": method.options(), "is_genomic": source.is_genomic}
+    about["with_context"] = method.name != "ism"
+    # Gaps are counted over the whole file by who reads it.
+    with gaps_ignored(), create_attributions(path, model, tasks, **about) as write:
         for windows in source.chunks(model.spec, size):
             counts.add(windows)
             scores = predict(model, windows)
@@ -254,7 +216,8 @@ def explain_sites(
                 chosen = np.flatnonzero((scores[:, columns] > min_score).any(axis=1))
                 windows, scores = windows[chosen], scores[chosen]
             if len(windows):
-                writer.write(windows, method(model, windows, tasks), scores)
+                write(windows, method(model, windows, tasks), scores)
+            n_written += len(windows)
             advance(len(windows))
         counts.check(source.where)
-        return counts, writer.n_sites
+    return counts, n_written

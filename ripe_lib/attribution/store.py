@@ -24,8 +24,9 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,54 +42,36 @@ from ripe_lib.genome.encoding import UNKNOWN, codes_from_one_hot, one_hot
 from ripe_lib.genome.landmarks import N_BASES, decode_landmarks, encode_landmarks
 from ripe_lib.genome.windows import Windows
 from ripe_lib.network.load import Model
-from ripe_lib.network.spec import N_LANDMARKS
+from ripe_lib.network.spec import N_LANDMARKS, ModelSpec
 from ripe_lib.output.atomic import atomic_file, check_room
 from ripe_lib.output.foreign import ForeignHdf5, open_hdf5
 from ripe_lib.output.tables import append, growing
 
 FORMAT = "deepripe-attributions-1"
+PACKING = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 _SITE_COLUMNS = ("chrom", "start", "end", "name", "strand")
 _CHUNK_BYTES = 1 << 18
 _SLACK_BYTES = 12 * _CHUNK_BYTES
 
 
-class AttributionWriter:
-    """What :func:`create_attributions` yields; :attr:`n_sites` counts the sites written."""
+def map_columns(spec: ModelSpec, lead: tuple[int, ...], inputs: Iterable[str]) -> dict[str, tuple[Any, Any]]:
+    """Return shape and type of a site's row in every data set of maps and windows.
 
-    def __init__(self, handle: h5py.File, path: Path) -> None:
-        self._handle = handle
-        self._path = path
-        self.n_sites = 0
-
-    def write(self, windows: Windows, maps: Attributions, scores: NDArray[np.float32]) -> None:
-        """Append sites.
-
-        Parameters
-        ----------
-        windows : Windows
-            B sites.
-        maps : Attributions
-            With an axis of K tasks: ``seq`` (B, K, L, 4) and so on.
-        scores : array (B, T)
-            Probabilities.
-        """
-        # Compression makes it less; what is kept back until the file is closed is at most a chunk per data set.
-        arrays = [*maps, scores, windows.seq, windows.region]
-        check_room(self._path, sum(array.nbytes for array in arrays if array is not None) + _SLACK_BYTES)
-        columns = {**maps._asdict(), "scores": scores, "seq_codes": codes_from_one_hot(windows.seq)}
-        if windows.region is not None:
-            columns["region_codes"] = codes_from_one_hot(windows.region)
-        if windows.landmarks is not None:
-            columns["landmark_distances"] = decode_landmarks(windows.landmarks)
-        for column in _SITE_COLUMNS:
-            columns[column] = values = windows.intervals[column].to_numpy()
-            if values.dtype.kind == "O":  # as bytes: those that are no UTF-8 stay as they came
-                texts = [str(text).encode("utf-8", "surrogateescape") for text in values]
-                columns[column] = np.array(texts, dtype=object)
-        for name, values in columns.items():
-            if values is not None:
-                append(self._handle[name], values)
-        self.n_sites += len(windows)
+    Parameters
+    ----------
+    spec : ModelSpec
+    lead : tuple of int
+        Axes of the maps before those of a window: one of tasks, or none.
+    inputs : iterable of str
+        Those that have maps.
+    """
+    columns: dict[str, tuple[Any, Any]] = {name: ((*lead, *spec.input_shapes[name]), np.float32) for name in inputs}
+    columns |= {"gap": (lead, np.float64), "seq_codes": ((spec.sequence_length,), np.uint8)}
+    if spec.has_region:
+        columns["region_codes"] = (spec.region_length,), np.uint8
+    if spec.has_landmarks:
+        columns["landmark_distances"] = (N_LANDMARKS,), np.float64
+    return columns
 
 
 @contextmanager
@@ -101,8 +84,11 @@ def create_attributions(
     options: Mapping[str, Any] | None = None,
     with_context: bool = True,
     is_genomic: bool = True,
-) -> Iterator[AttributionWriter]:
+) -> Iterator[Callable[[Windows, Attributions, NDArray[np.float32]], None]]:
     """Open a new file of maps; it appears under its name only when the block ends without an error.
+
+    Yields a function that appends B sites: their windows, their maps with an axis of K tasks (``seq`` (B, K, L, 4) and
+    so on), and their probabilities (B, T).
 
     Parameters
     ----------
@@ -110,41 +96,43 @@ def create_attributions(
     model : Model
     tasks : sequence of str
         The K explained tasks.
-    method : str
-        Recorded, as in ``ripe attribute --method``.
-    options : dict, optional
-        Recorded.
+    method, options, is_genomic
+        Recorded, see :class:`AttributionFile`.
     with_context : bool
         Whether maps of region types and landmarks will be written, where the model has these inputs.
-    is_genomic : bool
-        Whether the sites are genomic intervals (not constructs, whose ``chrom`` is their name).
     """
     spec = model.spec
-    n_tasks = len(tasks)
-    shapes: dict[str, tuple[tuple[int, ...], Any]] = {
-        "seq": ((n_tasks, spec.sequence_length, 4), np.float32),
-        "gap": ((n_tasks,), np.float64),
-        "scores": ((len(spec.tasks),), np.float32),
-        "seq_codes": ((spec.sequence_length,), np.uint8),
-    }
-    if spec.has_region:
-        shapes["region_codes"] = ((spec.region_length,), np.uint8)
-    if spec.has_landmarks:
-        shapes["landmark_distances"] = ((N_LANDMARKS,), np.float64)
-    for name in spec.input_names[1:] if with_context else ():
-        shapes[name] = ((n_tasks, *spec.input_shapes[name]), np.float32)
     with atomic_file(path) as temporary, _new_file(temporary) as handle:
-        about: dict[str, Any] = {"format": FORMAT, "version": __version__, "model": model.name, "tasks": list(tasks)}
-        about |= {"all_tasks": list(spec.tasks), "method": method, "is_genomic": is_genomic}
-        handle.attrs.update(about, options=json.dumps(dict(options or {}), sort_keys=True))
-        for name, (shape, dtype) in shapes.items():
+        handle.attrs.update(format=FORMAT, version=__version__, model=model.name, method=method, is_genomic=is_genomic)
+        handle.attrs.update(tasks=list(tasks), all_tasks=list(spec.tasks))
+        handle.attrs["options"] = json.dumps(dict(options or {}), sort_keys=True)
+        columns = map_columns(spec, (len(tasks),), spec.input_names if with_context else ("seq",))
+        for name, (shape, dtype) in {**columns, "scores": ((len(spec.tasks),), np.float32)}.items():
             rows = max(1, _CHUNK_BYTES // max(1, int(np.prod(shape)) * np.dtype(dtype).itemsize))
-            packing = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if len(shape) > 1 else {}
-            growing(handle, name, shape, dtype, rows, **packing)
+            growing(handle, name, shape, dtype, rows, **(PACKING if len(shape) > 1 else {}))
         for column in _SITE_COLUMNS:
             kind = np.int64 if column in ("start", "end") else h5py.string_dtype()
             growing(handle, column, (), kind, 4096)
-        yield AttributionWriter(handle, temporary)
+        yield partial(_write, handle, temporary)
+
+
+def _write(handle: h5py.File, path: Path, windows: Windows, maps: Attributions, scores: NDArray[np.float32]) -> None:
+    # Compression makes it less; what is kept back until the file is closed is at most a chunk per data set.
+    arrays = [*maps, scores, windows.seq, windows.region]
+    check_room(path, sum(array.nbytes for array in arrays if array is not None) + _SLACK_BYTES)
+    columns = {**maps._asdict(), "scores": scores, "seq_codes": codes_from_one_hot(windows.seq)}
+    if windows.region is not None:
+        columns["region_codes"] = codes_from_one_hot(windows.region)
+    if windows.landmarks is not None:
+        columns["landmark_distances"] = decode_landmarks(windows.landmarks)
+    for column in _SITE_COLUMNS:
+        columns[column] = values = windows.intervals[column].to_numpy()
+        if values.dtype.kind == "O":  # as bytes: those that are no UTF-8 stay as they came
+            texts = [str(text).encode("utf-8", "surrogateescape") for text in values]
+            columns[column] = np.array(texts, dtype=object)
+    for name, values in columns.items():
+        if values is not None:
+            append(handle[name], values)
 
 
 def _new_file(path: Path) -> h5py.File:
@@ -159,14 +147,9 @@ def _new_file(path: Path) -> h5py.File:
 class AttributionFile:
     """A file of maps, opened for reading; nothing is loaded before it is asked for.
 
-    Attributes
-    ----------
-    tasks, all_tasks : list of str
-        Tasks that have maps; tasks that have scores.
-    method, model_name : str
-    is_genomic : bool
-        Whether the sites are genomic intervals.
-    options : dict
+    Attributes are those of the file: ``tasks`` that have maps, ``all_tasks`` that have scores, ``method``,
+    ``model_name``, ``options``, and ``is_genomic``: whether the sites are genomic intervals (not constructs, whose
+    ``chrom`` is their name).
 
     Raises
     ------
@@ -176,9 +159,9 @@ class AttributionFile:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if not self.path.is_file():
-            raise MissingFileError(f"{path}: no such file. Make one with: ripe attribute.")
         advice = "Make one with: ripe attribute."
+        if not self.path.is_file():
+            raise MissingFileError(f"{path}: no such file. {advice}")
         with open_hdf5(self.path, f"a file of format {FORMAT!r}", advice=advice) as file:
             self._check(file)
         self._handle = h5py.File(self.path, "r")

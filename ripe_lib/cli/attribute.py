@@ -1,13 +1,11 @@
 """``ripe attribute``: attribution maps of sites as arrays, pictures and a page; ``--gallery`` for a whole model."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import note, number, positive_int, steps
+from ripe_lib.output.console import note, number, options, positive_int, steps
 
 METHODS = ("ig", "saliency", "gradxinput", "deeplift", "ism")
 EXAMPLES = """
@@ -17,7 +15,6 @@ examples:
   ripe attribute clip31 --sequences rna.fa --task QKI_PARCLIP PUM2_PARCLIP -o maps.h5 --plots pictures
 """
 OLD_SPELLINGS = {"--format": "--plot-format"}
-
 READS = ("model", "intervals", "fasta", "gtf", "sequences")
 WRITES = ("output", "report")
 REPLACES = ("gallery",)
@@ -25,50 +22,31 @@ REPLACES = ("gallery",)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    common.add_model_argument(parser)
-    parser.add_argument("intervals", metavar="INTERVALS", nargs="?", help="BED file of sites (or use --sequences)")
-    common.add_genome_arguments(parser, required=False)
-    parser.add_argument("--sequences", metavar="FASTA", help="explain these sequences instead of genomic intervals")
-    parser.add_argument(
-        "--pad",
-        choices=("both", "left", "right"),
-        default="both",
-        help="where shorter --sequences get N (default both)",
-    )
-    common.add_task_argument(parser, "tasks to explain; 'all' for all (--gallery: the default)")
-    parser.add_argument("-o", "--output", metavar="OUT.h5", help="file of maps to write")
-    parser.add_argument(
-        "--gallery", metavar="DIR", help="write the best sites of every task and region-type profiles instead"
-    )
-    how = parser.add_argument_group("method")
-    how.add_argument("--method", choices=METHODS, default="ig", help="default ig, integrated gradients")
-    how.add_argument("--explain", choices=("probability", "logit"), default="probability", help="what is explained")
-    how.add_argument("--steps", type=positive_int, default=50, metavar="N", help="ig: points on the path (default 50)")
-    how.add_argument(
-        "--rule", choices=("midpoint", "left", "trapezoid"), default="midpoint", help="ig (default midpoint)"
-    )
-    how.add_argument(
-        "--baseline",
-        choices=("paper", "zeros"),
-        default="paper",
-        help="ig, deeplift: sequence 0 and region types 0.25 (default), or zeros as the published software",
-    )
-    shown = parser.add_argument_group("pictures")
-    shown.add_argument("--plots", metavar="DIR", help="draw the best sites into this folder")
-    shown.add_argument("--report", metavar="DIR", help="write one self-contained page, DIR/report.html")
+    add = options(parser)
+    common.add_model_argument(add)
+    add("intervals INTERVALS", "BED file of sites (or use --sequences)", nargs="?")
+    common.add_genome_arguments(add, required=False)
+    add("--sequences FASTA", "explain these sequences instead of genomic intervals")
+    add("--pad", "where shorter --sequences get N (default both)", ("both", "left", "right"), "both")
+    common.add_task_argument(add, "tasks to explain; 'all' for all (--gallery: the default)")
+    add("-o --output OUT.h5", "file of maps to write")
+    add("--gallery DIR", "write the best sites of every task and region-type profiles instead")
+    how = options(parser, "method")
+    how("--method", "default ig, integrated gradients", METHODS, "ig")
+    how("--explain", "what is explained", ("probability", "logit"), "probability")
+    how("--steps N", "ig: points on the path (default 50)", positive_int, 50)
+    how("--rule", "ig (default midpoint)", ("midpoint", "left", "trapezoid"), "midpoint")
+    baseline = "ig, deeplift: sequence 0 and region types 0.25 (default), or zeros as the published software"
+    how("--baseline", baseline, ("paper", "zeros"), "paper")
+    shown = options(parser, "pictures")
+    shown("--plots DIR", "draw the best sites into this folder")
+    shown("--report DIR", "write one self-contained page, DIR/report.html")
     common.add_plot_format(shown)
-    shown.add_argument("--top", type=positive_int, default=10, metavar="N", help="sites drawn per task (default 10)")
-    shown.add_argument(
-        "--min-score",
-        type=number,
-        metavar="P",
-        help="only sites with a score above P for a task (gallery: default 0.5)",
-    )
-    shown.add_argument("--motif", metavar="IUPAC", help="known motif to mark, e.g. ACUAAY")
-    shown.add_argument(
-        "--peak-label", default="CLIP peak", metavar="TEXT", help="name of the marked interval; '' for none"
-    )
-    shown.add_argument("--force", action="store_true", help="replace the gallery's folder if it is there")
+    shown("--top N", "sites drawn per task (default 10)", positive_int, 10)
+    shown("--min-score P", "only sites with a score above P for a task (gallery: default 0.5)", number)
+    shown("--motif IUPAC", "known motif to mark, e.g. ACUAAY")
+    shown("--peak-label TEXT", "name of the marked interval; '' for none", default="CLIP peak")
+    shown("--force", "replace the gallery's folder if it is there")
     common.add_run_arguments(parser, batch_size=512)
 
 
@@ -97,8 +75,7 @@ def run(args: argparse.Namespace) -> None:
         raise InputError(f"{args.output}: expected an output name that ends in .h5.")
     if args.gallery and (args.plots or args.report):
         raise InputError("--gallery writes its own pictures and page: expected no --plots and no --report with it.")
-    if args.min_score is not None:
-        common.check_min_score(args.min_score)
+    common.check_min_score(args.min_score)
     formats = checked_formats(args.plot_format)
     # Everything that would fail after the work is done is refused before.
     if args.output:
@@ -111,13 +88,10 @@ def run(args: argparse.Namespace) -> None:
         find_motif("", args.motif)
     model = load_model(args.model)
     method = Method(args.method, args.explain, args.steps, args.rule, args.baseline, args.batch_size)
-    source = (
-        IntervalSites(args.intervals, args.fasta, args.gtf)
-        if args.intervals is not None
-        else ConstructSites(args.sequences, args.pad)
-    )
-    run_mode = _gallery if args.gallery else _maps
-    run_mode(args, model, source, tasks, method, formats)
+    source: Any = IntervalSites(args.intervals, args.fasta, args.gtf)
+    if args.sequences is not None:
+        source = ConstructSites(args.sequences, args.pad)
+    (_gallery if args.gallery else _maps)(args, model, source, tasks, method, formats)
 
 
 def _maps(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], method: Any, formats: Any) -> None:
@@ -126,61 +100,44 @@ def _maps(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], m
     from ripe_lib.output.atomic import atomic_files
     from ripe_lib.reports.attribution import attribution_report, count_gaps, write_pictures
 
-    threshold, output = args.min_score, args.output
+    least, output = args.min_score, args.output
     with steps(None, "explaining", unit="site") as bar:
-        counts, n = explain_sites(model, source, tasks, method, output, min_score=threshold, advance=bar.update)
-    left_out = "" if threshold is None else f" ({counts.n_sites - n} with no score above {threshold:g} left out)"
+        counts, n = explain_sites(model, source, tasks, method, output, min_score=least, advance=bar.update)
+    left_out = "" if least is None else f" ({counts.n_sites - n} with no score above {least:g} left out)"
     note(f"{n} sites x {len(tasks)} tasks: {output}{left_out}")
-    if threshold is not None and not n:
-        note(f"note: no site has a score above {threshold:g}; {args.output} is valid and empty")
-    _note_unknown(counts, source, args)
+    if least is not None and not n:
+        note(f"note: no site has a score above {least:g}; {output} is valid and empty")
     with AttributionFile(args.output) as file:
-        _note_gaps(count_gaps(file), args)
-        options = {"top": args.top, "motif": args.motif, "peak": args.peak_label or None}
+        _note_doubts(args, source, counts, count_gaps(file))
+        shown = {"top": args.top, "motif": args.motif, "peak": args.peak_label or None}
         if args.plots:
-            written = write_pictures(file, args.plots, formats=formats, **options)
+            written = write_pictures(file, args.plots, formats=formats, **shown)
             note(f"{len(written)} pictures: {args.plots}")
         if args.report:
             with atomic_files(args.report) as folder:
-                attribution_report(file, **options).write(folder / "report.html")
+                attribution_report(file, **shown).write(folder / "report.html")
             note(f"page: {Path(args.report) / 'report.html'}")
 
 
 def _gallery(args: argparse.Namespace, model: Any, source: Any, tasks: list[str], method: Any, formats: Any) -> None:
     from ripe_lib.reports.gallery import GalleryOptions, write_gallery
 
-    options = GalleryOptions(
-        top=args.top,
-        min_score=0.5 if args.min_score is None else args.min_score,
-        formats=formats,
-        motifs=dict.fromkeys(tasks, args.motif) if args.motif else {},
-    )
+    least = 0.5 if args.min_score is None else args.min_score
+    options = GalleryOptions(top=args.top, min_score=least, formats=formats, motif=args.motif)
     gallery = write_gallery(
-        model,
-        source.chunks(model.spec, 1024),
-        args.gallery,
-        tasks=tasks,
-        method=method,
-        options=options,
-        is_genomic=source.is_genomic,
-        where=source.where,
-        overwrite=args.force,
+        model, source, args.gallery, tasks=tasks, method=method, options=options, overwrite=args.force
     )
     note(f"{gallery.counts.n_sites} sites searched: {gallery.folder / 'index.html'}")
     if without := [task for task, n in gallery.n_drawn.items() if not n]:
         shown = ", ".join(without[:5]) + (f" and {len(without) - 5} more" if len(without) > 5 else "")
-        note(f"note: no site has a score above {options.min_score:g} for {shown}")
-    _note_unknown(gallery.counts, source, args)
-    _note_gaps(gallery.gaps, args)
+        note(f"note: no site has a score above {least:g} for {shown}")
+    _note_doubts(args, source, gallery.counts, gallery.gaps)
 
 
-def _note_unknown(counts: Any, source: Any, args: argparse.Namespace) -> None:
+def _note_doubts(args: argparse.Namespace, source: Any, counts: Any, gaps: Any) -> None:
     # Constructs are filled with N: that needs no remark.
     if source.is_genomic and (remark := counts.remark()):
         note(f"note: {remark}")
-
-
-def _note_gaps(gaps: Any, args: argparse.Namespace) -> None:
     if gaps.n_large:
         advice = f" Raise --steps (now {args.steps})." if args.method == "ig" else ""
         note(f"warning: {gaps.sentence()}.{advice}")

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ripe_lib.errors import InputError, MissingFileError, WeightsError, check_known, unknown_name
-from ripe_lib.output.console import note, positive_int, whole_number
+from ripe_lib.output.atomic import check_output_file
+from ripe_lib.output.console import note, options, positive_int, whole_number
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ripe_lib.network.spec import ModelSpec
 
+Add = Callable[..., argparse.Action]
 FORCE_HINT = "Choose another name, or replace it with --force."
 
 
-def check_min_score(value: float) -> None:
+def check_min_score(value: float | None) -> None:
     """Refuse a ``--min-score`` that no score, or every score, lies above."""
-    if not 0 <= value < 1:
+    if value is not None and not 0 <= value < 1:
         raise InputError(f"--min-score: expected a probability from 0 to below 1, got {value:g}.")
 
 
@@ -34,6 +36,14 @@ def check_files(*paths: str | None, kind: str = "file", hint: str = "Check the p
             raise MissingFileError(f"{path}: expected a file, got a folder.")
         if not Path(path).exists():
             raise MissingFileError(f"{path}: no such {kind}. {hint}")
+
+
+def check_table(path: str) -> None:
+    """Refuse early the name of a table that cannot be written."""
+    from ripe_lib.output.tables import table_format
+
+    table_format(path)
+    check_output_file(path)
 
 
 def model_spec(name: str) -> ModelSpec:
@@ -54,11 +64,7 @@ def model_spec(name: str) -> ModelSpec:
 def chosen_tasks(names: Sequence[str], *specs: ModelSpec) -> list[str]:
     """Return the tasks that ``--task`` names, each once; ``all`` among them stands for every task of the models.
 
-    Parameters
-    ----------
-    names : sequence of str
-    *specs : ModelSpec
-        Of the models; a task has to be one of any of them.
+    A task has to be one of any of the models.
     """
     known = list(dict.fromkeys(task for spec in specs for task in spec.tasks))
     if "all" in names and "all" not in known:
@@ -73,61 +79,33 @@ def wanted_tasks(names: Sequence[str] | None, *specs: ModelSpec) -> list[str] | 
     return None if names is None or list(names) == ["all"] else chosen_tasks(names, *specs)
 
 
-def add_model_argument(parser: argparse.ArgumentParser, *, several: bool = False, optional: bool = False) -> None:
-    """Add the first argument, ``MODEL`` (``args.model``), or ``MODEL[,MODEL]`` (``args.models``, a list).
+def add_model_argument(add: Add, *, several: bool = False, optional: bool = False) -> None:
+    """Add the first argument: ``MODEL`` (``args.model``), or ``MODEL[,MODEL]`` (``args.models``, a list).
 
     Parameters
     ----------
-    parser : ArgumentParser
-    several : bool
-        Take a list of models (``args.models``).
-    optional : bool
-        The argument may be left out.
+    add : callable
+        Of :func:`ripe_lib.output.console.options`, as in all functions here.
+    several, optional : bool
+        Take a list of models; the argument may be left out.
     """
     text = "name or directory of a model, see: ripe models"
     if several:
-        text += "; several: commas, or all, 'eclip_*'"
-        action = parser.add_argument("models", metavar="MODEL[,MODEL]", type=_names, help=text)
+        action = add("models MODEL[,MODEL]", f"{text}; several: commas, or all, 'eclip_*'", _names)
     else:
-        action = parser.add_argument("model", metavar="MODEL", nargs="?" if optional else None, help=text)
+        action = add("model MODEL", text, nargs="?" if optional else None)
     action.completer = _complete_models  # type: ignore[attr-defined]
 
 
-def add_task_argument(
-    parser: argparse._ActionsContainer,
-    text: str = "tasks (default all), see: ripe tasks MODEL",
-    *,
-    required: bool = False,
-) -> None:
-    """Add ``--task``, which takes several names and may be repeated.
-
-    Parameters
-    ----------
-    parser : ArgumentParser or a group of it
-    text : str
-        The help.
-    required : bool
-    """
-    action = parser.add_argument("--task", nargs="+", action="extend", required=required, metavar="T", help=text)
+def add_task_argument(add: Add, text: str = "tasks (default all), see: ripe tasks MODEL", **options: bool) -> None:
+    """Add ``--task``, which takes several names and may be repeated."""
+    action = add("--task T", text, nargs="+", action="extend", **options)
     action.completer = _complete_tasks  # type: ignore[attr-defined]
 
 
-def add_output_argument(parser: argparse.ArgumentParser, text: str, *, metavar: str = "OUT") -> None:
-    """Add ``-o``, which has to be given; ``text`` says what is written.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-    text, metavar : str
-    """
-    parser.add_argument("-o", "--output", required=True, metavar=metavar, help=text)
-
-
-def add_plot_format(parser: argparse._ActionsContainer, default: str = "png") -> None:
+def add_plot_format(add: Add, default: str = "png") -> None:
     """Add ``--plot-format``."""
-    parser.add_argument(
-        "--plot-format", default=default, metavar="F,F", help=f"of pictures: png,svg,pdf (default {default})"
-    )
+    add("--plot-format F,F", f"of pictures: png,svg,pdf (default {default})", default=default)
 
 
 def _names(text: str) -> list[str]:
@@ -176,15 +154,13 @@ def model_names(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def add_run_arguments(parser: argparse.ArgumentParser, *, batch_size: int | None = 1024) -> None:
+def add_run_arguments(parser: argparse.ArgumentParser, *, batch_size: int = 1024) -> None:
     """Add ``--seed --batch-size --threads --quiet``."""
-    group = parser.add_argument_group("running")
-    group.add_argument("--seed", type=whole_number, default=0, help="seed of everything random (default 0)")
-    group.add_argument(
-        "--batch-size", type=positive_int, default=batch_size, metavar="N", help="windows per network call"
-    )
-    group.add_argument("--threads", type=positive_int, default=None, metavar="N", help="CPU threads (default: all)")
-    group.add_argument("--quiet", action="store_true", help="no progress bar and no notes on stderr")
+    add = options(parser, "running")
+    add("--seed", "seed of everything random (default 0)", whole_number, 0)
+    add("--batch-size N", "windows per network call", positive_int, batch_size)
+    add("--threads N", "CPU threads (default: all)", positive_int)
+    add("--quiet", "no progress bar and no notes on stderr")
 
 
 def note_strand(args: argparse.Namespace) -> None:
@@ -193,12 +169,10 @@ def note_strand(args: argparse.Namespace) -> None:
         note("note: no --gtf, so every variant is scored on the plus strand; choose with --strand")
 
 
-def add_genome_arguments(parser: argparse._ActionsContainer, *, required: bool = True) -> None:
+def add_genome_arguments(add: Add, *, required: bool = True) -> None:
     """Add ``--fasta`` and ``--gtf``."""
-    parser.add_argument("--fasta", required=required, metavar="F", help="genome FASTA (plain or bgzip)")
-    parser.add_argument(
-        "--gtf", metavar="G", help="gene annotation GTF (plain or gz); without it region types are unknown (0.25)"
-    )
+    add("--fasta F", "genome FASTA (plain or bgzip)", required=required)
+    add("--gtf G", "gene annotation GTF (plain or gz); without it region types are unknown (0.25)")
 
 
 def write_table(table: pd.DataFrame, *, as_json: bool = False) -> None:
@@ -209,12 +183,10 @@ def write_table(table: pd.DataFrame, *, as_json: bool = False) -> None:
     shown = table.astype(object).where(table.notna() & (table != ""), "-")
     for name in table.select_dtypes("float"):
         shown[name] = ["-" if value != value else f"{value:.3f}" for value in table[name]]
-    text = {name: [name, *map(str, shown[name])] for name in shown}
-    numeric = set(table.select_dtypes("number"))
-    widths = {name: max(map(len, cells)) for name, cells in text.items()}
-    for row in range(len(table) + 1):
-        cells = [
-            cells[row].rjust(widths[name]) if name in numeric else cells[row].ljust(widths[name])
-            for name, cells in text.items()
-        ]
-        sys.stdout.write("  ".join(cells).rstrip() + "\n")
+    numeric, padded = set(table.select_dtypes("number")), []
+    for name in shown:
+        cells = [name, *map(str, shown[name])]
+        width = max(map(len, cells))
+        padded.append([cell.rjust(width) if name in numeric else cell.ljust(width) for cell in cells])
+    for row in zip(*padded, strict=True):
+        sys.stdout.write("  ".join(row).rstrip() + "\n")

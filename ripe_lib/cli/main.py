@@ -1,7 +1,5 @@
 """Entry point of ``ripe``. Keep this module light: ``ripe --help`` must answer in under half a second."""
 
-from __future__ import annotations
-
 import sys
 
 from ripe_lib.output.console import run_command, warnings_as_notes

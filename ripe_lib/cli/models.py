@@ -1,7 +1,5 @@
 """``ripe models``: the models there are."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 

@@ -1,13 +1,12 @@
 """``ripe motifs``: the motifs a model has learned, matched to known ones."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import note, number, positive_int, steps
+from ripe_lib.errors import InputError, MissingFileError
+from ripe_lib.output.console import note, number, options, positive_int, steps
 
 EXAMPLES = """
 examples:
@@ -15,52 +14,43 @@ examples:
   ripe motifs clip31 clip31.h5 --task all --database known.meme -o motifs
 """
 OLD_SPELLINGS = {"--format": "--plot-format"}
-
 READS = ("model", "sites", "fasta", "gtf", "database")
 REPLACES = ("output",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    common.add_model_argument(parser)
-    parser.add_argument("sites", metavar="DATASET|INTERVALS", help="prepared data set (.h5), or BED file of true sites")
-    common.add_genome_arguments(parser, required=False)
-    common.add_task_argument(parser, "tasks to explain; 'all' for all", required=True)
-    common.add_output_argument(parser, "folder to write", metavar="DIR")
-    parser.add_argument("--force", action="store_true", help="replace the folder if it is there")
-    which = parser.add_argument_group("sites")
-    which.add_argument(
-        "--split", default="valid,test", metavar="S,S", help="of a data set (default valid,test: not trained on)"
-    )
-    which.add_argument(
-        "--min-score", type=number, default=0.5, metavar="P", help="only sites with a prediction above P (default 0.5)"
-    )
-    which.add_argument(
-        "--max-sites", type=positive_int, default=1000, metavar="N", help="per task, the best ones (default 1000)"
-    )
-    how = parser.add_argument_group("motifs")
-    how.add_argument("--length", type=positive_int, default=6, metavar="N", help="of the windows in nt (default 6)")
-    how.add_argument("--method", choices=("umap-dbscan", "single"), default="umap-dbscan", help="default umap-dbscan")
-    how.add_argument("--windows", type=positive_int, default=1, metavar="N", help="windows taken per map (default 1)")
-    how.add_argument("--steps", type=positive_int, default=50, metavar="N", help="of integrated gradients (default 50)")
-    how.add_argument("--filters", action="store_true", help="also the filters of the first layer")
-    known = parser.add_argument_group("known motifs")
-    known.add_argument(
-        "--database",
-        action="append",
-        metavar="D",
-        help="'consensus' (default), 'attract', a MEME file, or 'none'; repeatable: all together",
-    )
-    known.add_argument("--dna-as-rna", action="store_true", help="read T as U in MEME files of DNA motifs")
+    add = options(parser)
+    common.add_model_argument(add)
+    add("sites DATASET|INTERVALS", "prepared data set (.h5), or BED file of true sites")
+    common.add_genome_arguments(add, required=False)
+    common.add_task_argument(add, "tasks to explain; 'all' for all", required=True)
+    add("-o --output DIR", "folder to write", required=True)
+    add("--force", "replace the folder if it is there")
+    which = options(parser, "sites")
+    which("--split S,S", "of a data set (default valid,test: not trained on)", default="valid,test")
+    which("--min-score P", "only sites with a prediction above P (default 0.5)", number, 0.5)
+    which("--max-sites N", "per task, the best ones (default 1000)", positive_int, 1000)
+    how = options(parser, "motifs")
+    how("--length N", "of the windows in nt (default 6)", positive_int, 6)
+    how("--method", "default umap-dbscan", ("umap-dbscan", "single"), "umap-dbscan")
+    how("--windows N", "windows taken per map (default 1)", positive_int, 1)
+    how("--steps N", "of integrated gradients (default 50)", positive_int, 50)
+    how("--filters", "also the filters of the first layer")
+    known = options(parser, "known motifs")
+    source = "'consensus' (default), 'attract', a MEME file, or 'none'; repeatable: all together"
+    known("--database D", source, action="append")
+    known("--dna-as-rna", "read T as U in MEME files of DNA motifs")
     common.add_plot_format(known, "png,svg")
     common.add_run_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
-    from ripe_lib.errors import InputError
-
-    is_dataset = _is_dataset(args.sites)
+    if not Path(args.sites).is_file():
+        raise MissingFileError(f"{args.sites}: no such file. Expected a data set of ripe-train prepare, or a BED file.")
+    with Path(args.sites).open("rb") as handle:
+        is_dataset = handle.read(8) == b"\x89HDF\r\n\x1a\n"
     if not is_dataset and args.fasta is None:
         raise InputError("expected --fasta F with INTERVALS, got none (a data set of ripe-train prepare needs none).")
     common.check_files(args.fasta, args.gtf)
@@ -82,16 +72,9 @@ def run(args: argparse.Namespace) -> None:
     formats = checked_formats(args.plot_format)
     database = chosen_database(args.database or ["consensus"], dna_as_rna=args.dna_as_rna)
     model = load_model(args.model)
-    options = MotifOptions(
-        length=args.length,
-        min_score=args.min_score,
-        method=args.method,
-        n_windows=args.windows,
-        max_sites=args.max_sites,
-        n_steps=args.steps,
-        batch_size=args.batch_size,
-        seed=args.seed,
-    )
+    same = ("length", "min_score", "method", "max_sites", "batch_size", "seed")
+    given = {name: getattr(args, name) for name in same}
+    how = MotifOptions(**given, n_windows=args.windows, n_steps=args.steps)
     if is_dataset:
         sites = dataset_sites(model, Dataset(args.sites), tasks, splits, batch_size=args.batch_size)
     else:
@@ -99,21 +82,19 @@ def run(args: argparse.Namespace) -> None:
         sites = interval_sites(model, source, tasks, args.min_score, batch_size=args.batch_size)
     bar = steps(sites, "motifs", unit="task", total=len(tasks))
     n_filter_tasks = len(tasks) if args.filters else 0
-    found = motifs_of_tasks(model, bar, options, database=database, n_filter_tasks=n_filter_tasks)
+    found = motifs_of_tasks(model, bar, how, database=database, n_filter_tasks=n_filter_tasks)
+    above = f"a prediction above {args.min_score:g}"
     for search in found.searches:
         if not search.n_used:
-            nothing = f"none of {search.n_true} sites has a prediction above {args.min_score:g}"
-            note(f"note: {search.task}: {nothing}")
+            note(f"note: {search.task}: none of {search.n_true} sites has {above}")
     write_motifs(
-        found.searches,
+        found,
         output,
         database=database,
-        filters=found.filters,
-        enriched=found.enriched,
         formats=formats,
         subtitle=f"{model.name} on {args.sites}",
-        remark=f"Windows of {args.length} nt in maps of integrated gradients of sites with a prediction above "
-        f"{args.min_score:g}, grouped by {args.method}, seed {args.seed}.",
+        remark=f"Windows of {args.length} nt in maps of integrated gradients of sites with {above}, grouped by "
+        f"{args.method}, seed {args.seed}.",
         overwrite=args.force,
     )
     table = motif_table(found.searches)
@@ -122,13 +103,3 @@ def run(args: argparse.Namespace) -> None:
     shown = table[["motif", "consensus", "n_sites", "best_protein", "best_match", "best_q", "own_rank"]]
     sys.stdout.write(shown.to_csv(sep="\t", index=False, float_format="%.3g"))
     note(f"page: {output / 'motifs.html'}")
-
-
-def _is_dataset(path: str) -> bool:
-    from ripe_lib.errors import MissingFileError
-
-    file = Path(path)
-    if not file.is_file():
-        raise MissingFileError(f"{path}: no such file. Expected a data set of ripe-train prepare, or a BED file.")
-    with file.open("rb") as handle:
-        return handle.read(8) == b"\x89HDF\r\n\x1a\n"

@@ -1,11 +1,9 @@
 """``ripe mutate``: every substitution and single-base deletion of a region."""
 
-from __future__ import annotations
-
 import argparse
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import note
+from ripe_lib.output.console import note, options
 
 EXAMPLES = """
 examples:
@@ -13,26 +11,23 @@ examples:
   ripe mutate clip31 chr9:5,126,000-5,126,060 --fasta hg38.fa --gtf gencode.gtf.gz -o out.bw --plots maps
 """
 OLD_SPELLINGS = {"--tasks": "--task", "--plot-formats": "--plot-format"}
-
 READS = ("model", "fasta", "gtf")
 WRITES = ("output",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    common.add_model_argument(parser)
-    parser.add_argument(
-        "region", metavar="REGION", help="e.g. chr1:1,001-2,000 or chr1:1001-2000:- (1-based, ends included)"
-    )
-    common.add_genome_arguments(parser)
-    common.add_output_argument(
-        parser, "table (.tsv, .parquet) or tracks of the strongest change per base (.bedgraph, .bw; one file per task)"
-    )
-    common.add_task_argument(parser)
-    parser.add_argument("--region", dest="region_types", choices=("gtf", "none"), default="gtf", help="region types")
-    parser.add_argument("--no-deletions", action="store_true", help="substitutions only")
-    parser.add_argument("--plots", metavar="DIR", help="a heat map per task")
-    common.add_plot_format(parser)
+    add = options(parser)
+    common.add_model_argument(add)
+    add("region REGION", "e.g. chr1:1,001-2,000 or chr1:1001-2000:- (1-based, ends included)")
+    common.add_genome_arguments(add)
+    what = "table (.tsv, .parquet) or tracks of the strongest change per base (.bedgraph, .bw; one file per task)"
+    add("-o --output OUT", what, required=True)
+    common.add_task_argument(add)
+    add("--region", "region types", ("gtf", "none"), "gtf", dest="region_types")
+    add("--no-deletions", "substitutions only")
+    add("--plots DIR", "a heat map per task")
+    common.add_plot_format(add)
     common.add_run_arguments(parser)
 
 
@@ -53,8 +48,8 @@ def run(args: argparse.Namespace) -> None:
     genome, annotation = open_genome(args.fasta, args.gtf)
     region = parse_region(args.region, genome, annotation)
     model = load_model(args.model)
-    options = VariantOptions(region=args.region_types, batch_size=args.batch_size)
-    found = saturate([model], genome, annotation, region, deletions=not args.no_deletions, options=options)
+    scoring = VariantOptions(region=args.region_types, batch_size=args.batch_size)
+    found = saturate([model], genome, annotation, region, deletions=not args.no_deletions, options=scoring)
     files = write_saturation(found, args.output, genome, tasks)
     if args.plots:
         files += write_heat_maps(found, args.plots, tasks, formats)

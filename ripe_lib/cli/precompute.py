@@ -1,33 +1,30 @@
 """``ripe precompute``: every substitution of regions, as a file that other tools look alleles up in."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
 from ripe_lib.cli import common
 from ripe_lib.cli.score_variants import add_scoring_arguments, scoring_options
-from ripe_lib.output.console import counter, note
+from ripe_lib.output.console import counter, note, options
 
 EXAMPLES = """
 examples:
   ripe precompute clip31 utrs.bed --fasta hg38.fa --gtf gencode.gtf.gz --task QKI_PARCLIP -o scores.tsv.gz
   ripe precompute clip31 chr9:5,126,001-5,136,000 --fasta hg38.fa --gtf gencode.gtf.gz -o scores.vcf.gz
 """
-
 READS = ("regions", "model", "fasta", "gtf")
 WRITES = ("output",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    common.add_model_argument(parser)
-    parser.add_argument("regions", metavar="REGIONS", help="BED file, or one region such as chr1:1,001-2,000")
-    common.add_genome_arguments(parser)
-    common.add_output_argument(
-        parser, "table (.tsv.gz) or VCF without samples (.vcf.gz), one line per allele, with a tabix index"
-    )
-    common.add_task_argument(parser, "a further column with the delta of each, or of all")
+    add = options(parser)
+    common.add_model_argument(add)
+    add("regions REGIONS", "BED file, or one region such as chr1:1,001-2,000")
+    common.add_genome_arguments(add)
+    what = "table (.tsv.gz) or VCF without samples (.vcf.gz), one line per allele, with a tabix index"
+    add("-o --output OUT", what, required=True)
+    common.add_task_argument(add, "a further column with the delta of each, or of all")
     add_scoring_arguments(parser)
     common.add_run_arguments(parser)
 
@@ -43,16 +40,8 @@ def run(args: argparse.Namespace) -> None:
 
     common.note_strand(args)
     regions = [parse_region(args.regions, Genome(args.fasta))[:3]] if is_region else args.regions
+    how = {"fasta_file": args.fasta, "gtf_file": args.gtf, "tasks": tasks, "options": scoring_options(args)}
     with counter("scoring", "chunk") as show:
-        found = precompute(
-            args.model,
-            regions,
-            args.output,
-            fasta_file=args.fasta,
-            gtf_file=args.gtf,
-            tasks=tasks,
-            options=scoring_options(args),
-            progress=show,
-        )
+        found = precompute(args.model, regions, args.output, progress=show, **how)
     megabytes = Path(args.output).stat().st_size / 1e6
     note(f"{found.n_bases:,} bases of {found.n_stretches:,} regions: {args.output} ({megabytes:.1f} MB)")

@@ -1,13 +1,11 @@
 """``ripe predict``: binding probabilities of intervals."""
 
-from __future__ import annotations
-
 import argparse
 import time
 import warnings
 
 from ripe_lib.cli import common
-from ripe_lib.output.console import note, steps
+from ripe_lib.output.console import note, options, steps
 
 EXAMPLES = """
 examples:
@@ -15,30 +13,23 @@ examples:
   ripe predict clip31 peaks.narrowPeak --fasta hg38.fa --gtf gencode.gtf.gz --centre summit \\
       --task QKI_PARCLIP -o scores.parquet
 """
-
 READS = ("model", "intervals", "fasta", "gtf")
 WRITES = ("output",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    common.add_model_argument(parser)
-    parser.add_argument("intervals", metavar="INTERVALS", help="BED file (3 to 6 columns or more, plain or gz)")
-    common.add_genome_arguments(parser)
-    common.add_output_argument(parser, "table to write: .tsv .csv (also .gz) .parquet .h5; one column per task")
-    common.add_task_argument(parser)
-    where = parser.add_argument_group("where the windows lie")
-    where.add_argument(
-        "--centre",
-        choices=("middle", "summit"),
-        default="middle",
-        help="on the middle of each interval (default), or on the summit of narrowPeak (column 10)",
-    )
-    where.add_argument(
-        "--tile",
-        action="store_true",
-        help="windows along all of an interval longer than one; the best of them counts, for each task by itself",
-    )
+    add = options(parser)
+    common.add_model_argument(add)
+    add("intervals INTERVALS", "BED file (3 to 6 columns or more, plain or gz)")
+    common.add_genome_arguments(add)
+    add("-o --output OUT", "table to write: .tsv .csv (also .gz) .parquet .h5; one column per task", required=True)
+    common.add_task_argument(add)
+    where = options(parser, "where the windows lie")
+    centre = "on the middle of each interval (default), or on the summit of narrowPeak (column 10)"
+    where("--centre", centre, ("middle", "summit"), "middle")
+    tile = "windows along all of an interval longer than one; the best of them counts, for each task by itself"
+    where("--tile", tile)
     common.add_run_arguments(parser)
 
 
@@ -49,11 +40,9 @@ def run(args: argparse.Namespace) -> None:
     tasks = common.wanted_tasks(args.task, spec) or list(spec.tasks)
     from ripe_lib.network.load import load_model
     from ripe_lib.network.predict import PeakWindows, predict_intervals
-    from ripe_lib.output.atomic import check_output_file
-    from ripe_lib.output.tables import open_table, table_format
+    from ripe_lib.output.tables import open_table
 
-    table_format(args.output)
-    check_output_file(args.output)
+    common.check_table(args.output)
     placing = PeakWindows(spec.sequence_length, args.centre, args.tile)
     started = time.perf_counter()
     warnings.simplefilter("always")

@@ -1,12 +1,11 @@
 """``ripe register``: make the models known to Kipoi, and take it back."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path
 
-DEFAULT_SOURCE_NAME = "deepripe"
+from ripe_lib.output.console import options
+
 EXAMPLES = """
 examples:
   ripe register                 # then: kipoi predict DeepRiPe/parclip_mid --source deepripe ...
@@ -18,35 +17,26 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument(
-        "--source-name",
-        default=DEFAULT_SOURCE_NAME,
-        metavar="NAME",
-        help=f"name of the Kipoi source (default {DEFAULT_SOURCE_NAME}); your own models become NAME-user",
-    )
-    choice = parser.add_mutually_exclusive_group()
-    choice.add_argument(
-        "--as-default",
-        action="store_true",
-        help="also point Kipoi's built-in source 'kipoi' at a copy of the models, so that no --source is needed",
-    )
-    choice.add_argument("--status", action="store_true", help="say what is registered; changes nothing")
-    choice.add_argument(
-        "--undo", action="store_true", help="take back everything: config file, copied models, start-up file"
-    )
+    add = options(parser)
+    source = "name of the Kipoi source (default deepripe); your own models become NAME-user"
+    add("--source-name NAME", source, default="deepripe")
+    choice = options(parser.add_mutually_exclusive_group())
+    default = "also point Kipoi's built-in source 'kipoi' at a copy of the models, so that no --source is needed"
+    choice("--as-default", default)
+    choice("--status", "say what is registered; changes nothing")
+    choice("--undo", "take back everything: config file, copied models, start-up file")
     parser.add_argument(
         "--interpret-hook",
         action=argparse.BooleanOptionalAction,
         help="write a start-up file (.pth) into this Python's packages that lets `kipoi interpret grad` and `ism` read "
         "their arguments (default: ask, on a terminal)",
     )
-    parser.add_argument("--quiet", action="store_true", help="say nothing and ask nothing")
+    add("--quiet", "say nothing and ask nothing")
 
 
 def run(args: argparse.Namespace) -> None:
     """Write Kipoi's config and say what changed."""
     from ripe_lib.kipoi import config as kipoi_config
-    from ripe_lib.network.catalogue.locate import bundled_models_directory, user_models_directory
 
     path = kipoi_config.config_path()
     if args.status:
@@ -55,29 +45,27 @@ def run(args: argparse.Namespace) -> None:
         undone = kipoi_config.undo(path)
         lines = [f"{path}: {'everything is again as it was before' if undone else 'nothing to undo'}."]
     else:
-        shipped = bundled_models_directory()
-        sources = {args.source_name: shipped, f"{args.source_name}-user": user_models_directory()}
-        written = kipoi_config.register(sources, path, as_default=shipped if args.as_default else None)
-        lines = _registered(path, written, sources, as_default=args.as_default)
-        lines += _with_hook(args, path)
-        lines.append("To take all of it back: ripe register --undo")
+        lines = [*_registered(args, path), *_with_hook(args, path), "To take all of it back: ripe register --undo"]
     if not args.quiet:
         sys.stdout.write("".join(line + "\n" for line in lines))
 
 
-def _registered(path: Path, written: list[str], sources: dict[str, Path], *, as_default: bool) -> list[str]:
-    lines = [f"{path}: nothing to change."]
-    if written:
-        lines = [f"{path}: wrote the source{'s' if len(written) > 1 else ''} {', '.join(written)}."]
-    lines += [f"  {name}: {folder}" for name, folder in sources.items()]
-    if as_default:
-        lines.append(
-            "  kipoi: a copy of the same models, so that `kipoi predict DeepRiPe/parclip_mid` needs no --source."
-        )
-        lines.append("Other models of the Kipoi zoo are hidden meanwhile. After an update of deepripe, register again.")
-    else:
-        lines.append(f"Try: kipoi info DeepRiPe/parclip_mid --source {next(iter(sources))}")
-    return lines
+def _registered(args: argparse.Namespace, path: Path) -> list[str]:
+    from ripe_lib.kipoi import config as kipoi_config
+    from ripe_lib.network.catalogue.locate import bundled_models_directory, user_models_directory
+
+    shipped = bundled_models_directory()
+    sources = {args.source_name: shipped, f"{args.source_name}-user": user_models_directory()}
+    written = kipoi_config.register(sources, path, as_default=shipped if args.as_default else None)
+    said = f"wrote the source{'s' if len(written) > 1 else ''} {', '.join(written)}" if written else "nothing to change"
+    lines = [f"{path}: {said}.", *(f"  {name}: {folder}" for name, folder in sources.items())]
+    if args.as_default:
+        return [
+            *lines,
+            "  kipoi: a copy of the same models, so that `kipoi predict DeepRiPe/parclip_mid` needs no --source.",
+            "Other models of the Kipoi zoo are hidden meanwhile. After an update of deepripe, register again.",
+        ]
+    return [*lines, f"Try: kipoi info DeepRiPe/parclip_mid --source {args.source_name}"]
 
 
 def _with_hook(args: argparse.Namespace, path: Path) -> list[str]:

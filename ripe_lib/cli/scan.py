@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ripe_lib.cli import common
 from ripe_lib.errors import InputError, MissingFileError, UnknownNameError
-from ripe_lib.output.console import counter, note, number, positive_int, steps, whole_number
+from ripe_lib.output.console import counter, note, number, options, positive_int, steps, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,109 +27,69 @@ examples:
   ripe scan clip31 --chrom chr22 --fasta hg38.fa --gtf gencode.gtf.gz -o chr22.h5 --sites chr22.tsv.gz
 """
 OLD_SPELLINGS = {"--long": "--format long"}
-
 READS = ("model", "rna", "intervals", "genes", "fasta", "gtf", "region_file")
 WRITES = ("output", "sites", "attributions", "summary", "report")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``ripe scan``."""
-    common.add_model_argument(parser)
-    what = parser.add_argument_group("what to scan (one of these)")
-    what.add_argument("rna", nargs="?", metavar="RNA", help="FASTA of RNAs or DNA, plain or gz; - is standard input")
-    what.add_argument("--intervals", metavar="BED", help="stretches of the genome")
-    what.add_argument("--genes", metavar="NAMES", help="gene names or ids, with commas, a file of them, or 'all'")
-    what.add_argument("--chrom", nargs="+", metavar="NAME", help="whole contigs; with --genes: only genes on these")
-    how = parser.add_argument_group("sequence")
-    common.add_genome_arguments(parser, required=False)
-    how.add_argument("--spliced", action="store_true", help="with --genes: scan the transcripts, exons joined")
-    how.add_argument(
-        "--strand",
-        choices=("auto", "+", "-", "both"),
-        default="auto",
-        help="auto: that of the interval or gene, else (BED3) of the overlapping transcript; both for --chrom",
-    )
-    how.add_argument("--region-file", metavar="FILE", help="FASTA-like file with region letters i c 3 5 N of the RNAs")
-    how.add_argument("--region-type", choices=tuple("ic35N"), help="one region type for all RNAs")
-    out = parser.add_argument_group("output")
-    out.add_argument(
-        "-o",
-        "--output",
+    add = options(parser)
+    common.add_model_argument(add)
+    what = options(parser, "what to scan (one of these)")
+    what("rna RNA", "FASTA of RNAs or DNA, plain or gz; - is standard input", nargs="?")
+    what("--intervals BED", "stretches of the genome")
+    what("--genes NAMES", "gene names or ids, with commas, a file of them, or 'all'")
+    what("--chrom NAME", "whole contigs; with --genes: only genes on these", nargs="+")
+    how = options(parser, "sequence")
+    common.add_genome_arguments(add, required=False)
+    how("--spliced", "with --genes: scan the transcripts, exons joined")
+    strand = "auto: that of the interval or gene, else (BED3) of the overlapping transcript; both for --chrom"
+    how("--strand", strand, ("auto", "+", "-", "both"), "auto")
+    how("--region-file FILE", "FASTA-like file with region letters i c 3 5 N of the RNAs")
+    how("--region-type", "one region type for all RNAs", tuple("ic35N"))
+    out = options(parser, "output")
+    out(
+        "-o --output OUT",
+        "scores of all bins, may be repeated: .tsv .csv .parquet (also .gz), .bedgraph .bw "
+        "(one file per task and strand), .h5 (compact)",
         action="append",
         default=[],
-        metavar="OUT",
-        help="scores of all bins, may be repeated: .tsv .csv .parquet (also .gz), .bedgraph .bw "
-        "(one file per task and strand), .h5 (compact)",
     )
-    out.add_argument("--sites", action="append", default=[], metavar="OUT", help="sites: .bed .tsv .parquet")
-    out.add_argument("--attributions", metavar="OUT.h5", help="attribution map (integrated gradients) of every site")
-    out.add_argument(
-        "--summary",
-        metavar="OUT",
-        help="mean and maximum of every task in 5'UTR, CDS, 3'UTR, intron of each transcript: .tsv .csv .parquet .h5",
-    )
-    out.add_argument("--plots", metavar="DIR", help="pictures of the best sites: tracks per RBP, logos")
+    out("--sites OUT", "sites: .bed .tsv .parquet", action="append", default=[])
+    out("--attributions OUT.h5", "attribution map (integrated gradients) of every site")
+    summary = "mean and maximum of every task in 5'UTR, CDS, 3'UTR, intron of each transcript: .tsv .csv .parquet .h5"
+    out("--summary OUT", summary)
+    out("--plots DIR", "pictures of the best sites: tracks per RBP, logos")
     common.add_plot_format(out)
-    out.add_argument("--report", metavar="DIR", help="write one self-contained page, DIR/report.html")
-    out.add_argument(
-        "--max-plots", type=positive_int, default=12, metavar="N", help="pictures in --plots and --report (default 12)"
-    )
+    out("--report DIR", "write one self-contained page, DIR/report.html")
+    out("--max-plots N", "pictures in --plots and --report (default 12)", positive_int, 12)
     common.add_task_argument(out)
-    out.add_argument(
-        "--format",
-        choices=("wide", "long"),
-        default="wide",
-        help="of tables; long: one row per bin (of --summary: region) and task",
-    )
-    out.add_argument("--min-score", type=number, default=0.0, metavar="P", help="leave out table rows below")
-    bins = parser.add_argument_group("bins and sites")
-    bins.add_argument(
-        "--step",
-        type=positive_int,
-        metavar="N",
-        help="width and distance of bins (default: 1; above a million nt the bin size of the model)",
-    )
-    bins.add_argument("--threshold", type=number, metavar="P", help="probability from which a bin belongs to a site")
-    bins.add_argument(
-        "--precision",
-        type=number,
-        metavar="P",
-        help="instead, from the calibration: the weakest site is real with probability P",
-    )
-    bins.add_argument(
-        "--prevalence",
-        type=number,
-        metavar="R",
-        help="with --precision: share of the places scanned that are bound (default: that of the calibration, 0.2)",
-    )
-    bins.add_argument(
-        "--fpr",
-        type=number,
-        metavar="R",
-        help="instead, and the default: share of bins of a background that may be in a site (default 0.01); of RNAs "
+    out("--format", "of tables; long: one row per bin (of --summary: region) and task", ("wide", "long"), "wide")
+    out("--min-score P", "leave out table rows below", number, 0.0)
+    bins = options(parser, "bins and sites")
+    step = "width and distance of bins (default: 1; above a million nt the bin size of the model)"
+    bins("--step N", step, positive_int)
+    bins("--threshold P", "probability from which a bin belongs to a site", number)
+    bins("--precision P", "instead, from the calibration: the weakest site is real with probability P", number)
+    prevalence = "share of the places scanned that are bound (default: that of the calibration, 0.2)"
+    bins("--prevalence R", f"with --precision: {prevalence}", number)
+    bins(
+        "--fpr R",
+        "instead, and the default: share of bins of a background that may be in a site (default 0.01); of RNAs "
         "shorter than the window, share of random RNAs as short that may show a site (default 0.05)",
+        number,
     )
-    bins.add_argument(
+    bins(
         "--background",
-        choices=("auto", "input", "human"),
-        default="auto",
-        help="for --fpr; input: the input, dinucleotides shuffled; human: random sequence with the dinucleotides of "
+        "for --fpr; input: the input, dinucleotides shuffled; human: random sequence with the dinucleotides of "
         "human genes; auto: human for RNAs shorter than the window and below 100,000 nt",
+        ("auto", "input", "human"),
+        "auto",
     )
-    bins.add_argument(
-        "--distance",
-        type=positive_int,
-        metavar="N",
-        help="least nt between peaks, and between sites (default: bin size)",
-    )
-    bins.add_argument(
-        "--kmer-length",
-        type=whole_number,
-        metavar="K",
-        help="of the best k-mer of a site, 0: none (default 6; long input: 0)",
-    )
+    bins("--distance N", "least nt between peaks, and between sites (default: bin size)", positive_int)
+    bins("--kmer-length K", "of the best k-mer of a site, 0: none (default 6; long input: 0)", whole_number)
     common.add_run_arguments(parser)
-    parser.add_argument("--dask", metavar="SCHEDULER", help="address of a dask scheduler, or processes:N")
+    add("--dask SCHEDULER", "address of a dask scheduler, or processes:N")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -152,41 +112,22 @@ def run(args: argparse.Namespace) -> None:
         check_filled_folder(folder)
     choice = ThresholdChoice(args.threshold, args.precision, args.prevalence, args.fpr, args.background, args.seed)
     formats = checked_formats(args.plot_format)
-    options = ScanOptions(
-        step=args.step,
-        tasks=args.task,
-        thresholds=choice,
-        distance=args.distance,
-        kmer_length=args.kmer_length,
-        long=args.format == "long",
-        min_score=args.min_score,
-        threads=args.threads,
-        batch_size=args.batch_size,
-        scheduler=args.dask,
-    )
+    same = ("step", "distance", "kmer_length", "min_score", "threads", "batch_size")
+    given = {name: getattr(args, name) for name in same}
+    how = ScanOptions(**given, tasks=args.task, thresholds=choice, long=args.format == "long", scheduler=args.dask)
     with _source(args, spec) as source:
-        _scan(args, load_model(args.model), source, options, formats)
+        _scan(args, load_model(args.model), source, how, formats)
 
 
-def _scan(
-    args: argparse.Namespace, model: Model, source: Source, options: ScanOptions, formats: tuple[str, ...]
-) -> None:
+def _scan(args: argparse.Namespace, model: Model, source: Source, how: ScanOptions, formats: tuple[str, ...]) -> None:
     from ripe_lib.reports.scan import pictures, scan_report, write_pictures
     from ripe_lib.scan.run import scan_to_files
 
-    with counter("scan", "part") as show, steps(None, "k-mers of sites", unit="site") as site_bar:
-        result = scan_to_files(
-            model,
-            source,
-            args.output,
-            sites=args.sites,
-            attributions=args.attributions,
-            summary=args.summary,
-            call_sites=bool(args.plots or args.report),
-            options=options,
-            progress=show,
-            site_progress=site_bar.update,
-        )
+    more = {"sites": args.sites, "attributions": args.attributions, "summary": args.summary}
+    is_drawn = bool(args.plots or args.report)
+    with counter("scan", "part") as show, steps(None, "k-mers of sites", unit="site") as bar:
+        bars = {"progress": show, "site_progress": bar.update}
+        result = scan_to_files(model, source, args.output, **more, call_sites=is_drawn, options=how, **bars)
     files = [str(path) for path in result.files]
     named = ", ".join(files[:4]) + (f" and {len(files) - 4} more" if len(files) > 4 else "")
     sites = f", {result.n_sites} sites" if len(result.thresholds) else ""
@@ -194,10 +135,9 @@ def _scan(
     note(f"{result.n_bins} bins of {result.step} nt{sites}{whole}: {named}")
     if result.threshold_note:
         note(result.threshold_note)
-    drawn = pictures(model, source, result, max_pictures=args.max_plots) if args.plots or args.report else []
+    drawn = pictures(model, source, result, max_pictures=args.max_plots) if is_drawn else []
     if args.plots:
-        written = write_pictures(drawn, args.plots, formats)
-        note(f"{len(written)} pictures: {args.plots}")
+        note(f"{len(write_pictures(drawn, args.plots, formats))} pictures: {args.plots}")
     if args.report:
         folder = Path(args.report)
         folder.mkdir(parents=True, exist_ok=True)

@@ -51,31 +51,10 @@ POSITIVE, NEGATIVE, UNKNOWN_LABEL = 1, 0, -1
 
 
 class Dataset:
-    """A prepared data set, read-only.
+    """A data set written by ``ripe-train prepare``, read-only; the attributes are those of the file.
 
-    Parameters
-    ----------
-    path : path
-        File written by ``ripe-train prepare``.
-
-    Attributes
-    ----------
-    tasks, sources : list of str
-        Names of the label columns and of where rows come from.
-    labels : int8 (N, T)
-        1 bound, 0 surely not bound, -1 unknown.
-    split : uint8 (N,)
-        Index into :data:`SPLITS`.
-    source : str (N,)
-        Source of every row.
-    source_has_task : bool (S, T)
-        Whether a source has a table of a task: only there "unknown" can mean "probably not bound".
-    cluster : int64 (N,)
-        Locus of every row.
-    sequence_length, region_length, margin : int
-        Window lengths and the extra positions stored on each side, in nt.
-    manifest : dict
-        Inputs with sha256, versions, options, counts, seed.
+    ``split`` is an index into :data:`SPLITS`. Only where ``source_has_task`` can an unknown label mean "probably not
+    bound". ``manifest`` holds inputs with sha256, versions, options, counts and seed.
 
     Raises
     ------
@@ -107,9 +86,8 @@ class Dataset:
         self.split: NDArray[np.uint8] = file.array("split", "u", (n,))
         self.source_index: NDArray[np.uint8] = file.array("source", "u", (n,))
         self.cluster: NDArray[np.int64] = file.array("cluster", "i", (n,))
-        self.source_has_task: NDArray[np.bool_] = file.array(
-            "source_has_task", "b", (len(self.sources), len(self.tasks))
-        )
+        shape = (len(self.sources), len(self.tasks))
+        self.source_has_task: NDArray[np.bool_] = file.array("source_has_task", "b", shape)
         self._columns = {name: file.array(name, "iu", (n,)) for name in ("chrom", "start", "end", "strand")}
         self._landmarks: NDArray[np.float32] | None = None
         if "landmarks" in file.handle:
@@ -150,17 +128,10 @@ class Dataset:
     @property
     def intervals(self) -> pd.DataFrame:
         """Sites, one row each: chrom, start, end (0-based half-open), name, score, strand."""
-        columns = self._columns
-        return pd.DataFrame(
-            {
-                "chrom": np.asarray(self._chroms)[columns["chrom"]],
-                "start": columns["start"],
-                "end": columns["end"],
-                "name": np.arange(len(self)).astype(str),
-                "score": 0.0,
-                "strand": np.asarray(STRANDS)[columns["strand"]],
-            }
-        )
+        sites = pd.DataFrame(self._columns).assign(name=np.arange(len(self)).astype(str), score=0.0)
+        sites["chrom"] = np.asarray(self._chroms)[self._columns["chrom"]]
+        sites["strand"] = np.asarray(STRANDS)[self._columns["strand"]]
+        return sites[["chrom", "start", "end", "name", "score", "strand"]]
 
     def indices(self, split: str) -> NDArray[np.int64]:
         """Return the rows of ``"train"``, ``"valid"`` or ``"test"``."""
@@ -194,18 +165,15 @@ class Dataset:
         return self._landmarks is not None
 
     def landmarks(self, rows: Any) -> NDArray[np.float32]:
-        """Return signed distances (n, 8) in nt from the sites' centres, NaN where there is none or nothing is known."""
+        """Return signed distances (n, 8) in nt from the sites' centres, NaN where none is known."""
         if self._landmarks is None:
             return np.full((len(self.labels[rows]), len(LANDMARKS)), np.nan, dtype=np.float32)
         return self._landmarks[rows]
 
     def centred_codes(self, rows: Any) -> tuple[Codes, Codes]:
         """Return (n, L) and (n, R) codes of the windows in their normal place."""
-        first = self.margin
-        return (
-            self.seq_codes(rows)[:, first : first + self.sequence_length],
-            self.region_codes(rows)[:, first : first + self.region_length],
-        )
+        seq = self.seq_codes(rows)[:, self.margin : self.margin + self.sequence_length]
+        return seq, self.region_codes(rows)[:, self.margin : self.margin + self.region_length]
 
     def windows(self, rows: Any) -> Windows:
         """Return the windows in their normal place, ready for :func:`ripe_lib.predict`."""

@@ -5,7 +5,7 @@ Axes: N windows, L sequence, R region track, T tasks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 REGION_CHOICES = ("data", "none")
 LANDMARK_CHOICES = (*REGION_CHOICES, *LANDMARKS)
-DEFAULT_PREVALENCE = 0.2  # the CLIP tables have one positive in five windows
 MOST_POINTS = 500  # of a curve
 _BLOCK = 16_384
 
@@ -35,64 +34,33 @@ TaskChoice = Sequence[str] | Mapping[str, str] | None
 
 @dataclass(frozen=True)
 class Options:
-    """How numbers are made from scores.
+    """How numbers are made from scores: stratified bootstrap (a locus is drawn as one) and calibration."""
 
-    Attributes
-    ----------
-    n_bootstrap : int
-        Draws of the stratified bootstrap; the windows of a locus are drawn together.
-    confidence : float
-        Coverage of the intervals.
-    prevalence : float
-        Share of positives at which calibration is measured.
-    seed : int
-        Of the bootstrap. The same seed gives the same numbers.
-    """
-
-    n_bootstrap: int = 1000
-    confidence: float = 0.95
-    prevalence: float = DEFAULT_PREVALENCE
-    seed: int = 0
+    n_bootstrap: int = 1000  # draws
+    prevalence: float = 0.2  # at which calibration is measured: the CLIP tables have one positive in five windows
+    seed: int = 0  # of the bootstrap; the same gives the same numbers
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Scores of a model on one split, with what is needed to judge them.
 
-    Attributes
-    ----------
-    model, dataset, split, region : str
-        Where the scores come from.
-    tasks : list of str
-        Outputs of the model, the columns of ``labels`` and ``scores``.
-    labels : (N, T) int8
-        1 bound, 0 surely not bound, -1 unknown, as in the data set.
-    scores : (N, T) float32
-        Predicted probabilities.
-    seq_codes : (N, L) uint8
-        Bases of the windows, RNA sense.
-    intervals : DataFrame
-        Sites, one row per window.
-    cluster : (N,) int64
-        Locus of every window.
-    label_tasks : list of str
-        The data set's name of each column (differs from ``tasks`` when a model is tested on another experiment).
-    bound_elsewhere : (N, T) bool
-        Sites of other proteins: positive in some task of the data set, but in none of the column's own protein.
+    ``bound_elsewhere`` are sites of other proteins: positive in some task of the data set, but in none of the column's
+    own protein.
     """
 
     model: str
     dataset: str
     split: str
     region: str
-    tasks: list[str]
-    label_tasks: list[str]
-    labels: np.ndarray
-    scores: np.ndarray
-    bound_elsewhere: np.ndarray
-    seq_codes: Codes
-    intervals: pd.DataFrame
-    cluster: np.ndarray
+    tasks: list[str]  # outputs of the model, the columns of ``labels`` and ``scores``
+    label_tasks: list[str]  # the data set's names of them; other ones when a model is tested on another experiment
+    labels: np.ndarray  # (N, T) int8: 1 bound, 0 surely not bound, -1 unknown
+    scores: np.ndarray  # (N, T) float32 probabilities
+    bound_elsewhere: np.ndarray  # (N, T) bool
+    seq_codes: Codes  # (N, L) bases, RNA sense
+    intervals: pd.DataFrame  # sites, one row per window
+    cluster: np.ndarray  # (N,) int64, locus of every window
     options: Options = field(default_factory=Options)
 
     @property
@@ -101,10 +69,14 @@ class Evaluation:
         return metrics.NEGATIVES if self.bound_elsewhere.any() else metrics.NEGATIVES[:1]
 
     def labels_with(self, negatives: str) -> np.ndarray:
-        """Return labels (N, T) with ``"own"`` negatives or ``"other"`` proteins' sites as negatives."""
-        return metrics.with_negatives(self.labels, negatives, bound_elsewhere=self.bound_elsewhere)
+        """Return labels (N, T) with sure negatives (``"own"``) or the ``"other"`` proteins' sites as negatives."""
+        if negatives not in metrics.NEGATIVES:
+            raise InputError(f"expected negatives to be one of {metrics.NEGATIVES}, got {negatives!r}.")
+        if negatives == "own":
+            return self.labels
+        return np.where(self.labels == 1, 1, np.where(self.bound_elsewhere, 0, -1)).astype(np.int8)
 
-    def table_and_draws(self, negatives: str = "own") -> tuple[pd.DataFrame, metrics.Draws]:
+    def table_and_draws(self, negatives: str) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
         """Return the table of :meth:`table` and the bootstrap draws behind its intervals."""
         options = self.options
         table, draws = metrics.task_metrics_and_draws(
@@ -113,7 +85,6 @@ class Evaluation:
             tasks=self.tasks,
             n_bootstrap=options.n_bootstrap,
             rng=np.random.default_rng([options.seed, metrics.NEGATIVES.index(negatives)]),
-            confidence=options.confidence,
             prevalence=options.prevalence,
             groups=self.cluster,
         )
@@ -127,13 +98,14 @@ class Evaluation:
 
     def summary(self, negatives: str = "own") -> dict[str, float]:
         """Average over the tasks (:func:`ripe_lib.evaluation.metrics.mean_metrics`)."""
-        return metrics.mean_metrics(*self.table_and_draws(negatives), confidence=self.options.confidence)
+        return metrics.mean_metrics(*self.table_and_draws(negatives))
 
-    def labelled(self, task: str, negatives: str = "own") -> tuple[np.ndarray, np.ndarray]:
-        """Return labels (n,) of 0 and 1 and scores (n,) of one task's known windows."""
-        column = self.tasks.index(task)
-        label = self.labels_with(negatives)[:, column]
-        return label[label >= 0], self.scores[label >= 0, column]
+    def _defined(self, negatives: str) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+        """Yield tasks that have both classes, with labels (n,) of 0 and 1 and scores (n,) of the known windows."""
+        for task, label, score in zip(self.tasks, self.labels_with(negatives).T, self.scores.T, strict=True):
+            known = label >= 0
+            if 0 < label[known].sum() < known.sum():
+                yield task, label[known], score[known]
 
     def curves(self, negatives: str = "own") -> pd.DataFrame:
         """Return ROC and PR points of all tasks: ``task negatives curve x y threshold``; undefined tasks have none.
@@ -141,26 +113,20 @@ class Evaluation:
         A curve with more than :data:`MOST_POINTS` points is thinned to so many, evenly along its ranks.
         """
         parts = []
-        for task in self.tasks:
-            label, score = self.labelled(task, negatives)
-            if not 0 < label.sum() < len(label):
-                continue
-            for name, curve in (("roc", metrics.roc_curve(label, score)), ("pr", metrics.pr_curve(label, score))):
-                kept = np.unique(np.linspace(0, len(curve.x) - 1, min(MOST_POINTS, len(curve.x))).round().astype(int))
-                points = pd.DataFrame({"x": curve.x[kept], "y": curve.y[kept], "threshold": curve.threshold[kept]})
-                parts.append(points.assign(task=task, negatives=negatives, curve=name))
+        for task, label, score in self._defined(negatives):
+            for name, curve in metrics.curves(label, score).items():
+                kept = np.unique(np.linspace(0, len(curve) - 1, min(MOST_POINTS, len(curve))).round().astype(int))
+                parts.append(curve.iloc[kept].assign(task=task, negatives=negatives, curve=name))
         columns = ["task", "negatives", "curve", "x", "y", "threshold"]
         return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
     def reliability(self) -> pd.DataFrame:
         """Return the reliability curve of all tasks at the stated prevalence, one row per task and bin."""
         parts = []
-        for task in self.tasks:
-            label, score = self.labelled(task)
-            if 0 < label.sum() < len(label):
-                curve = metrics.reliability_curve(label, score, prevalence=self.options.prevalence)
-                curve.insert(0, "task", task)
-                parts.append(curve.assign(negatives="own"))
+        for task, label, score in self._defined("own"):
+            curve = metrics.reliability_curve(label, score, prevalence=self.options.prevalence)
+            curve.insert(0, "task", task)
+            parts.append(curve.assign(negatives="own"))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["task", "negatives"])
 
     def score_histogram(self) -> pd.DataFrame:
@@ -168,43 +134,34 @@ class Evaluation:
         edges = np.linspace(0, 1, 21)
         parts = []
         for column, task in enumerate(self.tasks):
-            groups = {
-                "positive": self.labels[:, column] == 1,
-                "negative": self.labels[:, column] == 0,
-                "other": self.bound_elsewhere[:, column],
-            }
+            label = self.labels[:, column]
+            groups = {"positive": label == 1, "negative": label == 0, "other": self.bound_elsewhere[:, column]}
             for group, rows in groups.items():
                 n, _ = np.histogram(self.scores[rows, column], edges)
                 parts.append(pd.DataFrame({"task": task, "group": group, "low": edges[:-1], "high": edges[1:], "n": n}))
         return pd.concat(parts, ignore_index=True)
 
     def top_and_bottom_kmers(
-        self, task: str, *, k: int = 6, fraction: float = 0.1, at_most: int = 2000, span: int | None = 50
+        self, task: str, *, fraction: float = 0.1, at_most: int = 2000, span: int = 50
     ) -> pd.DataFrame:
-        """Compare k-mers of the positives that score highest and lowest (the paper's Figs. 2 and 8).
+        """Compare 6-mers of the positives that score highest and lowest (the paper's Figs. 2 and 8).
+
+        Returns :func:`ripe_lib.genome.kmers.compare_kmers` with ``n_top`` and ``n_bottom``; empty below two positives.
 
         Parameters
         ----------
         task : str
-        k : int
         fraction, at_most
             Size of both sets, see :func:`ripe_lib.genome.kmers.extremes`.
-        span : int, optional
-            Only the middle ``span`` nt of the windows, the site itself; ``None``: whole windows.
-
-        Returns
-        -------
-        DataFrame
-            :func:`ripe_lib.genome.kmers.compare_kmers` with ``n_top`` and ``n_bottom``; empty below two positives.
+        span : int
+            Only the middle ``span`` nt of the windows, the site itself.
         """
         column = self.tasks.index(task)
         positives = np.flatnonzero(self.labels[:, column] == 1)
         top, bottom = extremes(self.scores[positives, column], fraction=fraction, at_most=at_most)
-        codes = self.seq_codes
-        if span is not None and span < codes.shape[1]:
-            first = (codes.shape[1] - span) // 2
-            codes = codes[:, first : first + span]
-        table = compare_kmers(codes[positives[top]], codes[positives[bottom]], k=k)
+        first = max(0, (self.seq_codes.shape[1] - span) // 2)
+        codes = self.seq_codes[:, first : first + span]
+        table = compare_kmers(codes[positives[top]], codes[positives[bottom]])
         return table.assign(n_top=len(top), n_bottom=len(bottom))
 
 
@@ -234,7 +191,6 @@ def evaluate(
     tasks, region, batch_size
         See :func:`score_dataset`.
     options : Options, optional
-        Bootstrap draws, confidence, prevalence of the calibration error, seed.
 
     Returns
     -------
@@ -269,10 +225,8 @@ def score_dataset(
 
     Parameters
     ----------
-    model : Model, name or directory
-    dataset : Dataset or path
-    split : str
-        ``"train"``, ``"valid"``, ``"test"`` or ``"all"``.
+    model, dataset, split, options
+        As :func:`evaluate`.
     tasks : sequence or mapping, optional
         Outputs to look at; default all, and then the data set must have every one. A mapping ``output -> data set's
         task`` tests an output on another experiment (a model of one protocol on another's sites).
@@ -285,8 +239,6 @@ def score_dataset(
     bound_only : bool
         Only rows that some task looked at has as a site: negatives are then the sites of the others, as in the paper's
         tiers.
-    options : Options, optional
-        Kept in the result.
     batch_size : int
         Windows per network call.
     """
@@ -314,9 +266,8 @@ def score_dataset(
                 codes = data.region_codes(rows[block])
                 regions = _crop(codes, model.spec.region_length, data, "region", model.spec.name)
         scores[block] = predict_codes(model, seq, regions, distances, batch_size=batch_size)[:, columns]
-    evaluation = evaluation_of(data, rows, dict(pairs), scores, options)
-    region = region if model.spec.has_region else "none"
-    return replace(evaluation, model=model.name, split=split, region=region)
+    measured = evaluation_of(data, rows, dict(pairs), scores, options)
+    return replace(measured, model=model.name, split=split, region=region if model.spec.has_region else "none")
 
 
 def rows_to_measure(
@@ -341,15 +292,14 @@ def evaluation_of(
 
     Parameters
     ----------
-    data : Dataset
-    rows : (n,) int
+    data, rows, options
     tasks : mapping
         Output -> task of the data set, one per column of ``scores``.
     scores : (n, T) float
-        Probabilities.
-    options : Options, optional
+        Probabilities, of the n rows.
     """
-    labels = data.labels[rows][:, [data.task_index(name) for name in tasks.values()]]
+    columns = [data.task_index(name) for name in tasks.values()]
+    labels = data.labels[rows][:, columns]
     metrics.check_labels_and_scores(labels, scores)
     return Evaluation(
         model="",
@@ -360,7 +310,7 @@ def evaluation_of(
         label_tasks=list(tasks.values()),
         labels=labels,
         scores=scores,
-        bound_elsewhere=_bound_elsewhere(data, rows, list(tasks.values())),
+        bound_elsewhere=_bound_elsewhere(data, rows, columns),
         seq_codes=data.centred_codes(rows)[0],
         intervals=data.intervals.iloc[rows].reset_index(drop=True),
         cluster=data.cluster[rows],
@@ -397,16 +347,12 @@ def proteins_of(task: str) -> frozenset[str]:
     return frozenset(known.split(";"))
 
 
-def _bound_elsewhere(data: Dataset, rows: np.ndarray, tasks: list[str]) -> np.ndarray:
+def _bound_elsewhere(data: Dataset, rows: np.ndarray, columns: list[int]) -> np.ndarray:
     positive = data.labels[rows] == 1
     proteins = [proteins_of(name) for name in data.tasks]
-    bound = positive.any(axis=1)
-    columns = []
-    for task in tasks:
-        own = proteins[data.tasks.index(task)]
-        kin = [index for index, others in enumerate(proteins) if own & others]
-        columns.append(bound & ~positive[:, kin].any(axis=1))
-    return np.stack(columns, axis=1)
+    kin = np.array([[bool(proteins[column] & others) for others in proteins] for column in columns])
+    by_own = np.stack([positive[:, own].any(axis=1) for own in kin], axis=1)
+    return positive.any(axis=1, keepdims=True) & ~by_own
 
 
 def _crop(codes: Codes, length: int, data: Dataset, kind: str, model: str) -> Codes:

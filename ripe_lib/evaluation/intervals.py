@@ -37,28 +37,27 @@ def score_intervals(
 ) -> Evaluation:
     """Predict bound and not bound intervals and keep what is needed to judge the scores.
 
+    The bootstrap draws overlapping intervals of a strand together.
+
     Parameters
     ----------
-    model : Model
+    model, options, batch_size
     positives, negatives : BED path, DataFrame or list of tuples
         0-based, half-open; the window on the middle of each is scored.
     fasta_file, gtf_file
         As :func:`ripe_lib.make_windows`.
     tasks : sequence of str, optional
         Outputs to measure on these labels; default all.
-    options : Options, optional
-        Kept in the result. The bootstrap draws overlapping intervals of a strand together.
-    batch_size : int
-        Windows per network call.
     """
     from ripe_lib.genome.windows import WindowMaker
     from ripe_lib.network.predict import predict_codes
 
     maker = WindowMaker(model.spec, fasta_file, gtf_file)
     parts = [maker.prepare(read_intervals(source)) for source in (positives, negatives)]
-    for source, kind, part in zip((positives, negatives), ("positives", "negatives"), parts, strict=True):
+    files = [_name(positives, "positives"), _name(negatives, "negatives")]
+    for file, part in zip(files, parts, strict=True):
         if not len(part):
-            raise InputError(f"{_name(source, kind)}: expected at least one interval to measure on, got none.")
+            raise InputError(f"{file}: expected at least one interval to measure on, got none.")
     frame = pd.concat(parts, ignore_index=True)
     names = list(model.tasks) if tasks is None else list(tasks)
     columns = [model.spec.task_index(task) for task in names]
@@ -68,15 +67,15 @@ def score_intervals(
         codes = maker.codes(frame.iloc[chunk])
         scores[chunk] = predict_codes(model, *codes, batch_size=batch_size)[:, columns]
         seq[chunk] = codes.seq
-    label = np.repeat(np.array([1, 0], dtype=np.int8), [len(part) for part in parts])
+    labels = np.repeat(np.array([[1], [0]], dtype=np.int8), [len(part) for part in parts], axis=0)
     return Evaluation(
         model=model.name,
-        dataset=_name(positives, "positives") + " and " + _name(negatives, "negatives"),
+        dataset=" and ".join(files),
         split="all",
         region="none" if gtf_file is None or not model.spec.has_region else "data",
         tasks=names,
         label_tasks=names,
-        labels=np.repeat(label[:, None], len(names), axis=1),
+        labels=np.repeat(labels, len(names), axis=1),
         scores=scores,
         bound_elsewhere=np.zeros(scores.shape, dtype=bool),
         seq_codes=seq,
@@ -88,15 +87,11 @@ def score_intervals(
 
 def loci(frame: pd.DataFrame) -> NDArray[np.int64]:
     """Return a number (N,) for every interval, the same for those of a strand that overlap, also through others."""
-    order = frame.sort_values(["chrom", "strand", "start"], kind="stable").index.to_numpy()
-    ranked = frame.loc[order]
-    reach = ranked.groupby(["chrom", "strand"], sort=False)["end"].cummax().to_numpy()
-    is_new = np.ones(len(frame), dtype=bool)
-    same = (ranked[["chrom", "strand"]].to_numpy()[1:] == ranked[["chrom", "strand"]].to_numpy()[:-1]).all(axis=1)
-    is_new[1:] = ~same | (ranked["start"].to_numpy()[1:] >= reach[:-1])
-    numbers = np.empty(len(frame), dtype=np.int64)
-    numbers[order] = np.cumsum(is_new) - 1
-    return numbers
+    ranked = frame.sort_values(["chrom", "strand", "start"], kind="stable")
+    strands = [ranked["chrom"], ranked["strand"]]
+    reach = ranked["end"].groupby(strands).cummax().groupby(strands).shift()  # NaN before the first of a strand
+    is_new = ~(ranked["start"] < reach)
+    return is_new.cumsum().loc[frame.index].to_numpy(dtype=np.int64) - 1
 
 
 def _name(source: IntervalSource, other: str) -> str:

@@ -7,7 +7,7 @@ NaN and its row says why; nothing is dropped. Everything random comes from the g
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,18 +19,8 @@ NEGATIVES = ("own", "other")
 METRIC_COLUMNS = ["task", "n", "n_pos", "n_neg", "auroc", "auroc_low", "auroc_high", "ap", "ap_low", "ap_high"]
 METRIC_COLUMNS += ["ece", "reason"]
 N_BINS = 10  # of the reliability curve
+CONFIDENCE = 0.95  # coverage of all intervals
 _BOOTSTRAP_CELLS = 4_000_000  # resampled counts held at a time: 32 MB
-
-
-class Curve(NamedTuple):
-    """Points of a ROC (``x`` false, ``y`` true positive rate) or PR (``x`` recall, ``y`` precision) curve.
-
-    ``threshold`` has the same length; the point holds for scores ``>= threshold``.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    threshold: np.ndarray
 
 
 def check_labels_and_scores(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -50,37 +40,6 @@ def check_labels_and_scores(labels: np.ndarray, scores: np.ndarray) -> tuple[np.
             f"task {bad[0, 1]}). The weights or the inputs hold NaN; check both."
         )
     return labels.astype(np.int8), scores
-
-
-def with_negatives(
-    labels: np.ndarray, negatives: str = "own", *, bound_elsewhere: np.ndarray | None = None
-) -> np.ndarray:
-    """Choose what counts as a negative; unknown stays unknown.
-
-    Parameters
-    ----------
-    labels : (N, T) int
-        1, 0 (sure negative), -1 (unknown).
-    negatives : str
-        ``"own"``: each task's sure negatives, as they are. ``"other"``: the sites of other tasks, that is rows that
-        are positive elsewhere and not in this task (the paper's multitask view).
-    bound_elsewhere : (N, T) bool, optional
-        For ``"other"``: rows that are sites of others. Default: positive in any other column.
-
-    Returns
-    -------
-    (N, T) int8
-        Labels to hand to :func:`task_metrics`.
-    """
-    labels = np.asarray(labels, dtype=np.int8)
-    if negatives == "own":
-        return labels
-    if negatives != "other":
-        raise InputError(f"expected negatives to be one of {NEGATIVES}, got {negatives!r}.")
-    positive = labels == 1
-    if bound_elsewhere is None:
-        bound_elsewhere = positive.any(axis=1, keepdims=True) & ~positive
-    return np.where(positive, 1, np.where(bound_elsewhere, 0, -1)).astype(np.int8)
 
 
 class _Ranked:
@@ -119,16 +78,7 @@ def _undefined_reason(labels: np.ndarray) -> str:
 def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
     """Area under the ROC curve of one task: the share of (positive, negative) pairs in the right order, ties half.
 
-    Parameters
-    ----------
-    labels : (N,) int
-        1, 0, -1 (left out).
-    scores : (N,) float
-
-    Returns
-    -------
-    float
-        NaN when a class is missing. Equals ``sklearn.metrics.roc_auc_score``.
+    Labels (N,) are 1, 0, -1 (left out). Equals ``sklearn.metrics.roc_auc_score``, but for a missing class: NaN.
     """
     return _point_estimates(labels, scores)[0]
 
@@ -136,8 +86,7 @@ def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
 def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
     """Average precision of one task: precision at each positive's rank, averaged (no interpolation).
 
-    Same arguments as :func:`auroc`. Equals ``sklearn.metrics.average_precision_score``, but for a missing class, where
-    it is NaN.
+    Labels as :func:`auroc`. Equals ``sklearn.metrics.average_precision_score``, but for a missing class: NaN.
     """
     return _point_estimates(labels, scores)[1]
 
@@ -158,7 +107,7 @@ def _point_estimates(labels: np.ndarray, scores: np.ndarray) -> tuple[float, flo
 
 
 def _resampled_counts(groups: np.ndarray, n_draws: int, generator: np.random.Generator) -> np.ndarray:
-    """(n_draws, N): how often each row is drawn when whole groups (N,) are drawn with replacement, as many as are."""
+    """(n_draws, N): how often each row is drawn when whole groups (N,) are drawn with replacement."""
     _, group = np.unique(groups, return_inverse=True)
     n = int(group.max()) + 1
     drawn = generator.integers(0, n, size=(n_draws, n)) + n * np.arange(n_draws)[:, None]
@@ -176,6 +125,8 @@ def bootstrap(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Resample one task's windows, positives and negatives apart, the same draw for every score given.
 
+    Returns AUROC and AP (R, M), one column per score; NaN when a class is missing.
+
     Parameters
     ----------
     labels : (N,) int
@@ -187,19 +138,12 @@ def bootstrap(
     rng : Generator
     groups : (N,) int, optional
         Loci: windows of one are drawn together, because they are no independent evidence. Default: each its own.
-
-    Returns
-    -------
-    auroc, ap : (R, M) float64
-        One column per score. NaN when a class is missing.
     """
     labels = np.asarray(labels)
     known = labels >= 0
     label = labels[known]
-    n_models = len(scores)
     if not n_bootstrap or _undefined_reason(label):
-        empty = np.full((n_bootstrap, n_models), np.nan)
-        return empty, empty.copy()
+        return np.full((n_bootstrap, len(scores)), np.nan), np.full((n_bootstrap, len(scores)), np.nan)
     ranked = [_Ranked(np.asarray(s, dtype=np.float64)[known]) for s in scores]
     group = np.arange(len(labels))[known] if groups is None else np.asarray(groups)[known]
     at_pos, at_neg = np.flatnonzero(label == 1), np.flatnonzero(label == 0)
@@ -216,13 +160,6 @@ def bootstrap(
     return areas, aps
 
 
-class Draws(NamedTuple):
-    """Bootstrap draws of all tasks: ``auroc`` and ``ap`` (R, T), NaN in the columns of undefined tasks."""
-
-    auroc: np.ndarray
-    ap: np.ndarray
-
-
 def task_metrics(labels: np.ndarray, scores: np.ndarray, **options: Any) -> pd.DataFrame:
     """Return the table of :func:`task_metrics_and_draws`, which has the same parameters."""
     return task_metrics_and_draws(labels, scores, **options)[0]
@@ -235,11 +172,14 @@ def task_metrics_and_draws(
     tasks: Sequence[str] | None = None,
     n_bootstrap: int = 0,
     rng: np.random.Generator | None = None,
-    confidence: float = 0.95,
     prevalence: float | None = None,
     groups: np.ndarray | None = None,
-) -> tuple[pd.DataFrame, Draws]:
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Measure every task on its labelled windows.
+
+    Returns one row per task, ``task n n_pos n_neg auroc auroc_low auroc_high ap ap_low ap_high ece reason``, where
+    ``reason`` is empty or says why the numbers are NaN, and the bootstrap draws of ``auroc`` and ``ap`` (R, T), NaN in
+    the columns of undefined tasks.
 
     Parameters
     ----------
@@ -253,20 +193,10 @@ def task_metrics_and_draws(
         Draws of the stratified bootstrap; 0 gives no intervals (NaN).
     rng : Generator, optional
         Needed with ``n_bootstrap``.
-    confidence : float
-        Coverage of the percentile intervals.
     prevalence : float, optional
         Share of positives at which calibration is measured; default: as it is in the labels.
     groups : (N,) array, optional
         As :func:`bootstrap`.
-
-    Returns
-    -------
-    table : DataFrame
-        One row per task: ``task n n_pos n_neg auroc auroc_low auroc_high ap ap_low ap_high ece reason``; ``reason`` is
-        empty or says why the numbers are NaN.
-    draws : Draws
-        Of the bootstrap, for means over tasks.
     """
     labels, scores = check_labels_and_scores(labels, scores)
     names = list(tasks) if tasks is not None else [f"task_{i}" for i in range(labels.shape[1])]
@@ -276,7 +206,7 @@ def task_metrics_and_draws(
         raise InputError("metrics: expected rng (a numpy Generator) with n_bootstrap, got none.")
     generators = rng.spawn(len(names)) if n_bootstrap and rng is not None else [None] * len(names)
     are_probabilities = bool(scores.size) and scores.min() >= 0 and scores.max() <= 1
-    draws = Draws(*(np.full((n_bootstrap, len(names)), np.nan) for _ in range(2)))
+    draws = {measure: np.full((n_bootstrap, len(names)), np.nan) for measure in ("auroc", "ap")}
     rows = []
     for column, (name, generator) in enumerate(zip(steps(names, "measuring"), generators, strict=True)):
         known = labels[:, column] >= 0
@@ -287,40 +217,29 @@ def task_metrics_and_draws(
         row["auroc"], row["ap"] = _point_estimates(label, score)
         if generator is not None and not row["reason"]:
             group = None if groups is None else groups[known]
-            area, ap = bootstrap(label, [score], n_bootstrap=n_bootstrap, rng=generator, groups=group)
-            draws.auroc[:, column], draws.ap[:, column] = area[:, 0], ap[:, 0]
-            row["auroc_low"], row["auroc_high"] = interval(area[:, 0], confidence)
-            row["ap_low"], row["ap_high"] = interval(ap[:, 0], confidence)
+            drawn = bootstrap(label, [score], n_bootstrap=n_bootstrap, rng=generator, groups=group)
+            for measure, values in zip(draws, drawn, strict=True):
+                draws[measure][:, column] = values[:, 0]
+                row[f"{measure}_low"], row[f"{measure}_high"] = interval(values[:, 0])
         if are_probabilities and not row["reason"]:
             row["ece"] = calibration_error(label, score, prevalence=prevalence)
         rows.append(row)
     return pd.DataFrame(rows, columns=METRIC_COLUMNS), draws
 
 
-def mean_metrics(table: pd.DataFrame, draws: Draws, *, confidence: float = 0.95) -> dict[str, float]:
-    """Average over the tasks that are defined, with the interval of the average.
+def mean_metrics(table: pd.DataFrame, draws: dict[str, np.ndarray]) -> dict[str, float]:
+    """Average what :func:`task_metrics_and_draws` returns over the tasks that are defined.
 
-    Parameters
-    ----------
-    table, draws
-        As :func:`task_metrics_and_draws` returns them.
-    confidence : float
-        Coverage of the percentile intervals.
-
-    Returns
-    -------
-    dict
-        ``n_tasks`` (defined), ``n_undefined``, ``auroc``, ``auroc_low``, ``auroc_high``, ``ap``, ``ap_low``,
-        ``ap_high``, ``auroc_median``, ``ap_median``, ``ece``. The interval holds the tasks fixed and resamples the
-        windows of each on its own.
+    Returns ``n_tasks`` (defined), ``n_undefined``, ``auroc``, ``auroc_low``, ``auroc_high``, ``auroc_median``, the same
+    of ``ap``, and ``ece``. The interval of the average holds the tasks fixed and resamples the windows of each on its
+    own.
     """
     defined = (table["reason"] == "").to_numpy()
     mean: dict[str, float] = {"n_tasks": int(defined.sum()), "n_undefined": int((~defined).sum())}
-    for name, drawn in (("auroc", draws.auroc), ("ap", draws.ap)):
+    for name, drawn in draws.items():
         values = table[name].to_numpy(dtype=float)[defined]
         mean[name] = float(values.mean()) if len(values) else np.nan
-        has_interval = len(values) and len(drawn)
-        bounds = interval(drawn[:, defined].mean(axis=1), confidence) if has_interval else (np.nan, np.nan)
+        bounds = interval(drawn[:, defined].mean(axis=1)) if len(values) and len(drawn) else (np.nan, np.nan)
         mean[f"{name}_low"], mean[f"{name}_high"] = bounds
         mean[f"{name}_median"] = float(np.median(values)) if len(values) else np.nan
     eces = table["ece"].to_numpy(dtype=float)[defined]
@@ -328,33 +247,28 @@ def mean_metrics(table: pd.DataFrame, draws: Draws, *, confidence: float = 0.95)
     return mean
 
 
-def interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
+def interval(values: np.ndarray) -> tuple[float, float]:
     """Return the percentile interval of bootstrap values."""
-    tail = 50 * (1 - confidence)
+    tail = 50 * (1 - CONFIDENCE)
     low, high = np.percentile(values, [tail, 100 - tail])
     return float(low), float(high)
 
 
-def roc_curve(labels: np.ndarray, scores: np.ndarray) -> Curve:
-    """ROC curve of one task, from (0, 0) to (1, 1); one point per distinct score."""
-    true, false, thresholds = _cumulative(labels, scores)
-    return Curve(np.r_[0.0, false / max(false[-1], 1)], np.r_[0.0, true / max(true[-1], 1)], np.r_[np.inf, thresholds])
+def curves(labels: np.ndarray, scores: np.ndarray) -> dict[str, pd.DataFrame]:
+    """Return the ``roc`` and ``pr`` curves of one task: ``x y threshold``, one point per distinct score.
 
-
-def pr_curve(labels: np.ndarray, scores: np.ndarray) -> Curve:
-    """Precision against recall of one task, by rising recall, starting at (0, precision of the best group)."""
-    true, false, thresholds = _cumulative(labels, scores)
-    precision = true / (true + false)
-    return Curve(np.r_[0.0, true / max(true[-1], 1)], np.r_[precision[0], precision], np.r_[np.inf, thresholds])
-
-
-def _cumulative(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    The first goes from (0, 0) to (1, 1): false and true positive rate. The second goes by rising recall from (0,
+    precision of the best group): recall and precision. A point holds for scores ``>= threshold``.
+    """
     label, score = _labelled(labels, scores)
     if not len(label):
         raise InputError("metrics: expected at least one labelled window for a curve, got none.")
     ranked = _Ranked(score)
     true, false = np.cumsum(ranked.group_sums(np.stack([label == 1, label == 0]).astype(float)), axis=1)
-    return true, false, ranked.thresholds
+    recall, precision = np.r_[0.0, true / max(true[-1], 1)], true / (true + false)
+    points = {"roc": (np.r_[0.0, false / max(false[-1], 1)], recall), "pr": (recall, np.r_[precision[0], precision])}
+    thresholds = np.r_[np.inf, ranked.thresholds]
+    return {name: pd.DataFrame({"x": x, "y": y, "threshold": thresholds}) for name, (x, y) in points.items()}
 
 
 def prevalence_weights(labels: np.ndarray, prevalence: float | None) -> np.ndarray:
@@ -372,6 +286,8 @@ def reliability_curve(
 ) -> pd.DataFrame:
     """Observed share of positives against predicted probability, in bins of equal width.
 
+    Returns one row per bin: ``low high n weight predicted observed``; ``weight`` sums to 1, empty bins have NaN.
+
     Parameters
     ----------
     labels : (N,) int
@@ -379,11 +295,6 @@ def reliability_curve(
     probabilities : (N,) float in [0, 1]
     prevalence : float, optional
         Weigh the windows so that positives have this share; default: as they come.
-
-    Returns
-    -------
-    DataFrame
-        One row per bin: ``low high n weight predicted observed``; ``weight`` sums to 1, empty bins have NaN.
     """
     label, p = _labelled(labels, probabilities)
     if len(p) and (p.min() < 0 or p.max() > 1):
@@ -399,10 +310,7 @@ def reliability_curve(
 
 
 def calibration_error(labels: np.ndarray, probabilities: np.ndarray, *, prevalence: float | None = None) -> float:
-    """Return the expected calibration error: the mean of |observed - predicted| over bins.
-
-    Parameters as :func:`reliability_curve`.
-    """
+    """Return the mean of |observed - predicted| over bins; parameters as :func:`reliability_curve`."""
     curve = reliability_curve(labels, probabilities, prevalence=prevalence)
     if not curve["n"].sum():
         return float("nan")
@@ -418,8 +326,8 @@ def shift_prevalence(probabilities: np.ndarray, *, source: float, target: float)
     source, target : float
         The share they are calibrated at, and the one wanted; above 0, below 1.
     """
-    _check_prevalence(source)
-    _check_prevalence(target)
+    for share in (source, target):
+        _check_prevalence(share)
     p = np.asarray(probabilities, dtype=np.float64)
     up, down = p * (target / source), (1 - p) * ((1 - target) / (1 - source))
     return up / (up + down)

@@ -14,18 +14,10 @@ CHANCE = 0.6  # AUROC below which an output does not know the sites
 
 
 def cross_experiment(scored: Evaluation) -> pd.DataFrame:
-    """Measure every output on the other experiments of its protein.
+    """Measure all outputs of a model, scored on held-out windows, on the other experiments of their proteins.
 
-    Parameters
-    ----------
-    scored : Evaluation
-        All outputs of a model on held-out windows.
-
-    Returns
-    -------
-    DataFrame
-        ``output sites n_pos auroc auroc_own``: the AUROC of ``output`` on the positives and sure negatives of
-        ``sites``, and that of the output which was trained on them.
+    Returns ``output sites n_pos auroc auroc_own``: the AUROC of ``output`` on the positives and sure negatives of
+    ``sites``, and that of the output which was trained on them.
     """
     proteins = [proteins_of(task) for task in scored.label_tasks]
     records = []
@@ -35,20 +27,10 @@ def cross_experiment(scored: Evaluation) -> pd.DataFrame:
         bound = (label[known] == POSITIVE).astype(int)
         if not FEWEST <= bound.sum() < len(bound):
             continue
-        values = {
-            output: auroc(bound, scored.scores[known, output]) for output, ours in enumerate(proteins) if ours & theirs
-        }
-        records += [
-            {
-                "output": scored.tasks[output],
-                "sites": scored.label_tasks[sites],
-                "n_pos": int(bound.sum()),
-                "auroc": value,
-                "auroc_own": values[sites],
-            }
-            for output, value in values.items()
-            if output != sites
-        ]
+        kin = [output for output, ours in enumerate(proteins) if ours & theirs]
+        values = {output: auroc(bound, scored.scores[known, output]) for output in kin}
+        about = scored.label_tasks[sites], int(bound.sum())
+        records += [(scored.tasks[o], *about, values[o], values[sites]) for o in kin if o != sites]
     return pd.DataFrame(records, columns=["output", "sites", "n_pos", "auroc", "auroc_own"])
 
 
@@ -74,18 +56,10 @@ def sites_by_output(scored: Evaluation) -> pd.DataFrame:
 
 
 def own_rank(matrix: pd.DataFrame) -> pd.DataFrame:
-    """Say which output finds a protein's sites best among other proteins' sites.
+    """Say which output finds a protein's sites best among other proteins' sites, from :func:`sites_by_output`.
 
-    Parameters
-    ----------
-    matrix : DataFrame
-        Of :func:`sites_by_output`.
-
-    Returns
-    -------
-    DataFrame
-        ``sites own_output auroc rank best_other auroc_other``: the best output of the experiment's own protein, its
-        place among the outputs of other proteins (1: none ranks these sites higher), and the best of those.
+    Returns ``sites own_output auroc rank best_other auroc_other``: the best output of the experiment's own protein, its
+    place among the outputs of other proteins (1: none ranks these sites higher), and the best of those.
     """
     proteins = {name: proteins_of(name) for name in (*matrix.columns, *matrix.index)}
     records = []

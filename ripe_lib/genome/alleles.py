@@ -12,10 +12,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError, UnknownNameError
@@ -37,14 +39,10 @@ REASONS = {
     "ref_mismatch": "REF is not what the FASTA has there",
     "intergenic": "no transcript of the GTF overlaps",
 }
-KINDS = ("identical", "SNV", "MNV", "insertion", "deletion", "delins")
-IDENTICAL, SNV, MNV, INSERTION, DELETION, DELINS = range(6)
-
 CHECKED_RECORDS = 10_000
-MANY = (100, 0.05)  # mismatches, and more than this share of the records compared
-# By chance about a quarter of the bases agree, so a wrong FASTA or a shifted file shows in few records already.
-FEW = ((10, 0.25), (1, 0.5))
-OF_THE_FASTA = ("unknown_contig", "off_contig", "ref_mismatch")
+# Mismatches, and more than this share of the records compared. By chance about a quarter of the bases agree, so a wrong
+# FASTA or a shifted file shows in few records already.
+LIMITS = ((100, 0.05), (10, 0.25), (1, 0.5))
 
 _SINGLE = frozenset("ACGTacgt")
 _BASES = re.compile(r"[ACGTUNRYSWKMBDHVacgtunryswkmbdhv]+\Z")
@@ -55,112 +53,63 @@ _CODE = {name: np.uint8(code) for code, name in enumerate(_STATUS)}
 
 @dataclass
 class Alleles:
-    """ALT alleles as columns of length A, in the order of the file.
-
-    Attributes
-    ----------
-    records : VcfRecords
-        Where they come from.
-    record : int64 (A,)
-        Index into the records.
-    alt : list of str
-        ALT as written (``.`` if there is none).
-    status : str array (A,)
-        ``ok`` or a key of :data:`REASONS`; everything below is meaningful only where ``ok``.
-    contig : str array (A,)
-        Name in the FASTA.
-    start, n_removed, n_inserted : int64 (A,)
-        The change, see the module.
-    inserted : uint8 (A, W)
-        Codes of the new bases, plus strand, filled with 4; what lies beyond ``W`` is cut.
-    kind : uint8 (A,)
-        Index into :data:`KINDS`.
-    """
+    """ALT alleles as columns of length A, in the order of the file."""
 
     records: VcfRecords
-    record: NDArray[np.int64]
-    alt: list[str]
-    status: NDArray[np.object_]
-    contig: NDArray[np.object_]
-    start: NDArray[np.int64]
+    record: NDArray[np.int64]  # index into the records
+    alt: list[str]  # as written ("." if there is none)
+    status: NDArray[np.object_]  # "ok" or a key of REASONS; everything below is meaningful only where "ok"
+    contig: NDArray[np.object_]  # name in the FASTA
+    start: NDArray[np.int64]  # the change, see the module
     n_removed: NDArray[np.int64]
     n_inserted: NDArray[np.int64]
-    inserted: Codes
-    kind: NDArray[np.uint8]
+    inserted: Codes  # (A, W), of the new bases, plus strand, filled with 4; what lies beyond W is cut
 
     def __len__(self) -> int:
         return len(self.record)
 
 
 def canonical_alleles(records: VcfRecords, genome: Genome, *, max_inserted: int = 1024) -> Alleles:
-    """Split multi-allelic records and bring every ALT into the canonical form.
+    """Split multi-allelic records and bring every ALT into the canonical form; a record without one has one entry.
 
     Parameters
     ----------
     records : VcfRecords
-        From :mod:`ripe_lib.genome.vcf`.
     genome : Genome
         Gives REF and the sequence left of indels.
     max_inserted : int
         Inserted bases kept per allele; at least the longest window, so that cutting cannot matter.
-
-    Returns
-    -------
-    Alleles
-        One entry per ALT; one for a record without.
     """
-    record: list[int] = []
-    alts: list[str] = []
-    for number, text in enumerate(records.alt):
-        if "," in text:
-            parts = text.split(",")
-            alts += parts
-            record += [number] * len(parts)
-        else:
-            alts.append(text)
-            record.append(number)
-    of = np.array(record, dtype=np.int64)
-    n = len(of)
-    refs = [records.ref[i] for i in record]
-    status = np.fromiter((_written_status(r, a) for r, a in zip(refs, alts, strict=True)), np.uint8, n)
-    start = records.pos[of] - 1 if n else np.zeros(0, dtype=np.int64)
+    split = [text.split(",") for text in records.alt]
+    alts = [alt for parts in split for alt in parts]
+    record = np.repeat(np.arange(len(records)), np.fromiter(map(len, split), np.int64))
+    n = len(record)
+    refs = [records.ref[i] for i in record.tolist()]
+    status = np.fromiter(map(_written_status, refs, alts), np.uint8, n)
+    start = records.pos[record] - 1
     ref_length = np.fromiter(map(len, refs), np.int64, n)
 
     contig, contig_length = _contigs(records.chrom, genome)
-    contig, contig_length = contig[of], contig_length[of]
+    contig, contig_length = contig[record], contig_length[record]
     _mark(status, contig_length < 0, "unknown_contig")
     _mark(status, (start < 0) | (start + ref_length > contig_length), "off_contig")
     _mark(status, ~_matches_reference(genome, contig, start, refs, ref_length, status == _CODE[OK]), "ref_mismatch")
 
     single = (status == _CODE[OK]) & (ref_length == 1) & (np.fromiter(map(len, alts), np.int64, n) == 1)
-    n_removed = single.astype(np.int64)
-    n_inserted = single.astype(np.int64)
     first = _first_codes(alts)
-    same = single & (first == _first_codes(refs))
-    n_removed[same] = n_inserted[same] = 0
+    changed_single = single & (first != _first_codes(refs))
+    n_removed, n_inserted = changed_single.astype(np.int64), changed_single.astype(np.int64)
 
     longer = np.flatnonzero((status == _CODE[OK]) & ~single)
     changes = _canonical(genome, contig[longer], start[longer], [refs[i] for i in longer], [alts[i] for i in longer])
     width = max([1, *(min(len(new), max_inserted) for _, _, new in changes)])
     inserted = np.full((n, width), UNKNOWN, dtype=np.uint8)
-    changed_single = single & ~same
     inserted[changed_single, 0] = first[changed_single]
     for i, (at, removed, new) in zip(longer, changes, strict=True):
         start[i], n_removed[i], n_inserted[i] = at, removed, len(new)
-        kept = np.frombuffer(new[:width], dtype=np.uint8)
-        inserted[i, : len(kept)] = kept
-    return Alleles(
-        records=records,
-        record=of,
-        alt=alts,
-        status=np.array(_STATUS, dtype=object)[status],
-        contig=contig,
-        start=start,
-        n_removed=n_removed,
-        n_inserted=n_inserted,
-        inserted=inserted,
-        kind=_kinds(n_removed, n_inserted),
-    )
+        inserted[i, : len(new)] = np.frombuffer(new[:width], dtype=np.uint8)
+    reasons = np.array(_STATUS, dtype=object)[status]
+    return Alleles(records, record, alts, reasons, contig, start, n_removed, n_inserted, inserted)
 
 
 def _written_status(ref: str, alt: str) -> np.uint8:
@@ -186,25 +135,21 @@ def _mark(status: NDArray[np.uint8], where: NDArray[np.bool_], reason: str) -> N
 
 def _contigs(chroms: Sequence[str], genome: Genome) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
     """Return names in the FASTA and lengths (-1 if it is not there) of each record's contig."""
-    known: dict[str, tuple[str, int]] = {}
-    for chrom in set(chroms):
-        try:
-            name = genome.resolve(chrom)
-            known[chrom] = (name, genome.contigs[name])
-        except UnknownNameError:
-            known[chrom] = ("", -1)
-    names = np.empty(len(chroms), dtype=object)
-    names[:] = [known[chrom][0] for chrom in chroms]
-    return names, np.fromiter((known[chrom][1] for chrom in chroms), np.int64, len(chroms))
+    which, levels = pd.factorize(np.array(chroms, dtype=object))
+    names, lengths = np.full(len(levels), "", dtype=object), np.full(len(levels), -1)
+    for level, chrom in enumerate(levels):
+        with suppress(UnknownNameError):
+            names[level] = genome.resolve(chrom)
+            lengths[level] = genome.contigs[names[level]]
+    return names[which], lengths[which]
+
+
+def _codes(letters: str) -> Codes:
+    return BASE_TABLE[np.frombuffer(letters.encode("latin-1", "replace"), dtype=np.uint8)]
 
 
 def _first_codes(alleles: Sequence[str]) -> Codes:
-    letters = "".join([allele[:1] or "N" for allele in alleles]).encode("latin-1", "replace")
-    return BASE_TABLE[np.frombuffer(letters, dtype=np.uint8)]
-
-
-def _codes(allele: str) -> bytes:
-    return BASE_TABLE[np.frombuffer(allele.encode(), dtype=np.uint8)].tobytes()
+    return _codes("".join([allele[:1] or "N" for allele in alleles]))
 
 
 def _matches_reference(
@@ -219,9 +164,8 @@ def _matches_reference(
     matches = np.ones(len(refs), dtype=bool)
     for n in np.unique(length[checked]):
         rows = np.flatnonzero(checked & (length == n))
-        found = genome.fetch(contig[rows], start[rows], int(n), np.zeros(len(rows), dtype=bool))
-        letters = "".join([refs[i] for i in rows]).encode()
-        written = BASE_TABLE[np.frombuffer(letters, dtype=np.uint8)].reshape(len(rows), int(n))
+        found = genome.fetch(contig[rows], start[rows], int(n))
+        written = _codes("".join([refs[i] for i in rows])).reshape(found.shape)
         matches[rows] = ((written == found) | (written == UNKNOWN) | (found == UNKNOWN)).all(axis=1)
     return matches
 
@@ -233,21 +177,20 @@ def _canonical(
     changes = []
     shifting = []
     for number, (at, ref, alt) in enumerate(zip(start.tolist(), refs, alts, strict=True)):
-        at, old, new = trim(at, _codes(ref), _codes(alt))
+        at, old, new = trim(at, _codes(ref).tobytes(), _codes(alt).tobytes())
         changes.append((at, old, new))
         if bool(old) != bool(new) and at > 0:
             shifting.append(number)
     if shifting:
         starts = np.array([changes[i][0] for i in shifting], dtype=np.int64)
-        plus = np.zeros(len(shifting), dtype=bool)
-        context = genome.fetch(contig[shifting], starts - _CONTEXT, _CONTEXT, plus)
+        context = genome.fetch(contig[shifting], starts - _CONTEXT, _CONTEXT)
         for row, number in enumerate(shifting):
             changes[number] = _left_aligned(genome, contig[number], *changes[number], context[row].tobytes())
     return [(at, len(old), new) for at, old, new in changes]
 
 
 def trim(start: int, old: bytes, new: bytes) -> tuple[int, bytes, bytes]:
-    """Remove common last, then common first bases (codes).
+    """Remove common last, then common first bases; return the position of the first that differs, and what differs.
 
     Parameters
     ----------
@@ -255,59 +198,31 @@ def trim(start: int, old: bytes, new: bytes) -> tuple[int, bytes, bytes]:
         0-based position of the first base.
     old, new : bytes
         Base codes, plus strand.
-
-    Returns
-    -------
-    int, bytes, bytes
-        The position of the first base that differs, and what differs.
     """
-    n = 0
     shorter = min(len(old), len(new))
-    while n < shorter and old[-1 - n] == new[-1 - n]:
-        n += 1
-    if n:
-        old, new, shorter = old[:-n], new[:-n], shorter - n
-    n = 0
-    while n < shorter and old[n] == new[n]:
-        n += 1
-    return start + n, old[n:], new[n:]
+    first = last = 0
+    while last < shorter and old[-1 - last] == new[-1 - last]:
+        last += 1
+    while first < shorter - last and old[first] == new[first]:
+        first += 1
+    return start + first, old[first : len(old) - last], new[first : len(new) - last]
 
 
 def _left_aligned(
     genome: Genome, contig: str, at: int, old: bytes, new: bytes, left: bytes
 ) -> tuple[int, bytes, bytes]:
-    """Move a pure insertion or deletion left as long as the result is the same sequence.
-
-    ``left`` holds the bases that end just before ``at``.
-    """
+    """Move a pure insertion or deletion left while the sequence stays; ``left`` ends just before ``at``."""
     moved = old or new
     n = len(moved)
     steps = 0  # the base that would leave on the right after `steps` moves is moved[-1 - steps % n]
-    at_context = len(left)
-    while at - steps > 0:
-        if at_context == 0:
-            left = genome.fetch(
-                np.array([contig], dtype=object), np.array([at - steps - 1024]), 1024, np.zeros(1, dtype=bool)
-            ).tobytes()
-            at_context = len(left)
-        base = left[at_context - 1]
-        if base != moved[-1 - steps % n]:
+    while at > steps:
+        left = left or genome.fetch([contig], [at - steps - 1024], 1024).tobytes()
+        if left[-1] != moved[-1 - steps % n]:
             break
-        at_context -= 1
-        steps += 1
+        left, steps = left[:-1], steps + 1
     turn = n - steps % n
     moved = moved[turn:] + moved[:turn]
     return (at - steps, moved, b"") if old else (at - steps, b"", moved)
-
-
-def _kinds(n_removed: NDArray[np.int64], n_inserted: NDArray[np.int64]) -> NDArray[np.uint8]:
-    kind = np.full(len(n_removed), DELINS, dtype=np.uint8)
-    kind[n_removed == n_inserted] = MNV
-    kind[(n_removed == 1) & (n_inserted == 1)] = SNV
-    kind[(n_removed == 0) & (n_inserted > 0)] = INSERTION
-    kind[(n_removed > 0) & (n_inserted == 0)] = DELETION
-    kind[(n_removed == 0) & (n_inserted == 0)] = IDENTICAL
-    return kind
 
 
 # --- is the FASTA that of the VCF? -----------------------------------------------------------------------------------
@@ -317,31 +232,28 @@ class AssemblyCheck:
     """Counts records whose REF is not what the FASTA has, among the first 10,000."""
 
     def __init__(self) -> None:
-        self.n_records = 0
-        self.n_compared = 0
-        self.n_wrong = 0
+        self._n_records = self._n_compared = self._n_wrong = 0
         self._first = ""
 
     @property
     def is_complete(self) -> bool:
         """Whether 10,000 records were seen."""
-        return self.n_records >= CHECKED_RECORDS
+        return self._n_records >= CHECKED_RECORDS
 
     def add(self, alleles: Alleles) -> None:
         """Count the next records."""
-        records = alleles.records
-        left = CHECKED_RECORDS - self.n_records
-        compared = (alleles.status == OK) | (alleles.status == "ref_mismatch")
-        wrong = np.unique(alleles.record[alleles.status == "ref_mismatch"])
+        records, left = alleles.records, CHECKED_RECORDS - self._n_records
+        is_wrong = alleles.status == "ref_mismatch"
+        wrong, compared = (np.unique(alleles.record[which]) for which in (is_wrong, is_wrong | (alleles.status == OK)))
         wrong = wrong[wrong < left]
         if len(wrong) and not self._first:
             self._first = f"{records.chrom[wrong[0]]}:{records.pos[wrong[0]]} {records.ref[wrong[0]]}"
-        self.n_wrong += len(wrong)
-        self.n_compared += int((np.unique(alleles.record[compared]) < left).sum())
-        self.n_records += min(left, len(records))
+        self._n_wrong += len(wrong)
+        self._n_compared += int((compared < left).sum())
+        self._n_records += min(left, len(records))
 
     def finish(self, name: str, genome: Genome, *, small_files: bool = True) -> None:
-        """Raise if too many records were wrong.
+        """Raise an InputError if too many records were wrong.
 
         Parameters
         ----------
@@ -349,34 +261,21 @@ class AssemblyCheck:
             Of the VCF, for the message.
         genome : Genome
         small_files : bool
-            Let the share decide where there are fewer than 100 mismatches.
-
-        Raises
-        ------
-        InputError
-            If at least 100 records and more than 5 % of those compared do not match; with ``small_files`` also 10 and
-            more than a quarter, or more than half.
+            Let the share decide where there are fewer than 100 mismatches: all :data:`LIMITS`, not the first alone.
         """
-        limits = (MANY, *FEW) if small_files else (MANY,)
-        if any(self.n_wrong >= n and self.n_wrong > share * self.n_compared for n, share in limits):
+        limits = LIMITS if small_files else LIMITS[:1]
+        if any(self._n_wrong >= n and self._n_wrong > share * self._n_compared for n, share in limits):
             raise InputError(
-                f"{name}: REF of {self.n_wrong} of the first {self.n_compared} records compared is not what "
+                f"{name}: REF of {self._n_wrong} of the first {self._n_compared} records compared is not what "
                 f"{genome.path} has there (first: {self._first}). Is the FASTA of another assembly? Use the one the "
                 "variants were called on, or go on with --force (force=True)."
             )
 
 
 def check_assembly(vcf: VcfFile, genome: Genome, *, force: bool = False, small_files: bool = True) -> None:
-    """Read the first 10,000 records and stop if the FASTA is of another assembly.
+    """Read the first 10,000 records and stop if the FASTA is of another assembly; not with ``force``.
 
-    Parameters
-    ----------
-    vcf : VcfFile
-    genome : Genome
-    force : bool
-        Do not check.
-    small_files : bool
-        Of :meth:`AssemblyCheck.finish`.
+    Parameters as :meth:`AssemblyCheck.finish`.
     """
     if force:
         return
@@ -398,13 +297,9 @@ def nothing_scored(name: str, genome: Genome, status: Counter[str]) -> str:
     genome : Genome
     status : Counter
         Rows by status, before filters. Where a row has a place (``ok``, ``intergenic``) the FASTA fits.
-
-    Returns
-    -------
-    str
-        One line: the reasons with their numbers, and what to do.
     """
-    reasons = ", ".join(f"{status[code]} {code} ({REASONS[code]})" for code in OF_THE_FASTA if status[code])
+    of_the_fasta = ("unknown_contig", "off_contig", "ref_mismatch")
+    reasons = ", ".join(f"{status[code]} {code} ({REASONS[code]})" for code in of_the_fasta if status[code])
     if not reasons or status[OK] or status["intergenic"]:
         return ""
     contigs = ", ".join(list(genome.contigs)[:3])

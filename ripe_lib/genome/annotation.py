@@ -17,9 +17,8 @@ per GTF file and option and kept as ``.npz`` beside the file or in the cache fol
 from __future__ import annotations
 
 import copy
-import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -46,51 +45,23 @@ def open_genome(fasta_file: PathLike, gtf_file: PathLike | None = None) -> tuple
 
 
 class Annotation:
-    """Genes of one assembly; make it with :meth:`load`.
+    """Genes of one assembly; make it with :meth:`load`."""
 
-    Attributes
-    ----------
-    path : Path
-        The GTF file.
-    transcript_types : tuple of str
-        Biotypes whose transcripts give region types.
-    contigs : list of str
-        Contig names of the GTF. Methods also take their aliases (``chr1``/``1``, ``chrM``/``MT``).
-    """
-
-    def __init__(self, index: Index, path: Path, transcript_types: Sequence[str] = (PROTEIN_CODING,)):
+    def __init__(self, index: Index, path: Path, transcript_types: tuple[str, ...]):
         self.path = path
-        self.transcript_types = tuple(transcript_types)
-        self.contigs = index.texts("contigs")
+        self.transcript_types = transcript_types
+        self.contigs = index.texts("contigs")  # as in the GTF; methods also take their aliases (chr1/1, chrM/MT)
         self._index = index
         self._names = ContigNames(self.contigs, str(path))
         self._contig_rows = {name: row for row, name in enumerate(self.contigs)}
 
     @classmethod
-    def load(
-        cls, gtf_file: str | os.PathLike[str], *, transcript_types: str | Iterable[str] = (PROTEIN_CODING,)
-    ) -> Annotation:
-        """Read a GTF file, or its index if that was built before.
+    def load(cls, gtf_file: PathLike, *, transcript_types: str | Iterable[str] = (PROTEIN_CODING,)) -> Annotation:
+        """Read a GTF file (Ensembl, GENCODE, RefSeq, UCSC; plain or gzip), or its index if that was built before.
 
-        Parameters
-        ----------
-        gtf_file : str or Path
-            GTF (Ensembl, GENCODE, RefSeq, UCSC), plain or gzip.
-        transcript_types : iterable of str
-            Biotypes whose transcripts give region types. Default: ``protein_coding`` only, so no
-            nonsense-mediated-decay, retained-intron or non-coding transcripts.
-
-        Raises
-        ------
-        MissingFileError, InputError
-            If the file is missing, damaged, malformed (file and line are named), or not a GTF with exon and CDS lines.
-        UnknownNameError
-            If no transcript has one of the biotypes asked for.
-
-        Warns
-        -----
-        AnnotationWarning
-            If there is no protein-coding transcript, but others.
+        ``transcript_types`` are the biotypes whose transcripts give region types, by default ``protein_coding`` only:
+        no nonsense-mediated-decay, retained-intron or non-coding transcripts. A biotype that no transcript has is
+        refused; a file that has other biotypes only is told in a warning.
         """
         path = Path(gtf_file)
         kinds = (transcript_types,) if isinstance(transcript_types, str) else tuple(transcript_types)
@@ -113,13 +84,7 @@ class Annotation:
         return f"Annotation({str(self.path)!r}, {len(self._index.start)} transcripts)"
 
     def for_genome(self, genome: Genome) -> Annotation:
-        """Return this annotation with contigs matched by what is known of the genome.
-
-        Raises
-        ------
-        InputError
-            If the two have no contig in common.
-        """
+        """Return this annotation with contigs matched by what is known of the genome; they must share one."""
         matched = copy.copy(self)
         matched._names = ContigNames(
             self.contigs, str(self.path), match_mitochondria=mitochondria_agree(genome.contigs)
@@ -133,17 +98,13 @@ class Annotation:
         ends = np.zeros(len(self.contigs), dtype=np.int64)
         np.maximum.at(ends, self._index.contig, self._index.end)
         for name, found in shared:
-            end = int(ends[self._contig_rows[found]])
-            if end > genome.contigs[name]:
-                message = (
-                    f"{self.path}: a transcript on {found} ends at {end}, but {name} in {genome.path} has only "
-                    f"{genome.contigs[name]} bases. Are GTF and FASTA of the same assembly?"
-                )
+            end, length = int(ends[self._contig_rows[found]]), genome.contigs[name]
+            if end > length:
+                message = f"{self.path}: a transcript on {found} ends at {end}, but {name} in {genome.path} has only "
+                message += f"{length} bases. Are GTF and FASTA of the same assembly?"
                 warnings.warn(message, AnnotationWarning, stacklevel=2)
                 break
         return matched
-
-    # ------------------------------------------------------------------ region types
 
     def region_codes(
         self, chroms: str | Iterable[str], starts: ArrayLike, length: int, minus: ArrayLike = False
@@ -155,11 +116,11 @@ class Annotation:
         chroms : str or sequence of str (B,)
             Contig names, as in the GTF or an alias; contigs the GTF does not have are without annotation.
         starts : int array (B,)
-            0-based first position on the plus strand; windows may overhang the contig.
+            0-based, plus strand; windows may overhang the contig.
         length : int
-            Window length in nt.
+            In nt.
         minus : bool or bool array (B,)
-            Which windows are on the minus strand.
+            Which are on the minus strand.
 
         Returns
         -------
@@ -181,27 +142,17 @@ class Annotation:
         run_begin = np.maximum(breaks[run], begin[window])
         # A run ends where the next of its window begins, or with the window.
         run_end = np.append(run_begin[1:], 0)
-        last = np.cumsum(n_runs) - 1
-        run_end[last] = end
+        run_end[np.cumsum(n_runs) - 1] = end
         codes = np.repeat(REGION_OF_RUN[runs[run]], run_end - run_begin).reshape(len(begin), length)
         codes[minus] = codes[minus, ::-1]
         return codes
-
-    # ------------------------------------------------------------------ landmarks
 
     def landmark_distances(
         self, chroms: str | Iterable[str], centres: ArrayLike, minus: ArrayLike = False
     ) -> NDArray[np.float64]:
         """Return the signed distances from positions to the nearest landmark of every kind on the same strand.
 
-        Parameters
-        ----------
-        chroms : str or sequence of str (B,)
-            Contig names, as in the GTF or an alias.
-        centres : int array (B,)
-            0-based positions on the plus strand.
-        minus : bool or bool array (B,)
-            Which are on the minus strand.
+        Parameters as :meth:`region_codes`.
 
         Returns
         -------
@@ -235,8 +186,6 @@ class Annotation:
         """Put positions on the axis of the index; unknown contigs (-1) fall before everything on it."""
         return (rows * 2 + np.asarray(minus, dtype=np.int64)) * STRIDE + np.clip(positions, -_FAR, _FAR)
 
-    # ------------------------------------------------------------------ strand
-
     def strand_of(self, chroms: str | Iterable[str], starts: ArrayLike, ends: ArrayLike) -> NDArray[np.object_]:
         """Guess the strand of intervals that have none.
 
@@ -256,15 +205,20 @@ class Annotation:
         object array (B,)
             ``"+"``, ``"-"``, or ``"."`` where no transcript of known strand overlaps.
         """
-        starts = np.atleast_1d(np.asarray(starts, dtype=np.int64))
-        ends = np.atleast_1d(np.asarray(ends, dtype=np.int64))
-        rows = self._rows_of(chroms, len(starts))
+        starts, ends, rows = self._stretches(chroms, starts, ends)
+        on_plus, on_minus = (self._bases_in_classes(rows, starts, ends, minus) for minus in (False, True))
         verdict = np.zeros(len(starts), dtype=np.int64)
-        counts = [self._bases_in_classes(rows, starts, ends, minus) for minus in (False, True)]
-        for on_plus, on_minus in zip(*counts, strict=True):
-            verdict = np.where(verdict == 0, np.sign(on_plus - on_minus), verdict)
-        anything = (counts[0][-1] + counts[1][-1]) > 0
+        for difference in np.sign(on_plus - on_minus):
+            verdict = np.where(verdict == 0, difference, verdict)
+        anything = (on_plus[-1] + on_minus[-1]) > 0
         return np.where(anything, np.where(verdict < 0, "-", "+"), ".").astype(object)
+
+    def _stretches(
+        self, chroms: str | Iterable[str], starts: ArrayLike, ends: ArrayLike
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return starts, ends and contig numbers (B,)."""
+        start, end = (np.atleast_1d(np.asarray(one, dtype=np.int64)) for one in (starts, ends))
+        return start, end, self._rows_of(chroms, len(start))
 
     @cached_property
     def _cumulated(self) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
@@ -288,8 +242,6 @@ class Annotation:
 
         return up_to(ends) - up_to(starts)
 
-    # ------------------------------------------------------------------ transcripts
-
     @cached_property
     def transcripts(self) -> pd.DataFrame:
         """All transcripts of any biotype, in file order, 0-based, half-open.
@@ -297,26 +249,18 @@ class Annotation:
         Columns ``chrom start end strand transcript_id gene_id gene_name transcript_type``; chrom as in the GTF.
         """
         index = self._index
-        chrom = np.array(self.contigs, dtype=object)[index.contig]
-        columns: dict[str, object] = {"chrom": chrom, "start": index.start, "end": index.end}
-        columns["strand"] = STRANDS[index.strand]
-        for column in ("transcript_id", "gene_id", "gene_name", "transcript_type"):
-            columns[column] = np.array(index.texts(column), dtype=object)
-        return pd.DataFrame(columns)
+        chrom, strand = np.array(self.contigs, dtype=object)[index.contig], STRANDS[index.strand]
+        names = ("transcript_id", "gene_id", "gene_name", "transcript_type")
+        texts = {name: np.array(index.texts(name), dtype=object) for name in names}
+        return pd.DataFrame({"chrom": chrom, "start": index.start, "end": index.end, "strand": strand, **texts})
 
     @cached_property
     def _row_of_transcript(self) -> dict[str, int]:
         names = self._index.texts("transcript_id")
-        return {name: row for row, name in zip(range(len(names) - 1, -1, -1), reversed(names), strict=True)}
+        return {name: row for row, name in reversed(list(enumerate(names)))}  # of equal names the first counts
 
     def exons(self, transcript_id: str) -> NDArray[np.int64]:
-        """Return the exons of a transcript, (n, 2) start and end, 0-based, half-open, in genomic order.
-
-        Raises
-        ------
-        UnknownNameError
-            If there is no such transcript.
-        """
+        """Return the exons of a transcript, (n, 2) start and end, 0-based, half-open, in genomic order."""
         row = self._row_of_transcript.get(transcript_id)
         if row is None:
             raise unknown_name(f"transcript in {self.path}", transcript_id, self._row_of_transcript)
@@ -335,9 +279,7 @@ class Annotation:
         query_index, transcript_index : int64 arrays
             One pair per overlap, sorted by query, then by row of :attr:`transcripts`.
         """
-        starts = np.atleast_1d(np.asarray(starts, dtype=np.int64))
-        ends = np.atleast_1d(np.asarray(ends, dtype=np.int64))
-        rows = self._rows_of(chroms, len(starts))
+        starts, ends, rows = self._stretches(chroms, starts, ends)
         begin, end = self._on_axis(rows, starts, False), self._on_axis(rows, ends, False)
         queries, found = [], []
         for order, at, longest in self._length_classes:
@@ -349,21 +291,17 @@ class Annotation:
             overlaps = (self._index.end[candidate] > starts[query]) & (rows[query] >= 0)
             queries.append(query[overlaps])
             found.append(candidate[overlaps])
-        query_index = np.concatenate(queries) if queries else np.zeros(0, dtype=np.int64)
-        transcript_index = np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
+        query_index, transcript_index = np.concatenate(queries), np.concatenate(found)
         sort = np.lexsort((transcript_index, query_index))
-        return query_index[sort].astype(np.int64), transcript_index[sort].astype(np.int64)
+        return query_index[sort], transcript_index[sort]
 
     @cached_property
     def _length_classes(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64], int]]:
         """Transcripts grouped by length (factor 4), sorted by start: rows, starts on the axis, longest length."""
         index = self._index
         lengths = index.end - index.start
-        group = np.floor(np.log2(np.maximum(lengths, 1)) / 2).astype(np.int64)
+        group = np.floor(np.log2(np.maximum(lengths, 1)) / 2)
         starts = self._on_axis(index.contig.astype(np.int64), index.start, False)
-        classes = []
-        for number in np.unique(group):
-            rows = np.flatnonzero(group == number)
-            rows = rows[np.argsort(starts[rows], kind="stable")]
-            classes.append((rows, starts[rows], int(lengths[rows].max())))
-        return classes
+        order = np.argsort(starts, kind="stable")
+        members = [order[group[order] == number] for number in np.unique(group)]
+        return [(rows, starts[rows], int(lengths[rows].max())) for rows in members]

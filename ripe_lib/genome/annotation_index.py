@@ -7,12 +7,14 @@ each break to the next.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,46 +40,30 @@ STRAND_CLASSES = (EXONIC, (*EXONIC, INTRON, INTRON_AND_EXON), (*EXONIC, OTHER_EX
 REGION_OF_RUN = np.array([0, 1, 2, 3, UNKNOWN, UNKNOWN, UNKNOWN, 0], dtype=np.uint8)
 
 Ints = NDArray[np.int64]
+Texts = NDArray[np.uint8]
 Segments = tuple[Ints, Ints]
 
 
 @dataclass
 class Index:
-    """Flat arrays; texts are newline-joined UTF-8 bytes, so that the file holds nothing but numbers.
+    """Flat arrays; texts are newline-joined UTF-8 bytes, so that the file holds nothing but numbers."""
 
-    Attributes
-    ----------
-    breaks, runs : int64, uint8 arrays
-        Run-length annotation, see the module's text.
-    contigs, transcript_id, gene_id, gene_name, transcript_type : uint8 arrays
-        Texts, one per contig or transcript.
-    contig, strand, start, end : int arrays (N,)
-        Of the transcripts; strand 0 plus, 1 minus, 2 unknown.
-    exon_offset : int64 array (N + 1,)
-        Exons of transcript ``i`` are rows ``exon_offset[i]`` to ``exon_offset[i + 1]`` of the next two.
-    exon_start, exon_end : int64 arrays
-        0-based, half-open, genomic order within a transcript, not overlapping.
-    landmark : int64 array
-        Positions of landmarks on the axis, those of kind ``i`` being ``landmark_offset[i]`` to ``[i + 1]``, sorted.
-    landmark_offset : int64 array (9,)
-    """
-
-    breaks: NDArray[np.int64]
+    breaks: Ints  # run-length annotation, see the module's text
     runs: NDArray[np.uint8]
-    contigs: NDArray[np.uint8]
-    transcript_id: NDArray[np.uint8]
-    gene_id: NDArray[np.uint8]
-    gene_name: NDArray[np.uint8]
-    transcript_type: NDArray[np.uint8]
+    contigs: Texts
+    transcript_id: Texts  # this and the next seven are those of the GtfTable
+    gene_id: Texts
+    gene_name: Texts
+    transcript_type: Texts
     contig: NDArray[np.int32]
     strand: NDArray[np.int8]
-    start: NDArray[np.int64]
-    end: NDArray[np.int64]
-    exon_offset: NDArray[np.int64]
-    exon_start: NDArray[np.int64]
-    exon_end: NDArray[np.int64]
-    landmark: NDArray[np.int64]
-    landmark_offset: NDArray[np.int64]
+    start: Ints
+    end: Ints
+    exon_offset: Ints  # exons of transcript i are rows exon_offset[i] to exon_offset[i + 1] of the next two
+    exon_start: Ints  # 0-based, half-open, genomic order within a transcript, not overlapping
+    exon_end: Ints
+    landmark: Ints  # positions on the axis, those of kind i being landmark_offset[i] to landmark_offset[i + 1], sorted
+    landmark_offset: Ints
 
     def texts(self, column: str) -> list[str]:
         """Return one of the text columns as a list of str."""
@@ -85,7 +71,7 @@ class Index:
         return joined.split("\n") if joined or len(self.start) == 1 else []
 
 
-def _joined(texts: Sequence[str]) -> NDArray[np.uint8]:
+def _joined(texts: Sequence[str]) -> Texts:
     return np.frombuffer("\n".join(texts).encode("utf-8", "surrogateescape"), dtype=np.uint8)
 
 
@@ -94,26 +80,19 @@ def _joined(texts: Sequence[str]) -> NDArray[np.uint8]:
 
 def build_index(table: GtfTable, transcript_types: Sequence[str]) -> Index:
     """Resolve the annotation of every base; region types come from transcripts of the given biotypes."""
-    n = len(table.contig)
-    kinds = set(transcript_types)
-    typed = np.fromiter((name in kinds for name in table.transcript_type), dtype=bool, count=n)
+    typed = np.isin(np.array(table.transcript_type, dtype=object), list(transcript_types))
     owner, start, end = _exons(table)
     base = (table.contig.astype(np.int64) * 2 + np.minimum(table.strand, 1)) * STRIDE
     breaks, runs = _runs(table, typed, base, owner, start, end)
     landmarks = landmark_positions(table, typed, base, owner, start, end)
+    texts = ("contigs", "transcript_id", "gene_id", "gene_name", "transcript_type")
+    columns: dict[str, Any] = {name: _joined(getattr(table, name)) for name in texts}
+    columns |= {name: getattr(table, name) for name in ("contig", "strand", "start", "end")}
     return Index(
         breaks=breaks,
         runs=runs,
-        contigs=_joined(table.contigs),
-        transcript_id=_joined(table.transcript_id),
-        gene_id=_joined(table.gene_id),
-        gene_name=_joined(table.gene_name),
-        transcript_type=_joined(table.transcript_type),
-        contig=table.contig,
-        strand=table.strand,
-        start=table.start,
-        end=table.end,
-        exon_offset=np.searchsorted(owner, np.arange(n + 1)).astype(np.int64),
+        **columns,
+        exon_offset=np.searchsorted(owner, np.arange(len(table.contig) + 1)),
         exon_start=start,
         exon_end=end,
         landmark=np.concatenate(landmarks),
@@ -126,10 +105,9 @@ def _exons(table: GtfTable) -> tuple[Ints, Ints, Ints]:
 
     A transcript without ``exon`` lines has its coding pieces as exons.
     """
-    has_exons = np.zeros(len(table.contig), dtype=bool)
-    is_coding = np.isin(table.piece_kind, CODING_PIECES)
-    has_exons[table.piece_transcript[table.piece_kind == EXON]] = True
-    is_exon = (table.piece_kind == EXON) | (is_coding & ~has_exons[table.piece_transcript])
+    is_exon = table.piece_kind == EXON
+    is_alone = ~np.isin(table.piece_transcript, table.piece_transcript[is_exon])
+    is_exon |= np.isin(table.piece_kind, CODING_PIECES) & is_alone
     owner = table.piece_transcript[is_exon].astype(np.int64)
     start, end = table.piece_start[is_exon], table.piece_end[is_exon]
     order = np.lexsort((start, owner))
@@ -163,27 +141,22 @@ def _runs(
     before = (owner, start, np.minimum(end, first))
     after = (owner, np.maximum(start, last), end)
     pieces = table.piece_transcript.astype(np.int64)
+    between = on_axis(owner, np.maximum(start, first), np.minimum(end, last), with_cds)
+    stated = on_axis(pieces, table.piece_start, table.piece_end, coding & (typed & stranded)[pieces])
     layers: list[tuple[int, list[Segments]]] = [  # later ones win
         (OTHER_INTRON, [on_axis(np.arange(len(base)), table.start, table.end, stranded)]),
         (OTHER_EXON, [on_axis(owner, start, end, stranded[owner])]),
         (INTRON, [on_axis(of_pair, end[:-1], start[1:], counts[1:] & (owner[:-1] == of_pair))]),
         (FIVE_UTR, [on_axis(*before, with_cds & ~is_minus), on_axis(*after, with_cds & is_minus)]),
         (THREE_UTR, [on_axis(*after, with_cds & ~is_minus), on_axis(*before, with_cds & is_minus)]),
-        (
-            CODING,
-            [
-                on_axis(owner, np.maximum(start, first), np.minimum(end, last), with_cds),
-                on_axis(pieces, table.piece_start, table.piece_end, coding & (typed & stranded)[pieces]),
-            ],
-        ),
+        (CODING, [between, stated]),
     ]
     return _painted(layers)
 
 
 def _painted(layers: list[tuple[int, list[Segments]]]) -> tuple[Ints, NDArray[np.uint8]]:
     """Lay segments over each other; return breakpoints and what holds from each to the next."""
-    every = [edge for _, segments in layers for segment in segments for edge in segment]
-    breaks = np.unique(np.concatenate(every)) if every else np.zeros(0, dtype=np.int64)
+    breaks = np.unique(np.concatenate([edge for _, segments in layers for segment in segments for edge in segment]))
     runs = np.full(len(breaks) + 1, NOTHING, dtype=np.uint8)  # runs[0] is what lies before the first break
     for code, segments in layers:
         depth = np.zeros(len(breaks) + 1, dtype=np.int64)
@@ -218,8 +191,12 @@ def load_index(path: Path, transcript_types: Sequence[str]) -> Index:
     suffix = _suffix(transcript_types)
     for place in places(path, suffix):
         # A file that is not there, of another state of the GTF, or damaged is simply made anew.
-        with suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return _read(place, stamp)
+        with (
+            suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile),
+            np.load(place, allow_pickle=False) as archive,
+        ):
+            if json.loads(archive["stamp"].tobytes()) == stamp:
+                return Index(**{column.name: archive[column.name] for column in fields(Index)})
     index = build_index(read_gtf(path), transcript_types)
     place_now = place_to_write(path, suffix)
     if place_now is not None:
@@ -232,14 +209,5 @@ def load_index(path: Path, transcript_types: Sequence[str]) -> Index:
 def _suffix(transcript_types: Sequence[str]) -> str:
     kinds = "-".join(sorted(transcript_types))
     if len(kinds) > 60 or not all(character.isalnum() or character in "_-" for character in kinds):
-        import hashlib
-
         kinds = hashlib.sha256(kinds.encode()).hexdigest()[:16]
     return f".ripe-{kinds}.npz"
-
-
-def _read(place: Path, stamp: dict[str, object]) -> Index:
-    with np.load(place, allow_pickle=False) as archive:
-        if json.loads(archive["stamp"].tobytes()) != stamp:
-            raise ValueError(f"{place}: of another state of the GTF file")
-        return Index(**{column.name: archive[column.name] for column in fields(Index)})

@@ -17,9 +17,7 @@ from collections.abc import Mapping
 
 from ripe_lib.errors import UnknownNameError, unknown_name
 
-OLD_MITOCHONDRION = 16_571
 _LETTERS = ("X", "Y", "M", "MT")
-GRCH37_CHROMOSOME_1 = 249_250_621
 
 
 def without_prefix(name: str) -> str:
@@ -27,25 +25,23 @@ def without_prefix(name: str) -> str:
     return name[3:] if name[:3].lower() == "chr" and len(name) > 3 else name
 
 
-def natural_key(name: str) -> tuple[int, list[tuple[str, int]]]:
-    """Return what to sort contigs by: 1, 2, ..., 22, then X, Y and M, then all others, numbers in them as numbers."""
-    bare = without_prefix(name)
-    group = 0 if bare.isdecimal() else 1 if bare in _LETTERS else 2
-    if group == 1:
-        return group, [("", _LETTERS.index(bare))]
-    return group, [(text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", bare)]
-
-
 def in_natural_order(lengths: Mapping[str, int]) -> dict[str, int]:
-    """Return contigs (name -> length) as people expect them, whatever the order of the FASTA."""
-    return {name: lengths[name] for name in sorted(lengths, key=natural_key)}
+    """Return contigs (name -> length) as 1, 2, ..., 22, then X, Y, M, then all others, numbers in them as numbers."""
+
+    def key(name: str) -> tuple[int, list[tuple[str, int]]]:
+        bare = without_prefix(name)
+        if bare in _LETTERS:
+            return 1, [("", _LETTERS.index(bare))]
+        group = 0 if bare.isdecimal() else 2
+        return group, [(text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", bare)]
+
+    return {name: lengths[name] for name in sorted(lengths, key=key)}
 
 
 def mitochondria_agree(lengths: Mapping[str, int]) -> bool:
     """Whether ``chrM`` and ``MT`` may be matched in a genome with these contig lengths (see the module's text)."""
     bare = {without_prefix(name): length for name, length in lengths.items()}
-    old = OLD_MITOCHONDRION in (bare.get("M"), bare.get("MT"))
-    return not old and bare.get("1") != GRCH37_CHROMOSOME_1
+    return 16_571 not in (bare.get("M"), bare.get("MT")) and bare.get("1") != 249_250_621
 
 
 class ContigNames:
@@ -53,7 +49,7 @@ class ContigNames:
 
     Parameters
     ----------
-    names : iterable of str
+    names : list of str
         The contigs that exist.
     where : str
         What holds them, for messages.
@@ -61,36 +57,25 @@ class ContigNames:
         Whether ``chrM`` and ``MT`` are one contig, see :func:`mitochondria_agree`.
     """
 
-    def __init__(self, names: Mapping[str, int] | list[str], where: str, *, match_mitochondria: bool = True):
-        self.names = list(names)
-        self.where = where
-        self.match_mitochondria = match_mitochondria
-        self._found: dict[str, str | None] = {name: name for name in self.names}
+    def __init__(self, names: list[str], where: str, *, match_mitochondria: bool = True):
+        self.names, self.where, self.match_mitochondria = names, where, match_mitochondria
+        self._found: dict[str, str | None] = {name: name for name in names}
         self._by_bare: dict[str, list[str]] = {}
-        for name in self.names:
+        for name in names:
             self._by_bare.setdefault(without_prefix(name), []).append(name)
 
     def find(self, name: str) -> str | None:
         """Return the contig for ``name``, or None if there is none."""
         if name not in self._found:
-            self._found[name] = self._search(name)
+            bare = without_prefix(name)
+            candidates = self._by_bare.get(bare, [])
+            if not candidates and self.match_mitochondria and bare in ("M", "MT"):
+                candidates = self._by_bare.get("MT" if bare == "M" else "M", [])
+            self._found[name] = candidates[0] if len(candidates) == 1 else None
         return self._found[name]
 
-    def _search(self, name: str) -> str | None:
-        bare = without_prefix(name)
-        candidates = self._by_bare.get(bare, [])
-        if not candidates and self.match_mitochondria and bare in ("M", "MT"):
-            candidates = self._by_bare.get("MT" if bare == "M" else "M", [])
-        return candidates[0] if len(candidates) == 1 else None
-
     def resolve(self, name: str) -> str:
-        """Return the contig for ``name``.
-
-        Raises
-        ------
-        UnknownNameError
-            If there is none; the message shows names that look like it.
-        """
+        """Return the contig for ``name``; an UnknownNameError shows names that look like it."""
         found = self.find(name)
         if found is not None:
             return found

@@ -34,24 +34,18 @@ REGION_LETTERS = "ic35"
 UNKNOWN = 4
 
 _INVALID = 255
-_IUPAC_UNKNOWN = "NRYSWKMBDHV"
 
 
-def _table(letters: str, unknown: str, *, fold_case: bool) -> NDArray[np.uint8]:
+def _table(letters: str, unknown: str) -> NDArray[np.uint8]:
     table = np.full(256, _INVALID, dtype=np.uint8)
-    for code, letter in enumerate(letters):
-        table[ord(letter)] = code
-    for letter in unknown:
-        table[ord(letter)] = UNKNOWN
-    if fold_case:
-        for letter in letters + unknown:
-            table[ord(letter.lower())] = table[ord(letter)]
+    for code, letter in [*enumerate(letters), *((UNKNOWN, letter) for letter in unknown)]:
+        table[[ord(letter), ord(letter.lower())]] = code
     return table
 
 
-BASE_TABLE = _table(BASES, _IUPAC_UNKNOWN, fold_case=True)
+BASE_TABLE = _table(BASES, "NRYSWKMBDHV")
 BASE_TABLE[[ord("U"), ord("u")]] = BASES.index("T")
-REGION_TABLE = _table(REGION_LETTERS, "N", fold_case=True)
+REGION_TABLE = _table(REGION_LETTERS, "N")
 
 # Row 4 is what "unknown" looks like to the network.
 ONE_HOT_ROWS = np.vstack([np.eye(4), np.full((1, 4), 0.25)]).astype(np.float32)
@@ -59,21 +53,16 @@ COMPLEMENT = np.array([3, 2, 1, 0, UNKNOWN], dtype=np.uint8)  # of codes
 
 
 def codes_from_ascii(ascii_bytes: NDArray[np.uint8], table: NDArray[np.uint8], where: str) -> Codes:
-    """Translate ASCII bytes (any shape) into codes, refusing characters the table does not know.
+    """Translate characters into codes; the first that the table does not know is refused with its 1-based position.
 
     Parameters
     ----------
     ascii_bytes : uint8 array
-        Character values.
+        Of any shape.
     table : uint8 array (256,)
         :data:`BASE_TABLE` or :data:`REGION_TABLE`.
     where : str
         What is being read, for the message.
-
-    Raises
-    ------
-    InputError
-        Naming the first character that is not allowed and its 1-based position.
     """
     codes = table[ascii_bytes]
     if codes.size and codes.max() == _INVALID:
@@ -129,15 +118,14 @@ def reverse_complement(codes: Codes) -> Codes:
 
 
 def place(codes: Codes, length: int, offset: int) -> Codes:
-    """Put codes (..., n) into a window (..., length) of unknowns, first base at ``offset``.
-
-    Whatever does not fit on either side is cut. Ready 101-nt sequences go to offset 24 of 150 and 74 of 250.
+    """Put codes into a window (..., length) of unknowns; what does not fit on either side is cut.
 
     Parameters
     ----------
     codes : uint8 array (..., n)
     length, offset : int
-        Of the window, and of the first base in it, in nt; the offset may be negative.
+        Of the window, and of the first base in it, in nt; the offset may be negative. Ready 101-nt sequences go to
+        offset 24 of 150 and 74 of 250.
     """
     window = np.full((*codes.shape[:-1], length), UNKNOWN, dtype=np.uint8)
     first = max(0, -offset)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import gzip
 import mmap
 import os
-import struct
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -27,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from ripe_lib.errors import InputError, MissingFileError, OutputError
 from ripe_lib.genome.contigs import ContigNames, mitochondria_agree
 from ripe_lib.genome.encoding import BASE_TABLE, COMPLEMENT, UNKNOWN, Codes
-from ripe_lib.genome.intervals import LONE_RETURN, check_is_text
+from ripe_lib.genome.intervals import LONE_RETURN, PathLike, check_is_text, open_binary
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.cache import place_to_write, places
 from ripe_lib.output.console import steps
@@ -48,7 +47,6 @@ def numbers_of(chroms: str | Iterable[str], n: int, number_of: Callable[[str], i
     chroms : str or sequence of str (n,)
     n : int
     number_of : callable
-        Gives the number of a name.
     """
     if isinstance(chroms, str):
         return np.full(n, number_of(chroms), dtype=np.int64)
@@ -57,34 +55,21 @@ def numbers_of(chroms: str | Iterable[str], n: int, number_of: Callable[[str], i
 
 
 class Genome:
-    """Random access to a FASTA file.
+    """Random access to a FASTA file, plain or bgzip; LF or CRLF; upper or lower case; T or U; IUPAC letters are N.
 
-    Parameters
-    ----------
-    fasta_file : str or Path
-        Plain or bgzip-compressed FASTA; LF or CRLF; upper or lower case; T or U; IUPAC letters are unknown bases.
-
-    Attributes
-    ----------
-    contigs : dict of str to int
-        Length in nt of every contig, in file order.
-
-    Raises
-    ------
-    MissingFileError, InputError
-        If the file is missing, empty, not FASTA, compressed with plain gzip, or names a contig twice.
+    ``contigs`` are the lengths in nt by name, in file order. One that is empty, not FASTA, compressed with plain gzip
+    or names a contig twice is refused.
     """
 
-    def __init__(self, fasta_file: str | os.PathLike[str]):
+    def __init__(self, fasta_file: PathLike):
         self.path = Path(fasta_file)
         self._absolute_path = self.path.absolute()
         compressed = _check_file(self.path)
         self._bytes = _BgzipBytes(self.path) if compressed else _PlainBytes(self.path)
-        index = _load_index(self.path, compressed, self._bytes)
+        self._index = index = _load_index(self.path, compressed, self._bytes)
         self._rows = {name: i for i, name in enumerate(index.names)}
-        self._index = index
         self.contigs: dict[str, int] = dict(zip(index.names, index.length.tolist(), strict=True))
-        self.names = ContigNames(self.contigs, str(self.path), match_mitochondria=mitochondria_agree(self.contigs))
+        self.names = ContigNames(index.names, str(self.path), match_mitochondria=mitochondria_agree(self.contigs))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Open files do not travel to other processes; the path does.
@@ -94,26 +79,20 @@ class Genome:
         return f"Genome({str(self.path)!r}, {len(self.contigs)} contigs)"
 
     def resolve(self, chrom: str) -> str:
-        """Return the contig of this FASTA that ``chrom`` stands for (``chr1``/``1``, ``chrM``/``MT``).
-
-        Raises
-        ------
-        UnknownNameError
-            If there is none; see :mod:`ripe_lib.genome.contigs` for the rules.
-        """
+        """Return the contig that ``chrom`` stands for by the rules of :mod:`ripe_lib.genome.contigs`."""
         return self.names.resolve(chrom)
 
     def fetch(self, chroms: str | Iterable[str], starts: ArrayLike, length: int, minus: ArrayLike = False) -> Codes:
-        """Return windows of one length.
+        """Return windows of one length; a character that is no base is refused with its contig and position.
 
         Parameters
         ----------
         chroms : str or sequence of str (B,)
             Contig names (resolved like :meth:`resolve`).
         starts : int array (B,)
-            0-based first position on the plus strand; may lie before the contig, and the window may end after it.
+            0-based, plus strand; may lie before the contig, and the window may end after it.
         length : int
-            Window length in nt.
+            In nt.
         minus : bool or bool array (B,)
             Windows to reverse-complement.
 
@@ -121,28 +100,21 @@ class Genome:
         -------
         uint8 array (B, length)
             Codes of :mod:`ripe_lib.genome.encoding`, 5' to 3' on the strand asked for; off the contig = 4.
-
-        Raises
-        ------
-        InputError
-            If the FASTA holds a character that is no base, naming contig and position.
         """
         starts = np.atleast_1d(np.asarray(starts, dtype=np.int64))
-        rows = self._contig_rows(chroms, len(starts))
+        rows = numbers_of(chroms, len(starts), lambda name: self._rows[self.resolve(name)])
         contig_length = self._index.length[rows]
         positions = starts[:, None] + np.arange(length, dtype=np.int64)
-        overhanging = (starts < 0) | (starts + length > contig_length)
-        any_overhang = bool(overhanging.any())
-        if any_overhang:
+        overhangs = ((starts < 0) | (starts + length > contig_length)).any()
+        if overhangs:
             outside = (positions < 0) | (positions >= contig_length[:, None])
             np.clip(positions, 0, np.maximum(contig_length - 1, 0)[:, None], out=positions)
         line_bases = self._index.line_bases[rows][:, None]
         gap = self._index.line_bytes[rows][:, None] - line_bases
-        lines = positions // line_bases
-        offsets = positions + lines * gap + self._index.offset[rows][:, None]
+        offsets = positions + positions // line_bases * gap + self._index.offset[rows][:, None]
         letters = self._bytes.take(offsets)
         codes = BASE_TABLE[letters]
-        if any_overhang:
+        if overhangs:
             codes[outside] = UNKNOWN
         if codes.size and codes.max() > UNKNOWN:
             self._refuse(letters, codes, rows, positions)
@@ -150,9 +122,6 @@ class Genome:
         if minus.any():
             codes[minus] = COMPLEMENT[codes[minus, ::-1]]
         return codes
-
-    def _contig_rows(self, chroms: str | Iterable[str], n: int) -> NDArray[np.int64]:
-        return numbers_of(chroms, n, lambda name: self._rows[self.resolve(name)])
 
     def _refuse(self, letters: NDArray, codes: Codes, rows: NDArray, positions: NDArray) -> None:
         row, column = np.argwhere(codes > UNKNOWN)[0]
@@ -178,16 +147,10 @@ class _Index(NamedTuple):
 
 def _check_file(path: Path) -> bool:
     """Refuse what is not FASTA; return whether it is bgzip."""
-    if path.is_dir() or path.is_fifo():
-        got = "folder" if path.is_dir() else "pipe, which has no random access"
-        raise MissingFileError(f"{path}: expected a FASTA file, got a {got}.")
-    try:
-        with path.open("rb") as handle:
-            head = handle.read(18)
-    except FileNotFoundError as error:
-        raise MissingFileError(f"{path}: no such FASTA file. Check the path.") from error
-    except OSError as error:
-        raise MissingFileError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    if path.is_fifo():
+        raise MissingFileError(f"{path}: expected a FASTA file, got a pipe, which has no random access.")
+    with open_binary(path, "FASTA file") as handle:
+        head = handle.read(18)
     if not head:
         raise InputError(f"{path}: expected a FASTA file, got an empty file.")
     if not head.startswith(_GZIP_MAGIC):
@@ -231,17 +194,14 @@ def _fits(index: _Index, content: _PlainBytes | _BgzipBytes) -> bool:
     for name, length, offset, line_bases, line_bytes, end in zip(
         index.names, *(column.tolist() for column in (*index[1:], ends)), strict=True
     ):
+        line = content.read(offset, offset + line_bytes) if length > line_bases else None
         if length and (
             _header_before(content, offset).split()[:1] != [b">" + name.encode()]
             or content.read(end, end + 1) not in (b"", b"\n", b"\r")
-            or (length > line_bases and not _is_line(content.read(offset, offset + line_bytes), line_bases))
+            or (line is not None and (line.find(b"\n") != line_bytes - 1 or len(line.rstrip()) != line_bases))
         ):
             return False
     return True
-
-
-def _is_line(line: bytes, n_bases: int) -> bool:
-    return line.endswith(b"\n") and line.count(b"\n") == 1 and len(line.rstrip()) == n_bases
 
 
 def _header_before(content: _PlainBytes | _BgzipBytes, offset: int) -> bytes:
@@ -295,9 +255,11 @@ def _build_index(path: Path, compressed: bool) -> str:
                     if not length:
                         line_bases, line_bytes = bases, len(line)
                     if last_line or bases > line_bases:
+                        longer = f"{bases} bases after lines of {line_bases}"
+                        uneven = "another length of line, and bases after it" if last_line else longer
                         raise InputError(
                             f"{path}:{last_line or number}: expected lines of one length in {name}, of which only the "
-                            f"last may be shorter, got {_uneven(last_line, bases, line_bases)}. Wrap it again."
+                            f"last may be shorter, got {uneven}. Wrap it again."
                         )
                     if len(line) != line_bytes or bases != line_bases:
                         last_line = number
@@ -308,10 +270,6 @@ def _build_index(path: Path, compressed: bool) -> str:
         ) from error
     rows.append(f"{name}\t{length}\t{offset}\t{line_bases}\t{line_bytes}\n")
     return "".join(rows)
-
-
-def _uneven(last_line: int, bases: int, line_bases: int) -> str:
-    return "another length of line, and bases after it" if last_line else f"{bases} bases after lines of {line_bases}"
 
 
 def _contig_name(header: bytes, at: str) -> str:
@@ -345,7 +303,10 @@ def _parse_index(text: str, path: Path) -> _Index:
 
 
 class _PlainBytes:
-    """A file as an array of bytes, through a memory map whose resident part stays bounded."""
+    """A file as an array of bytes, through a memory map whose resident part stays bounded.
+
+    ``read`` gives the bytes of [first, last), ``take`` those at offsets (B, L), ascending along each row.
+    """
 
     def __init__(self, path: Path):
         with path.open("rb") as handle:
@@ -355,11 +316,9 @@ class _PlainBytes:
         self._touched = 0
 
     def read(self, first: int, last: int) -> bytes:
-        """Return the bytes of [first, last)."""
         return self._map[first:last]
 
     def take(self, offsets: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return the bytes at ``offsets`` (any shape)."""
         self._touched += offsets.shape[0] * _PAGE_BYTES + offsets.size
         if self._touched > _MAPPED_BYTES and hasattr(self._map, "madvise"):
             self._map.madvise(mmap.MADV_DONTNEED)
@@ -368,7 +327,7 @@ class _PlainBytes:
 
 
 class _BgzipBytes:
-    """A bgzip file as an array of its uncompressed bytes; recently used blocks are kept."""
+    """The same of a bgzip file's uncompressed bytes; recently used blocks are kept."""
 
     def __init__(self, path: Path):
         self._path = path
@@ -389,14 +348,11 @@ class _BgzipBytes:
             header = os.pread(self._file, 18, here)
             if len(header) < 18 or header[:4] != b"\x1f\x8b\x08\x04" or header[12:14] != b"BC":
                 raise self._damaged(here)
-            size = struct.unpack_from("<H", header, 16)[0] + 1
-            if size < _SMALLEST_BLOCK:
-                raise self._damaged(here)
-            tail = os.pread(self._file, 4, here + size - 4)
-            if here + size > n_bytes or len(tail) < 4:
+            size = int.from_bytes(header[16:], "little") + 1
+            if size < _SMALLEST_BLOCK or here + size > n_bytes:
                 raise self._damaged(here)
             at.append(here)
-            total += struct.unpack("<I", tail)[0]
+            total += int.from_bytes(os.pread(self._file, 4, here + size - 4), "little")
             starts.append(total)
             here += size
         if starts[-1] != starts[-2]:  # cut between two blocks, or without the empty one at its end
@@ -418,32 +374,26 @@ class _BgzipBytes:
             content = zlib.decompress(os.pread(self._file, after - here, here), wbits=31)
         except zlib.error as error:
             raise self._damaged(here) from error
-        block = np.frombuffer(content, dtype=np.uint8)
-        self._kept[number] = block
+        self._kept[number] = block = np.frombuffer(content, dtype=np.uint8)
         if len(self._kept) > _CACHED_BLOCKS:
             self._kept.popitem(last=False)
         return block
 
     def read(self, first: int, last: int) -> bytes:
-        """Return the bytes of [first, last)."""
         number = int(np.searchsorted(self._starts, first, side="right")) - 1
         if last <= self.n_bytes and last <= self._starts[number + 1]:
             return self._block(number)[first - self._starts[number] : last - self._starts[number]].tobytes()
         return self.take(np.arange(first, min(last, self.n_bytes))[None]).tobytes()
 
     def take(self, offsets: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return the bytes at ``offsets`` (B, L), ascending along each row."""
         if not offsets.size:
             return np.zeros(offsets.shape, dtype=np.uint8)
         offsets = np.clip(offsets, 0, self._starts[-1] - 1)
         first = np.searchsorted(self._starts, offsets[:, 0], side="right") - 1
         last = np.searchsorted(self._starts, offsets[:, -1], side="right") - 1
-        needed = np.zeros(len(self._starts) + 1, dtype=np.int64)
-        np.add.at(needed, first, 1)
-        np.add.at(needed, last + 1, -1)
-        numbers = np.flatnonzero(needed.cumsum() > 0)
+        begun, ended = (np.bincount(number, minlength=len(self._starts) + 1) for number in (first, last + 1))
+        numbers = np.flatnonzero(np.cumsum(begun - ended) > 0)
         blocks = [self._block(number) for number in numbers.tolist()]
-        pool = np.concatenate(blocks)
-        pool_start = np.cumsum([0, *(len(block) for block in blocks)])[:-1]
+        pool_start = np.cumsum([0, *map(len, blocks)])
         shift = pool_start[np.searchsorted(numbers, first)] - self._starts[first]
-        return pool[offsets + shift[:, None]]
+        return np.concatenate(blocks)[offsets + shift[:, None]]

@@ -24,7 +24,7 @@ from __future__ import annotations
 import re
 import warnings
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,30 +66,19 @@ class AnnotationWarning(UserWarning):
 
 @dataclass
 class GtfTable:
-    """What is kept of a GTF file: one row per transcript and one per exon or coding piece.
+    """What is kept of a GTF file: one row per transcript (N) and one per exon or coding piece (M)."""
 
-    Attributes
-    ----------
-    contigs : list of str
-        Contig names in order of appearance.
-    contig, strand, start, end : int arrays (N,)
-        Of the transcripts: index into ``contigs``; 0 plus, 1 minus, 2 unknown; 0-based, half-open.
-    transcript_id, gene_id, gene_name, transcript_type : lists of str (N,)
-    piece_transcript, piece_kind, piece_start, piece_end : int arrays (M,)
-        Exons (:data:`EXON`), coding pieces (:data:`CODING_PIECES`) and start codons, in file order.
-    """
-
-    contigs: list[str]
-    contig: NDArray[np.int32]
-    strand: NDArray[np.int8]
-    start: NDArray[np.int64]
+    contigs: list[str]  # in order of appearance
+    contig: NDArray[np.int32]  # (N,) index into the contigs
+    strand: NDArray[np.int8]  # 0 plus, 1 minus, 2 unknown
+    start: NDArray[np.int64]  # 0-based, half-open
     end: NDArray[np.int64]
     transcript_id: list[str]
     gene_id: list[str]
     gene_name: list[str]
     transcript_type: list[str]
-    piece_transcript: NDArray[np.int32]
-    piece_kind: NDArray[np.int8]
+    piece_transcript: NDArray[np.int32]  # (M,) in file order
+    piece_kind: NDArray[np.int8]  # EXON, one of CODING_PIECES, or START_CODON
     piece_start: NDArray[np.int64]
     piece_end: NDArray[np.int64]
 
@@ -108,11 +97,9 @@ def span_of(
 
     Parameters
     ----------
-    group : int array (N,)
-        From 0 to ``n - 1``.
-    start, end : int64 array (N,)
+    group, start, end : int array (N,)
+        Groups are numbered from 0 to ``n - 1``.
     n : int
-        Groups.
     """
     low, high = np.full(n, np.iinfo(np.int64).max), np.full(n, -1, dtype=np.int64)
     np.minimum.at(low, group, start)
@@ -121,25 +108,31 @@ def span_of(
 
 
 @dataclass
-class _Collector:
-    """Growing columns; ``array`` keeps a number in its own size."""
+class _Transcript:
+    """What the lines of a transcript say; start and end are those of its own line."""
 
-    contigs: dict[bytes, int] = field(default_factory=dict)
-    sources: dict[bytes, int] = field(default_factory=dict)
-    transcripts: dict[bytes, int] = field(default_factory=dict)
-    contig: array[int] = field(default_factory=lambda: array("i"))
-    strand: array[int] = field(default_factory=lambda: array("b"))
-    source: array[int] = field(default_factory=lambda: array("i"))
-    span_start: array[int] = field(default_factory=lambda: array("q"))
-    span_end: array[int] = field(default_factory=lambda: array("q"))
-    gene_id: list[bytes] = field(default_factory=list)
-    gene_name: list[bytes] = field(default_factory=list)
-    transcript_type: list[bytes] = field(default_factory=list)
-    gene_type: list[bytes] = field(default_factory=list)
-    piece_transcript: array[int] = field(default_factory=lambda: array("i"))
-    piece_kind: array[int] = field(default_factory=lambda: array("b"))
-    piece_start: array[int] = field(default_factory=lambda: array("q"))
-    piece_end: array[int] = field(default_factory=lambda: array("q"))
+    row: int
+    name: bytes
+    contig: bytes
+    strand: int
+    source: bytes
+    start: int = -1
+    end: int = -1
+
+    def describe(self, values: dict[bytes, bytes]) -> None:
+        get = values.get
+        self.gene_id = get(b"gene_id", b"")
+        self.gene_name = get(b"gene_name") or get(b"gene", b"")
+        self.own_type = get(b"transcript_type") or get(b"transcript_biotype", b"")
+        self.gene_type = get(b"gene_type") or get(b"gene_biotype", b"")
+
+
+@dataclass
+class _Collected:
+    """What one pass over a file gives; ``array`` keeps a number in its own size."""
+
+    transcripts: dict[bytes, _Transcript] = field(default_factory=dict)
+    pieces: list[array[int]] = field(default_factory=lambda: [array(code) for code in "ibqq"])  # as in GtfTable
     n_odd: int = 0
     first_problem: InputError | None = None
 
@@ -150,29 +143,14 @@ class _Collector:
 
 
 def read_gtf(path: str | Path) -> GtfTable:
-    """Read the transcripts of a GTF file.
+    """Read the transcripts of a GTF file (plain or gzip; any order of lines; comments and blank lines are skipped).
 
-    Parameters
-    ----------
-    path : str or Path
-        GTF, plain or gzip; any order of lines; ``#`` comments and blank lines are skipped.
-
-    Raises
-    ------
-    MissingFileError
-        If there is no such file.
-    InputError
-        If the gzip file is damaged, the file is GFF3, or it has no ``exon`` or ``CDS`` line that can be used (the first
-        odd line is named).
-
-    Warns
-    -----
-    AnnotationWarning
-        Once, if lines are left out; once, if there is no ``CDS`` line, without which no region type can be told.
+    GFF3, and a file without an ``exon`` or ``CDS`` line that can be used, are refused (the first odd line is named).
+    Lines that are left out are told in one warning, and so is that there is no ``CDS`` line, hence no region type.
     """
     collected = _collect(Path(path), str(path))
-    problem = collected.first_problem
-    if not np.isin(collected.piece_kind, (EXON, *CODING_PIECES)).any():
+    kinds, problem = set(collected.pieces[1]), collected.first_problem
+    if not kinds & {EXON, *CODING_PIECES}:
         raise problem or InputError(
             f"{path}: expected a GTF with exon and CDS lines, got no such line. "
             "Use a complete annotation (GENCODE, Ensembl)."
@@ -181,7 +159,7 @@ def read_gtf(path: str | Path) -> GtfTable:
         warnings.warn(
             f"{path}: {collected.n_odd} line(s) left out, the first: {problem}", AnnotationWarning, stacklevel=2
         )
-    if not np.isin(collected.piece_kind, CODING_PIECES).any():
+    if not kinds & {*CODING_PIECES}:
         message = f"{path}: no CDS line: strands and genes are known, region types are not."
         warnings.warn(message, AnnotationWarning, stacklevel=2)
     return _table(collected)
@@ -194,12 +172,16 @@ def _lines(path: Path) -> Iterator[bytes]:
         yield from block.removesuffix(b"\n").split(b"\n")
 
 
-def _collect(path: Path, name: str) -> _Collector:
-    c = _Collector()
-    add_piece = (c.piece_transcript.append, c.piece_kind.append, c.piece_start.append, c.piece_end.append)
+def _collect(path: Path, name: str) -> _Collected:
+    c = _Collected()
+    add_piece = [column.append for column in c.pieces]
     # What stands up to the end of the transcript_id, with the gene_id in it, is the same in all lines of a transcript:
     # most lines are settled by one look-up, without taking their attributes apart.
-    heads: dict[bytes, int] = {}
+    heads: dict[bytes, _Transcript] = {}
+
+    def malformed(expected: str, got: str) -> InputError:
+        return InputError(f"{name}:{number}: expected {expected}, got {got}. Check that this is a complete GTF file.")
+
     for number, line in enumerate(_lines(path), start=1):
         if line[:1] == b"#":
             if line.startswith(b"##gff-version") and line.split()[1:2] and line.split()[1][:1] == b"3":
@@ -208,7 +190,7 @@ def _collect(path: Path, name: str) -> _Collector:
         fields = line.split(b"\t", 8)
         if len(fields) < 9:
             if line.strip() and line.split(None, 1)[0] not in (b"track", b"browser"):
-                c.leave_out(_malformed(name, number, "9 tab-separated columns", f"{len(fields)}"))
+                c.leave_out(malformed("9 tab-separated columns", f"{len(fields)}"))
             continue
         kind = _KINDS.get(fields[2])
         if kind is None and (kind := _ANY_CASE.get(fields[2].lower())) is None:
@@ -217,75 +199,57 @@ def _collect(path: Path, name: str) -> _Collector:
         if attributes[:1] == b'"':  # a table program quoted the whole column
             attributes = attributes.strip()[1:-1].replace(b'""', b'"')
         if not (fields[3].isdigit() and fields[4].isdigit() and len(fields[3]) < 999 > len(fields[4])):
-            c.leave_out(_malformed(name, number, "whole numbers in columns 4 and 5", _show(*fields[3:5])))
+            c.leave_out(malformed("whole numbers in columns 4 and 5", _show(*fields[3:5])))
             continue
         start, end = int(fields[3]) - 1, int(fields[4])
         if not 0 <= start < end <= _LARGEST:
-            c.leave_out(_malformed(name, number, "1 <= start <= end", f"start={start + 1} end={end}"))
+            c.leave_out(malformed("1 <= start <= end", f"start={start + 1} end={end}"))
             continue
         at = attributes.find(_TRANSCRIPT_ID)
         head = attributes[: attributes.find(b'"', at + len(_TRANSCRIPT_ID)) + 1] if at > 0 else b""
-        row = heads.get(head)
-        if row is None or c.contig[row] != c.contigs.get(fields[0]) or c.strand[row] != _STRANDS.get(fields[6]):
+        found = heads.get(head)
+        if found is None or found.contig != fields[0] or found.strand != _STRANDS.get(fields[6]):
             values = _attributes(attributes)
             identity, gene = values.get(b"transcript_id"), values.get(b"gene_id", b"")
-            if not identity and not c.contig and (b"Parent=" in attributes or b"ID=" in attributes):
+            if not identity and not c.transcripts and (b"Parent=" in attributes or b"ID=" in attributes):
                 raise InputError(f"{name}:{number}: {_GFF3}")
             if not identity:
                 expected = f'transcript_id "..." in the {fields[2].decode()} line'
-                c.leave_out(_malformed(name, number, expected, _show(attributes)))
+                c.leave_out(malformed(expected, _show(attributes)))
                 continue
             if fields[6] not in _STRANDS:
-                c.leave_out(_malformed(name, number, "+ - or . in column 7", _show(fields[6])))
+                c.leave_out(malformed("+ - or . in column 7", _show(fields[6])))
                 continue
-            row = _transcript(c, identity, gene, fields, values)
+            found = _transcript(c.transcripts, identity, gene, fields, values)
             in_head = _attributes(head)
             if gene and in_head.get(b"gene_id") == gene and in_head.get(b"transcript_id") == identity:
-                heads[head] = row
+                heads[head] = found
         if kind == _TRANSCRIPT:
-            c.span_start[row], c.span_end[row] = start, end
-            if not c.gene_name[row]:
-                _name_transcript(c, row, _attributes(attributes))
+            found.start, found.end = start, end
+            if not found.gene_name:
+                found.describe(_attributes(attributes))
         else:
-            for add, value in zip(add_piece, (row, kind, start, end), strict=True):
+            for add, value in zip(add_piece, (found.row, kind, start, end), strict=True):
                 add(value)
     return c
 
 
-def _transcript(c: _Collector, identity: bytes, gene: bytes, fields: list[bytes], values: dict[bytes, bytes]) -> int:
-    """Return the row of a transcript, a new one where its name has been seen of another gene or place only."""
-    strand = _STRANDS[fields[6]]
-    row = c.transcripts.get(identity)
-    if row is None:
-        return _add_transcript(c, identity, strand, fields, values)
-    same_gene = not gene or not c.gene_id[row] or gene == c.gene_id[row]
-    if same_gene and c.contig[row] == c.contigs.get(fields[0]) and c.strand[row] == strand:
-        return row
-    # A gene of its own, or another place (older PAR genes, UCSC tables).
-    place = b"\t".join((identity, fields[0], fields[6], gene))
-    row = c.transcripts.get(place)
-    return _add_transcript(c, place, strand, fields, values) if row is None else row
-
-
-def _add_transcript(c: _Collector, key: bytes, strand: int, fields: list[bytes], values: dict[bytes, bytes]) -> int:
-    row = c.transcripts[key] = len(c.contig)
-    c.contig.append(c.contigs.setdefault(fields[0], len(c.contigs)))
-    c.source.append(c.sources.setdefault(fields[1], len(c.sources)))
-    c.strand.append(strand)
-    c.span_start.append(-1)
-    c.span_end.append(-1)
-    for column in (c.gene_id, c.gene_name, c.transcript_type, c.gene_type):
-        column.append(b"")
-    _name_transcript(c, row, values)
-    return row
-
-
-def _name_transcript(c: _Collector, row: int, values: dict[bytes, bytes]) -> None:
-    get = values.get
-    c.gene_id[row] = get(b"gene_id", b"")
-    c.gene_name[row] = get(b"gene_name") or get(b"gene", b"")
-    c.transcript_type[row] = get(b"transcript_type") or get(b"transcript_biotype", b"")
-    c.gene_type[row] = get(b"gene_type") or get(b"gene_biotype", b"")
+def _transcript(
+    known: dict[bytes, _Transcript], identity: bytes, gene: bytes, fields: list[bytes], values: dict[bytes, bytes]
+) -> _Transcript:
+    """Return the transcript of a line, a new one where its name has been seen of another gene or place only."""
+    key, strand = identity, _STRANDS[fields[6]]
+    if (found := known.get(key)) is not None:
+        same_gene = not gene or not found.gene_id or gene == found.gene_id
+        if same_gene and found.contig == fields[0] and found.strand == strand:
+            return found
+        # A gene of its own, or another place (older PAR genes, UCSC tables).
+        key = b"\t".join((identity, fields[0], fields[6], gene))
+    if key not in known:
+        name = identity.partition(b"\t")[0]
+        known[key] = _Transcript(len(known), name, fields[0], strand, fields[1])
+        known[key].describe(values)
+    return known[key]
 
 
 def _attributes(text: bytes) -> dict[bytes, bytes]:
@@ -303,10 +267,6 @@ def _attributes(text: bytes) -> dict[bytes, bytes]:
     return values
 
 
-def _malformed(name: str, number: int, expected: str, got: str) -> InputError:
-    return InputError(f"{name}:{number}: expected {expected}, got {got}. Check that this is a complete GTF file.")
-
-
 def _show(*texts: bytes) -> str:
     shown = " ".join(text.decode("utf-8", "replace") for text in texts)
     return repr(shown if len(shown) <= 60 else shown[:57] + "...")
@@ -315,30 +275,25 @@ def _show(*texts: bytes) -> str:
 # ------------------------------------------------------------------ the table
 
 
-def _table(c: _Collector) -> GtfTable:
-    n = len(c.contig)
-    piece_transcript = np.frombuffer(c.piece_transcript, dtype=np.int32)
-    piece_kind = np.frombuffer(c.piece_kind, dtype=np.int8)
-    piece_start = np.frombuffer(c.piece_start, dtype=np.int64)
-    piece_end = np.frombuffer(c.piece_end, dtype=np.int64)
-    start = np.array(c.span_start, dtype=np.int64)
-    end = np.array(c.span_end, dtype=np.int64)
-    pieces_start, pieces_end = span_of(piece_transcript, piece_start, piece_end, n)
-    start = np.where((start < 0) | (pieces_start < start), pieces_start, start)
-    end = np.maximum(end, pieces_end)
-    has_cds = np.zeros(n, dtype=bool)
-    has_cds[piece_transcript[np.isin(piece_kind, CODING_PIECES)]] = True
-    names = [key.split(b"\t", 1)[0] for key in c.transcripts]
+def _table(c: _Collected) -> GtfTable:
+    transcripts = list(c.transcripts.values())
+    kinds_of_number = (np.int32, np.int8, np.int64, np.int64)
+    pieces = [np.frombuffer(column, dtype=dtype) for column, dtype in zip(c.pieces, kinds_of_number, strict=True)]
+    piece_transcript, piece_kind, piece_start, piece_end = pieces
+    start, end = (np.array([getattr(t, side) for t in transcripts], dtype=np.int64) for side in ("start", "end"))
+    pieces_start, pieces_end = span_of(piece_transcript, piece_start, piece_end, len(transcripts))
+    has_cds = np.isin(np.arange(len(transcripts)), piece_transcript[np.isin(piece_kind, CODING_PIECES)])
+    contigs = {name: number for number, name in enumerate(dict.fromkeys(t.contig for t in transcripts))}
     return GtfTable(
-        contigs=_decoded(list(c.contigs)),
-        contig=np.array(c.contig, dtype=np.int32),
-        strand=np.array(c.strand, dtype=np.int8),
-        start=start,
-        end=end,
-        transcript_id=_decoded(names),
-        gene_id=_decoded(c.gene_id),
-        gene_name=_decoded([name or identity for name, identity in zip(c.gene_name, c.gene_id, strict=True)]),
-        transcript_type=_types(c, has_cds),
+        contigs=_decoded(contigs),
+        contig=np.array([contigs[t.contig] for t in transcripts], dtype=np.int32),
+        strand=np.array([t.strand for t in transcripts], dtype=np.int8),
+        start=np.where((start < 0) | (pieces_start < start), pieces_start, start),
+        end=np.maximum(end, pieces_end),
+        transcript_id=_decoded(t.name for t in transcripts),
+        gene_id=_decoded(t.gene_id for t in transcripts),
+        gene_name=_decoded(t.gene_name or t.gene_id for t in transcripts),
+        transcript_type=_decoded(name or b"unknown" for name in _types(transcripts, has_cds)),
         piece_transcript=piece_transcript,
         piece_kind=piece_kind,
         piece_start=piece_start,
@@ -346,21 +301,22 @@ def _table(c: _Collector) -> GtfTable:
     )
 
 
-def _types(c: _Collector, has_cds: NDArray[np.bool_]) -> list[str]:
-    """Settle the biotype of every transcript (rules in the module's text)."""
-    coding = has_cds.tolist()
-    if b"protein_coding" in c.sources and not any(c.transcript_type):
-        by_number = list(c.sources)
-        return _decoded([by_number[number] or b"unknown" for number in c.source])
-    types = []
-    for own, gene, has in zip(c.transcript_type, c.gene_type, coding, strict=True):
-        name = {b"mRNA": b"protein_coding"}.get(own, own)
-        if not name and (has or gene != b"protein_coding"):
-            name = gene or (b"protein_coding" if has else b"")
-        types.append(name)
-    return _decoded([name or b"unknown" for name in types])
+def _types(transcripts: list[_Transcript], has_cds: NDArray[np.bool_]) -> Iterator[bytes]:
+    """Settle the biotype of every transcript (rules in the module's text); empty where nothing is known."""
+    protein_coding = PROTEIN_CODING.encode()
+    by_source = protein_coding in {t.source for t in transcripts} and not any(t.own_type for t in transcripts)
+    for transcript, has in zip(transcripts, has_cds.tolist(), strict=True):
+        own, gene = transcript.own_type, transcript.gene_type
+        if by_source:
+            yield transcript.source
+        elif own:
+            yield protein_coding if own == b"mRNA" else own
+        elif has or gene != protein_coding:
+            yield gene or (protein_coding if has else b"")
+        else:
+            yield b""
 
 
-def _decoded(names: list[bytes]) -> list[str]:
-    distinct = {name: name.decode("utf-8", "surrogateescape") for name in set(names)}
-    return [distinct[name] for name in names]
+def _decoded(names: Iterable[bytes]) -> list[str]:
+    decoded: dict[bytes, str] = {}
+    return [decoded.get(n) or decoded.setdefault(n, n.decode("utf-8", "surrogateescape")) for n in names]

@@ -22,6 +22,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias, overload
@@ -61,7 +62,7 @@ def read_intervals(source: IntervalSource, *, chunk_size: int, summits: bool = F
 def read_intervals(
     source: IntervalSource, *, chunk_size: int | None = None, summits: bool = False
 ) -> pd.DataFrame | Iterator[pd.DataFrame]:
-    """Read and check intervals.
+    """Read and check intervals; one that is malformed is refused with its file and line.
 
     Parameters
     ----------
@@ -79,14 +80,8 @@ def read_intervals(
     Returns
     -------
     DataFrame or iterator of DataFrame
-        Columns :data:`COLUMNS`, index 0..n-1; ``attrs["source"]`` is the file name, for :func:`where`.
-
-    Raises
-    ------
-    MissingFileError
-        If the file does not exist.
-    InputError
-        If it holds an interval that is malformed (file and line are named). One without any gives one empty table.
+        Columns :data:`COLUMNS`, index 0..n-1; ``attrs["source"]`` is the file name, for :func:`where`. At least one,
+        though it be empty.
     """
     if isinstance(source, Mapping):
         source = pd.DataFrame(source)
@@ -101,14 +96,10 @@ def read_intervals(
     chunks = _rechunk(blocks, chunk_size, name)
     first = next(chunks, None)
     if first is None:
-        first = _labelled(_no_intervals(summits and name is not None), name)
+        kinds = dict.fromkeys(COLUMNS, object) | {"start": np.int64, "end": np.int64}
+        kinds |= {"summit": np.int64} if summits and name is not None else {}
+        first = _labelled(pd.DataFrame({column: np.zeros(0, dtype=kind) for column, kind in kinds.items()}), name)
     return first if chunk_size is None else chain([first], chunks)
-
-
-def _no_intervals(summits: bool) -> pd.DataFrame:
-    columns: dict[str, Any] = dict.fromkeys(COLUMNS, np.array([], dtype=object))
-    columns |= dict.fromkeys(("start", "end", "summit") if summits else ("start", "end"), np.array([], dtype=np.int64))
-    return pd.DataFrame(columns)
 
 
 def where(intervals: pd.DataFrame, row: int) -> str:
@@ -120,9 +111,13 @@ def where(intervals: pd.DataFrame, row: int) -> str:
     chrom, start, end = intervals["chrom"].iloc[row], intervals["start"].iloc[row], intervals["end"].iloc[row]
     source = intervals.attrs.get("source")
     if source is not None and Path(source).is_file():
-        line = _find_line(Path(source), chrom, int(start), int(end))
-        if line is not None:
-            return f"{source}:{line}"
+        wanted = [chrom.encode(*_CODING), b"%d" % start, b"%d" % end]
+        lines = chain.from_iterable(block.removesuffix(b"\n").split(b"\n") for block in read_blocks(Path(source)))
+        with suppress(InputError, MissingFileError):
+            for line, text in enumerate(lines, start=1):
+                name, *ends = text.removeprefix(b"\xef\xbb\xbf").split(None, 3)[:3] or [b""]
+                if [name, *(one.lstrip(b"0") or b"0" for one in ends)] == wanted:
+                    return f"{source}:{line}"
     return f"interval {row + 1} ({chrom}:{start}-{end})"
 
 
@@ -137,13 +132,14 @@ def merged(starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray
 # ------------------------------------------------------------------ files
 
 
-def _open(path: Path) -> io.BufferedReader:
-    if path.is_dir():
-        raise MissingFileError(f"{path}: expected a file, got a folder.")
+def open_binary(path: PathLike, what: str = "file") -> io.BufferedReader:
+    """Open a file; what stands in the way is said in one line."""
+    if Path(path).is_dir():
+        raise MissingFileError(f"{path}: expected a {what}, got a folder.")
     try:
-        return path.open("rb")
+        return Path(path).open("rb")
     except FileNotFoundError as error:
-        raise MissingFileError(f"{path}: no such file. Check the path.") from error
+        raise MissingFileError(f"{path}: no such {what}. Check the path.") from error
     except OSError as error:
         raise MissingFileError(f"{path}: cannot be read ({error.strerror or error}).") from error
 
@@ -168,18 +164,22 @@ def check_is_text(path: PathLike, head: bytes) -> None:
             raise InputError(f"{path}: expected text, plain or gzip, got {kind}. Save or unpack it as text.")
 
 
-def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[bytes]:
-    """Yield a text file (plain or gzip, pipes too) in blocks of whole lines.
+@contextmanager
+def complete_gzip(where: object) -> Iterator[None]:
+    """Say in one line that what is read here is damaged."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(
+            f"{where}: expected a complete gzip file, got a truncated or damaged one ({error}). "
+            "Copy or compress it again."
+        ) from error
 
-    Raises
-    ------
-    MissingFileError
-        If it cannot be opened.
-    InputError
-        If the gzip file is damaged or the content is no text; other ways of packing are named.
-    """
+
+def read_blocks(path: Path) -> Iterator[bytes]:
+    """Yield a text file (plain or gzip, pipes too) in blocks of whole lines; refuse what is damaged or no text."""
     with (
-        _open(path) as raw,
+        open_binary(path) as raw,
         steps(
             None, f"reading {path.name}", total=os.fstat(raw.fileno()).st_size, unit="B", unit_scale=True, leave=False
         ) as bar,
@@ -189,14 +189,9 @@ def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[bytes]:
         handle = gzip.GzipFile(fileobj=raw) if head.startswith(b"\x1f\x8b") else raw
         rest, n_lines = b"", 0
         while True:
-            try:
-                block = handle.read(block_bytes)
-                bar.update(raw.tell() - bar.n if raw.seekable() else 0)
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                raise InputError(
-                    f"{path}: expected a complete gzip file, got a truncated or damaged one ({error}). "
-                    "Copy or compress it again."
-                ) from error
+            with complete_gzip(path):
+                block = handle.read(_BLOCK_BYTES)
+            bar.update(raw.tell() - bar.n if raw.seekable() else 0)
             if not block:
                 break
             if b"\0" in block:
@@ -274,8 +269,12 @@ def _parse_fast(data: bytes, separator: str, summits: bool) -> pd.DataFrame | No
     return frame
 
 
+def _is_whole(text: str) -> bool:
+    return _NUMBER.fullmatch(text.strip(" \r")) is not None
+
+
 def _summit(text: str) -> int:
-    return int(text) if _NUMBER.fullmatch(text.strip(" \r")) else NO_SUMMIT
+    return int(text) if _is_whole(text) else NO_SUMMIT
 
 
 def _first_bad_row(frame: pd.DataFrame) -> int | None:
@@ -320,7 +319,7 @@ def _parse_line(fields: list[str], at: str) -> tuple[str, int, int, str, str, st
 
 
 def _whole_number(text: str, column: str, at: str) -> int:
-    if _NUMBER.fullmatch(text.strip(" \r")):
+    if _is_whole(text):
         return int(text)
     hint = " If this is a header line, put # before it." if at.endswith(":1") else ""
     raise InputError(f"{at}: expected a whole number as {column}, got {_short([text])}.{hint}")
@@ -343,19 +342,6 @@ def _short(fields: list[str]) -> str:
     return repr(text if len(text) <= 40 else text[:37] + "...")
 
 
-def _find_line(path: Path, chrom: str, start: int, end: int) -> int | None:
-    wanted = [chrom.encode(*_CODING), b"%d" % start, b"%d" % end]
-    lines = chain.from_iterable(block.removesuffix(b"\n").split(b"\n") for block in read_blocks(path))
-    try:
-        for line, text in enumerate(lines, start=1):
-            name, *ends = text.removeprefix(b"\xef\xbb\xbf").split(None, 3)[:3] or [b""]
-            if [name, *(one.lstrip(b"0") or b"0" for one in ends)] == wanted:
-                return line
-    except (InputError, MissingFileError):
-        return None
-    return None
-
-
 # ------------------------------------------------------------------ objects
 
 
@@ -370,7 +356,7 @@ def _from_tuples(source: Iterable[Any]) -> pd.DataFrame:
     if rows and all(len(row) == 4 and row[3] in STRANDS for row in rows):
         rows = [(*row[:3], ".", ".", row[3]) for row in rows]
     for i, row in enumerate(rows):
-        if not len(row) >= 3:
+        if len(row) < 3:
             raise InputError(
                 f"interval {i + 1}: expected (chrom, start, end[, name, score, strand]), got {row or 'text'!r}."
             )
@@ -379,17 +365,14 @@ def _from_tuples(source: Iterable[Any]) -> pd.DataFrame:
 
 
 def _from_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    missing = [column for column in COLUMNS[:3] if column not in frame.columns]
-    if missing:
+    if not {*COLUMNS[:3]} <= {*frame.columns}:
         raise InputError(
             "intervals: expected columns chrom, start, end [name, score, strand], "
             f"got {', '.join(map(str, frame.columns))}."
         )
     columns: dict[str, Any] = {"chrom": _text(frame["chrom"], "")}
-    for column in ("start", "end"):
-        columns[column] = _whole_numbers(frame[column], column)
-    for column in COLUMNS[3:]:
-        columns[column] = _text(frame[column], ".") if column in frame.columns else "."
+    columns |= {column: _whole_numbers(frame[column], column) for column in ("start", "end")}
+    columns |= {column: _text(frame[column], ".") if column in frame.columns else "." for column in COLUMNS[3:]}
     checked = pd.DataFrame(columns, columns=COLUMNS, index=pd.RangeIndex(len(frame)))
     row = _first_bad_row(checked) if len(checked) else None
     if row is not None:
@@ -410,17 +393,12 @@ def _whole_numbers(column: pd.Series, name: str) -> np.ndarray:
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     bad = ~(np.isfinite(numbers) & (numbers == np.floor(numbers)))
     if values.dtype.kind not in "f":
-        bad |= np.array([not _is_number(value) for value in values], dtype=bool)
+        odd = [not _is_whole(v) if isinstance(v, str) else isinstance(v, bool | np.bool_) for v in values]
+        bad |= np.array(odd, dtype=bool)
     if bad.any():
         row = int(np.argmax(bad))
         raise InputError(f"interval {row + 1}: expected a whole number as {name}, got {values[row]!r}.")
     return numbers.astype(np.int64)
-
-
-def _is_number(value: object) -> bool:
-    if isinstance(value, str):
-        return _NUMBER.fullmatch(value.strip(" \r")) is not None
-    return not isinstance(value, bool | np.bool_)
 
 
 def _rechunk(blocks: Iterator[pd.DataFrame], size: int | None, source: str | None) -> Iterator[pd.DataFrame]:

@@ -6,48 +6,29 @@ import numpy as np
 import pandas as pd
 
 from ripe_lib.errors import InputError
-from ripe_lib.genome.encoding import BASES, RNA_BASES, Codes
+from ripe_lib.genome.encoding import RNA_BASES, Codes
+
+MOST = 2000  # sites on each side (the paper's Fig. 8)
 
 
-def kmer_numbers(codes: Codes, k: int) -> np.ndarray:
-    """Give the k-mers of every window as numbers in base 4, first base highest.
+def kmer_names(k: int) -> np.ndarray:
+    """Return all 4**k k-mers in RNA letters, by their numbers in base 4, first base highest."""
+    digits = np.stack(np.unravel_index(np.arange(4**k), (4,) * k), axis=1)
+    return np.array(["".join(row) for row in np.array(list(RNA_BASES))[digits]])
 
-    Parameters
-    ----------
-    codes : (N, L) uint8
-        Base codes; a k-mer that holds an unknown base has no number.
-    k : int
-        1 to 12.
 
-    Returns
-    -------
-    (N, L - k + 1) int64
-        0 to 4**k - 1, or -1.
-    """
+def sites_with_kmer(codes: Codes, k: int) -> np.ndarray:
+    """Count the sites (N, L) that hold each k-mer (1 to 12 known bases) at least once, (4**k,) int64."""
     if not 1 <= k <= 12:
         raise InputError(f"expected a k-mer length of 1 to 12, got {k}.")
-    codes = np.asarray(codes)
     n_places = max(0, codes.shape[1] - k + 1)
     numbers = np.zeros((len(codes), n_places), dtype=np.int64)
-    known = np.ones((len(codes), n_places), dtype=bool)
+    known = np.ones(numbers.shape, dtype=bool)
     for step in range(k):
         column = codes[:, step : step + n_places]
         numbers = 4 * numbers + column
         known &= column < 4
-    return np.where(known, numbers, -1)
-
-
-def kmer_names(k: int, *, rna: bool = True) -> np.ndarray:
-    """Return all 4**k k-mers in the order of :func:`kmer_numbers`."""
-    letters = np.array(list(RNA_BASES if rna else BASES))
-    digits = np.stack(np.unravel_index(np.arange(4**k), (4,) * k), axis=1)
-    return np.array(["".join(row) for row in letters[digits]])
-
-
-def sites_with_kmer(codes: Codes, k: int) -> np.ndarray:
-    """Count the sites that hold each k-mer at least once, (4**k,) int64."""
-    numbers = kmer_numbers(codes, k)
-    by_site = np.sort(numbers, axis=1)
+    by_site = np.sort(np.where(known, numbers, -1), axis=1)
     first = np.ones(by_site.shape, dtype=bool)
     first[:, 1:] = by_site[:, 1:] != by_site[:, :-1]
     return np.bincount(by_site[first & (by_site >= 0)], minlength=4**k)
@@ -90,21 +71,16 @@ def compare_kmers(top: Codes, bottom: Codes, *, k: int = 6) -> pd.DataFrame:
     return table.assign(p_value=np.asarray(p, dtype=float)[which.ravel()]).reset_index(drop=True)
 
 
-def extremes(scores: np.ndarray, *, fraction: float = 0.1, at_most: int = 2000) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows with the highest and the lowest scores.
+def extremes(scores: np.ndarray, *, fraction: float = 0.1, at_most: int = MOST) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows with the highest and the lowest scores: disjoint, best first, worst first.
 
     Parameters
     ----------
     scores : (N,) float
     fraction : float
-        Share of rows on each side, at least one row and never more than half.
+        Share of rows on each side, at least one row and never more than half; of fewer than two rows none.
     at_most : int
-        Upper bound of rows on each side (the paper's Fig. 8: 2,000).
-
-    Returns
-    -------
-    top, bottom : int64
-        Disjoint; empty when there are fewer than two rows. Best first, worst first.
+        Upper bound of rows on each side.
     """
     if not 0 < fraction <= 0.5:
         raise InputError(f"expected a fraction above 0 and up to 0.5, got {fraction!r}.")
@@ -114,17 +90,9 @@ def extremes(scores: np.ndarray, *, fraction: float = 0.1, at_most: int = 2000) 
 
 
 class Extremes:
-    """The sites with the highest and the lowest scores of a stream, as :func:`extremes` finds them in arrays.
+    """The sites with the highest and the lowest scores of a stream, as :func:`extremes` finds them in arrays."""
 
-    Parameters
-    ----------
-    fraction, at_most
-        As for :func:`extremes`.
-    """
-
-    def __init__(self, *, fraction: float = 0.1, at_most: int = 2000) -> None:
-        self.fraction = fraction
-        self.at_most = at_most
+    def __init__(self) -> None:
         self.n_sites = 0
         self._kept: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
@@ -133,42 +101,27 @@ class Extremes:
         numbers = self.n_sites + np.arange(len(scores))
         self.n_sites += len(scores)
         for sign in (-1, 1):
-            part = (np.asarray(scores, dtype=float), numbers, np.asarray(codes))
+            part = (np.asarray(scores, dtype=float), numbers, codes)
             if sign in self._kept:
                 part = tuple(np.concatenate(pair) for pair in zip(self._kept[sign], part, strict=True))
             # Of equal scores the earlier site is the better one.
-            order = np.lexsort((-sign * part[1], sign * part[0]))[: self.at_most]
+            order = np.lexsort((-sign * part[1], sign * part[0]))[:MOST]
             self._kept[sign] = (part[0][order], part[1][order], part[2][order])
 
     def groups(self) -> tuple[Codes, Codes]:
         """Return the base codes of the best and of the worst sites, best first, worst first."""
-        scores = np.zeros(self.n_sites)
-        size = len(extremes(scores, fraction=self.fraction, at_most=self.at_most)[0])
-        if not size:
+        if not self._kept:
             return np.zeros((0, 0), dtype=np.uint8), np.zeros((0, 0), dtype=np.uint8)
+        size = len(extremes(np.zeros(self.n_sites), at_most=MOST)[0])
         return self._kept[-1][2][:size], self._kept[1][2][:size]
 
 
-def enriched_kmers(sites: Extremes, *, k: int = 6, n: int = 50) -> pd.DataFrame:
-    """Return the k-mers that the best sites hold more often than the worst.
+def enriched_kmers(sites: Extremes) -> pd.DataFrame:
+    """Return the 6-mers that the best sites of a task hold more often than the worst.
 
-    Parameters
-    ----------
-    sites : Extremes
-        The best and the worst sites of one task.
-    k, n : int
-        Length of the k-mers and how many to return.
-
-    Returns
-    -------
-    DataFrame
-        Columns of :func:`compare_kmers`, the ``n`` with the smallest p-values; empty below two sites.
+    Columns of :func:`compare_kmers`, the 50 with the smallest p-values; empty below two sites.
     """
-    top, bottom = sites.groups()
-    if not len(top):
-        return compare_kmers(np.full((1, k), 4, np.uint8), np.full((1, k), 4, np.uint8), k=k)
-    table = compare_kmers(top, bottom, k=k)
+    table = compare_kmers(*sites.groups())
     table = table[table["log2_ratio"] > 0]
-    return table.sort_values(["p_value", "log2_ratio", "kmer"], ascending=[True, False, True])[:n].reset_index(
-        drop=True
-    )
+    table = table.sort_values(["p_value", "log2_ratio", "kmer"], ascending=[True, False, True])
+    return table[:50].reset_index(drop=True)

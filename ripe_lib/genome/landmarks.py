@@ -7,9 +7,8 @@ doi 10.1093/bioinformatics/btx727 (``rbp_eclip`` in the Kipoi zoo); the basis is
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import BSpline
 
@@ -29,7 +28,12 @@ Ints = NDArray[np.int64]
 def landmark_positions(
     table: GtfTable, typed: NDArray[np.bool_], base: Ints, owner: Ints, start: Ints, end: Ints
 ) -> list[Ints]:
-    """Return the sorted distinct positions of every kind of landmark on the axis of the annotation index.
+    """Return the sorted distinct positions of the :data:`LANDMARKS` on the axis of the annotation index.
+
+    ``tss`` and ``polya`` are the first and last base of transcripts; ``exon_intron`` the last base of an exon that is
+    not its transcript's last, ``intron_exon`` the first base of an exon that is not the first; codons their first
+    (start) and last (stop) base, from the coding pieces where the file has no codon lines; gene ends those of the genes
+    of these transcripts.
 
     Parameters
     ----------
@@ -40,21 +44,12 @@ def landmark_positions(
         What puts a position of a transcript's contig and strand on the axis.
     owner, start, end : int64 arrays (M,)
         Transcript, start and end of exons, 0-based, half-open, in genomic order within a transcript.
-
-    Returns
-    -------
-    list of 8 int64 arrays
-        In the order of :data:`LANDMARKS`. ``tss`` and ``polya`` are the first and last base of transcripts;
-        ``exon_intron`` the last base of an exon that is not its transcript's last, ``intron_exon`` the first base of an
-        exon that is not the first; codons their first (start) and last (stop) base, from the coding pieces where the
-        file has no codon lines; gene ends those of the genes of these transcripts.
     """
     counted = typed & (table.strand < 2)
     minus = table.strand == 1
 
     def ends_of(which: NDArray[np.bool_], low: Ints, high: Ints, at_5_prime: bool) -> Ints:
-        """Return the 5' or 3' base of spans ``[low, high)`` of transcripts, on the axis."""
-        return (base + np.where(minus == at_5_prime, high - 1, low))[which]
+        return (base + np.where(minus == at_5_prime, high - 1, low))[which]  # of the spans [low, high)
 
     same = counted[owner[1:]] & (owner[1:] == owner[:-1])  # exon i and i + 1 have an intron between them
     axis, backwards = base[owner[1:]], minus[owner[1:]]
@@ -75,8 +70,7 @@ def landmark_positions(
 
 def _genes(table: GtfTable, base: Ints) -> tuple[Ints, Ints]:
     """Return the span of every transcript's gene: all its transcripts on that contig and strand."""
-    names = {name: number for number, name in enumerate(dict.fromkeys(table.gene_id))}
-    number = np.fromiter((names[name] for name in table.gene_id), dtype=np.int64, count=len(table.gene_id))
+    number, _ = pd.factorize(np.array(table.gene_id, dtype=object))
     _, gene = np.unique(np.stack([number, base]), axis=1, return_inverse=True)
     gene = gene.reshape(-1)
     low, high = span_of(gene, table.start, table.end, len(gene))
@@ -95,14 +89,8 @@ def basis_range(n_bases: int) -> tuple[float, float]:
     return low, (high - low) / (n_bases - _ORDER)
 
 
-@lru_cache
-def _knots(n_bases: int) -> NDArray[np.float64]:
-    low, step = basis_range(n_bases)
-    return low + step * np.arange(-_ORDER, n_bases + 1)
-
-
 def encode_landmarks(distances: ArrayLike, n_bases: int = N_BASES) -> NDArray[np.float32]:
-    """Encode signed distances as a cubic B-spline basis of their signed logarithm.
+    """Encode distances as a cubic B-spline basis of ``sign(d) log10(1 + |d|)``, clipped to +-6.
 
     Parameters
     ----------
@@ -114,8 +102,7 @@ def encode_landmarks(distances: ArrayLike, n_bases: int = N_BASES) -> NDArray[np
     Returns
     -------
     float32 array (B, 8, n_bases)
-        ``sign(d) log10(1 + |d|)``, clipped to +-6, in the basis; every row sums to 1. Unknown is ``1 / n_bases`` in
-        each.
+        Every row sums to 1; unknown is ``1 / n_bases`` in each.
     """
     values = np.asarray(distances, dtype=np.float64)
     known = ~np.isnan(values)
@@ -123,7 +110,9 @@ def encode_landmarks(distances: ArrayLike, n_bases: int = N_BASES) -> NDArray[np
     x = np.clip(np.sign(d) * np.log10(1 + np.abs(d)), -LARGEST, LARGEST)
     encoded = np.full((*values.shape, n_bases), 1 / n_bases, dtype=np.float32)
     if len(x):
-        encoded[known] = BSpline.design_matrix(x, _knots(n_bases), _ORDER).toarray()
+        low, step = basis_range(n_bases)
+        knots = low + step * np.arange(-_ORDER, n_bases + 1)
+        encoded[known] = BSpline.design_matrix(x, knots, _ORDER).toarray()
     return encoded
 
 

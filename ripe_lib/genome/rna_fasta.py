@@ -15,7 +15,6 @@ import gzip
 import hashlib
 import re
 import sys
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError, MissingFileError, OutputError
 from ripe_lib.genome.encoding import BASE_TABLE, REGION_LETTERS, REGION_TABLE, Codes, encode_region
-from ripe_lib.genome.intervals import check_is_text
+from ripe_lib.genome.intervals import check_is_text, complete_gzip, open_binary
 
 STDIN = "-"
 _BLANKS = b" \t\r\n"
@@ -46,45 +45,28 @@ class RawRecord(NamedTuple):
 
 @dataclass(frozen=True)
 class RnaRecords:
-    """Records in a scratch file of codes.
+    """Records in a scratch file of codes."""
 
-    Attributes
-    ----------
-    scratch : Path
-        The file; one byte per base, then one byte per base of region types for records that have them.
-    names : list of str
-    lengths, offsets : int64 arrays
-        Of each record's bases.
-    region_offsets : int64 array
-        Of each record's region types; -1 where there are none.
-    digest : str
-        Of names, bases and region types.
-    """
-
-    scratch: Path
+    scratch: Path  # one byte per base, then one byte per base of region types for records that have them
     names: list[str]
     lengths: NDArray[np.int64]
-    offsets: NDArray[np.int64]
-    region_offsets: NDArray[np.int64]
-    digest: str
+    offsets: NDArray[np.int64]  # of each record's bases
+    region_offsets: NDArray[np.int64]  # of each record's region types; -1 where there are none
+    digest: str  # of names, bases and region types
 
     def bases(self, record: int, start: int, end: int) -> Codes:
-        """Return base codes of ``[start, end)`` of a record; ``0 <= start <= end <= length``.
+        """Return base codes of a stretch of a record.
 
         Parameters
         ----------
         record : int
-            Number of the record.
         start, end : int
             0-based, half-open, 5' to 3'; ``0 <= start <= end <= length``.
         """
         return self._read(int(self.offsets[record]) + start, end - start)
 
     def regions(self, record: int, start: int, end: int) -> Codes | None:
-        """Return region-type codes of ``[start, end)`` of a record, None if it has none.
-
-        Parameters as :meth:`bases`.
-        """
+        """Return region-type codes, None if the record has none; parameters as :meth:`bases`."""
         offset = int(self.region_offsets[record])
         return None if offset < 0 else self._read(offset + start, end - start)
 
@@ -101,7 +83,7 @@ def read_rna_fasta(
     region_file: str | Path | None = None,
     region_letter: str | None = None,
 ) -> RnaRecords:
-    """Read a FASTA of RNAs into a scratch file.
+    """Read a FASTA of RNAs into a scratch file; what is odd is refused with its file and line.
 
     Parameters
     ----------
@@ -113,23 +95,13 @@ def read_rna_fasta(
         FASTA-like file with the region letters of every record.
     region_letter : str, optional
         One of ``i c 3 5 N``, for all records.
-
-    Returns
-    -------
-    RnaRecords
-
-    Raises
-    ------
-    MissingFileError, InputError
-        If a file does not exist or is not what it should be; the message names file and line.
     """
     where = "standard input" if str(source) == STDIN else str(source)
     regions = {} if region_file is None else _read_region_file(region_file)
     if region_letter is not None and region_letter not in REGION_LETTERS + "N":
         raise InputError(f"region type: expected one of i c 3 5 N, got {region_letter!r}.")
-    names: list[str] = []
     seen: dict[str, int] = {}
-    lengths, offsets, region_offsets = [], [], []
+    rows: list[tuple[int, int, int]] = []  # length, offset, region offset
     digest = hashlib.sha256()
     written = 0
     with _scratch(scratch) as out:
@@ -142,22 +114,16 @@ def read_rna_fasta(
             seen[record.name] = record.line
             bases = _bases(record, where)
             region = _region_of(record, where, regions, region_file, region_letter)
-            names.append(record.name)
-            lengths.append(len(bases))
-            offsets.append(written)
-            out.write(bases.data)
-            written += len(bases)
-            region_offsets.append(-1 if region is None else written)
+            rows.append((len(bases), written, -1 if region is None else written + len(bases)))
             digest.update(f">{record.name} {len(bases)} {region is not None}\n".encode())
-            digest.update(bases.data)
-            if region is not None:
-                out.write(region.data)
-                written += len(region)
-                digest.update(region.data)
-    if extra := sorted(set(regions) - set(names)):
+            for codes in (bases,) if region is None else (bases, region):
+                out.write(codes.data)
+                digest.update(codes.data)
+                written += len(codes)
+    if extra := sorted(set(regions) - set(seen)):
         raise InputError(f"{region_file}: expected only names of {where}, got {extra[0]!r}.")
-    arrays = [np.array(values, dtype=np.int64) for values in (lengths, offsets, region_offsets)]
-    return RnaRecords(scratch, names, arrays[0], arrays[1], arrays[2], digest.hexdigest())
+    lengths, offsets, region_offsets = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+    return RnaRecords(scratch, list(seen), lengths, offsets, region_offsets, digest.hexdigest())
 
 
 @contextmanager
@@ -198,9 +164,8 @@ def _region_of(
     elif file is not None:
         if record.name not in regions:
             raise InputError(f"{file}: expected region types of record {record.name!r}, found none.")
-        raw = regions[record.name]
-        place = f"{file}:{raw.line}: region types of record {record.name!r}"
-        codes = encode_region(raw.letters, place)
+        place = f"{file}:{regions[record.name].line}: region types of record {record.name!r}"
+        codes = encode_region(regions[record.name].letters, place)
     elif letter is not None and letter != "N":
         return np.full(len(record.letters), REGION_TABLE[ord(letter)], dtype=np.uint8)
     else:
@@ -227,7 +192,7 @@ def _records(source: str | Path, where: str) -> Iterator[RawRecord]:
     header: tuple[int, str, str] | None = None
     lines: list[bytes] = []
     with _opened(source, where) as handle:
-        for number, line in enumerate(_lines(handle, where), start=1):
+        for number, line in enumerate(handle, start=1):
             if line.startswith(b">"):
                 if header is not None:
                     yield _finished(header, lines, where)
@@ -257,29 +222,13 @@ def _finished(header: tuple[int, str, str], lines: list[bytes], where: str) -> R
     return RawRecord(*header, letters)
 
 
-def _lines(handle: IO[bytes], where: str) -> Iterator[bytes]:
-    try:
-        yield from handle
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(
-            f"{where}: expected a complete gzip file, got a truncated or damaged one ({error}). "
-            "Copy or compress it again."
-        ) from error
-
-
 @contextmanager
-def _opened(source: str | Path, where: str) -> Iterator[IO[bytes]]:
-    path, is_stdin = Path(source), str(source) == STDIN
-    if not is_stdin and path.is_dir():
-        raise MissingFileError(f"{path}: expected a FASTA file, got a folder.")
-    try:
-        with nullcontext(sys.stdin.buffer) if is_stdin else path.open("rb") as stream:
-            buffered: Any = stream
-            # A pipe cannot be rewound: look ahead without taking anything.
-            head = buffered.peek(18)
-            check_is_text(path, head)
-            compressed = head[:2] == b"\x1f\x8b"
-            opened: Any = gzip.GzipFile(fileobj=buffered) if compressed else buffered
-            yield opened
-    except FileNotFoundError:
-        raise MissingFileError(f"{where}: no such file. Check the path.") from None
+def _opened(source: str | Path, where: str) -> Iterator[Any]:
+    is_stdin = str(source) == STDIN
+    if not is_stdin and Path(source).is_dir():
+        raise MissingFileError(f"{source}: expected a FASTA file, got a folder.")
+    opened: Any = nullcontext(sys.stdin.buffer) if is_stdin else open_binary(source)
+    with opened as stream, complete_gzip(where):
+        head = stream.peek(18)  # a pipe cannot be rewound
+        check_is_text(source, head)
+        yield gzip.GzipFile(fileobj=stream) if head[:2] == b"\x1f\x8b" else stream

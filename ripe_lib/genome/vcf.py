@@ -9,14 +9,13 @@ Positions are 1-based as in the file (``pos``); 0 is the telomere of the VCF spe
 from __future__ import annotations
 
 import gzip
-import os
 import re
 import shutil
-import stat
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -63,24 +62,8 @@ class VcfRecords(NamedTuple):
 class VcfFile:
     """A VCF (plain, gzip, bgzip), a BCF, or ``-`` for standard input, which is copied to a temporary file first.
 
-    Parameters
-    ----------
-    path : str or Path
-        The file. What is in it decides, not its name.
-
-    Attributes
-    ----------
-    name : str
-        For messages.
-    header : list of str
-        ``##`` lines and the ``#CHROM`` line, without line ends.
-
-    Raises
-    ------
-    MissingFileError
-        If there is no such file.
-    InputError
-        If it has no VCF header, or is a bgzip file whose end is missing.
+    What is in the file decides, not its name. One without a VCF header, or of bgzip without its end, is refused.
+    ``header`` holds the ``##`` lines and the ``#CHROM`` line without line ends; ``name`` is for messages.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -97,21 +80,16 @@ class VcfFile:
             raise
 
     def _seekable(self, path: str | Path) -> Path:
-        if str(path) == "-":
-            return self._spooled(sys.stdin.buffer)
-        path = Path(path)
-        if not path.exists():
+        is_stdin, path = str(path) == "-", Path(path)
+        if not is_stdin and not path.exists():
             raise MissingFileError(f"{path}: no such file. Give a VCF, VCF.gz or BCF, or - for standard input.")
-        if path.is_dir():
+        if not is_stdin and path.is_dir():
             raise InputError(f"{path}: expected a VCF or BCF file, got a folder.")
-        if stat.S_ISREG(path.stat().st_mode):
+        if not is_stdin and path.is_file():
             return path
-        with path.open("rb") as pipe:  # e.g. <(bcftools view ...)
-            return self._spooled(pipe)
-
-    def _spooled(self, source: IO[bytes]) -> Path:
         self._copy = tempfile.NamedTemporaryFile(prefix="ripe-", suffix=".vcf")  # noqa: SIM115 (closed in close)
-        shutil.copyfileobj(source, self._copy, 1 << 20)
+        with nullcontext(sys.stdin.buffer) if is_stdin else path.open("rb") as pipe:  # e.g. <(bcftools view ...)
+            shutil.copyfileobj(pipe, self._copy, 1 << 20)
         self._copy.flush()
         return Path(self._copy.name)
 
@@ -129,18 +107,15 @@ class VcfFile:
                     f"{self.name}: expected a complete bgzip file, but its end is missing (truncated download or "
                     "copy?). Get the file again."
                 )
-        with gzip.open(self.path) as unpacked:
-            start = next(self._checked(iter(lambda: unpacked.read(3), b"")), b"")
-            return "bcf" if start == b"BCF" else "bgzip"
+        with gzip.open(self.path) as unpacked, self._whole():
+            return "bcf" if unpacked.read(3) == b"BCF" else "bgzip"
 
     def _open(self) -> Any:
         if self.kind == "text":
             return self.path.open("rb")
         if self.kind == "gzip":
             return gzip.open(self.path)
-        if self.kind == "bgzip":
-            return _BgzfStream(self.path)
-        return _BcfStream(self.path, self.name)
+        return _BgzfStream(self.path) if self.kind == "bgzip" else _BcfStream(self.path, self.name)
 
     def _read_header(self) -> list[str]:
         self._stream = self._open()
@@ -148,14 +123,15 @@ class VcfFile:
             header = self._stream.header
         else:
             header = []
-            for raw in self._checked(iter(self._stream.readline, b"")):
-                raw = raw.removeprefix(b"" if header else b"\xef\xbb\xbf")
-                line = raw.rstrip(b"\r\n").decode(*_CODING)
-                if not line.startswith("#"):
-                    raise self._no_header(len(header) + 1, line)
-                header.append(line)
-                if line.startswith("#CHROM"):
-                    break
+            with self._whole():
+                for raw in iter(self._stream.readline, b""):
+                    raw = raw.removeprefix(b"" if header else b"\xef\xbb\xbf")
+                    line = raw.rstrip(b"\r\n").decode(*_CODING)
+                    if not line.startswith("#"):
+                        raise self._no_header(len(header) + 1, line)
+                    header.append(line)
+                    if line.startswith("#CHROM"):
+                        break
         if not header or tuple(header[-1].split("\t")[:5]) != COLUMNS[:5]:
             raise self._no_header(max(1, len(header)), header[-1] if header else "an empty file")
         self._at = self._body = self._stream.tell()
@@ -168,12 +144,12 @@ class VcfFile:
             f"line, got {shown!r}. Is this a VCF? A lost header can be restored with: bcftools reheader"
         )
 
-    def _checked(self, lines: Iterator[bytes]) -> Iterator[bytes]:
-        """Pass lines on; damage of the compressed file becomes one clear line."""
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Say in one line that the compressed file that is read here is damaged."""
         try:
-            for line in lines:  # noqa: UP028 (`yield from` would close the file with the generator)
-                yield line
-        except (OSError, EOFError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
+            yield
+        except (OSError, EOFError, zlib.error) as error:
             raise InputError(
                 f"{self.name}: the compressed file is damaged or truncated ({error or 'unexpected end'}). "
                 "Get the file again."
@@ -183,38 +159,33 @@ class VcfFile:
         """Cut the file into runs of ``n_lines`` lines, fewer where lines are long; reads it once, to its end."""
         self._seek(self._body)
         found: list[Block] = []
-        line = len(self.header) + 1
-        while True:
-            offset = self._stream.tell()
-            n = sum(1 for _ in self._next_lines(n_lines))
-            if not n:
-                return found
+        line, offset = len(self.header) + 1, self._body
+        while n := sum(1 for _ in self._next_lines(n_lines)):
             found.append(Block(line, n, offset))
-            line += n
+            line, offset = line + n, self._stream.tell()
+        return found
 
     def _next_lines(self, n_lines: int) -> Iterator[bytes]:
         """Yield up to ``n_lines`` lines; stop early after :data:`_MAX_BYTES` (files with very many samples)."""
         n_bytes = 0
-        for number, raw in enumerate(self._checked(self._stream), 1):
-            yield raw
-            n_bytes += len(raw)
-            if number == n_lines or n_bytes >= _MAX_BYTES:
-                return
+        with self._whole():
+            for number, raw in enumerate(self._stream, 1):
+                yield raw
+                n_bytes += len(raw)
+                if number == n_lines or n_bytes >= _MAX_BYTES:
+                    return
 
     def read(self, block: Block) -> VcfRecords:
         """Read one block; blocks in the order of the file need no seeking."""
         self._seek(block.offset)
-        lines = list(self._checked(islice(self._stream, block.n_lines)))
+        with self._whole():
+            lines = list(islice(self._stream, block.n_lines))
         self._at = self._stream.tell()
         return self._parsed(lines, block.first_line)
 
     def records(self, n_lines: int) -> Iterator[VcfRecords]:
-        """Read the whole file from its start, up to ``n_lines`` lines at a time.
-
-        Runs of lines without a record are left out; a file without any gives empty columns once.
-        """
-        first, offset = len(self.header) + 1, self._body
-        found = False
+        """Read the whole file, up to ``n_lines`` lines at a time; one without a record gives empty columns once."""
+        first, offset, found = len(self.header) + 1, self._body, False
         while True:
             self._seek(offset)
             lines = list(self._next_lines(n_lines))
@@ -245,35 +216,18 @@ class VcfFile:
             positions = [int(number) for number in numbers]
             alt = [row[4] for row in rows]
         except (ValueError, IndexError):
-            raise self._first_bad_line(text, first_line) from None
+            raise self._bad_line(text, first_line) from None
         # Python's own numbers include "1_0", "+1" and digits of other scripts.
         joined = "".join(numbers)
         if positions and not (joined.isascii() and joined.isdigit() and max(positions) < _MAX_POS):
-            raise self._first_bad_line(text, first_line)
-        return VcfRecords(
-            chrom=[row[0] for row in rows],
-            pos=np.array(positions, dtype=np.int64),
-            id=[row[2] for row in rows],
-            ref=[row[3] for row in rows],
-            alt=alt,
-            lines=lines,
-        )
+            raise self._bad_line(text, first_line)
+        chrom, names, ref = ([row[column] for row in rows] for column in (0, 2, 3))
+        return VcfRecords(chrom, np.array(positions, dtype=np.int64), names, ref, alt, lines)
 
-    def _first_bad_line(self, text: str, first_line: int) -> InputError:
-        for number, line in enumerate(text.split("\n"), first_line):
-            fields = line.split("\t")
-            if not line or line[0] == "#":
-                continue
-            if (
-                len(fields) < 5
-                or not (fields[1].isascii() and fields[1].isdigit())
-                or len(fields[1]) > 18
-                or int(fields[1]) >= _MAX_POS
-            ):
-                return self._bad_line(number, line)
-        return self._bad_line(first_line, text.split("\n", 1)[0])
-
-    def _bad_line(self, number: int, line: str) -> InputError:
+    def _bad_line(self, text: str, first_line: int) -> InputError:
+        """Say which line is the first that is no record."""
+        lines = enumerate(text.split("\n"), first_line)
+        number, line = next((n, line) for n, line in lines if line and line[0] != "#" and not _is_record(line))
         fields = line.split("\t")
         if len(fields) < 5:
             what = f"expected at least 5 tab-separated columns (CHROM POS ID REF ALT), got {len(fields)}"
@@ -296,15 +250,24 @@ class VcfFile:
         self.close()
 
 
+def _is_record(line: str) -> bool:
+    fields = line.split("\t", 5)
+    is_number = len(fields) >= 5 and fields[1].isascii() and fields[1].isdigit() and len(fields[1]) <= 18
+    return is_number and int(fields[1]) < _MAX_POS
+
+
+def _pysam() -> Any:
+    import pysam
+
+    pysam.set_verbosity(0)  # htslib would print its own lines about damage before ours
+    return pysam
+
+
 class _BgzfStream:
     """Lines of a bgzip file with their ends; to pysam a blank one, or an empty block within, is the end of the file."""
 
     def __init__(self, path: Path) -> None:
-        import pysam
-
-        pysam.set_verbosity(0)  # htslib would print its own lines about damage before ours
-        open_bgzf: Any = pysam.BGZFile  # its stub asks for an index
-        self._file = open_bgzf(str(path), "rb")
+        self._file = _pysam().BGZFile(str(path), "rb")
         self._last = path.stat().st_size - len(BGZF_END)
         self.tell, self.seek, self.close = self._file.tell, self._file.seek, self._file.close
 
@@ -325,28 +288,21 @@ class _BcfStream:
     """Lines of a BCF with the interface of a file; offsets are record numbers."""
 
     def __init__(self, path: Path, name: str) -> None:
-        self._path = path
-        self._name = name
-        self._reopen()
-
-    def _reopen(self) -> None:
-        import pysam
-
-        pysam.set_verbosity(0)  # htslib would print its own lines about damage before ours
         try:
-            self._reader = pysam.VariantFile(os.fspath(self._path))
+            self._reader = _pysam().VariantFile(str(path))
         except (OSError, ValueError) as error:
-            raise InputError(f"{self._name}: expected a BCF file ({error}). Get the file again.") from error
+            raise InputError(f"{name}: expected a BCF file ({error}). Get the file again.") from error
         self.header = str(self._reader.header).rstrip("\n").split("\n")
-        self._number = 0
+        self.close = self._reader.close
+        self._name, self._number = name, 0
 
     def tell(self) -> int:
         return self._number
 
     def seek(self, number: int) -> None:
         if number < self._number:
-            self.close()
-            self._reopen()
+            self._reader.reset()
+            self._number = 0
         self._number += sum(1 for _ in islice(self._reader, number - self._number))
 
     def __iter__(self) -> _BcfStream:
@@ -355,15 +311,10 @@ class _BcfStream:
     def __next__(self) -> bytes:
         try:
             record = next(self._reader)
-        except StopIteration:
-            raise
         except (OSError, ValueError) as error:
             raise InputError(f"{self._name}: record {self._number + 1} cannot be read ({error}).") from error
         self._number += 1
         return str(record).encode(*_CODING)
-
-    def close(self) -> None:
-        self._reader.close()
 
 
 def info_key(name: str) -> str:
@@ -381,7 +332,7 @@ class InfoField(NamedTuple):
     """An INFO field as a header declares it."""
 
     key: str
-    number: str  # as in the header: ".", "A", ...
+    number: str  # ".", "A", ...
     type: str
     description: str
 
@@ -398,9 +349,7 @@ def annotated_header(
     Parameters
     ----------
     header : list of str
-        As in :attr:`VcfFile.header`.
     infos : list of InfoField
-        New fields.
     more : list of (start, rest)
         Further lines, put before the column names; they replace lines of the same start.
     """

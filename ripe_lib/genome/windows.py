@@ -9,41 +9,35 @@ with unknowns; an interval that itself leaves the contig is an error.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError, UnknownNameError
+from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.encoding import UNKNOWN, Codes, OneHot, encode_sequence, one_hot, place_ragged
 from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.intervals import IntervalSource, PathLike, read_intervals, where
 from ripe_lib.genome.landmarks import LANDMARKS, encode_landmarks
 
-if TYPE_CHECKING:
-    from ripe_lib.genome.annotation import Annotation
-
 Position = TypeVar("Position", int, NDArray[np.int64])
 
 
-class WindowLengths(Protocol):
-    """The part of a :class:`ripe_lib.network.spec.ModelSpec` that windows depend on."""
+class _Lengths(Protocol):
+    """The part of a ModelSpec that windows depend on; the last two are 0 for models without these inputs."""
 
     @property
-    def sequence_length(self) -> int:
-        """Length of the sequence window in nt."""
+    def sequence_length(self) -> int: ...
 
     @property
-    def region_length(self) -> int:
-        """Length of the region-type window in nt, 0 if the model has none."""
+    def region_length(self) -> int: ...
 
     @property
-    def landmark_bases(self) -> int:
-        """Functions of the spline basis of landmark distances, 0 if the model has none."""
+    def landmark_bases(self) -> int: ...
 
 
 class StrandWarning(UserWarning):
@@ -58,7 +52,7 @@ def window_start(start: Position, end: Position, length: int) -> Position:
     start, end : int or int64 array
         The interval, 0-based, half-open.
     length : int
-        Window length, even.
+        Of the window, even.
     """
     return (start + end - 1) // 2 - (length // 2 - 1)
 
@@ -101,14 +95,10 @@ class Windows:
     @classmethod
     def joined(cls, parts: Sequence[Windows]) -> Windows:
         """Return windows of one model, put one after the other; at least one part."""
-        regions = [part.region for part in parts if part.region is not None]
-        landmarks = [part.landmarks for part in parts if part.landmarks is not None]
-        return cls(
-            np.concatenate([part.seq for part in parts]),
-            np.concatenate(regions) if regions else None,
-            np.concatenate(landmarks) if landmarks else None,
-            pd.concat([part.intervals for part in parts], ignore_index=True),
-        )
+        columns = zip(*((part.seq, part.region, part.landmarks) for part in parts), strict=True)
+        joined: list[Any] = [None if column[0] is None else np.concatenate(column) for column in columns]
+        joined.append(pd.concat([part.intervals for part in parts], ignore_index=True))
+        return cls(*joined)
 
     def inputs(self) -> dict[str, OneHot]:
         """Return the arrays by input name: ``seq`` and, where there are any, ``region`` and ``landmarks``."""
@@ -117,21 +107,11 @@ class Windows:
 
 
 class CodeWindows(NamedTuple):
-    """Windows as they travel: one byte per position, distances in nt.
+    """Windows as they travel: one byte per position in RNA sense, distances in nt."""
 
-    Attributes
-    ----------
-    seq : uint8 array (B, L)
-        Base codes, RNA sense.
-    region : uint8 array (B, R), optional
-        Region-type codes, RNA sense; R is 0 for models without them. None: unknown.
-    landmarks : float64 array (B, 8), optional
-        Signed distances from the site's centre to landmarks, NaN = unknown; None for models without them.
-    """
-
-    seq: Codes
-    region: Codes | None = None
-    landmarks: NDArray[np.floating] | None = None
+    seq: Codes  # (B, L)
+    region: Codes | None = None  # (B, R), R is 0 for models without them; None: unknown
+    landmarks: NDArray[np.floating] | None = None  # (B, 8), NaN = unknown; None for models without them
 
     def take(self, rows: Any) -> CodeWindows:
         """Return some of the windows (a slice or row numbers)."""
@@ -149,7 +129,7 @@ class CodeWindows(NamedTuple):
 
 
 def contigs_of(frame: pd.DataFrame, genome: Genome, what: str = "an interval") -> NDArray[np.object_]:
-    """Return the FASTA's names of the contigs of intervals.
+    """Return the names in the FASTA; an unknown contig, or an interval that leaves its own, is refused with its line.
 
     Parameters
     ----------
@@ -158,11 +138,6 @@ def contigs_of(frame: pd.DataFrame, genome: Genome, what: str = "an interval") -
     genome : Genome
     what : str
         What a row is, for messages.
-
-    Raises
-    ------
-    UnknownNameError, InputError
-        Naming file and line: an unknown contig, or an interval that leaves its contig.
     """
     which, levels = pd.factorize(frame["chrom"].to_numpy())
     names = []
@@ -195,16 +170,11 @@ class WindowMaker:
     gtf_file : str, Path or Annotation, optional
         The gene annotation; gives region types, landmarks and the strand of intervals without one. Without it region
         types and landmarks are unknown and such intervals are taken as plus, with one warning.
-
-    Attributes
-    ----------
-    genome : Genome or None
-    annotation : Annotation or None
     """
 
     def __init__(
         self,
-        spec: WindowLengths,
+        spec: _Lengths,
         fasta_file: PathLike | Genome | None = None,
         gtf_file: PathLike | Annotation | None = None,
     ):
@@ -212,76 +182,25 @@ class WindowMaker:
         self.region_length = int(spec.region_length)
         self.landmark_bases = int(spec.landmark_bases)
         self._genome = fasta_file if fasta_file is None or isinstance(fasta_file, Genome) else Genome(fasta_file)
-        self._gtf_file = gtf_file
+        annotation = gtf_file if gtf_file is None or isinstance(gtf_file, Annotation) else Annotation.load(gtf_file)
+        if annotation is not None and self._genome is not None:
+            annotation = annotation.for_genome(self._genome)
+        self.annotation = annotation
         self._warned = False
-        if gtf_file is not None:
-            _ = self.annotation  # complain now, not in the first batch
-
-    @property
-    def genome(self) -> Genome:
-        """The genome.
-
-        Raises
-        ------
-        InputError
-            If the maker has none.
-        """
-        if self._genome is None:
-            raise InputError("windows: expected a genome (fasta_file) or 'sequences', got neither.")
-        return self._genome
-
-    @cached_property
-    def annotation(self) -> Annotation | None:
-        """The gene annotation, with contig names matched to the genome; None without a GTF."""
-        if self._gtf_file is None:
-            return None
-        from ripe_lib.genome.annotation import Annotation
-
-        given = self._gtf_file
-        annotation = given if isinstance(given, Annotation) else Annotation.load(given)
-        return annotation if self._genome is None else annotation.for_genome(self._genome)
 
     def prepare(self, intervals: IntervalSource) -> pd.DataFrame:
-        """Check intervals against the genome and settle their strands.
+        """Return what :func:`~ripe_lib.genome.intervals.read_intervals` reads, checked and with strands."""
+        return self.settled(read_intervals(intervals))[0]
 
-        Returns
-        -------
-        DataFrame
-            As :func:`ripe_lib.genome.intervals.read_intervals`, ``strand`` being ``+`` or ``-`` everywhere.
-
-        Raises
-        ------
-        UnknownNameError
-            For a contig the FASTA does not have.
-        InputError
-            For an interval that leaves its contig. Both name file and line.
-        """
-        return self._prepare(intervals)[0]
-
-    def codes(self, intervals: IntervalSource, sequences: Sequence[str] | None = None) -> CodeWindows:
-        """Return codes of the windows of intervals; see :func:`make_windows`."""
-        return self.codes_of(*self._prepare(intervals), sequences)
+    def codes(self, intervals: IntervalSource) -> CodeWindows:
+        """Return codes of the windows of intervals."""
+        return self.codes_of(*self.settled(read_intervals(intervals)))
 
     def windows(self, intervals: IntervalSource, sequences: Sequence[str] | None = None) -> Windows:
         """Return the network's inputs for intervals; see :func:`make_windows`."""
-        frame, contigs = self._prepare(intervals)
+        frame, contigs = self.settled(read_intervals(intervals))
         arrays = self.codes_of(frame, contigs, sequences).inputs(self.landmark_bases)
         return Windows(arrays["seq"], arrays.get("region"), arrays.get("landmarks"), frame)
-
-    def _landmarks(
-        self, contigs: NDArray[np.object_], centres: NDArray[np.int64], minus: NDArray[np.bool_]
-    ) -> NDArray[np.float64] | None:
-        """Return distances (B, 8) from centres to landmarks, NaN without a GTF; None for a model without them."""
-        if not self.landmark_bases:
-            return None
-        if self.annotation is None:
-            return np.full((len(centres), len(LANDMARKS)), np.nan)
-        return self.annotation.landmark_distances(contigs, centres, minus)
-
-    def _regions(self, contigs: str | Iterable[str], starts: NDArray[np.int64], minus: NDArray[np.bool_]) -> Codes:
-        if self.annotation is None or not self.region_length:
-            return np.full((len(starts), self.region_length), UNKNOWN, dtype=np.uint8)
-        return self.annotation.region_codes(contigs, starts, self.region_length, minus)
 
     def codes_of(
         self, frame: pd.DataFrame, contigs: NDArray[np.object_], sequences: Sequence[str] | None = None
@@ -301,54 +220,45 @@ class WindowMaker:
         minus = (frame["strand"] == "-").to_numpy()
         first = window_start(start, end, self.sequence_length)
         region_first = window_start(start, end, self.region_length)
-        landmarks = self._landmarks(contigs, window_start(start, end, 2), minus)
         if sequences is None:
-            seq = self.genome.fetch(contigs, first, self.sequence_length, minus)
+            if self._genome is None:
+                raise InputError("windows: expected a genome (fasta_file) or 'sequences', got neither.")
+            seq = self._genome.fetch(contigs, first, self.sequence_length, minus)
         else:
             # The middle base of an odd sequence is at the same index on both strands.
             shift = (minus & ((end - start) % 2 == 1)).astype(np.int64)
             first, region_first = first - shift, region_first - shift
             seq = _placed(frame, sequences, np.where(minus, first + self.sequence_length - end, start - first), self)
-        return CodeWindows(seq, self._regions(contigs, region_first, minus), landmarks)
-
-    def _prepare(self, intervals: IntervalSource) -> tuple[pd.DataFrame, NDArray[np.object_]]:
-        return self.settled(read_intervals(intervals))
+        landmarks = np.full((len(frame), len(LANDMARKS)), np.nan) if self.landmark_bases else None
+        if self.annotation is None:
+            region = np.full((len(frame), self.region_length), UNKNOWN, dtype=np.uint8)
+        else:
+            region = self.annotation.region_codes(contigs, region_first, self.region_length, minus)
+            if self.landmark_bases:
+                landmarks = self.annotation.landmark_distances(contigs, window_start(start, end, 2), minus)
+        return CodeWindows(seq, region, landmarks)
 
     def settled(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.object_]]:
         """Return what :func:`~ripe_lib.genome.intervals.read_intervals` read with its strands, and the FASTA's contigs.
 
-        Errors as :meth:`prepare`.
+        Errors as :func:`contigs_of`; without a FASTA the contigs are their own.
         """
-        contigs = self._contigs_of(frame)
-        strand = frame["strand"].to_numpy(dtype=object)
+        contigs = frame["chrom"].to_numpy(dtype=object) if self._genome is None else contigs_of(frame, self._genome)
+        strand = frame["strand"].to_numpy(dtype=object, copy=True)
         unstranded = np.flatnonzero(strand == ".")
+        if len(unstranded) and self.annotation is not None:
+            rows = frame.iloc[unstranded]
+            start, end = rows["start"].to_numpy(), rows["end"].to_numpy()
+            strand[unstranded] = self.annotation.strand_of(contigs[unstranded], start, end)
+        n_unknown = int((strand == ".").sum())
+        if n_unknown and not self._warned:
+            self._warned = True
+            reason = "no GTF was given" if self.annotation is None else "they overlap no transcript"
+            message = f"{n_unknown} interval(s) without strand taken as plus: {reason}. "
+            warnings.warn(message + "Give a BED with strands (column 6) to choose.", StrandWarning, stacklevel=2)
         if len(unstranded):
-            found = np.full(len(unstranded), ".", dtype=object)
-            if self.annotation is not None:
-                rows = frame.iloc[unstranded]
-                found = self.annotation.strand_of(contigs[unstranded], rows["start"].to_numpy(), rows["end"].to_numpy())
-            if (found == ".").any():
-                self._warn(int((found == ".").sum()))
-            strand = strand.copy()
-            strand[unstranded] = np.where(found == ".", "+", found)
-            frame["strand"] = strand
+            frame["strand"] = np.where(strand == ".", "+", strand)
         return frame, contigs
-
-    def _contigs_of(self, frame: pd.DataFrame) -> NDArray[np.object_]:
-        """Return the FASTA's names of the contigs, refusing intervals that are not on it; without one, their own."""
-        if self._genome is None:
-            return frame["chrom"].to_numpy(dtype=object)
-        return contigs_of(frame, self._genome)
-
-    def _warn(self, n: int) -> None:
-        if self._warned:
-            return
-        self._warned = True
-        reason = "no GTF was given" if self.annotation is None else "they overlap no transcript"
-        message = (
-            f"{n} interval(s) without strand taken as plus: {reason}. Give a BED with strands (column 6) to choose."
-        )
-        warnings.warn(message, StrandWarning, stacklevel=4)
 
 
 def _placed(frame: pd.DataFrame, sequences: Sequence[str], offset: NDArray[np.int64], maker: WindowMaker) -> Codes:
@@ -372,9 +282,9 @@ def make_windows(
     fasta_file: PathLike | Genome | None = None,
     sequences: Sequence[str] | None = None,
     gtf_file: PathLike | Annotation | None = None,
-    spec: WindowLengths,
+    spec: _Lengths,
 ) -> Windows:
-    """Make the input windows of a model for intervals.
+    """Make the input windows of a model for intervals; whatever is wrong with these is refused with file and line.
 
     Parameters
     ----------
@@ -389,16 +299,6 @@ def make_windows(
         Gene annotation (Ensembl or GENCODE, plain or gzip): region types and landmarks; both unknown without it.
     spec : ModelSpec
         Window lengths and inputs, e.g. ``model.spec``.
-
-    Returns
-    -------
-    Windows
-        ``seq`` (B, L, 4), ``region`` (B, R, 4) or None, ``landmarks`` (B, 8, K) or None, and ``intervals``.
-
-    Raises
-    ------
-    RipeError
-        For anything wrong with the input; the message names file and line.
 
     Examples
     --------

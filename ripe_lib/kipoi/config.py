@@ -34,45 +34,22 @@ COPY_FOLDER = "deepripe-models"
 
 @dataclass
 class Record:
-    """What registrations changed, kept until :func:`undo`.
+    """What registrations changed, kept until :func:`undo`."""
 
-    Attributes
-    ----------
-    version : str
-        Of the package that registered last.
-    before : str or None
-        The config file before the first of them; None if there was none.
-    after : str
-        sha256 of what the last of them wrote; another one in the file means that somebody else changed it since.
-    sources : dict
-        Name -> entry of every source that was added.
-    default, replaced : dict or None
-        The entry that stands for Kipoi's built-in source, and the one it replaced.
-    folders : list of str
-        Folders that were made.
-    hook : str or None
-        The start-up file that :func:`write_interpret_hook` wrote.
-    """
-
-    version: str = __version__
-    before: str | None = None
-    after: str = ""
-    sources: dict[str, Any] = field(default_factory=dict)
-    default: dict[str, Any] | None = None
-    replaced: dict[str, Any] | None = None
-    folders: list[str] = field(default_factory=list)
-    hook: str | None = None
-
-
-def kipoi_directory() -> Path:
-    """Return the folder of Kipoi's files, found as Kipoi finds it."""
-    home = Path("~").expanduser()
-    return (home if os.access(home, os.W_OK) else Path("/tmp")) / ".kipoi"
+    version: str = __version__  # of the package that registered last
+    before: str | None = None  # the config file before the first of them; None if there was none
+    after: str = ""  # sha256 of what the last of them wrote; another one means that somebody changed the file since
+    sources: dict[str, Any] = field(default_factory=dict)  # name -> entry of every source that was added
+    default: dict[str, Any] | None = None  # the entry that stands for Kipoi's built-in source
+    replaced: dict[str, Any] | None = None  # and the one it replaced
+    folders: list[str] = field(default_factory=list)  # that were made
+    hook: str | None = None  # the start-up file that :func:`write_interpret_hook` wrote
 
 
 def config_path() -> Path:
-    """Return the path of Kipoi's config file."""
-    return kipoi_directory() / "config.yaml"
+    """Return the path of Kipoi's config file, found as Kipoi finds it."""
+    home = Path("~").expanduser()
+    return (home if os.access(home, os.W_OK) else Path("/tmp")) / ".kipoi" / "config.yaml"
 
 
 def local_source(folder: Path) -> dict[str, Any]:
@@ -95,13 +72,7 @@ def built_in_sources(folder: Path) -> dict[str, Any]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Return the content of the file, or of the one that Kipoi would write if there is none.
-
-    Raises
-    ------
-    InputError
-        If the file is not YAML with a mapping ``model_sources``.
-    """
+    """Return the content of the file, or of the one that Kipoi would write if there is none."""
     if not path.is_file():
         return {"model_sources": built_in_sources(path.parent)}
     config = load_yaml(path)
@@ -123,6 +94,9 @@ def read_record(path: Path) -> Record | None:
 def register(sources: dict[str, Path], path: Path, *, as_default: Path | None = None) -> list[str]:
     """Add local sources to the config file; what is there already is kept, and :func:`undo` gives all of it back.
 
+    Returns the names of the sources that were written: none if everything was as it should be. Names that Kipoi keeps
+    for itself or that belong to a source of another kind, and damaged files, are refused.
+
     Parameters
     ----------
     sources : dict
@@ -132,16 +106,6 @@ def register(sources: dict[str, Path], path: Path, *, as_default: Path | None = 
     as_default : Path, optional
         Point the built-in source ``kipoi`` at a copy of this folder of models, beside the config file; a copy that is
         there is replaced.
-
-    Returns
-    -------
-    list of str
-        The names of the sources that were written: none if everything was as it should be.
-
-    Raises
-    ------
-    InputError
-        For a name that Kipoi keeps for itself or that belongs to a source of another kind, or a damaged file.
     """
     config = read_config(path)
     known = config["model_sources"]
@@ -233,7 +197,7 @@ def site_directory() -> Path:
     return Path(sysconfig.get_paths()["purelib"])
 
 
-def interpret_hook(site: Path | None = None) -> Path | None:
+def interpret_hook() -> Path | None:
     """Return where the start-up file for ``kipoi interpret grad`` and ``ism`` has yet to be written; None: nowhere.
 
     kipoi-interpret 0.1.2 fails on what Kipoi 0.8 hands it before any model is loaded, so no model can help: a
@@ -241,17 +205,17 @@ def interpret_hook(site: Path | None = None) -> Path | None:
     None if that plugin is not installed, the file is there, or the folder of packages cannot be written.
     """
     try:
-        if importlib.metadata.version("kipoi-interpret") != "0.1.2" or _startup_file() is None:
+        if importlib.metadata.version("kipoi-interpret") != "0.1.2" or dataloaders_folder() is None:
             return None
     except importlib.metadata.PackageNotFoundError:
         return None
-    path = (site_directory() if site is None else site) / PLUGIN_HOOK
+    path = site_directory() / PLUGIN_HOOK
     return None if _hook_works(path) or not os.access(path.parent, os.W_OK) else path
 
 
 def write_interpret_hook(hook: Path, path: Path) -> None:
     """Write the file :func:`interpret_hook` names; :func:`undo` of the config file ``path`` removes it."""
-    startup = str(_startup_file())
+    startup = f"{dataloaders_folder()}/startup.py"
     # One line, because .pth files execute lines that start with "import".
     line = (
         f"import os; p = {startup!r}; os.path.isfile(p) and "
@@ -264,11 +228,12 @@ def write_interpret_hook(hook: Path, path: Path) -> None:
     _write_record(record, path)
 
 
-def _startup_file() -> Path | None:
-    package = importlib.util.find_spec("dataloaders")  # found, not imported
+def dataloaders_folder() -> Path | None:
+    """Return the folder of the package ``dataloaders``, which is found, not imported; None if it is not installed."""
+    package = importlib.util.find_spec("dataloaders")
     if package is None or not package.submodule_search_locations:
         return None
-    return Path(next(iter(package.submodule_search_locations))) / "startup.py"
+    return Path(next(iter(package.submodule_search_locations)))
 
 
 def _hook_works(path: Path) -> bool:

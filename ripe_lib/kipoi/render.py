@@ -8,7 +8,6 @@ about itself goes to ``about.yaml`` in the directory and replaces the wording.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 import textwrap
@@ -18,11 +17,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from ripe_lib.errors import InputError, MissingFileError, check_known
+from ripe_lib.errors import InputError, MissingFileError, RipeError, check_known
+from ripe_lib.kipoi.config import dataloaders_folder
 from ripe_lib.network.catalogue import put_model, tasks_of
 from ripe_lib.network.catalogue.entries import catalogue
 from ripe_lib.network.catalogue.locate import bundled_models_directory
-from ripe_lib.network.load import model_from_weights
+from ripe_lib.network.load import model_from_weights, quiet_tensorflow
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.network.weights import read_weights, sha256_of
 from ripe_lib.output.atomic import atomic_file
@@ -38,15 +38,7 @@ PAPER_AUTHORS = ({"name": "Mahsa Ghanbari"}, {"name": "Uwe Ohler"})
 DEVELOPERS = ({"name": "DeepRiPe developers"},)
 NOT_STATED = ({"name": "not stated; name them in about.yaml"},)
 ABOUT_KEYS = (
-    "doc",
-    "authors",
-    "contributors",
-    "cite_as",
-    "trained_on",
-    "training_procedure",
-    "license",
-    "version",
-    "tags",
+    *("doc", "authors", "contributors", "cite_as", "trained_on", "training_procedure", "license", "version", "tags"),
 )
 
 
@@ -57,17 +49,10 @@ def render_model(directory: str | Path, *, about: Mapping[str, Any] | None = Non
     ----------
     directory : path
         Holds ``weights.h5``, and for models that are not in the catalogue ideally ``tasks.tsv``
-        (:func:`ripe_lib.network.catalogue.write_task_table`).
+        (:func:`ripe_lib.network.catalogue.entries.write_task_table`).
     about : mapping, optional
         Words that replace the standard ones (:data:`ABOUT_KEYS`); kept in ``about.yaml``, which is read when the
         directory is rendered again.
-
-    Raises
-    ------
-    MissingFileError, WeightsError
-        If the weights are missing or damaged.
-    InputError, UnknownNameError
-        If ``about`` has other keys.
     """
     import yaml
 
@@ -77,12 +62,11 @@ def render_model(directory: str | Path, *, about: Mapping[str, Any] | None = Non
         with atomic_file(directory / ABOUT_FILE) as temporary:
             temporary.write_text(yaml.safe_dump(dict(about), sort_keys=False, width=110), encoding="utf-8")
     spec, _ = read_weights(directory / WEIGHTS_FILE)
-    if is_shipped(directory):
-        sha256 = sha256_of(directory / WEIGHTS_FILE)
-        entry = catalogue().models.get(spec.name)
-        if entry is not None and (entry.sha256, entry.architecture) != (sha256, spec.architecture):
-            entry = replace(entry, sha256=sha256, architecture=spec.architecture)
-            put_model(entry, catalogue().tasks[spec.name])
+    entry = catalogue().models.get(spec.name) if is_shipped(directory) else None
+    if entry is not None:
+        now = replace(entry, sha256=sha256_of(directory / WEIGHTS_FILE), architecture=spec.architecture)
+        if now != entry:
+            put_model(now, catalogue().tasks[spec.name])
     text = model_yaml(directory)
     with atomic_file(directory / "model.yaml") as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -95,18 +79,19 @@ def model_yaml(directory: str | Path) -> str:
 
     directory = Path(directory)
     spec, _ = read_weights(directory / WEIGHTS_FILE)
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
-    )  # YAML, not HTML
+    # YAML, not HTML
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
     environment.filters["text"] = lambda value: json.dumps(str(value), ensure_ascii=False)
     environment.filters["folded"] = _folded
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    about = load_yaml(directory / ABOUT_FILE) if (directory / ABOUT_FILE).is_file() else {}
+    _check_about(about, str(directory / ABOUT_FILE))
     return template.render(
         spec=spec,
         weights=WEIGHTS_FILE,
         sha256=sha256_of(directory / WEIGHTS_FILE),
         expect=EXPECT_FILE,
-        **{**_standard_words(directory, spec), **read_about(directory)},
+        **{**_standard_words(directory, spec), **about},
     )
 
 
@@ -119,7 +104,10 @@ def write_expected(directory: str | Path) -> None:
 
     directory = Path(directory)
     model = model_from_weights(directory / WEIGHTS_FILE)
-    examples = example_files()
+    folder = dataloaders_folder()
+    if folder is None:
+        raise MissingFileError("dataloaders/example_files: not installed. Install the whole package deepripe.")
+    examples = folder / "example_files"
     windows = make_windows(
         examples / "intervals.bed",
         fasta_file=examples / "genome.fa",
@@ -133,27 +121,9 @@ def write_expected(directory: str | Path) -> None:
             handle.create_dataset(name, data=array, compression="gzip", track_times=False)
 
 
-def example_files() -> Path:
-    """Return the folder of example files; it belongs to the package ``dataloaders``, which is not imported here."""
-    package = importlib.util.find_spec("dataloaders")
-    if package is None or not package.submodule_search_locations:
-        raise MissingFileError("dataloaders/example_files: not installed. Install the whole package deepripe.")
-    return Path(next(iter(package.submodule_search_locations))) / "example_files"
-
-
 def is_shipped(directory: Path) -> bool:
     """Whether a directory is that of a model in the package."""
     return bundled_models_directory() in directory.resolve().parents
-
-
-def read_about(directory: Path) -> dict[str, Any]:
-    """Return the content of ``about.yaml``, empty if there is none."""
-    path = directory / ABOUT_FILE
-    if not path.is_file():
-        return {}
-    about = load_yaml(path)
-    _check_about(about, str(path))
-    return about
 
 
 def _check_about(about: Any, where: str) -> None:
@@ -179,10 +149,10 @@ def _folded(text: str, indent: int) -> str:
 
 def _standard_words(directory: Path, spec: ModelSpec) -> dict[str, Any]:
     tasks = tasks_of(SimpleNamespace(spec=spec, directory=directory))
-    protocols = _distinct(tasks["protocol"])
+    authors = DEVELOPERS if is_shipped(directory) else NOT_STATED
     return {
         "doc": _doc(spec, tasks),
-        "authors": _authors(directory, spec),
+        "authors": PAPER_AUTHORS if spec.name.startswith("DeepRiPe/published/") else authors,
         "contributors": DEVELOPERS,
         "cite_as": "https://doi.org/10.1101/gr.247494.118",
         "trained_on": _trained_on(tasks),
@@ -193,14 +163,8 @@ def _standard_words(directory: Path, spec: ModelSpec) -> dict[str, Any]:
         ),
         "license": "MIT",
         "version": "1",
-        "tags": ["RNA binding", *protocols],
+        "tags": ["RNA binding", *_distinct(tasks["protocol"])],
     }
-
-
-def _authors(directory: Path, spec: ModelSpec) -> Sequence[Mapping[str, str]]:
-    if spec.name.startswith("DeepRiPe/published/"):
-        return PAPER_AUTHORS
-    return DEVELOPERS if is_shipped(directory) else NOT_STATED
 
 
 def _doc(spec: ModelSpec, tasks: pd.DataFrame) -> str:
@@ -246,9 +210,6 @@ def _distinct(values: Any) -> list[str]:
 
 def main(arguments: Sequence[str]) -> int:
     """Render the directories or shipped models named, or all shipped ones."""
-    from ripe_lib.errors import RipeError
-    from ripe_lib.network.load import quiet_tensorflow
-
     quiet_tensorflow()
     try:
         shipped = bundled_models_directory() / "DeepRiPe"

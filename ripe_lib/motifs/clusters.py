@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.genome.encoding import UNKNOWN, Codes
-from ripe_lib.motifs.meme import information
+from ripe_lib.motifs.meme import frequencies, information
 from ripe_lib.motifs.seqlets import Seqlets, cut
 
 # With fewer seqlets a neighbour graph means nothing: all of them are aligned to one consensus.
@@ -28,10 +28,8 @@ def seqlet_vectors(scores: NDArray[np.floating], codes: Codes, seqlets: Seqlets,
 
     Parameters
     ----------
-    scores : float array (N, L)
-        Attribution of the base that is there.
-    codes : uint8 array (N, L)
-        Base codes, RNA sense.
+    scores, codes : array (N, L)
+        Attributions of the bases that are there, and base codes, RNA sense.
     seqlets : Seqlets
     length : int
         Of the seqlets, in nt.
@@ -42,7 +40,7 @@ def seqlet_vectors(scores: NDArray[np.floating], codes: Codes, seqlets: Seqlets,
 def _matrices(
     scores: NDArray[np.floating], codes: Codes, seqlets: Seqlets, length: int, flank: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], Codes]:
-    """Return what seqlets with their flanks hold: scores at their letters (S, W, 4), scores (S, W) and letters (S, W).
+    """Return scores at the letters (S, W, 4), scores (S, W) and letters (S, W) of seqlets with their flanks.
 
     Negative scores are 0; those of the seqlet without its flanks add up to 1.
     """
@@ -56,22 +54,16 @@ def _matrices(
 def embed(vectors: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
     """Embed seqlets in two dimensions by UMAP; the same vectors and seed give the same result."""
     with warnings.catch_warnings():
-        # One thread is what makes a seeded UMAP reproducible; saying so again is no news.
-        warnings.filterwarnings("ignore", message="n_jobs value", category=UserWarning)
-        # Equal seqlets (runs of one base) fall apart from the graph: they are a cluster of their own.
-        warnings.filterwarnings("ignore", message="Graph is not fully connected", category=UserWarning)
-        warnings.filterwarnings("ignore", message="(?s).*disconnected", category=UserWarning)
+        # One thread is what makes a seeded UMAP reproducible; saying so again is no news. Equal seqlets (runs of one
+        # base) fall apart from the graph: they are a cluster of their own.
+        for message in ("n_jobs value", "Graph is not fully connected", "(?s).*disconnected"):
+            warnings.filterwarnings("ignore", message=message, category=UserWarning)
         from umap import UMAP
 
         model = UMAP(
             n_neighbors=min(15, len(vectors) - 1), min_dist=0.0, init="pca", random_state=seed, n_jobs=1, n_components=2
         )
         return np.asarray(model.fit_transform(vectors), dtype=np.float64)
-
-
-def few_kinds(vectors: NDArray[np.float32]) -> bool:
-    """Whether there are too few different seqlets for a neighbour graph: they are clustered as they are."""
-    return len(np.unique(np.round(vectors, 3), axis=0)) < FEWEST_TO_EMBED
 
 
 def cluster(points: NDArray[np.floating], eps: float) -> list[NDArray[np.int64]]:
@@ -84,11 +76,10 @@ def cluster(points: NDArray[np.floating], eps: float) -> list[NDArray[np.int64]]
 
 
 def align(scores: NDArray[np.floating], codes: Codes, seqlets: Seqlets, length: int) -> Seqlets:
-    """Shift the seqlets of one cluster onto their common average.
+    """Shift the seqlets of one cluster by up to half their length onto their common average.
 
-    Every seqlet may move by up to half its length; it goes where its scores agree best with the cluster's average,
-    which is then taken anew. The cluster as a whole stays where its summed score is highest. A window that would hold
-    an unknown base or leave the sequence stays where it was.
+    Each goes where its scores agree best with the cluster's average, which is then taken anew. The cluster as a whole
+    stays where its summed score is highest. A window that would hold an unknown base or leave the sequence stays.
 
     Parameters as :func:`seqlet_vectors`.
     """
@@ -115,7 +106,7 @@ def align(scores: NDArray[np.floating], codes: Codes, seqlets: Seqlets, length: 
         if (framed == moves).all():
             break
         moves = framed
-    return _distinct(Seqlets(seqlets.site, seqlets.start + moves, seqlets.score))
+    return _distinct(Seqlets(seqlets.site, seqlets.start + moves))
 
 
 def _distinct(seqlets: Seqlets) -> Seqlets:
@@ -127,32 +118,14 @@ def _distinct(seqlets: Seqlets) -> Seqlets:
 def counts(codes: Codes, seqlets: Seqlets, length: int, flank: int = 0) -> NDArray[np.int64]:
     """Return the (length + 2 flank, 4) counts of bases at the aligned positions; unknown bases count nowhere.
 
-    Parameters
-    ----------
-    codes, seqlets, length
-        As :func:`seqlet_vectors`.
-    flank : int
-        Bases counted on either side, too.
+    Parameters as :func:`seqlet_vectors`; ``flank`` (nt) bases on either side are counted, too.
     """
     letters = cut(codes, seqlets, length + 2 * flank, before=flank, fill=UNKNOWN)
     return np.stack([(letters == base).sum(axis=0) for base in range(4)], axis=1).astype(np.int64)
 
 
-def frequencies(pfm: NDArray) -> NDArray[np.float64]:
-    """Return counts as probabilities; a position without any base is 0.25 each."""
-    total = pfm.sum(axis=1, keepdims=True)
-    return np.where(total > 0, pfm / np.maximum(total, 1), 0.25)
-
-
 def merge_copies(codes: Codes, clusters: Sequence[Seqlets], length: int) -> list[Seqlets]:
-    """Join clusters that are shifted copies of a larger one; largest first.
-
-    Parameters
-    ----------
-    codes, length
-        As :func:`seqlet_vectors`.
-    clusters : sequence of Seqlets
-    """
+    """Join clusters that are shifted copies of a larger one; largest first. Parameters as :func:`seqlet_vectors`."""
     merged: list[Seqlets] = []
     for one in sorted(clusters, key=lambda seqlets: (-len(seqlets), seqlets.site[0], seqlets.start[0])):
         for place, larger in enumerate(merged):
@@ -160,10 +133,10 @@ def merge_copies(codes: Codes, clusters: Sequence[Seqlets], length: int) -> list
                 frequencies(counts(codes, larger, length)), frequencies(counts(codes, one, length, flank=length // 2))
             )
             if likeness >= SAME_MOTIF:
-                moved = Seqlets(one.site, one.start + shift - length // 2, one.score)
-                inside = (cut(codes, moved, length, fill=UNKNOWN) < UNKNOWN).all(axis=1)
-                parts = zip(larger, moved.take(np.flatnonzero(inside)), strict=True)
-                merged[place] = _distinct(Seqlets(*(np.concatenate(pair) for pair in parts)))
+                moved = Seqlets(one.site, one.start + shift - length // 2)
+                moved = moved.take(np.flatnonzero((cut(codes, moved, length, fill=UNKNOWN) < UNKNOWN).all(axis=1)))
+                both = Seqlets(np.append(larger.site, moved.site), np.append(larger.start, moved.start))
+                merged[place] = _distinct(both)
                 break
         else:
             merged.append(one)

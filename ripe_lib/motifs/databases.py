@@ -11,12 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ripe_lib.errors import InputError, MissingPackageError, check_known
+from ripe_lib.errors import InputError, MissingPackageError
 from ripe_lib.genome.encoding import RNA_BASES
 from ripe_lib.motifs.meme import IUPAC, MotifMatrix, information, read_meme
 
-CONSENSUS = "consensus"
-ATTRACT = "attract"
 MIN_LENGTH = 4  # of a motif of ATtRACT
 MIN_BITS = 4.0
 # Names in RNAcompete's and older files that are not the HGNC symbol.
@@ -30,14 +28,7 @@ _SYMBOLS = {
 
 @dataclass(frozen=True)
 class MotifDatabase:
-    """Known motifs.
-
-    Attributes
-    ----------
-    name : str
-    motifs : tuple of MotifMatrix
-        ``name`` of a motif is its protein, or several divided by ``;``.
-    """
+    """Known motifs; the ``name`` of one is its protein, or several divided by ``;``."""
 
     name: str
     motifs: tuple[MotifMatrix, ...] = field(repr=False)
@@ -51,7 +42,7 @@ class MotifDatabase:
 
 
 def symbols(names: str) -> set[str]:
-    """Return HGNC symbols of a text such as ``"HuR"`` or ``"IGF2BP1;IGF2BP2"``."""
+    """Return the HGNC symbols of names such as ``"HuR"`` or ``"IGF2BP1;IGF2BP2"``."""
     found = (part.strip().upper() for part in re.split(r"[;,/]", names) if part.strip())
     return {_SYMBOLS.get(name, name) for name in found}
 
@@ -62,20 +53,13 @@ def is_same_protein(one: str, other: str) -> bool:
 
 
 def load_database(source: str | Path, *, dna_as_rna: bool = False) -> MotifDatabase:
-    """Load known motifs.
+    """Load ``"consensus"``, ``"attract"``, or a MEME file (the second name of its motifs is taken as the protein).
 
-    Parameters
-    ----------
-    source : str or path
-        ``"consensus"``, ``"attract"``, or the path of a MEME file (the second name of its motifs is taken as the
-        protein).
-    dna_as_rna : bool
-        Read T as U in a MEME file of DNA motifs.
+    ``dna_as_rna``: read T as U in a MEME file of DNA motifs.
     """
-    if str(source).lower() == CONSENSUS:
-        return consensus()
-    if str(source).lower() == ATTRACT:
-        return attract()
+    known = {"consensus": consensus, "attract": attract}.get(str(source).lower())
+    if known is not None:
+        return known()
     motifs = read_meme(source, dna_as_rna=dna_as_rna)
     if not motifs:
         raise InputError(f"{source}: expected at least one motif, got none.")
@@ -98,34 +82,19 @@ def consensus() -> MotifDatabase:
     return MotifDatabase("consensus", tuple(motifs))
 
 
-def attract(organism: str = "Homo_sapiens", *, experiment: str = "") -> MotifDatabase:
-    """Load ATtRACT, the database of RBP motifs that comes with ``concise``.
+def attract(experiment: str = "") -> MotifDatabase:
+    """Load the human motifs of ATtRACT (Giudice et al. 2016, Database baw035), which comes with ``concise``.
 
-    Only its two data files are read: importing ``concise`` itself needs a Keras of 2017.
+    Only its two data files are read: importing ``concise`` itself needs a Keras of 2017. One motif per matrix, in the
+    order of the database, frequencies scaled to add up to 1; those of mutated proteins are left out. So are those
+    shorter than :data:`MIN_LENGTH`, which match anything, and those with less information than two certain positions
+    (:data:`MIN_BITS`), such as MMMM or SNNNGSG: flat columns look like any other flat column to Tomtom.
 
-    Parameters
-    ----------
-    organism : str
-        As in the database, e.g. ``"Homo_sapiens"``; ``"all"`` for every one.
-    experiment : str
-        Only what was found by experiments whose description begins so, e.g. ``"RNAcompete"``.
-
-    Returns
-    -------
-    MotifDatabase
-        One motif per matrix, in the order of the database; those of mutated proteins are left out. So are those
-        shorter than :data:`MIN_LENGTH`, which match anything, and those with less information than two certain
-        positions (:data:`MIN_BITS`), such as MMMM or SNNNGSG: flat columns look like any other flat column to Tomtom.
-
-    Notes
-    -----
-    Giudice et al. 2016, Database baw035. Frequencies are those of the database, scaled to add up to 1.
+    ``experiment``: only what was found by experiments whose description begins so, e.g. ``"RNAcompete"``.
     """
     folder = _concise_resources()
     table = pd.read_csv(folder / "attract_metadata.txt", sep="\t", dtype=str)
-    if organism != "all":
-        check_known("organism", organism, sorted(table["Organism"].unique()))
-        table = table[table["Organism"] == organism]
+    table = table[table["Organism"] == "Homo_sapiens"]
     table = table[(table["Mutated"].str.lower() != "yes") & table["Experiment_description"].str.startswith(experiment)]
     matrices = _attract_matrices(folder / "attract_pwm.txt")
     motifs = []

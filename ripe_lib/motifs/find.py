@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ripe_lib.attribution.compute import integrated_gradients
@@ -17,15 +16,14 @@ from ripe_lib.attribution.maps import gaps_ignored, letter_scores
 from ripe_lib.errors import InputError, ShapeMismatchError, check_known
 from ripe_lib.genome.encoding import Codes, codes_from_one_hot, decode_sequence
 from ripe_lib.motifs import clusters
-from ripe_lib.motifs.databases import CONSENSUS, MotifDatabase, load_database
-from ripe_lib.motifs.match import NO_MATCHES, matches_of
+from ripe_lib.motifs.databases import MotifDatabase, load_database
+from ripe_lib.motifs.match import CountedMotif, matches_of
 from ripe_lib.motifs.meme import MotifMatrix, iupac_consensus
 from ripe_lib.motifs.seqlets import Seqlets, cut, top_windows
 from ripe_lib.network.load import Model
 from ripe_lib.network.predict import predict
 from ripe_lib.output.console import steps
 
-METHODS = ("umap-dbscan", "single")
 DEFAULT_SITES = 1000
 FEWEST_SITES = 5
 FLANK = 2
@@ -47,75 +45,34 @@ class MotifOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_known("method", self.method, METHODS)
+        check_known("method", self.method, ("umap-dbscan", "single"))
         if not 0 <= self.min_score < 1:
             raise InputError(f"min_score: expected a probability from 0 to below 1, got {self.min_score}.")
 
 
-@dataclass(frozen=True)
-class Motif:
-    """A motif that a model has learned for one task.
+@dataclass(frozen=True, kw_only=True)
+class Motif(CountedMotif):
+    """A motif that a model has learned for one task: ``<task>.1``, ``<task>.2``, ... by falling number of sites.
 
-    Attributes
-    ----------
-    name : str
-        ``<task>.1``, ``<task>.2``, ... by falling number of sites.
-    pfm : int64 array (W, 4)
-        Counts of A C G U at the aligned positions.
-    consensus : str
-        IUPAC letters of RNA.
-    n_sites : int
-        Sites that hold it.
-    fraction : float
-        ``n_sites`` divided by all true sites that were given.
-    matches : DataFrame
-        Known motifs, best first, see :func:`ripe_lib.motifs.match.match_motifs`; empty without a database.
-    weighted : float64 array (W', 4)
-        Frequencies in which every base counts by its attribution; this is what is compared with known motifs. It
-        holds all flanks: position 0 of ``pfm`` is position ``first`` of it.
-    first : int
-    kmers : dict
-        Site k-mer at the motif's place -> how often, most frequent first.
+    ``fraction`` is ``n_sites`` divided by all true sites that were given. ``weighted`` (W', 4) are frequencies in which
+    every base counts by its attribution; this is what is compared with known motifs. It holds all flanks: position 0 of
+    ``pfm`` is position ``first`` of it. ``kmers`` counts site k-mers at the motif's place, most frequent first.
     """
 
-    name: str
-    pfm: NDArray[np.int64] = field(repr=False)
-    consensus: str
-    n_sites: int
     fraction: float
-    matches: pd.DataFrame = field(repr=False)
     weighted: NDArray[np.float64] = field(repr=False)
-    first: int = field(repr=False, default=0)
-    kmers: dict[str, int] = field(repr=False, default_factory=dict)
-
-    @property
-    def ppm(self) -> NDArray[np.float64]:
-        """Probabilities (W, 4)."""
-        return clusters.frequencies(self.pfm)
-
-    def matrix(self) -> MotifMatrix:
-        """Return it for a MEME file."""
-        return MotifMatrix(self.name, self.consensus, self.ppm, float(self.n_sites))
+    first: int = field(repr=False)
+    kmers: dict[str, int] = field(repr=False)
 
 
 @dataclass(frozen=True)
 class MotifSearch:
-    """The motifs of a task and the sites they come from.
-
-    Attributes
-    ----------
-    task, rbp : str
-    n_true : int
-        True sites that were given.
-    n_used : int
-        Those with a prediction above the bound, at most ``max_sites``: their maps were made.
-    motifs : list of Motif
-    """
+    """The motifs of a task and the sites they come from."""
 
     task: str
     rbp: str
-    n_true: int
-    n_used: int
+    n_true: int  # true sites that were given
+    n_used: int  # those with a prediction above the bound, at most ``max_sites``: their maps were made
     motifs: list[Motif]
 
 
@@ -128,7 +85,7 @@ def find_motifs(
     min_score: float = 0.5,
     method: str = "umap-dbscan",
     labels: ArrayLike | None = None,
-    database: MotifDatabase | str | Path | None = CONSENSUS,
+    database: MotifDatabase | str | Path | None = "consensus",
     rbp: str | None = None,
     n_windows: int = 1,
     flank: int = FLANK,
@@ -191,26 +148,25 @@ def find_motifs(
     DBSCAN, and how clusters are joined; see docs/motifs.md for what is done here.
     """
     options = MotifOptions(length, min_score, method, n_windows, flank, max_sites, n_steps, batch_size, seed)
-    return search_motifs(model, windows, task, options, labels=labels, database=database, rbp=rbp).motifs
+    known = load_database(database) if isinstance(database, str | Path) else database
+    return search_motifs(model, windows, task, options, labels=labels, database=known, rbp=rbp).motifs
 
 
 def search_motifs(
     model: Model,
     windows: Any,
     task: str,
-    options: MotifOptions | None = None,
+    options: MotifOptions,
     *,
     labels: ArrayLike | None = None,
-    database: MotifDatabase | str | Path | None = CONSENSUS,
+    database: MotifDatabase | None = None,
     rbp: str | None = None,
     n_true: int | None = None,
 ) -> MotifSearch:
-    """Find motifs, and say how many sites there were.
+    """Find motifs, and say how many sites there were; parameters as :func:`find_motifs`.
 
-    Parameters as :func:`find_motifs`; ``n_true`` is the number of true sites, when those with low predictions were
-    left out before.
+    ``n_true`` is the number of true sites, when those with low predictions were left out before.
     """
-    options = options or MotifOptions()
     index = model.spec.task_index(task)
     longest = min(30, model.spec.sequence_length)
     if not 3 <= options.length <= longest:
@@ -235,40 +191,25 @@ def search_motifs(
             some = _take(inputs, used[first : first + _SITES_PER_CALL])
             maps = integrated_gradients(model, some, task=task, n_steps=options.n_steps)
             letters.append(letter_scores(maps.seq, some["seq"]))
-    known = load_database(database) if isinstance(database, str | Path) else database
-    motifs = motifs_from_maps(
-        np.concatenate(letters), codes[used], options, name=task, n_true=n_true, database=known, rbp=protein
-    )
+    motifs = motifs_from_maps(np.concatenate(letters), codes[used], options, name=task, n_true=n_true)
+    if database is not None:
+        motifs = with_matches(motifs, database, protein)
     return MotifSearch(task, protein, n_true, len(used), motifs)
 
 
 def motifs_from_maps(
-    scores: NDArray[np.floating],
-    codes: Codes,
-    options: MotifOptions | None = None,
-    *,
-    name: str,
-    n_true: int,
-    database: MotifDatabase | None = None,
-    rbp: str = "",
+    scores: NDArray[np.floating], codes: Codes, options: MotifOptions, *, name: str, n_true: int
 ) -> list[Motif]:
-    """Collect ready maps into motifs.
+    """Collect ready maps, attributions (B, L) of the letters of sites (B, L), into motifs.
 
     Parameters
     ----------
-    scores : (B, L) float
-        Attribution of the letter at each position.
-    codes : (B, L) uint8
-        Bases of the sites.
-    options : MotifOptions, optional
+    scores, codes, options
     name : str
         First part of the motifs' names.
     n_true : int
         Number of all true sites, for ``fraction``.
-    database, rbp
-        As for :func:`find_motifs`.
     """
-    options = options or MotifOptions()
     length, flank = options.length, options.flank
     seqlets = top_windows(scores, codes, length, n_windows=options.n_windows)
     groups = _groups(scores, codes, seqlets, options)
@@ -278,39 +219,31 @@ def motifs_from_maps(
     for number, group in enumerate(groups, start=1):
         pfm = clusters.counts(codes, group, length, flank)
         first, last = clusters.informative(pfm, flank)
-        pfm = pfm[first:last]
         n_sites = len(np.unique(group.site))
         motifs.append(
             Motif(
                 name=f"{name}.{number}",
-                pfm=pfm,
-                consensus=iupac_consensus(pfm),
+                pfm=pfm[first:last],
+                consensus=iupac_consensus(pfm[first:last]),
                 n_sites=n_sites,
                 fraction=n_sites / max(n_true, 1),
-                matches=NO_MATCHES,
                 weighted=clusters.weighted_frequencies(scores, codes, group, length, flank),
                 first=first,
                 kmers=_kmers(codes, group, length),
             )
         )
-    return motifs if database is None else with_matches(motifs, database, rbp)
+    return motifs
 
 
 def with_matches(motifs: Sequence[Motif], database: MotifDatabase, rbp: str) -> list[Motif]:
-    """Return the motifs with their matches in a database.
-
-    Parameters
-    ----------
-    motifs : sequence of Motif
-    database : MotifDatabase
-    rbp : str
-        The protein of the motifs, as for :func:`ripe_lib.motifs.match.match_motifs`.
-    """
+    """Return the motifs of a protein with their matches; parameters as :func:`ripe_lib.motifs.match.matches_of`."""
     queries = [MotifMatrix(motif.name, motif.consensus, motif.weighted) for motif in motifs]
-    found = matches_of(queries, database, rbp=rbp)
+    found = matches_of(queries, database, rbp=rbp).values()
     # From here on positions are those of the motif that is shown.
-    shifted = [found[motif.name].assign(offset=found[motif.name]["offset"] - motif.first) for motif in motifs]
-    return [replace(motif, matches=matches) for motif, matches in zip(motifs, shifted, strict=True)]
+    return [
+        replace(motif, matches=matches.assign(offset=matches["offset"] - motif.first))
+        for motif, matches in zip(motifs, found, strict=True)
+    ]
 
 
 def _groups(scores: NDArray[np.floating], codes: Codes, seqlets: Seqlets, options: MotifOptions) -> list[Seqlets]:
@@ -320,7 +253,7 @@ def _groups(scores: NDArray[np.floating], codes: Codes, seqlets: Seqlets, option
     if options.method == "single" or len(seqlets) < clusters.FEWEST_TO_EMBED:
         return [clusters.align(scores, codes, seqlets, length)]
     vectors = clusters.seqlet_vectors(scores, codes, seqlets, length)
-    if clusters.few_kinds(vectors):
+    if len(np.unique(np.round(vectors, 3), axis=0)) < clusters.FEWEST_TO_EMBED:
         parts = clusters.cluster(vectors, clusters.EPS_VECTORS)
     else:
         parts = clusters.cluster(clusters.embed(vectors, options.seed), clusters.EPS_EMBEDDED)

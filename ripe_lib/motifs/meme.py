@@ -1,6 +1,4 @@
-"""Motifs of RNA and files of them in the MEME minimal format.
-
-Channels are A C G U. In memory a motif is a matrix (W, 4), one row per position, 5' first.
+"""Motifs of RNA, matrices (W, 4) with channels A C G U and 5' first, and files of them in the MEME minimal format.
 
 RNA has one strand: a file of DNA motifs is refused unless the caller says that T means U there, because a DNA motif
 may stand for either strand.
@@ -32,24 +30,12 @@ IUPAC = {
 
 @dataclass(frozen=True, eq=False)
 class MotifMatrix:
-    """A motif as base frequencies.
+    """A motif as base frequencies."""
 
-    Attributes
-    ----------
-    identifier : str
-        Unique in its file or database; no white space.
-    name : str
-        Second name: in databases the protein.
-    ppm : float64 array (W, 4)
-        Probabilities of A C G U per position; rows add up to 1.
-    n_sites : float
-        Sites behind it; 0 where unknown.
-    """
-
-    identifier: str
-    name: str
-    ppm: NDArray[np.float64] = field(repr=False)
-    n_sites: float = 0.0
+    identifier: str  # unique in its file or database; no white space
+    name: str  # second name: in databases the protein
+    ppm: NDArray[np.float64] = field(repr=False)  # (W, 4), probabilities of A C G U; rows add up to 1
+    n_sites: float = 0.0  # behind it; 0 where unknown
 
     def __len__(self) -> int:
         return len(self.ppm)
@@ -61,22 +47,11 @@ class MotifMatrix:
 
 
 def iupac_consensus(matrix: ArrayLike) -> str:
-    """Return a consensus in IUPAC letters of RNA.
+    """Return a consensus of counts or probabilities (W, 4) in IUPAC letters of RNA.
 
-    Parameters
-    ----------
-    matrix : array (W, 4)
-        Counts or probabilities, channels A C G U.
-
-    Returns
-    -------
-    str
-        Per position: one base that holds more than half and more than twice the next; else two bases that together
-        hold more than three quarters; else three, if the fourth holds less than a tenth; else N.
-
-    Notes
-    -----
-    Cavener's rule (Nucleic Acids Res. 15:1353, 1987), with letters of three bases added.
+    Per position: one base that holds more than half and more than twice the next; else two bases that together hold
+    more than three quarters; else three, if the fourth holds less than a tenth; else N. This is Cavener's rule (Nucleic
+    Acids Res. 15:1353, 1987), with letters of three bases added.
     """
     letters = []
     for row in np.asarray(matrix, dtype=float):
@@ -84,14 +59,12 @@ def iupac_consensus(matrix: ArrayLike) -> str:
         share = row / total if total > 0 else np.full(4, 0.25)
         order = np.argsort(-share, kind="stable")
         if share[order[0]] > 0.5 and share[order[0]] > 2 * share[order[1]]:
-            chosen = order[:1]
+            n_bases = 1
         elif share[order[:2]].sum() > 0.75:
-            chosen = order[:2]
-        elif share[order[3]] < 0.1:
-            chosen = order[:3]
+            n_bases = 2
         else:
-            chosen = order
-        letters.append(IUPAC["".join(RNA_BASES[i] for i in sorted(chosen.tolist()))])
+            n_bases = 3 if share[order[3]] < 0.1 else 4
+        letters.append(IUPAC["".join(RNA_BASES[i] for i in sorted(order[:n_bases].tolist()))])
     return "".join(letters)
 
 
@@ -101,7 +74,10 @@ def information(ppm: ArrayLike) -> NDArray[np.float64]:
     return 2 + (p * np.log2(np.where(p > 0, p, 1))).sum(axis=-1)
 
 
-# --- writing -------------------------------------------------------------------------------------------------------
+def frequencies(pfm: NDArray) -> NDArray[np.float64]:
+    """Return counts as probabilities; a position without any base is 0.25 each."""
+    total = pfm.sum(axis=1, keepdims=True)
+    return np.where(total > 0, pfm / np.maximum(total, 1), 0.25)
 
 
 def meme_text(motifs: Iterable[MotifMatrix]) -> str:
@@ -111,8 +87,7 @@ def meme_text(motifs: Iterable[MotifMatrix]) -> str:
         "Background letter frequencies (from uniform background):\nA 0.25000 C 0.25000 G 0.25000 U 0.25000\n"
     ]
     for motif in motifs:
-        identifier = re.sub(r"\s+", "_", motif.identifier)
-        name = re.sub(r"\s+", "_", motif.name)
+        identifier, name = (re.sub(r"\s+", "_", text) for text in (motif.identifier, motif.name))
         rows = "\n".join("  ".join(f"{value:.6f}" for value in row) for row in motif.ppm)
         parts.append(
             f"MOTIF {identifier} {name}".rstrip()
@@ -129,44 +104,28 @@ def write_meme(path: str | Path, motifs: Iterable[MotifMatrix]) -> Path:
     return path
 
 
-# --- reading -------------------------------------------------------------------------------------------------------
-
-
 def read_meme(path: str | Path, *, dna_as_rna: bool = False) -> list[MotifMatrix]:
-    """Read a MEME file (minimal format, or the matrices of a full one), plain or gzip.
+    """Read a MEME file (minimal format, or the matrices of a full one), plain or gzip, in its order.
 
-    Parameters
-    ----------
-    path : path
-    dna_as_rna : bool
-        Accept a file of DNA motifs and read T as U.
-
-    Returns
-    -------
-    list of MotifMatrix
-        In the order of the file, rows scaled to add up to exactly 1. Empty for a valid file without motifs.
+    Rows are scaled to add up to exactly 1. ``dna_as_rna``: accept a file of DNA motifs and read T as U.
 
     Raises
     ------
     MissingFileError
-        If there is no such file.
     InputError
         With file and line, if it is not a MEME file, is damaged, or holds another alphabet than ACGU.
     """
     path = Path(path)
-    return _Reader(path, _lines(path), dna_as_rna).read()
-
-
-def _lines(path: Path) -> list[str]:
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file. Expected motifs in the MEME format.")
     try:
         raw = path.read_bytes()
         if raw[:2] == b"\x1f\x8b":
             raw = gzip.decompress(raw)
-        return raw.decode("utf-8-sig").splitlines()
+        lines = raw.decode("utf-8-sig").splitlines()
     except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{path}: expected a text file in the MEME format, got something else ({error}).") from error
+    return _Reader(path, lines, dna_as_rna).read()
 
 
 class _Reader:
@@ -241,11 +200,13 @@ class _Reader:
         header = self.lines[self.at] if self.at < len(self.lines) else "MOTIF"
         if header.startswith("MOTIF"):
             self.fail(f"expected a 'letter-probability matrix' for motif {words[1]!r}, found none.", start)
-        values = dict(re.findall(r"(?<!\w)(\w+)\s*=\s*([^\s]+)", header))
-        width = self.number(values.get("w"), header, whole=True)
-        if self.number(values.get("alength", "4"), header, whole=True) != 4:
+        values = {"alength": "4", "nsites": "0", **dict(re.findall(r"(?<!\w)(\w+)\s*=\s*([^\s]+)", header))}
+        numbers = {name: _number(values[name]) for name in ("w", "alength", "nsites") if name in values}
+        if any(n < 0 or (name != "nsites" and (n < 1 or n % 1)) for name, n in numbers.items()):
+            self.fail(f"expected numbers in 'letter-probability matrix: alength= 4 w= W', got {header.strip()[:80]!r}.")
+        if numbers["alength"] != 4:
             self.fail(f"expected alength= 4, got {values['alength']!r}.")
-        n_sites = self.number(values.get("nsites", "0"), header, whole=False) or 0.0
+        width = numbers.get("w")
         self.at += 1
         rows: list[list[float]] = []
         while self.at < len(self.lines) and (width is None or len(rows) < width):
@@ -259,24 +220,18 @@ class _Reader:
             expected = "at least one row" if width is None else f"{width:g} rows (w= {width:g})"
             self.fail(f"expected {expected} of probabilities for motif {words[1]!r}, got {len(rows)}.")
         matrix = np.array(rows)
-        return MotifMatrix(words[1], "".join(words[2:3]), matrix / matrix.sum(axis=1, keepdims=True), n_sites)
+        return MotifMatrix(words[1], "".join(words[2:3]), matrix / matrix.sum(axis=1, keepdims=True), numbers["nsites"])
 
     def row(self, text: list[str]) -> list[float]:
-        try:
-            row = [float(value) for value in text]
-        except ValueError:
-            row = []
+        row = [_number(value) for value in text]
         if len(row) != 4 or not np.isfinite(row).all() or min(row) < 0 or abs(sum(row) - 1) > _SUM_TOLERANCE:
             self.fail(f"expected 4 probabilities that add up to 1, got {' '.join(text)[:60]!r}.")
         return row
 
-    def number(self, text: str | None, header: str, *, whole: bool) -> float | None:
-        if text is None:
-            return None
-        try:
-            value = float(text)
-        except ValueError:
-            value = -1.0
-        if value < 0 or (whole and (value < 1 or value % 1)):
-            self.fail(f"expected numbers in 'letter-probability matrix: alength= 4 w= W', got {header.strip()[:80]!r}.")
-        return value
+
+def _number(text: str) -> float:
+    """Return a number, -1 for what is none: only others are expected."""
+    try:
+        return float(text)
+    except ValueError:
+        return -1.0

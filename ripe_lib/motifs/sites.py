@@ -12,7 +12,7 @@ import pandas as pd
 from ripe_lib.attribution.methods import IntervalSites, SiteCounts
 from ripe_lib.errors import ShapeMismatchError, check_known
 from ripe_lib.evaluation.dataset import SPLITS, Dataset
-from ripe_lib.genome.encoding import OneHot, codes_from_one_hot
+from ripe_lib.genome.encoding import Codes, codes_from_one_hot
 from ripe_lib.genome.kmers import Extremes, enriched_kmers
 from ripe_lib.genome.windows import Windows
 from ripe_lib.motifs.databases import MotifDatabase
@@ -53,17 +53,13 @@ def checked_splits(names: Sequence[str]) -> list[str]:
 
 
 def dataset_sites(
-    model: Model, dataset: Dataset, tasks: Sequence[str], splits: Sequence[str], *, batch_size: int = 1024
+    model: Model, dataset: Dataset, tasks: Sequence[str], splits: Sequence[str], *, batch_size: int
 ) -> Iterator[TaskSites]:
     """Yield the positives of each task in some splits of a data set.
 
     Parameters
     ----------
-    model : Model
-    dataset : Dataset
-    tasks, splits : sequence of str
-    batch_size : int
-        Windows per network call.
+    model, dataset, tasks, splits, batch_size
     """
     lengths = (dataset.sequence_length, dataset.region_length if model.spec.has_region else 0)
     expected = (model.spec.sequence_length, model.spec.region_length)
@@ -71,11 +67,10 @@ def dataset_sites(
         raise ShapeMismatchError(
             f"{dataset.path}: expected windows of {expected} nt (sequence, region) as {model.name}, got {lengths}."
         )
-    for task in tasks:
-        dataset.task_index(task)
+    columns = [dataset.task_index(task) for task in tasks]
     chosen = np.flatnonzero(np.isin(dataset.split, [SPLITS.index(name) for name in splits]))
-    for task in tasks:
-        rows = chosen[dataset.labels[chosen, dataset.task_index(task)] == 1]
+    for task, column in zip(tasks, columns, strict=True):
+        rows = chosen[dataset.labels[chosen, column] == 1]
         windows, extremes = dataset.windows(rows), Extremes()
         if len(rows):
             values = predict(model, windows, batch_size=batch_size)[:, model.spec.task_index(task)]
@@ -84,23 +79,13 @@ def dataset_sites(
 
 
 def interval_sites(
-    model: Model,
-    source: IntervalSites,
-    tasks: Sequence[str],
-    min_score: float,
-    *,
-    batch_size: int = 1024,
+    model: Model, source: IntervalSites, tasks: Sequence[str], min_score: float, *, batch_size: int
 ) -> Iterator[TaskSites]:
     """Yield, for each task, the sites of a BED file with a prediction above ``min_score``.
 
     Parameters
     ----------
-    model : Model
-    source : IntervalSites
-    tasks : sequence of str
-    min_score : float
-    batch_size : int
-        Windows per network call.
+    model, source, tasks, min_score, batch_size
     """
     counts, kept, scores = SiteCounts(), [], []
     columns = [model.spec.task_index(task) for task in tasks]
@@ -136,26 +121,20 @@ def motifs_of_tasks(
 
     Parameters
     ----------
-    model : Model
-    sites : iterable of TaskSites
-    options : MotifOptions
-    database : MotifDatabase, optional
-        Known motifs.
+    model, sites, options, database
     n_filter_tasks : int
         Where not 0, the first layer's filters become motifs too, from the same number of sites of so many tasks.
     """
     proteins = dict(zip(model.tasks, tasks_of(model)["rbp"], strict=True))
     found = FoundMotifs()
-    parts: list[OneHot] = []
+    parts: list[Codes] = []
     for task, windows, n_true, extremes in sites:
         rbp = str(proteins.get(task) or "") or None
         found.searches.append(search_motifs(model, windows, task, options, database=database, rbp=rbp, n_true=n_true))
         found.enriched[task] = enriched_kmers(extremes)
         if n_filter_tasks:  # spread over all of them
-            n = max(1, _FILTER_SITES // n_filter_tasks)
-            parts.append(
-                windows.seq[np.unique(np.linspace(0, max(len(windows) - 1, 0), n).astype(int))[: len(windows)]]
-            )
+            n = min(len(windows), max(1, _FILTER_SITES // n_filter_tasks))
+            parts.append(codes_from_one_hot(windows.seq[np.linspace(0, len(windows) - 1, n).astype(int)]))
     if n_filter_tasks:
-        found.filters = filter_motifs(model, {"seq": np.concatenate(parts)}, database=database)
+        found.filters = filter_motifs(model, np.concatenate(parts), database)
     return found

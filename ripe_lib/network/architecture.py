@@ -14,46 +14,32 @@ from typing import Any
 import keras
 from keras import layers
 
-from ripe_lib.errors import InputError, unknown_name
-from ripe_lib.network.spec import N_LANDMARKS, ModelSpec
+from ripe_lib.errors import InputError, check_known
+from ripe_lib.network.spec import ModelSpec
 
-CNN_SIZES: dict[str, Any] = {
+_COMMON: dict[str, Any] = {
     "filters": 90,
     "kernel": 7,
     "left_pool": (4, 2),  # (size, stride)
     "right_pool": (10, 5),
-    "merged_filters": 100,
-    "merged_kernel": 5,
-    "merged_pool": (10, 5),
     "hidden": 250,
     "dropout": 0.25,
 }
-GRU_SIZES: dict[str, Any] = {
-    "filters": 90,
-    "kernel": 7,
-    "left_pool": (4, 2),
-    "right_pool": (10, 5),
-    "gru_units": 60,
-    "hidden": 250,
-    "dropout": 0.25,
-}
-
-TOWERS_SIZES: dict[str, Any] = {
-    "filters": 90,
-    "kernel": 7,
-    "left_pool": (4, 2),
-    "left_filters2": 100,
-    "left_kernel2": 5,
-    "left_pool2": (10, 5),
-    "right_filters": 32,
-    "right_kernel": 7,
-    "right_pool": (10, 5),
-    "hidden": 250,
-    "dropout": 0.25,
-    "right_dropout": 0.1,
-    "landmark_hidden": 96,
-    "landmark_dropout": 0.1,
-    "hidden_dropout": 0.0,
+_DEFAULT_SIZES: dict[str, dict[str, Any]] = {
+    "cnn": {**_COMMON, "merged_filters": 100, "merged_kernel": 5, "merged_pool": (10, 5)},
+    "gru": {**_COMMON, "gru_units": 60},
+    "towers": {
+        **_COMMON,
+        "left_filters2": 100,
+        "left_kernel2": 5,
+        "left_pool2": (10, 5),
+        "right_filters": 32,
+        "right_kernel": 7,
+        "right_dropout": 0.1,
+        "landmark_hidden": 96,
+        "landmark_dropout": 0.1,
+        "hidden_dropout": 0.0,
+    },
 }
 
 
@@ -69,57 +55,43 @@ def keras1_hard_sigmoid(x: Any) -> Any:
 
 def resolved_sizes(spec: ModelSpec) -> dict[str, Any]:
     """Return all layer sizes of a spec: the architecture's defaults overridden by ``spec.sizes``."""
-    if spec.architecture not in _DEFAULT_SIZES:
-        raise unknown_name("architecture", spec.architecture, _DEFAULT_SIZES)
+    check_known("architecture", spec.architecture, _DEFAULT_SIZES)
     defaults = _DEFAULT_SIZES[spec.architecture]
     for key in spec.sizes:
-        if key not in defaults:
-            raise unknown_name(f"size of architecture {spec.architecture!r}", key, defaults)
+        check_known(f"size of architecture {spec.architecture!r}", key, defaults)
     return {**defaults, **{k: tuple(v) if isinstance(v, list) else v for k, v in spec.sizes.items()}}
 
 
-def _branch(side: str, length: int, pool: tuple[int, int], sizes: dict[str, Any]) -> tuple[Any, Any]:
-    x_in = keras.Input((length, 4), name=f"{side}_input")
-    x = layers.Conv1D(sizes["filters"], sizes["kernel"], activation="relu", name=f"{side}_conv1")(x_in)
-    x = layers.MaxPooling1D(*pool, name=f"{side}_pool1")(x)
-    return x_in, layers.Dropout(sizes["dropout"], name=f"{side}_drop1")(x)
+def _conv_pool_drop(x: Any, side: str, number: str, filters: int, kernel: int, pool: Any, dropout: float) -> Any:
+    x = layers.Conv1D(filters, kernel, activation="relu", name=f"{side}_conv{number}")(x)
+    x = layers.MaxPooling1D(*pool, name=f"{side}_pool{number}")(x)
+    return layers.Dropout(dropout, name=f"{side}_drop{number}")(x)
 
 
-def _branches(spec: ModelSpec, sizes: dict[str, Any]) -> tuple[list[Any], Any]:
-    left_in, x = _branch("left", spec.sequence_length, sizes["left_pool"], sizes)
-    if not spec.has_region:
-        return [left_in], x
-    right_in, right = _branch("right", spec.region_length, sizes["right_pool"], sizes)
+def _joined_branches(spec: ModelSpec, sizes: dict[str, Any]) -> tuple[list[Any], Any]:
+    """Return the inputs and the joined branches of the paper's networks."""
+    inputs, branches = [], []
+    for side, name in (("left", "seq"), ("right", "region")):
+        if name in spec.input_names:
+            inputs.append(keras.Input(spec.input_shapes[name], name=f"{side}_input"))
+            first = sizes["filters"], sizes["kernel"], sizes[f"{side}_pool"], sizes["dropout"]
+            branches.append(_conv_pool_drop(inputs[-1], side, "1", *first))
     # Along positions, not channels: the merged convolution slides over the sequence, then over the region track.
-    return [left_in, right_in], layers.Concatenate(axis=1, name="merge")([x, right])
+    return inputs, branches[0] if len(branches) == 1 else layers.Concatenate(axis=1, name="merge")(branches)
 
 
-def _head(x: Any, spec: ModelSpec, sizes: dict[str, Any]) -> Any:
-    x = layers.Flatten(name="flatten_1")(x)
-    x = layers.Dense(sizes["hidden"], activation="relu", name="hidden1")(x)
-    return layers.Dense(len(spec.tasks), activation="sigmoid", name="output")(x)
-
-
-def build_cnn(spec: ModelSpec) -> keras.Model:
-    """Build the paper's CNN.
-
-    Input shape
-        ``left_input`` (B, L, 4); ``right_input`` (B, R, 4) unless the spec is sequence only.
-    Output shape
-        (B, T) probabilities.
-    """
-    sizes = resolved_sizes(spec)
-    inputs, x = _branches(spec, sizes)
+def _build_cnn(spec: ModelSpec, sizes: dict[str, Any]) -> tuple[list[Any], Any]:
+    """Return the inputs and the last layer before the hidden one of the paper's CNN."""
+    inputs, x = _joined_branches(spec, sizes)
     x = layers.Conv1D(sizes["merged_filters"], sizes["merged_kernel"], activation="relu", name="conv_merged")(x)
     x = layers.MaxPooling1D(*sizes["merged_pool"], name="max_pooling1d_1")(x)
     x = layers.Dropout(sizes["dropout"], name="dropout_1")(x)
-    return keras.Model(inputs, _head(x, spec, sizes), name=_keras_name(spec))
+    return inputs, layers.Flatten(name="flatten_1")(x)
 
 
-def build_gru(spec: ModelSpec) -> keras.Model:
-    """Build the paper's GRU variant (Supp. Fig. S2); same inputs and output as :func:`build_cnn`."""
-    sizes = resolved_sizes(spec)
-    inputs, x = _branches(spec, sizes)
+def _build_gru(spec: ModelSpec, sizes: dict[str, Any]) -> tuple[list[Any], Any]:
+    """Return the same of the paper's GRU variant (Supp. Fig. S2)."""
+    inputs, x = _joined_branches(spec, sizes)
     gru = layers.GRU(
         sizes["gru_units"],
         activation="tanh",
@@ -128,70 +100,46 @@ def build_gru(spec: ModelSpec) -> keras.Model:
         return_sequences=True,
         name="gru_1",
     )
-    x = layers.Bidirectional(gru, name="gru")(x)
-    return keras.Model(inputs, _head(x, spec, sizes), name=_keras_name(spec))
+    return inputs, layers.Flatten(name="flatten_1")(layers.Bidirectional(gru, name="gru")(x))
 
 
-def build_towers(spec: ModelSpec) -> keras.Model:
-    """Build separate towers that meet in the hidden layer; output as :func:`build_cnn`.
+def _build_towers(spec: ModelSpec, sizes: dict[str, Any]) -> tuple[list[Any], Any]:
+    """Return the same of separate towers that meet in the hidden layer.
 
     The sequence tower is the paper's with the merged convolution to itself; the region tower is one thin
     convolution, that of landmarks (Avsec et al. 2018) one dense layer over the spline basis of their distances. In the
     paper's network one convolution kernel has to serve sequence and region types, and slides over the border between
-    them. Fewer multiplications than :func:`build_cnn`.
-
-    Input shape
-        ``left_input`` (B, L, 4); by the spec also ``right_input`` (B, R, 4) and ``landmark_input`` (B, 8, K).
+    them. Fewer multiplications than the paper's CNN.
     """
-    sizes = resolved_sizes(spec)
-    left_in = keras.Input((spec.sequence_length, 4), name="left_input")
-    x = layers.Conv1D(sizes["filters"], sizes["kernel"], activation="relu", name="left_conv1")(left_in)
-    x = layers.MaxPooling1D(*sizes["left_pool"], name="left_pool1")(x)
-    x = layers.Dropout(sizes["dropout"], name="left_drop1")(x)
-    x = layers.Conv1D(sizes["left_filters2"], sizes["left_kernel2"], activation="relu", name="left_conv2")(x)
-    x = layers.MaxPooling1D(*sizes["left_pool2"], name="left_pool2")(x)
-    x = layers.Dropout(sizes["dropout"], name="left_drop2")(x)
-    x = layers.Flatten(name="left_flatten")(x)
-    inputs, towers = [left_in], [x]
+    inputs = [keras.Input(spec.input_shapes["seq"], name="left_input")]
+    dropout = sizes["dropout"]
+    x = _conv_pool_drop(inputs[0], "left", "1", sizes["filters"], sizes["kernel"], sizes["left_pool"], dropout)
+    second = sizes["left_filters2"], sizes["left_kernel2"], sizes["left_pool2"], dropout
+    towers = [layers.Flatten(name="left_flatten")(_conv_pool_drop(x, "left", "2", *second))]
     if spec.has_region:
-        right_in = keras.Input((spec.region_length, 4), name="right_input")
-        y = layers.Conv1D(sizes["right_filters"], sizes["right_kernel"], activation="relu", name="right_conv1")(
-            right_in
-        )
-        y = layers.MaxPooling1D(*sizes["right_pool"], name="right_pool1")(y)
-        y = layers.Dropout(sizes["right_dropout"], name="right_drop1")(y)
-        y = layers.Flatten(name="right_flatten")(y)
-        inputs.append(right_in)
-        towers.append(y)
+        inputs.append(keras.Input(spec.input_shapes["region"], name="right_input"))
+        only = sizes["right_filters"], sizes["right_kernel"], sizes["right_pool"], sizes["right_dropout"]
+        towers.append(layers.Flatten(name="right_flatten")(_conv_pool_drop(inputs[-1], "right", "1", *only)))
     if spec.has_landmarks:
-        landmark_in = keras.Input((N_LANDMARKS, spec.landmark_bases), name="landmark_input")
-        z = layers.Flatten(name="landmark_flatten")(landmark_in)
+        inputs.append(keras.Input(spec.input_shapes["landmarks"], name="landmark_input"))
+        z = layers.Flatten(name="landmark_flatten")(inputs[-1])
         z = layers.Dense(sizes["landmark_hidden"], activation="relu", name="landmark_hidden")(z)
-        z = layers.Dropout(sizes["landmark_dropout"], name="landmark_drop")(z)
-        inputs.append(landmark_in)
-        towers.append(z)
-    if len(towers) > 1:
-        x = layers.Concatenate(axis=1, name="merge")(towers)
-    x = layers.Dense(sizes["hidden"], activation="relu", name="hidden1")(x)
-    x = layers.Dropout(sizes["hidden_dropout"], name="hidden_drop")(x)
-    output = layers.Dense(len(spec.tasks), activation="sigmoid", name="output")(x)
-    return keras.Model(inputs, output, name=_keras_name(spec))
+        towers.append(layers.Dropout(sizes["landmark_dropout"], name="landmark_drop")(z))
+    return inputs, towers[0] if len(towers) == 1 else layers.Concatenate(axis=1, name="merge")(towers)
 
 
-def _keras_name(spec: ModelSpec) -> str:
-    return spec.name.replace("/", "_")
-
-
-ARCHITECTURES: dict[str, Callable[[ModelSpec], keras.Model]] = {
-    "cnn": build_cnn,
-    "gru": build_gru,
-    "towers": build_towers,
+ARCHITECTURES: dict[str, Callable[[ModelSpec, dict[str, Any]], tuple[list[Any], Any]]] = {
+    "cnn": _build_cnn,
+    "gru": _build_gru,
+    "towers": _build_towers,
 }
-_DEFAULT_SIZES: dict[str, dict[str, Any]] = {"cnn": CNN_SIZES, "gru": GRU_SIZES, "towers": TOWERS_SIZES}
 
 
 def build_model(spec: ModelSpec) -> keras.Model:
     """Build the untrained network of a spec.
+
+    Inputs, as the spec has them: ``left_input`` (B, L, 4), ``right_input`` (B, R, 4), ``landmark_input`` (B, 8, K).
+    Output: (B, T) probabilities.
 
     Raises
     ------
@@ -200,15 +148,19 @@ def build_model(spec: ModelSpec) -> keras.Model:
     InputError
         If the windows are too short for the layers.
     """
-    if spec.architecture not in ARCHITECTURES:
-        raise unknown_name("architecture", spec.architecture, ARCHITECTURES)
+    sizes = resolved_sizes(spec)
     if spec.has_landmarks and spec.architecture != "towers":
         raise InputError(
             f"model {spec.name}: architecture {spec.architecture!r} has no landmark input. Use 'towers', or "
             "inputs: sequence+region."
         )
     try:
-        return ARCHITECTURES[spec.architecture](spec)
+        inputs, x = ARCHITECTURES[spec.architecture](spec, sizes)
+        x = layers.Dense(sizes["hidden"], activation="relu", name="hidden1")(x)
+        if spec.architecture == "towers":
+            x = layers.Dropout(sizes["hidden_dropout"], name="hidden_drop")(x)
+        output = layers.Dense(len(spec.tasks), activation="sigmoid", name="output")(x)
+        return keras.Model(inputs, output, name=spec.name.replace("/", "_"))
     except ValueError as error:
         raise InputError(
             f"model {spec.name}: windows of {spec.sequence_length} and {spec.region_length} nt do not fit "

@@ -15,6 +15,7 @@ from ripe_lib.genome.windows import CodeWindows
 from ripe_lib.network.spec import N_LANDMARKS, ModelSpec
 
 INPUT_NAMES = ("seq", "region", "landmarks")
+OUTPUTS = ("probability", "logit")
 
 Distances = NDArray[np.floating]
 
@@ -52,20 +53,9 @@ def checked_windows(spec: ModelSpec, windows: Any) -> tuple[OneHot, OneHot | Non
 
 
 def checked_codes(spec: ModelSpec, seq_codes: Any, region_codes: Any, landmarks: Any = None) -> CodeWindows:
-    """Return codes, and distances if there are any, as arrays that fit the model.
+    """Return codes, and distances if there are any, as arrays that fit the model, or say which does not.
 
-    Parameters
-    ----------
-    spec : ModelSpec
-    seq_codes, region_codes : uint8 array (B, L) and (B, R)
-        Codes 0 to 4, RNA sense; the region types may be None.
-    landmarks : float array (B, 8), optional
-        Signed distances in nt, NaN = unknown.
-
-    Raises
-    ------
-    ShapeMismatchError, InputError
-        If an array does not fit the model; codes must be uint8, 0 to 4.
+    Parameters as :func:`ripe_lib.network.predict.predict_codes`.
     """
     checked: dict[str, NDArray[Any]] = {"seq": _checked_code_array(spec, "seq codes", seq_codes, spec.sequence_length)}
     if region_codes is not None and spec.has_region:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,16 +21,10 @@ from ripe_lib.network.weights import LayerArrays, arrays_of, set_arrays
 HIDDEN, OUTPUT = "hidden1", "output"  # the last two layers of every architecture
 
 
-@dataclass(frozen=True)
-class JointModel:
-    """One network for several models.
+class JointModel(NamedTuple):
+    """One network for several models; a single member is the model itself.
 
-    Attributes
-    ----------
-    model : Model
-        Its tasks are those of the members, one after the other; a single member is the model itself.
-    members : list of (int, slice)
-        Index of every member in the list of models, and its columns.
+    ``members`` are their places in the list of models, and the columns of each, in the order of the tasks.
     """
 
     model: Model
@@ -39,25 +34,19 @@ class JointModel:
 def joint_models(models: Sequence[Model]) -> list[JointModel]:
     """Put models together whose specs and weights agree in everything but tasks and the last two layers.
 
-    Parameters
-    ----------
-    models : sequence of Model
-
-    Returns
-    -------
-    list of JointModel
-        In order of their first members; every model is a member of exactly one. Asked again for the same models it
-        returns the same networks.
+    In order of their first members; every model is a member of exactly one. Asked again for the same models it returns
+    the same networks.
     """
     return list(_joint_models(tuple(models)))
 
 
 @lru_cache(maxsize=1)
 def _joint_models(models: tuple[Model, ...]) -> list[JointModel]:
-    groups: dict[str, list[int]] = {}
+    groups: dict[object, list[int]] = {}
     arrays = [arrays_of(model.keras_model) for model in models]
     for number, model in enumerate(models):
-        groups.setdefault(_trunk(model, arrays[number], number), []).append(number)
+        is_known = {HIDDEN, OUTPUT} <= set(arrays[number])
+        groups.setdefault(_trunk(model, arrays[number]) if is_known else number, []).append(number)
     found = []
     for numbers in groups.values():
         ends = np.cumsum([len(models[number].tasks) for number in numbers]).tolist()
@@ -67,10 +56,8 @@ def _joint_models(models: tuple[Model, ...]) -> list[JointModel]:
     return found
 
 
-def _trunk(model: Model, arrays: LayerArrays, number: int) -> str:
-    """Return a digest of everything but tasks and the last two layers; ``number`` keeps other networks apart."""
-    if not {HIDDEN, OUTPUT} <= set(arrays):
-        return str(number)
+def _trunk(model: Model, arrays: LayerArrays) -> str:
+    """Return a digest of everything but tasks and the last two layers."""
     sizes = {name: size for name, size in model.spec.sizes.items() if name != "hidden"}
     digest = hashlib.sha256(replace(model.spec, name="", tasks=("",), sizes=sizes).to_json().encode())
     for layer in sorted(set(arrays) - {HIDDEN, OUTPUT}):

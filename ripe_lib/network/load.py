@@ -30,9 +30,8 @@ class Model:
     Attributes
     ----------
     spec : ModelSpec
-        What it is.
     keras_model : keras.Model
-        The network; inputs in the order sequence, region; output (B, T) probabilities.
+        Inputs in the order of ``spec.input_names``; output (B, T) probabilities.
     directory : Path or None
         Where it came from.
     """
@@ -119,7 +118,7 @@ def model_of(spec: ModelSpec, arrays: LayerArrays, where: str) -> Model:
     Raises
     ------
     WeightsError
-        If the sizes are not those of a network, or the arrays do not fit.
+        If there is no network of these sizes, or the arrays do not fit.
     """
     quiet_tensorflow()
     from ripe_lib.network.architecture import build_model

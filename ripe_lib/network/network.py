@@ -39,15 +39,8 @@ Ints = NDArray[np.integer]
 class ReferenceState(NamedTuple):
     """Reference windows with what their alternatives need.
 
-    Attributes
-    ----------
-    logits : float32 array (B, T)
-    seq_codes : uint8 array (B, L)
-    region_codes : uint8 array (B, R) or None
-    landmarks : float array (B, 8) or None
-        Distances; alternatives have those of their reference.
-    passed : Passed or None
-        Kept intermediates, about 30 kB per window with the paper's sizes; None for networks run by full passes.
+    ``logits`` (B, T); the windows as given, whose region types and landmarks their alternatives share; kept
+    intermediates, about 30 kB per window with the paper's sizes, or None for networks run by full passes.
     """
 
     logits: Floats
@@ -55,15 +48,6 @@ class ReferenceState(NamedTuple):
     region_codes: Codes | None
     landmarks: Distances | None
     passed: Passed | None
-
-    @property
-    def probabilities(self) -> Floats:
-        """Probabilities (B, T)."""
-        return expit(self.logits)
-
-    def __len__(self) -> int:
-        """Return the number of windows (a tuple would count its fields)."""
-        return len(self.seq_codes)
 
 
 class Network:
@@ -132,18 +116,13 @@ class Network:
         landmarks : float32 array (B, 8, K) beside one-hot windows, distances (B, 8) in nt beside codes, or None
             NaN and None are unknown.
         batch_size : int
-            Windows per call of the network.
+            Windows per call of the network, at least 1.
         output : str
             ``"probability"``, or ``"logit"`` for what :meth:`logits` gives.
 
         Returns
         -------
         float32 array (B, T)
-
-        Raises
-        ------
-        InputError
-            For a batch size below 1.
         """
         if batch_size < 1:
             raise InputError(f"batch size: expected at least 1, got {batch_size}.")
@@ -206,7 +185,7 @@ class Network:
         *,
         output: str = "probability",
     ) -> list[Floats]:
-        """Return weighted sums of gradients along straight paths, in one call of the network.
+        """Return weighted sums of gradients along straight paths (B, N, ...), per input, in one call of the network.
 
         Parameters
         ----------
@@ -215,14 +194,8 @@ class Network:
         points, weights : float32 arrays (P,)
             Positions on the path, 1 at its end, and their weights.
         task_indices : int32 array (N,)
-            Output columns.
         output : str
             ``"probability"`` or ``"logit"``.
-
-        Returns
-        -------
-        list of float32 arrays (B, N, ...)
-            One per input, in units of the output per unit of input.
         """
         import tensorflow as tf
 
@@ -256,12 +229,10 @@ class Network:
             maps = []
             for column in columns:
                 gradients = tape.gradient(column, on_path, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-                maps.append(
-                    [
-                        tf.einsum("bpld,p->bld", tf.reshape(gradient, (-1, n_points, *shape)), weights)
-                        for gradient, shape in zip(gradients, shapes, strict=True)
-                    ]
-                )
+                by_point = [
+                    tf.reshape(one, (-1, n_points, *shape)) for one, shape in zip(gradients, shapes, strict=True)
+                ]
+                maps.append([tf.einsum("bpld,p->bld", one, weights) for one in by_point])
             return [tf.stack(per_input, axis=1) for per_input in zip(*maps, strict=True)]
 
         signature = [*windows, *vectors, tf.TensorSpec((n_tasks,), tf.int32)]
@@ -272,7 +243,7 @@ class Network:
     def reference(
         self, seq_codes: Codes, region_codes: Codes | None = None, landmarks: Distances | None = None
     ) -> ReferenceState:
-        """Pass reference windows through the network once.
+        """Pass reference windows through the network once, for :meth:`substitutions`; choose B by the state's size.
 
         Parameters
         ----------
@@ -281,17 +252,13 @@ class Network:
             None is "no information" everywhere; equal rows are computed once.
         landmarks : float array (B, 8) or None
             Distances in nt; NaN, or None for all, is unknown.
-
-        Returns
-        -------
-        ReferenceState
-            For :meth:`substitutions`; choose B by its size.
         """
         given = seq_codes, region_codes, landmarks
         if self.fast is None or not len(seq_codes):
             return ReferenceState(self.logits(*given), *given, None)
-        passed = self.fast.reference(*given)
-        return ReferenceState(passed.dense[-1], *given, passed)
+        starts = np.arange(len(seq_codes)) * self.spec.sequence_length
+        passed = self.fast.windows(seq_codes.ravel(), starts, region_codes, landmarks, near=False)
+        return ReferenceState(passed.logits, *given, passed)
 
     def neighbours(
         self,
@@ -300,7 +267,7 @@ class Network:
         region_codes: Codes | None = None,
         landmarks: Distances | None = None,
     ) -> ReferenceState:
-        """Pass windows of one stretch through the network, sharing what neighbours have in common.
+        """Return :meth:`reference` of windows of one stretch, sharing what neighbours have in common.
 
         Parameters
         ----------
@@ -308,13 +275,8 @@ class Network:
             The stretch, RNA sense.
         starts : int array (B,)
             0-based index of each window's first base, within ``0 .. N - L``.
-        region_codes : uint8 array (B, R) or None
-        landmarks : float array (B, 8) or None
-
-        Returns
-        -------
-        ReferenceState
-            As :meth:`reference` of the windows.
+        region_codes, landmarks
+            Of every window, as for :meth:`reference`.
         """
         length, begins = self.spec.sequence_length, np.asarray(starts).astype(np.int64)
         if begins.size and (begins.min() < 0 or begins.max() + length > len(codes)):
@@ -322,27 +284,22 @@ class Network:
         windows = codes[begins[:, None] + np.arange(length)]
         if self.fast is None or not len(begins):
             return self.reference(windows, region_codes, landmarks)
-        passed = self.fast.neighbours(codes, begins, region_codes, landmarks)
-        return ReferenceState(passed.dense[-1], windows, region_codes, landmarks, passed)
+        passed = self.fast.windows(codes, begins, region_codes, landmarks, near=True)
+        return ReferenceState(passed.logits, windows, region_codes, landmarks, passed)
 
     def substitutions(self, state: ReferenceState, site_index: Ints, position: Ints, alt_code: Ints) -> Floats:
-        """Return the logits of windows in which a few bases are replaced.
+        """Return the logits (M, T) of windows in which a few bases are replaced.
+
+        Those of full passes up to the order of floating-point sums (about 1e-7 in probability); an alternative equal
+        to its reference has exactly its reference's logits.
 
         Parameters
         ----------
         state : ReferenceState
-        site_index : int array (M,)
-            Which reference window.
-        position : int array (M,)
-            0-based index in the window, RNA sense, of the first changed base.
-        alt_code : uint8 array (M,) or (M, S)
-            The new base, or the S new bases from ``position`` on (some may equal the reference).
-
-        Returns
-        -------
-        float32 array (M, T)
-            Those of full passes up to the order of floating-point sums (about 1e-7 in probability); an alternative
-            equal to its reference has exactly its reference's logits.
+        site_index, position : int arrays (M,)
+            Which reference window, and the 0-based index in it, RNA sense, of the first changed base.
+        alt_code : int array (M,) or (M, S)
+            The code of the new base, or of the S new bases from ``position`` on (some may equal the reference).
         """
         site, position, alt = self._checked_alternatives(state, site_index, position, alt_code)
         if self.fast is not None and state.passed is not None and alt.shape[1] <= MAX_SPAN:
@@ -365,13 +322,14 @@ class Network:
                 f"alternatives: expected site_index (M,), position (M,) and alt_code (M,) or (M, S), "
                 f"got {site.shape}, {position.shape} and {np.shape(alt_code)}."
             )
-        length = self.spec.sequence_length
-        if site.size and (site.min() < 0 or site.max() >= len(state)):
-            raise InputError(f"alternatives: expected site_index within 0..{len(state) - 1}, got {site.max()}.")
-        if site.size and (position.min() < 0 or position.max() + alt.shape[1] > length):
-            raise InputError(f"alternatives: expected changed bases within the window of {length}, got others.")
-        if alt.size and (alt.min() < 0 or alt.max() > UNKNOWN):
-            raise InputError("alternatives: expected base codes 0 to 4, got others.")
+        n, length = len(state.seq_codes), self.spec.sequence_length
+        for expected, values, last in (
+            (f"site_index within 0..{n - 1}", site, n - 1),
+            (f"changed bases within the window of {length}", position, length - alt.shape[1]),
+            ("base codes 0 to 4", alt, UNKNOWN),
+        ):
+            if values.size and (values.min() < 0 or values.max() > last):
+                raise InputError(f"alternatives: expected {expected}, got others.")
         return site.astype(np.int64), position.astype(np.int64), alt.astype(np.uint8)
 
     # --- windows along a sequence ----------------------------------------------------------------------------------
@@ -386,7 +344,7 @@ class Network:
         step: int = 1,
         batch_size: int = DEFAULT_BATCH_SIZE,
     ) -> Floats:
-        """Return probabilities of windows that follow each other at a fixed step.
+        """Return probabilities (n, T) of windows that follow each other at a fixed step.
 
         Parameters
         ----------
@@ -400,10 +358,6 @@ class Network:
             Windows, and the distance of their starts in nt.
         batch_size : int
             Windows per call where whole windows are passed.
-
-        Returns
-        -------
-        float32 array (n, T)
         """
         if self.fast is not None:
             return expit(self.fast.along(seq, region, landmarks, n, step))

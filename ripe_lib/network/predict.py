@@ -54,7 +54,7 @@ def predict(model: Model, windows: Any, *, batch_size: int = DEFAULT_BATCH_SIZE)
     Returns
     -------
     float32 array (B, T)
-        Floats, columns in ``model.tasks`` order.
+        Columns in ``model.tasks`` order.
 
     Raises
     ------
@@ -74,26 +74,16 @@ def predict_codes(
     *,
     batch_size: int = DEFAULT_BATCH_SIZE,
 ) -> Floats:
-    """Predict binding probabilities for windows given as codes, one byte per position.
+    """Predict binding probabilities (B, T) for windows given as codes; errors and batches as :func:`predict`.
 
     Parameters
     ----------
     model : Model
-    seq_codes : uint8 array (B, L)
-    region_codes : uint8 array (B, R) or None
-        None is "no information" everywhere.
+    seq_codes, region_codes : uint8 array (B, L), (B, R) or None
+        0 to 4; None is "no information" everywhere.
     landmarks : float array (B, 8) or None
         Signed distances in nt (:meth:`ripe_lib.genome.annotation.Annotation.landmark_distances`), NaN = unknown.
     batch_size : int
-
-    Returns
-    -------
-    float32 array (B, T)
-
-    Raises
-    ------
-    ShapeMismatchError, InputError
-        As :func:`predict`; codes must be 0 to 4.
     """
     codes = checked_codes(model.spec, seq_codes, region_codes, landmarks)
     return model.network.probabilities(*codes, batch_size=batch_size)
@@ -120,10 +110,8 @@ def predict_intervals(
         See :func:`ripe_lib.genome.intervals.read_intervals`.
     fasta_file, gtf_file
         As :func:`ripe_lib.make_windows`.
-    batch_size : int
-        Windows per network call.
-    chunk_size : int
-        Intervals per chunk.
+    batch_size, chunk_size : int
+        Windows per network call, and intervals per chunk.
     placing : PeakWindows, optional
         Where the windows lie; the default is one on the middle of each interval. Where there are several, an
         interval's score is the best of them, for each task by itself.
@@ -133,11 +121,6 @@ def predict_intervals(
     DataFrame
         ``chrom start end``, ``name`` if the first chunk has names, ``strand`` (the one used), and one float32 column
         per task; rows in the order of the input.
-
-    Raises
-    ------
-    RipeError
-        For anything wrong with the input; the message names file and line.
     """
     maker = WindowMaker(model.spec, fasta_file, gtf_file)
     chunks = read_intervals(intervals, chunk_size=chunk_size, summits=placing is not None)
@@ -147,7 +130,7 @@ def predict_intervals(
             frame, contigs = maker.settled(chunk)
             placed, first = frame, None
             if placing is not None:
-                placed, first = placing.split(frame, frame["summit"].to_numpy() if "summit" in frame else None)
+                placed, first = placing.split(frame)
             if first is not None:
                 contigs = np.repeat(contigs, np.diff(first, append=len(placed)))
             yield (frame, first, *maker.codes_of(placed, contigs))
@@ -160,7 +143,7 @@ def predict_intervals(
         probabilities = model.network.probabilities(*codes, batch_size=batch_size)  # our own: nothing to check
         if first is not None:
             probabilities = np.maximum.reduceat(probabilities, first, axis=0)
-        yield _labelled(frame[columns], model.tasks, probabilities)
+        yield pd.concat([frame[columns], pd.DataFrame(probabilities, columns=model.tasks, index=frame.index)], axis=1)
 
 
 @dataclass
@@ -191,36 +174,19 @@ class PeakWindows:
         if self.tile and self.centre == "summit":
             raise InputError("expected either windows along the whole peak (tile) or on its summit, got both.")
 
-    def split(
-        self, frame: pd.DataFrame, summits: NDArray[np.int64] | None
-    ) -> tuple[pd.DataFrame, NDArray[np.int64] | None]:
-        """Return the intervals whose windows are to be scored.
+    def split(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.int64] | None]:
+        """Return the intervals whose windows are to be scored, and the first of each given one; None: one of each.
 
-        Parameters
-        ----------
-        frame : DataFrame (B rows)
-            0-based, half-open; strands settled.
-        summits : int64 array (B,), optional
-            nt from ``start``, -1 for none.
-
-        Returns
-        -------
-        DataFrame, int64 array (B,) or None
-            The intervals, in the order of ``frame``, and the first row of each of ``frame``'s; None if they are the
-            same number.
-
-        Raises
-        ------
-        InputError
-            If summits are wanted and there is none, or one lies outside its interval.
+        A column ``summit`` is in nt from the start, -1 for none; an :class:`~ripe_lib.errors.InputError` if summits are
+        wanted and there is none, or one lies outside its interval.
         """
         start, end = frame["start"].to_numpy(), frame["end"].to_numpy()
-        has_summit = np.zeros(len(frame), dtype=bool) if summits is None else summits != NO_SUMMIT
+        summits = frame["summit"].to_numpy() if "summit" in frame else np.full(len(frame), NO_SUMMIT)
         self.n_intervals += len(frame)
         self.n_long += int((end - start > self.length).sum())
-        self.n_summits += int(has_summit.sum())
+        self.n_summits += int((summits != NO_SUMMIT).sum())
         if self.centre == "summit":
-            return _on_summits(frame, summits, has_summit, known=self.n_summits), None
+            return self._on_summits(frame, summits), None
         if not self.tile or not (end - start > self.length).any():
             return frame, None
         step = max(1, self.length // TILES_PER_WINDOW)
@@ -233,6 +199,20 @@ class PeakWindows:
         tiles.loc[long, "start"] = at[long]
         tiles.loc[long, "end"] = at[long] + self.length
         return tiles, first
+
+    def _on_summits(self, frame: pd.DataFrame, summits: NDArray[np.int64]) -> pd.DataFrame:
+        if not self.n_summits:
+            raise InputError(
+                "--centre summit: expected summits (column 10 of narrowPeak), got none. Use --centre middle, or --tile."
+            )
+        start, end, has_summit = frame["start"].to_numpy(), frame["end"].to_numpy(), summits != NO_SUMMIT
+        beyond = has_summit & (summits >= end - start)
+        if beyond.any():
+            row = int(np.argmax(beyond))
+            place = f"{frame['chrom'].iloc[row]}:{start[row]}-{end[row]}"
+            raise InputError(f"interval {place}: expected a summit within it, got {summits[row]}. Check column 10.")
+        at = start + summits
+        return frame.assign(start=np.where(has_summit, at, start), end=np.where(has_summit, at + 1, end))
 
     def remark(self) -> str:
         """Return what a user should know about where the windows lie, or nothing."""
@@ -248,29 +228,6 @@ class PeakWindows:
         if self.centre == "summit" and self.n_summits < self.n_intervals:
             parts.append(f"{self.n_intervals - self.n_summits:,} intervals have no summit: centred on the middle")
         return "; ".join(parts)
-
-
-def _on_summits(
-    frame: pd.DataFrame, summits: NDArray[np.int64] | None, has_summit: NDArray[np.bool_], *, known: int
-) -> pd.DataFrame:
-    if summits is None or not known:
-        raise InputError(
-            "--centre summit: expected summits (column 10 of narrowPeak), got none. Use --centre middle, or --tile."
-        )
-    start, end = frame["start"].to_numpy(), frame["end"].to_numpy()
-    beyond = has_summit & (summits >= end - start)
-    if beyond.any():
-        row = int(np.argmax(beyond))
-        place = f"{frame['chrom'].iloc[row]}:{start[row]}-{end[row]}"
-        raise InputError(f"interval {place}: expected a summit within it, got {summits[row]}. Check column 10.")
-    at = start + np.where(has_summit, summits, 0)
-    return frame.assign(start=np.where(has_summit, at, start), end=np.where(has_summit, at + 1, end))
-
-
-def _labelled(frame: pd.DataFrame, tasks: list[str], probabilities: Floats) -> pd.DataFrame:
-    """Return a table with one column per task after the columns of ``frame``."""
-    scores = pd.DataFrame(probabilities, columns=tasks, index=frame.index)
-    return pd.concat([frame, scores], axis=1)
 
 
 def in_background(items: Iterable[T]) -> Iterator[T]:

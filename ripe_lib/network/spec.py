@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ripe_lib.errors import InputError, unknown_name
+from ripe_lib.errors import InputError, check_known
 
 N_LANDMARKS = 8
 _LONGEST = 100_000  # nt of a window: no network of this kind is longer
@@ -85,24 +85,22 @@ class ModelSpec:
     @property
     def input_names(self) -> tuple[str, ...]:
         """Names of the network's inputs, in order."""
-        return ("seq", *(["region"] if self.has_region else []), *(["landmarks"] if self.has_landmarks else []))
+        return tuple(self.input_shapes)
 
     @property
     def input_shapes(self) -> dict[str, tuple[int, int]]:
         """Shape of one window of every input, in order."""
-        shapes = {
-            "seq": (self.sequence_length, 4),
-            "region": (self.region_length, 4),
-            "landmarks": (N_LANDMARKS, self.landmark_bases),
-        }
-        return {name: shapes[name] for name in self.input_names}
+        shapes = {"seq": (self.sequence_length, 4)}
+        if self.has_region:
+            shapes["region"] = self.region_length, 4
+        if self.has_landmarks:
+            shapes["landmarks"] = N_LANDMARKS, self.landmark_bases
+        return shapes
 
     def task_index(self, task: str) -> int:
         """Return the output column of a task; an unknown name is answered with its nearest neighbours."""
-        try:
-            return self.tasks.index(task)
-        except ValueError:
-            raise unknown_name("task", task, self.tasks, f"List them with: ripe tasks {self.name}") from None
+        check_known("task", task, self.tasks, f"List them with: ripe tasks {self.name}")
+        return self.tasks.index(task)
 
     def to_json(self) -> str:
         """Serialise; :meth:`from_json` reads it back."""
@@ -110,22 +108,16 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
-        """Read what :meth:`to_json` wrote.
-
-        Raises
-        ------
-        ValueError
-            If it is something else: the text comes from files of anybody.
-        """
+        """Read what :meth:`to_json` wrote; a ValueError if it is something else: the text is from files of anybody."""
         values = json.loads(text)
         spec = cls(**values)
         numbers = (spec.sequence_length, spec.region_length, spec.landmark_bases)
-        if (
-            not all(isinstance(one, str) for one in (spec.name, spec.architecture, *spec.tasks))
-            or not all(type(number) is int and 0 <= number <= _LONGEST for number in numbers)
-            or not isinstance(values.get("tasks"), list)
-            or not isinstance(spec.sizes, dict)
-            or not all(_is_size(size) for size in spec.sizes.values())
+        if not (
+            all(isinstance(one, str) for one in (spec.name, spec.architecture, *spec.tasks))
+            and all(type(number) is int and 0 <= number <= _LONGEST for number in numbers)
+            and isinstance(values.get("tasks"), list)
+            and isinstance(spec.sizes, dict)
+            and all(map(_is_size, spec.sizes.values()))
         ):
             raise InputError(
                 f"model {str(spec.name)[:60]!r}: expected names and lengths of a network, got {text[:80]!r}."

@@ -42,9 +42,8 @@ def write_weights(path: str | Path, spec: ModelSpec, arrays: LayerArrays) -> Non
 
     Parameters
     ----------
-    path : str or Path
+    path : path
     spec : ModelSpec
-        Kept in the file.
     arrays : dict of list of array
         By layer; written as float32.
     """
@@ -64,19 +63,12 @@ def write_weights(path: str | Path, spec: ModelSpec, arrays: LayerArrays) -> Non
 def read_weights(path: str | Path, *, sha256: str | None = None) -> tuple[ModelSpec, LayerArrays]:
     """Read a weights file.
 
-    Parameters
-    ----------
-    path : path
-        The file.
-    sha256 : str, optional
-        Expected digest (hex).
-
     Raises
     ------
     MissingFileError
         If there is no such file.
     WeightsError
-        If the digest differs or the file is not in this format.
+        If it has not the digest ``sha256`` (hex), if one is given, or is not in this format.
     """
     path = Path(path)
     if not path.is_file():
@@ -108,7 +100,7 @@ def arrays_of(keras_model: keras.Model) -> LayerArrays:
 
 
 def set_arrays(keras_model: keras.Model, arrays: LayerArrays, where: str) -> None:
-    """Put arrays into a network, checking every layer's name and shapes.
+    """Put arrays into a network, checking every layer's name, shapes and numbers.
 
     Parameters
     ----------
@@ -121,7 +113,7 @@ def set_arrays(keras_model: keras.Model, arrays: LayerArrays, where: str) -> Non
     Raises
     ------
     WeightsError
-        Naming the first layer that is missing, unexpected, or of another shape.
+        Naming the first layer that does not fit.
     """
     wanted = arrays_of(keras_model)
     if missing := sorted(set(wanted) - set(arrays)):
@@ -135,6 +127,5 @@ def set_arrays(keras_model: keras.Model, arrays: LayerArrays, where: str) -> Non
             raise WeightsError(f"{where}: layer {name!r}: expected shapes {expected}, got {got}.")
         if not all(np.isfinite(v).all() for v in values):
             raise WeightsError(f"{where}: layer {name!r} holds values that are not finite.")
-    for layer in keras_model.layers:
-        if layer.name in arrays:
-            layer.set_weights(arrays[layer.name])
+    for name, values in arrays.items():
+        keras_model.get_layer(name).set_weights(values)

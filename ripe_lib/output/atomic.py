@@ -1,7 +1,5 @@
 """Outputs that are either complete or not there: write to a temporary name, then rename."""
 
-from __future__ import annotations
-
 import errno
 import glob
 import os
@@ -16,7 +14,7 @@ from pathlib import Path
 from ripe_lib.errors import OutputError, RipeError
 
 _OF_A_MODEL = ("model.yaml", "weights.h5", "variant_background.tsv", "metrics.tsv", "model_card.md", "test_expect.h5")
-_NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG, errno.EIO)
+NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG, errno.EIO)
 TRACK_SUFFIXES = (".bedgraph", ".bg", ".bedgraph.gz", ".bg.gz", ".bw", ".bigwig")
 
 
@@ -45,9 +43,8 @@ def check_new_folder(
 
     Parameters
     ----------
-    path : path
-    overwrite : bool
-        A folder with something in it is no error.
+    path, overwrite : path, bool
+        A folder with something in it is no error with ``overwrite``.
     hint : str
         What to do, for the message.
     """
@@ -73,20 +70,18 @@ def check_apart(writes: Iterable[str | Path], reads: Iterable[str | Path], repla
 
     Parameters
     ----------
-    writes : paths
-        Files to be written, and folders for pages. Tracks count with the names made from theirs
-        (``x.bw``: ``x.TASK.plus.bw``).
+    writes, replaces : paths
+        Files to be written, where tracks count with the names made from theirs (``x.bw``: ``x.TASK.plus.bw``), and
+        folders for pages; folders that will be replaced with all that is in them.
     reads : paths
         Files that are read; a model's folder stands for the files in it. Names of other things are no matter.
-    replaces : paths
-        Folders that will be replaced with all that is in them.
     """
-    inputs = []
     targets = [Path(write) for write in writes]
     places = [target.resolve() for target in targets]
     for write, place in zip(targets, places, strict=True):
         if places.count(place) > 1:
             raise OutputError(f"{write}: expected every output once, got it {places.count(place)} times. Rename one.")
+    inputs: list[Path] = []
     for read in map(Path, reads):
         is_model = (read / "model.yaml").is_file()
         inputs += [file for file in read.iterdir() if file.name in _OF_A_MODEL] if is_model else [read]
@@ -94,38 +89,27 @@ def check_apart(writes: Iterable[str | Path], reads: Iterable[str | Path], repla
     for write in targets:
         suffix = max((s for s in TRACK_SUFFIXES if write.name.lower().endswith(s)), key=len, default="")
         stem = write.name[: len(write.name) - len(suffix)] + "."
-        made = [f for f in inputs if suffix and f.name.startswith(stem) and f.name.lower().endswith(suffix)]
         for read in inputs:
-            if (write.exists() and write.samefile(read)) or (read in made and _is_in(read, write.parent)):
+            is_track = suffix and read.name.startswith(stem) and read.name.lower().endswith(suffix)
+            if _is_same(write, read) or (is_track and _is_same(write.parent, read.resolve().parent)):
                 raise OutputError(f"{write}: expected another file than those that are read, got {read}. Rename it.")
     for folder in map(Path, replaces):
         for read in inputs:
-            if folder.is_dir() and (folder.samefile(read) or _is_in(read, folder, deep=True)):
+            if folder.is_dir() and any(_is_same(folder, place) for place in (read, *read.resolve().parents)):
                 raise OutputError(
                     f"{folder}: expected a folder that can be replaced, but {read}, which is read, is in it. "
                     "Choose another name."
                 )
 
 
-def _is_in(path: Path, folder: Path, *, deep: bool = False) -> bool:
-    parents = path.resolve().parents if deep else path.resolve().parents[:1]
-    return folder.is_dir() and any(folder.samefile(parent) for parent in parents)
+def _is_same(path: Path, existing: Path) -> bool:
+    return path.exists() and path.samefile(existing)
 
 
 def check_room(path: str | Path, n_bytes: int) -> None:
-    """Refuse to write what will not fit: HDF5 files cannot be closed in good order once a write has failed.
+    """Refuse to write so many more bytes if they will not fit: HDF5 cannot close a file once a write has failed.
 
-    Parameters
-    ----------
-    path : path
-        The file that grows.
-    n_bytes : int
-        Upper bound of what comes next.
-
-    Raises
-    ------
-    OSError
-        "No space left on device", "File too large"; :func:`atomic_file` turns it into an :class:`OutputError`.
+    Raises OSError ("No space left on device", "File too large"); :func:`atomic_file` makes it an :class:`OutputError`.
     """
     path = Path(path)
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
@@ -138,10 +122,7 @@ def check_room(path: str | Path, n_bytes: int) -> None:
 
 
 def remove_leftovers(path: str | Path) -> None:
-    """Remove what :func:`atomic_file` could not: temporaries of ``path`` whose process was killed.
-
-    Temporaries of processes that still run on this machine are left alone.
-    """
+    """Remove what :func:`atomic_file` could not: temporaries of ``path`` whose process runs here no longer."""
     path = Path(path)
     for file in path.parent.glob(f".*.part.{glob.escape(path.name)}"):
         pid = file.name[1:].partition("-")[0]
@@ -157,10 +138,7 @@ def remove_leftovers(path: str | Path) -> None:
 def atomic_file(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` (same suffixes); rename it there on success, remove it on failure.
 
-    Raises
-    ------
-    OutputError
-        If the folder is missing or not writable, or the disk is full.
+    Raises :class:`OutputError` if the folder is missing or not writable, or the disk is full.
     """
     path = Path(path)
     check_output_file(path)
@@ -178,12 +156,8 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary folder that becomes ``path`` on success and vanishes on failure.
 
-    What was at ``path`` is removed only when the new folder is in its place.
-
-    Raises
-    ------
-    OutputError
-        If ``path`` exists and ``overwrite`` is false, or it cannot be written.
+    What was at ``path`` is removed when the new folder is in its place; without ``overwrite`` it is an
+    :class:`OutputError`.
     """
     path = Path(path)
     check_new_folder(path, overwrite=overwrite)
@@ -214,13 +188,11 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False) -> Iterator[P
 def atomic_files(folder: str | Path) -> Iterator[Path]:
     """Yield a temporary folder whose files move into ``folder`` on success and vanish on failure.
 
-    ``folder`` and its parents are made if they are not there; other files in it stay, files of the same name are
-    replaced.
+    ``folder`` and its parents are made if missing; files of the same names in it are replaced, others stay.
     """
     folder = Path(folder)
     check_filled_folder(folder)
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    done = False
     try:
         with _named(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -229,12 +201,11 @@ def atomic_files(folder: str | Path) -> Iterator[Path]:
                     yield Path(name)
                 for path in sorted(Path(name).iterdir()):
                     os.replace(path, folder / path.name)
-        done = True
-    finally:
-        if not done:
-            for parent in made:
-                with suppress(OSError):
-                    parent.rmdir()
+    except BaseException:
+        for parent in made:
+            with suppress(OSError):
+                parent.rmdir()
+        raise
 
 
 @contextmanager
@@ -247,7 +218,7 @@ def _named(path: Path, temporary: Path | None = None) -> Iterator[None]:
             raise OutputError(str(error).replace(str(temporary), str(path))) from error
         told = re.search(r"errno = (\d+)", str(error))  # by HDF5
         number = getattr(error, "errno", None) or (int(told[1]) if told else None)
-        if isinstance(error, RipeError) or number not in _NOT_WRITTEN:
+        if isinstance(error, RipeError) or number not in NOT_WRITTEN:
             raise
         reason = getattr(error, "strerror", None) or os.strerror(number)
         raise OutputError(f"{path}: could not be written ({reason}). Nothing was left behind.") from error

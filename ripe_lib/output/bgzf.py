@@ -1,7 +1,5 @@
 """BGZF: gzip in blocks, which htslib can index; BCF and indexes by htslib itself."""
 
-from __future__ import annotations
-
 import struct
 import zlib
 from collections.abc import Iterator
@@ -47,13 +45,8 @@ def _deflated(piece: bytes, strategy: int = zlib.Z_DEFAULT_STRATEGY) -> bytes:
 def write_index(path: Path, **columns: Any) -> Path | None:
     """Write a tabix index beside a bgzip file, or a BCF's; None if its records are not sorted.
 
-    A contig beyond 512 Mb needs (and gets) a CSI index, as every BCF.
-
-    Parameters
-    ----------
-    path : Path
-    **columns
-        What pysam's ``tabix_index`` has to know of a table; by default it is a VCF.
+    A contig beyond 512 Mb needs (and gets) a CSI index, as every BCF. ``columns`` are what pysam's ``tabix_index`` has
+    to know of a table; by default it is a VCF.
     """
     import pysam
     import pysam.bcftools

@@ -1,16 +1,14 @@
 """A long job as a list of chunks: resumable after a kill, and spread over processes or a dask cluster.
 
-Every chunk becomes one *part file* in a parts folder. A part is written under a temporary name and renamed when it
-is complete, so a file called ``part-...`` is always whole and is never computed again. The folder remembers a
-*fingerprint* of inputs and options: with another one its parts are thrown away and the job starts anew. The
-caller joins the parts, in order, and calls :func:`remove_parts`.
+Every chunk becomes one *part file* in a parts folder, written under a temporary name and renamed when it is complete:
+a file called ``part-...`` is always whole and never computed again. The folder remembers a *fingerprint* of inputs and
+options: with another one its parts are thrown away and the job starts anew. The caller joins the parts, in order, and
+calls :func:`remove_parts`.
 
-The result does not depend on where the parts were computed: this process, local worker processes
-(``"processes:N"``) or a dask scheduler (its address). Workers write the parts themselves, so they must see the same
-files under the same paths; the parts of workers that die are computed again by others.
+The result does not depend on where the parts were computed: this process, local worker processes or a dask cluster.
+Workers write the parts themselves, so they must see the same files under the same paths; the parts of workers that die
+are computed again by others.
 """
-
-from __future__ import annotations
 
 import fcntl
 import hashlib
@@ -34,21 +32,25 @@ import numpy as np
 
 from ripe_lib._version import __version__
 from ripe_lib.errors import InputError, MissingFileError, MissingPackageError, OutputError, RipeError
+from ripe_lib.output.atomic import NOT_WRITTEN
 
 FORMAT = "deepripe-parts-1"
 MAX_DEATHS = 3  # of workers on the same part, before the job gives up
 CONNECT_SECONDS = 30
 
 T = TypeVar("T")
-Work = Callable[["Chunk", Path], None]
 Progress = Callable[[int, int], None]
 
 
 class Chunk(NamedTuple):
-    """One part of a job: its place in the result and what to compute (picklable)."""
+    """One part of a job: its place in the result, and what to compute (picklable)."""
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     payload: Any
+
+
+Work = Callable[[Chunk, Path], None]
+Job = tuple[Chunk, Path]  # and the part to be written
 
 
 class WorkerError(RipeError, RuntimeError):
@@ -64,12 +66,8 @@ def parts_directory(output: str | Path) -> Path:
 def fingerprint_of(options: Mapping[str, Any], files: Iterable[str | Path | None] = ()) -> str:
     """Return a digest of options and input files (path, size, time of change) and of this package's version.
 
-    Parameters
-    ----------
-    options : mapping
-        Everything that changes the result; values that JSON knows, or whose ``repr`` is stable.
-    files : iterable of paths
-        Input files; ``None`` is skipped.
+    Options are all that changes the result: values that JSON knows, or whose ``repr`` is stable. A file that is None is
+    skipped.
     """
     stamps = []
     for file in files:
@@ -104,14 +102,13 @@ def run_chunks(
     work : callable
         ``work(chunk, path)`` writes the part of one chunk to ``path``. With a scheduler it must be picklable (a
         function or an instance of a class at the top level of a module); models and open files are best fetched
-        with :func:`load_once`.
-    parts_dir : path
-        Folder of the parts; created, or continued if it is of the same job. Its parent must exist.
-    fingerprint : str
-        Digest of everything that the result depends on, see :func:`fingerprint_of`.
+        with :func:`load_once`. Finished parts stay when it raises, and are used by the next run.
+    parts_dir, fingerprint : path, str
+        Of :func:`parts_directory`, whose parent must exist, and :func:`fingerprint_of`. A folder of the same job is
+        continued.
     scheduler : str, optional
-        ``None``: in this process; ``"processes:N"``: N local processes; otherwise the address of a
-        dask scheduler, e.g. ``"tcp://10.0.0.1:8786"``, or a path to its scheduler file (JSON).
+        Default: in this process; ``"processes:N"``: N local processes; otherwise the address of a dask scheduler, e.g.
+        ``"tcp://10.0.0.1:8786"``, or a path to its scheduler file (JSON).
     suffix : str
         Ending of the part files, for writers that choose a format by it.
     progress : callable, optional
@@ -119,29 +116,32 @@ def run_chunks(
 
     Raises
     ------
-    OutputError
-        If the folder cannot be used, or another process is working in it.
-    WorkerError
-        If :data:`MAX_DEATHS` workers die on the same part, or do not see the folder.
-    RipeError
-        What ``work`` raised; finished parts stay and are used by the next run.
+    OutputError, WorkerError
+        If the folder cannot be used or has no room, or another process works in it; if :data:`MAX_DEATHS` workers die
+        on the same part, or do not see the folder.
     """
     if any(chunk.index != place for place, chunk in enumerate(chunks)):
         raise ValueError("chunk indices must be 0, 1, 2, ... in order")
-    if scheduler is not None and scheduler.startswith("processes:"):
-        _process_count(scheduler)  # complain before anything is there
+    local = re.fullmatch("processes:(.*)", scheduler or "")
+    if local and not re.fullmatch("0*[1-9][0-9]{,3}", local[1]):
+        raise InputError(f"scheduler {scheduler!r}: expected 'processes:N' with N of at least 1, e.g. 'processes:4'.")
     folder = Path(parts_dir).absolute()  # workers may run in other folders
     parts = [folder / f"part-{chunk.index:06d}{suffix}" for chunk in chunks]
     total = len(chunks)
-    with _opened(folder, {"format": FORMAT, "fingerprint": fingerprint, "n_chunks": total, "suffix": suffix}):
-        missing = [chunk for chunk, part in zip(chunks, parts, strict=True) if not part.exists()]
-        done = total - len(missing)
-        if progress is not None:
-            progress(done, total)
-        for _ in _finished(missing, work, parts, scheduler, fingerprint):
-            done += 1
-            if progress is not None:
-                progress(done, total)
+    state = {"format": FORMAT, "fingerprint": fingerprint, "n_chunks": total, "suffix": suffix}
+    with _without_room(Path(parts_dir)), _opened(folder, state):
+        jobs = [(chunk, part) for chunk, part in zip(chunks, parts, strict=True) if not part.exists()]
+        if not jobs or scheduler is None:
+            finished: Iterator[Path] = (_compute(work, *job) for job in jobs)
+        elif local:
+            finished = _in_processes(jobs, work, int(local[1]))
+        else:
+            finished = _on_dask(jobs, work, scheduler, fingerprint)
+        show = progress or (lambda done, total: None)
+        found = total - len(jobs)
+        show(found, total)
+        for done, _ in enumerate(finished, found + 1):
+            show(done, total)
     return parts
 
 
@@ -183,9 +183,6 @@ def load_once(load: Callable[..., T], *arguments: Hashable) -> T:
         return _loaded[key]
 
 
-# The folder
-
-
 def _read_state(folder: Path) -> dict[str, Any] | None:
     try:
         state = json.loads((folder / "fingerprint.json").read_text(encoding="utf-8"))
@@ -198,6 +195,21 @@ def _clear(folder: Path) -> None:
     for pattern in ("part-*", ".part-*.tmp*"):
         for file in folder.glob(pattern):
             file.unlink()
+
+
+@contextmanager
+def _without_room(folder: Path) -> Iterator[None]:
+    """Say of parts that cannot be written which output they are of, and that others are kept."""
+    try:
+        yield
+    except OSError as error:
+        is_read = error.filename is not None and folder.name not in str(error.filename)
+        if isinstance(error, RipeError) or error.errno not in NOT_WRITTEN or is_read:
+            raise
+        output = folder.with_name(folder.name.removeprefix(".").removesuffix(".parts"))
+        raise OutputError(
+            f"{output}: could not be written ({error.strerror}). Finished parts are kept: make room and run it again."
+        ) from error
 
 
 @contextmanager
@@ -227,10 +239,7 @@ def _opened(folder: Path, state: dict[str, Any]) -> Iterator[None]:
                 remove_parts(folder)
 
 
-# The places where parts are computed
-
-
-def _compute(work: Work, chunk: Chunk, part: Path) -> int:
+def _compute(work: Work, chunk: Chunk, part: Path) -> Path:
     """Write one part under a temporary name (same suffix) and rename it; runs in whatever process it is sent to."""
     if not part.parent.is_dir():
         raise WorkerError(
@@ -243,48 +252,21 @@ def _compute(work: Work, chunk: Chunk, part: Path) -> int:
         os.replace(temporary, part)
     finally:
         temporary.unlink(missing_ok=True)
-    return chunk.index
-
-
-def _finished(
-    chunks: list[Chunk], work: Work, parts: list[Path], scheduler: str | None, fingerprint: str
-) -> Iterator[int]:
-    if not chunks:
-        return
-    if scheduler is None:
-        for chunk in chunks:
-            yield _compute(work, chunk, parts[chunk.index])
-    elif scheduler.startswith("processes:"):
-        yield from _in_processes(chunks, work, parts, _process_count(scheduler))
-    else:
-        yield from _on_dask(chunks, work, parts, scheduler, fingerprint)
-
-
-def _process_count(scheduler: str) -> int:
-    text = scheduler.partition(":")[2]
-    if not re.fullmatch("0*[1-9][0-9]{,3}", text):
-        raise InputError(f"scheduler {scheduler!r}: expected 'processes:N' with N of at least 1, e.g. 'processes:4'.")
-    return int(text)
-
-
-def _share_cores(n_processes: int) -> None:
-    """Give each worker process its share of the cores; runs in the worker before TensorFlow is imported."""
-    share = str(max(1, len(os.sched_getaffinity(0)) // n_processes))
-    for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
-        os.environ.setdefault(variable, share)
+    return part
 
 
 def _serve(pipe: Connection, n_processes: int) -> None:
     """Compute what comes through a pipe until its other end is gone; runs in a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
-    _share_cores(n_processes)
+    share = str(max(1, len(os.sched_getaffinity(0)) // n_processes))
+    for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):  # read when TensorFlow is imported
+        os.environ.setdefault(variable, share)
     with suppress(EOFError):
         work = pipe.recv()
         while True:
+            job = pipe.recv()
             try:
-                answer: Any = _compute(work, *pipe.recv())
-            except EOFError:
-                raise
+                answer: Any = _compute(work, *job)
             except Exception as error:  # noqa: BLE001 (raised where the work was given out)
                 answer = error
                 if not isinstance(error, RipeError | OSError):
@@ -292,15 +274,15 @@ def _serve(pipe: Connection, n_processes: int) -> None:
             pipe.send(answer)
 
 
-def _in_processes(chunks: list[Chunk], work: Work, parts: list[Path], n_processes: int) -> Iterator[int]:
+def _in_processes(jobs: list[Job], work: Work, n_processes: int) -> Iterator[Path]:
     """Compute parts in processes of our own.
 
     There is one pipe per worker: a pool of ``concurrent.futures`` can wait for ever when one dies while another starts.
     """
     context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
-    waiting, deaths = deque(chunks), Counter[int]()
+    folder, waiting, deaths = jobs[0][1].parent, deque(jobs), Counter[Path]()
     idle: list[Connection] = []
-    busy: dict[Connection, Chunk] = {}
+    busy: dict[Connection, Job] = {}
     workers: list[BaseProcess] = []
     try:
         while waiting or busy:
@@ -314,26 +296,26 @@ def _in_processes(chunks: list[Chunk], work: Work, parts: list[Path], n_processe
                     with suppress(OSError):  # it died already: seen below
                         ours.send(work)
                     idle.append(ours)
-                pipe, chunk = idle.pop(), waiting.popleft()
-                busy[pipe] = chunk
+                pipe = idle.pop()
+                busy[pipe] = waiting.popleft()
                 with suppress(OSError):
-                    pipe.send((chunk, parts[chunk.index]))
+                    pipe.send(busy[pipe])
             ready: list[Any] = wait(list(busy))
             for pipe in ready:
-                chunk = busy.pop(pipe)
+                job = busy.pop(pipe)
                 try:
                     answer = pipe.recv()
                     idle.append(pipe)
                 except (EOFError, OSError):
-                    answer = chunk.index
-                    if not parts[chunk.index].exists():
-                        waiting.appendleft(chunk)
-                        deaths[chunk.index] += 1
-                        if deaths[chunk.index] == MAX_DEATHS:
+                    answer = part = job[1]
+                    if not part.exists():
+                        waiting.appendleft(job)
+                        deaths[part] += 1
+                        if deaths[part] == MAX_DEATHS:
                             raise WorkerError(
-                                f"{parts[0].parent}: {MAX_DEATHS} worker processes in a row died before they finished "
-                                "a part (killed, or out of memory). Use fewer processes or smaller chunks; the same "
-                                "command resumes."
+                                f"{folder}: {MAX_DEATHS} worker processes in a row died before they finished a part "
+                                "(killed, or out of memory). Use fewer processes or smaller chunks; the same command "
+                                "resumes."
                             ) from None
                         continue
                 if isinstance(answer, Exception):
@@ -343,11 +325,11 @@ def _in_processes(chunks: list[Chunk], work: Work, parts: list[Path], n_processe
         for process in workers:
             process.terminate()
             process.join()
-        for leftover in parts[0].parent.glob(".part-*.tmp*"):
+        for leftover in folder.glob(".part-*.tmp*"):
             leftover.unlink(missing_ok=True)
 
 
-def _on_dask(chunks: list[Chunk], work: Work, parts: list[Path], address: str, fingerprint: str) -> Iterator[int]:
+def _on_dask(jobs: list[Job], work: Work, address: str, fingerprint: str) -> Iterator[Path]:
     try:
         import distributed
     except ImportError as error:
@@ -367,11 +349,11 @@ def _on_dask(chunks: list[Chunk], work: Work, parts: list[Path], address: str, f
         _check_workers(client, address)
         key = f"ripe-{fingerprint[:12]}-{os.urandom(4).hex()}"  # never the cached failure of another run
 
-        def submit(chunk: Chunk) -> Any:
-            return client.submit(_compute, work, chunk, parts[chunk.index], key=f"{key}-{chunk.index}", pure=False)
+        def submit(chunk: Chunk, part: Path) -> Any:
+            return client.submit(_compute, work, chunk, part, key=f"{key}-{chunk.index}", pure=False)
 
-        waiting, idle = iter(chunks), 0
-        running = {submit(chunk) for chunk in islice(waiting, 2 * max(2, sum(client.nthreads().values())))}
+        waiting, idle = iter(jobs), 0
+        running = {submit(*job) for job in islice(waiting, 2 * max(2, sum(client.nthreads().values())))}
         while running:
             try:
                 done = distributed.wait(running, timeout=CONNECT_SECONDS, return_when="FIRST_COMPLETED").done
@@ -382,19 +364,19 @@ def _on_dask(chunks: list[Chunk], work: Work, parts: list[Path], address: str, f
                 continue
             for future in done:
                 try:
-                    index = future.result()
+                    part = future.result()
                 except distributed.KilledWorker as error:
                     raise WorkerError(
                         f"scheduler {address!r}: several workers died on the same part "
                         "(killed, or out of memory). Use smaller chunks; the same command resumes."
                     ) from error
-                if not parts[index].exists():
+                if not part.exists():
                     raise WorkerError(
-                        f"{parts[index]}: a worker wrote this file but it is not here. "
-                        "Run workers where the files have the same paths."
+                        f"{part}: a worker wrote this file but it is not here. Run workers where the files have the "
+                        "same paths."
                     )
-                yield index
-            running = (running - done) | {submit(chunk) for chunk in islice(waiting, len(done))}
+                yield part
+            running = (running - done) | {submit(*job) for job in islice(waiting, len(done))}
 
 
 def _package_version() -> str:

@@ -1,6 +1,4 @@
-"""Loops compiled by numba: on first use, kept on disk where there is a place for it."""
-
-from __future__ import annotations
+"""Loops compiled by numba."""
 
 from collections.abc import Callable
 from typing import Any

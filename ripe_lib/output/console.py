@@ -1,7 +1,5 @@
 """What ``ripe`` and ``ripe-train`` share on a terminal: parsing, exit codes, notes, progress bars."""
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import os
@@ -17,12 +15,12 @@ from ripe_lib.errors import RipeError, unknown_name
 from ripe_lib.output.atomic import check_apart
 
 T = TypeVar("T")
-EXIT_DONE, EXIT_BUG, EXIT_USER = 0, 1, 2
+EXIT_DONE, EXIT_USER = 0, 2  # 1: a bug
 _speaks = False  # a command that is not told to be quiet turns it on
 
 
 class _OneLineParser(argparse.ArgumentParser):
-    """argparse prints the whole usage before an error; users asked for one clear line."""
+    """Answers a mistake in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         stop = "" if message.endswith(("?", ".")) else "."
@@ -30,20 +28,19 @@ class _OneLineParser(argparse.ArgumentParser):
 
 
 def run_command(program: str, description: str, commands: dict[str, tuple[str, str]], argv: list[str] | None) -> int:
-    """Run one subcommand of a program, importing only that subcommand's module.
+    """Run one subcommand of a program, importing only that subcommand's module; returns the exit code.
 
     Parameters
     ----------
     program, description : str
         For the help text.
     commands : dict
-        Command -> (module, one-line help). The module defines ``add_arguments(parser)`` and ``run(args)``, where
-        ``run`` returns ``None`` or an exit code and imports everything heavy inside. Optional: ``EXAMPLES``, shown
-        below the help, ``OLD_SPELLINGS``, option -> what it is called now (see :func:`in_new_words`), and ``READS``,
-        ``WRITES``, ``REPLACES``: arguments that name files to read, files to write, and folders that are replaced
-        (:func:`ripe_lib.output.atomic.check_apart`).
+        Command -> (module, one-line help). The module defines ``add_arguments(parser)`` and ``run(args)``, which
+        imports everything heavy inside. Optional: ``EXAMPLES``, shown below the help, ``OLD_SPELLINGS``
+        (:func:`in_new_words`), and ``READS``, ``WRITES``, ``REPLACES``: arguments that name files to read, files to
+        write, and folders that are replaced (:func:`ripe_lib.output.atomic.check_apart`).
     argv : list of str or None
-        Arguments; ``None`` means ``sys.argv[1:]``.
+        Default: ``sys.argv[1:]``.
     """
     argv = sys.argv[1:] if argv is None else argv
     is_completing = "_ARGCOMPLETE" in os.environ
@@ -54,18 +51,14 @@ def run_command(program: str, description: str, commands: dict[str, tuple[str, s
     parser.add_argument("--version", action="version", version=f"{program} {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_OneLineParser)
     for name, (module, text) in commands.items():
+        sub = subparsers.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False)
         if name == chosen:
-            sub = subparsers.add_parser(
-                name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False
-            )
             loaded = importlib.import_module(module)
             loaded.add_arguments(sub)
             sub.set_defaults(run=loaded.run)
             if examples := getattr(loaded, "EXAMPLES", ""):
                 sub.epilog, sub.formatter_class = examples, argparse.RawDescriptionHelpFormatter
             argv, notes = in_new_words(argv, getattr(loaded, "OLD_SPELLINGS", {}))
-        else:
-            subparsers.add_parser(name, help=text)
     if chosen is not None and chosen not in commands and argv[:1] == [chosen]:
         parser.error(str(unknown_name("command", chosen, commands)))
     if is_completing:
@@ -79,10 +72,12 @@ def run_command(program: str, description: str, commands: dict[str, tuple[str, s
         note(one)
     try:
         check_apart(*(_named(args, getattr(loaded, kind, ())) for kind in ("WRITES", "READS", "REPLACES")))
-        apply_threads(getattr(args, "threads", None))
-        code = args.run(args) or EXIT_DONE
+        if threads := getattr(args, "threads", None):  # TensorFlow and BLAS read these when they are imported
+            limits = {"OMP_NUM_THREADS": threads, "TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": 1}
+            os.environ.update({name: str(limit) for name, limit in limits.items()})
+        args.run(args)
         sys.stdout.flush()  # a full disk or a reader that left shows here, not at exit
-        return code
+        return EXIT_DONE
     except RipeError as error:
         return _fail(program, args.command, str(error))
     except BrokenPipeError:
@@ -100,15 +95,10 @@ def run_command(program: str, description: str, commands: dict[str, tuple[str, s
 
 
 def in_new_words(argv: list[str], spellings: dict[str, str]) -> tuple[list[str], list[str]]:
-    """Translate options that are called otherwise now; returns the arguments and one note per option.
+    """Translate options that are called otherwise now; returns the command with its arguments, and one note per option.
 
-    Parameters
-    ----------
-    argv : list of str
-        The command and its arguments.
-    spellings : dict
-        Option -> its new name, with a value where it had none (``--format long``), or ``MODEL``: what was an option is
-        the first argument now, several values joined by commas.
+    ``spellings``: option -> its new name, with a value where it had none (``--format long``), or ``MODEL``: what was an
+    option is the first argument now, several values joined by commas.
     """
     words: list[str] = []
     models: list[str] = []
@@ -119,12 +109,12 @@ def in_new_words(argv: list[str], spellings: dict[str, str]) -> tuple[list[str],
         new = spellings.get(option)
         if new is None:
             words.append(word)
-            continue
-        used[option] = "the first argument" if new == "MODEL" else new
-        if new == "MODEL":
-            models += [value if equals else next(rest, "")]
+        elif new == "MODEL":
+            used[option] = "the first argument"
+            models.append(value if equals else next(rest, ""))
         else:
-            words += new.split() if not equals else [f"{new}={value}"]
+            used[option] = new
+            words += [f"{new}={value}"] if equals else new.split()
     if models:
         words.insert(words.index(argv[0]) + 1, ",".join(models))
     return words, [
@@ -143,6 +133,30 @@ def _fail(program: str, command: str, message: str) -> int:
     # One line, whatever a message from below contains.
     sys.stderr.write(f"{program} {command}: error: {' '.join(message.split())}\n")
     return EXIT_USER
+
+
+def options(parser: argparse._ActionsContainer, title: str = "") -> Callable[..., argparse.Action]:
+    """Return ``add(words, text, kind, default, **more)``, which adds options to a parser, or to a new group of it.
+
+    ``words`` are as help texts show them (``--steps N``, ``-o --output OUT``, ``vcf VCF``), ``text`` is the help,
+    ``kind`` what parses the value, or a tuple of choices; an option without a value is a switch; ``more`` is for
+    ``add_argument``.
+    """
+    container = parser.add_argument_group(title) if title else parser
+
+    def add(words: str, text: str | None = None, kind: Any = None, default: Any = None, **more: Any) -> argparse.Action:
+        names = words.split()
+        if not names[-1].islower():
+            more["metavar"] = names.pop()
+        elif kind is None:
+            more["action"] = "store_true"
+        if kind is not None:
+            more["choices" if isinstance(kind, tuple) else "type"] = kind
+        if default is not None:
+            more["default"] = default
+        return container.add_argument(*names, help=text, **more)
+
+    return add
 
 
 def whole_number(text: str) -> int:
@@ -164,15 +178,6 @@ def number(text: str) -> float:
     if not re.fullmatch(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?", text) or abs(float(text)) > 1e300:
         raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
     return float(text)
-
-
-def apply_threads(threads: int | None) -> None:
-    """Limit TensorFlow and BLAS to ``threads``; call before TensorFlow is imported."""
-    if threads is None:
-        return
-    for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
-        os.environ[variable] = str(threads)
-    os.environ["TF_NUM_INTEROP_THREADS"] = "1"
 
 
 def progress(iterable: Iterable[T] | None = None, *, quiet: bool, **options: Any) -> Any:

@@ -29,36 +29,19 @@ _PACKING = 1032  # no stretch of data is packed better by deflate
 _SLACK_BYTES = 1 << 20
 _LOOKED_AT = 1 << 28  # bytes of an HDF5 file; heaps of texts stand at its head
 _HEAP = b"GCOL\x01\0\0\0"  # begins a global heap of HDF5: objects, each with number, length and bytes
-# h5py's callbacks lose their own errors on the way: SystemError.
 _ERRORS = (
-    *(OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError, SystemError),
-    ArithmeticError,  # an infinite number of filters
+    *(OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError),
+    *(SystemError, ArithmeticError),  # h5py's callbacks lose their own errors on the way; an infinite number of filters
 )
 
 
-# ------------------------------------------------------------------ YAML
-
-
 def load_yaml(path: str | Path, loader: type[yaml.SafeLoader] | None = None) -> Any:
-    """Read a YAML file.
-
-    Parameters
-    ----------
-    path : path
-        UTF-8 text.
-    loader : subclass of yaml.SafeLoader, optional
-        With constructors of its own.
-    """
+    """Read a YAML file in UTF-8; ``loader``: a subclass of yaml.SafeLoader with constructors of its own."""
     import yaml
 
     path = Path(path)
     try:
         reader = _shallow(loader or yaml.SafeLoader)(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise MissingFileError(f"{path}: no such file.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise _not_yaml(path, error) from error
-    try:
         node = reader.get_single_node()
         if node is None:
             return None
@@ -67,11 +50,14 @@ def load_yaml(path: str | Path, loader: type[yaml.SafeLoader] | None = None) -> 
         return reader.construct_document(node)
     except RipeError:
         raise
+    except FileNotFoundError:
+        raise MissingFileError(f"{path}: no such file.") from None
     # Besides its own errors PyYAML raises those of the types it makes: of days, numbers, and depth.
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
-        raise _not_yaml(path, error) from error
-    finally:
-        reader.dispose()
+    except (yaml.YAMLError, OSError, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        mark = getattr(error, "problem_mark", None)
+        at = f"{path}:{mark.line + 1}" if mark is not None else f"{path}"
+        reason = " ".join(str(getattr(error, "problem", None) or error).split())[:120]
+        raise InputError(f"{at}: not YAML of plain values ({reason}). Mend this place.") from error
 
 
 def _shallow(loader: type[yaml.SafeLoader]) -> type[yaml.SafeLoader]:
@@ -89,13 +75,6 @@ def _shallow(loader: type[yaml.SafeLoader]) -> type[yaml.SafeLoader]:
     return Shallow
 
 
-def _not_yaml(path: Path, error: Exception) -> InputError:
-    mark = getattr(error, "problem_mark", None)
-    at = f"{path}:{mark.line + 1}" if mark is not None else f"{path}"
-    reason = " ".join(str(getattr(error, "problem", None) or error).split())[:120]
-    return InputError(f"{at}: not YAML of plain values ({reason}). Mend this place.")
-
-
 def _size(node: yaml.Node, known: dict[int, int]) -> int:
     """Count the values of a node, aliases written out; one inside itself is more than any number."""
     if id(node) not in known:
@@ -104,9 +83,6 @@ def _size(node: yaml.Node, known: dict[int, int]) -> int:
         pairs = [part for item in inner for part in (item if isinstance(item, tuple) else (item,))]
         known[id(node)] = 1 + sum(_size(part, known) for part in pairs)
     return known[id(node)]
-
-
-# ------------------------------------------------------------------ HDF5
 
 
 @contextmanager
@@ -118,10 +94,8 @@ def open_hdf5(
     Parameters
     ----------
     path : path
-    expected : str
-        What it should be, for messages.
-    advice : str
-        What to do if it is not.
+    expected, advice : str
+        For messages: what it should be, and what to do if it is not.
     error : type
         Raised for what is wrong with the file.
     """
@@ -131,9 +105,7 @@ def open_hdf5(
         if _is_endless(path):
             raise OSError("a heap without end")
         with h5py.File(path, "r") as handle:
-            file = ForeignHdf5(Path(path), handle, expected, advice, error)
-            file.check_links()
-            yield file
+            yield ForeignHdf5(Path(path), handle, expected, advice, error)
     except RipeError:
         raise
     except _ERRORS as problem:
@@ -145,7 +117,7 @@ def _is_endless(path: str | Path) -> bool:
     """Whether a heap of texts holds a free stretch of no bytes: HDF5 goes on from there to the same place, for ever."""
     with Path(path).open("rb") as handle:
         if not os.fstat(handle.fileno()).st_size:
-            return False
+            return False  # which cannot be mapped
         with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
             at = -1
             while (at := data.find(_HEAP, at + 1, _LOOKED_AT)) >= 0:
@@ -161,31 +133,31 @@ def _is_endless(path: str | Path) -> bool:
 
 
 class ForeignHdf5:
-    """An open HDF5 file whose objects are checked before they are read."""
+    """An open HDF5 file whose objects are checked before they are read.
+
+    Links to other places and files are refused, and arrays whose values lie elsewhere.
+    """
 
     def __init__(self, path: Path, handle: h5py.File, expected: str, advice: str, error: type[RipeError]) -> None:
+        import h5py
+
         self.path, self.handle = path, handle
         self._expected, self._advice, self._error = expected, advice, error
+        links: list[tuple[str, Any]] = []
+        handle.visititems_links(lambda name, link: links.append((name, link)))
+        for name, link in links:
+            if not isinstance(link, h5py.HardLink):
+                self.refuse(expected, f"a link to another place as {name!r}")
+            item = handle[name]
+            if isinstance(item, h5py.Dataset) and (item.is_virtual or item.external):
+                self.refuse(expected, f"an array {name!r} that is kept in another file")
 
     def refuse(self, expected: str, got: str) -> NoReturn:
         """Raise the error for this file."""
         raise self._error(f"{self.path}: expected {expected}, got {got}. {self._advice}")
 
-    def check_links(self) -> None:
-        """Refuse links to other places and files, and arrays whose values lie elsewhere."""
-        import h5py
-
-        links: list[tuple[str, Any]] = []
-        self.handle.visititems_links(lambda name, link: links.append((name, link)))
-        for name, link in links:
-            if not isinstance(link, h5py.HardLink):
-                self.refuse(self._expected, f"a link to another place as {name!r}")
-            item = self.handle[name]
-            if isinstance(item, h5py.Dataset) and (item.is_virtual or item.external):
-                self.refuse(self._expected, f"an array {name!r} that is kept in another file")
-
     def check_format(self, expected: str) -> None:
-        """Refuse a file of another format than this attribute of the root says."""
+        """Refuse a file whose attribute ``format`` of the root is another."""
         found = self.handle.attrs.get("format")
         if not isinstance(found, str) or found != expected:
             self.refuse(self._expected, repr(found)[:60])
@@ -225,9 +197,8 @@ class ForeignHdf5:
 
         Parameters
         ----------
-        name : str
-        kinds : str
-            Letters of NumPy types it may have; ``O`` stands for texts.
+        name, kinds : str
+            Which; letters of NumPy types it may have, where ``O`` stands for texts.
         shape : sequence of int or None, optional
             What its shape must be; None for any length.
         """
@@ -239,19 +210,15 @@ class ForeignHdf5:
         is_text = h5py.check_string_dtype(item.dtype) is not None
         if item.dtype.kind not in kinds or (item.dtype.kind == "O" and not is_text):
             self.refuse(f"values of another type in {name!r}", str(item.dtype)[:60])
-        if shape is not None and (
-            len(shape) != item.ndim or any(n not in (None, m) for n, m in zip(shape, item.shape, strict=True))
-        ):
-            wanted = ", ".join("any" if n is None else str(n) for n in shape)
-            self.refuse(f"{name!r} of shape ({wanted})", f"{item.shape}")
+        wanted = item.shape if shape is None else shape
+        if len(wanted) != item.ndim or any(n not in (None, m) for n, m in zip(wanted, item.shape, strict=True)):
+            told = ", ".join("any" if n is None else str(n) for n in wanted)
+            self.refuse(f"{name!r} of shape ({told})", f"{item.shape}")
         declared = item.size * item.dtype.itemsize
         if declared > _PACKING * item.id.get_storage_size() + _SLACK_BYTES:
             self.refuse(f"the values of {name!r}", f"{declared} bytes that are declared but not in the file")
         return item
 
     def array(self, name: str, kinds: str = "biuf", shape: Sequence[int | None] | None = None) -> np.ndarray:
-        """Return the values of :meth:`dataset`.
-
-        Parameters as :meth:`dataset`.
-        """
+        """Return the values of :meth:`dataset`; parameters as :meth:`dataset`."""
         return np.asarray(self.dataset(name, kinds, shape)[()])

@@ -1,24 +1,17 @@
-"""Tables written chunk by chunk: TSV, CSV, Parquet, HDF5, with flat memory, complete or not there.
+"""Tables written chunk by chunk, with flat memory, complete or not there; the suffix decides the format.
 
-=======================  ==========================================================================================
-suffix                   what is written
-=======================  ==========================================================================================
-``.tsv`` ``.csv``        text with one header line, also as ``.gz``; missing values are empty; floats in the shortest
-                         form that reads back to the same number
-``.parquet``             one row group per chunk or more, zstd; attributes in the schema's metadata
-``.h5`` ``.hdf5``        one dataset per column (text as UTF-8), root attribute ``columns`` with their order, and the
-                         attributes as root attributes
-=======================  ==========================================================================================
-
-Text files carry no attributes: a comment line would be in the way of every reader.
+- ``.tsv``, ``.csv`` (also ``.gz``): one header line; missing values are empty; floats in the shortest form that reads
+  back to the same number; no attributes, since a comment line would be in the way of every reader.
+- ``.parquet``: one row group per chunk or more, zstd; the attributes in the schema's metadata, as JSON.
+- ``.h5``, ``.hdf5``: one dataset per column (text as UTF-8); root attribute ``columns`` with their order, and the
+  attributes.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -33,8 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-TEXT_SUFFIXES = {".tsv": "\t", ".csv": ","}
 SUFFIXES = (".tsv", ".tsv.gz", ".csv", ".csv.gz", ".parquet", ".h5", ".hdf5")
+
+Add = Callable[["pd.DataFrame", bool], None]  # a chunk, whether it is the first
 
 _HDF5_CHUNK_ROWS = 16_384
 _GZIP_LEVEL = 4  # level 6 takes twice as long for 3 % smaller tables of probabilities
@@ -43,7 +37,7 @@ _GZIP_LEVEL = 4  # level 6 takes twice as long for 3 % smaller tables of probabi
 def table_format(path: str | Path) -> str:
     """Return the suffix that decides the format."""
     name = Path(path).name.lower()
-    for suffix in sorted(SUFFIXES, key=len, reverse=True):
+    for suffix in SUFFIXES:
         if name.endswith(suffix):
             return suffix
     raise InputError(f"{path}: expected a file name that ends in {', '.join(SUFFIXES)}. The suffix decides the format.")
@@ -53,37 +47,12 @@ def table_format(path: str | Path) -> str:
 def open_table(path: str | Path, *, attributes: Mapping[str, Any] | None = None) -> Iterator[TableWriter]:
     """Open a table for writing; it appears under its name when the block ends without an exception.
 
-    Parameters
-    ----------
-    path : path
-        The suffix decides the format.
-    attributes : mapping, optional
-        Facts about the table (text, numbers, lists of them); kept by Parquet and HDF5.
-
-    Yields
-    ------
-    TableWriter
-        Call ``write(DataFrame)`` as often as wanted. Memory does not grow with the number of chunks.
-
-    Raises
-    ------
-    InputError
-        For an unknown suffix, or a chunk with other columns than the first.
-    OutputError
-        If the folder is missing or not writable, or the disk is full.
+    ``attributes`` are facts about the table (text, numbers, lists of them), which Parquet and HDF5 keep. Raises what
+    :func:`table_format` and :func:`ripe_lib.output.atomic.atomic_file` raise.
     """
-    suffix = table_format(path)
-    attributes = dict(attributes or {})
-    with atomic_file(path) as temporary, ExitStack() as stack:
-        if suffix == ".parquet":
-            writer: TableWriter = _ParquetWriter(temporary, attributes, stack)
-        elif suffix in (".h5", ".hdf5"):
-            writer = _Hdf5Writer(temporary, attributes, stack)
-        else:
-            separator = TEXT_SUFFIXES[suffix.removesuffix(".gz")]
-            writer = _TextWriter(temporary, separator, stack)
-        yield writer
-        writer.finish()
+    opened = {".parquet": _parquet, ".h5": _hdf5, ".hdf5": _hdf5}.get(table_format(path), _text)
+    with atomic_file(path) as temporary, opened(temporary, attributes or {}) as add:
+        yield TableWriter(path, add)
 
 
 def _arrow_table(table: pd.DataFrame, schema: pa.Schema | None) -> pa.Table:
@@ -110,16 +79,9 @@ def only_utf8(name: str) -> Iterator[None]:
         ) from error
 
 
-def open_text(temporary: Path, path: Path, stack: ExitStack) -> IO[bytes]:
-    """Open a text file for writing, compressed if ``path``, what it will be called, ends in ``.gz``.
-
-    Parameters
-    ----------
-    temporary, path : Path
-    stack : ExitStack
-        Closes it.
-    """
-    handle: IO[bytes] = stack.enter_context(temporary.open("wb"))
+def open_text(path: Path, stack: ExitStack) -> IO[bytes]:
+    """Open a text file for writing, compressed if its name ends in ``.gz``; ``stack`` closes it."""
+    handle: IO[bytes] = stack.enter_context(path.open("wb"))
     if not path.name.lower().endswith(".gz"):
         return handle
     # No name and no time inside: equal tables give equal files.
@@ -133,9 +95,8 @@ def growing(file: h5py.File, name: str, shape: tuple[int, ...], kind: Any, rows:
     ----------
     file : h5py.File
     name : str
-    shape : tuple of int
+    shape, kind : tuple of int, dtype
         Of a row.
-    kind : dtype
     rows : int
         Kept in one chunk of the file.
     **packing
@@ -154,107 +115,96 @@ def append(dataset: h5py.Dataset, values: np.ndarray) -> None:
         dataset[n:] = values
 
 
-class TableWriter(ABC):
-    """What :func:`open_table` yields."""
+class TableWriter:
+    """What :func:`open_table` yields; its memory does not grow with the number of chunks."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: str | Path, add: Add) -> None:
+        self._path, self._add = path, add
         self._columns: list[str] | None = None
-        self._schema: pa.Schema | None = None
 
     def write(self, table: pd.DataFrame) -> None:
         """Append rows; every chunk has the same columns with the same kinds of values."""
-        columns, is_first = [str(name) for name in table.columns], self._columns is None
-        if not is_first and columns != self._columns:
-            raise InputError(f"{self._path.name}: expected columns {self._columns}, got {columns}.")
+        columns, before = [str(name) for name in table.columns], self._columns
+        if before not in (None, columns):
+            raise InputError(f"{self._path}: expected columns {before}, got {columns}.")
         self._columns = columns
-        self._append(table, is_first)
-
-    def finish(self) -> None:  # noqa: B027 (texts end without one)
-        """Write what comes after the last chunk."""
-
-    @abstractmethod
-    def _append(self, table: pd.DataFrame, is_first: bool) -> None:
-        """Write the rows of a checked chunk."""
+        self._add(table, before is None)
 
 
-class _TextWriter(TableWriter):
-    def __init__(self, path: Path, separator: str, stack: ExitStack) -> None:
-        super().__init__(path)
-        self._separator = separator
-        self._file = open_text(path, path, stack)
+@contextmanager
+def _text(path: Path, _: Mapping[str, Any]) -> Iterator[Add]:
+    import pyarrow as pa
+    from pyarrow import csv
 
-    def _append(self, table: pd.DataFrame, is_first: bool) -> None:
-        import pyarrow as pa
-        from pyarrow import csv
+    separator = "," if ".csv" in table_format(path) else "\t"
+    options = csv.WriteOptions(include_header=False, delimiter=separator, quoting_style="none")
+    schema = None
 
+    def add(table: pd.DataFrame, is_first: bool) -> None:
+        nonlocal schema
         if is_first:
-            header = table.iloc[:0].to_csv(sep=self._separator, index=False, lineterminator="\n")
-            self._file.write(header.encode())
+            file.write(table.iloc[:0].to_csv(sep=separator, index=False, lineterminator="\n").encode())
         buffer = pa.BufferOutputStream()
-        options = csv.WriteOptions(include_header=False, delimiter=self._separator, quoting_style="none")
         try:
-            chunk = _arrow_table(table, self._schema)
-            self._schema = chunk.schema
+            chunk = _arrow_table(table, schema)
+            schema = chunk.schema
             csv.write_csv(chunk, buffer, options)
         except (pa.ArrowInvalid, UnicodeEncodeError):
             # A text holds a separator, quote or line end (pandas quotes just those), or bytes that are no UTF-8.
-            text = table.to_csv(sep=self._separator, index=False, header=False, lineterminator="\n")
-            self._file.write(text.encode("utf-8", "surrogateescape"))
-            return
-        self._file.write(memoryview(buffer.getvalue()))
+            text = table.to_csv(sep=separator, index=False, header=False, lineterminator="\n")
+            file.write(text.encode("utf-8", "surrogateescape"))
+        else:
+            file.write(memoryview(buffer.getvalue()))
+
+    with ExitStack() as stack:
+        file = open_text(path, stack)
+        yield add
 
 
-class _ParquetWriter(TableWriter):
-    def __init__(self, path: Path, attributes: dict[str, Any], stack: ExitStack) -> None:
-        super().__init__(path)
-        self._metadata = {str(key): json.dumps(value, default=str) for key, value in attributes.items()}
-        self._stack = stack
-        self._writer: Any = None
+@contextmanager
+def _parquet(path: Path, attributes: Mapping[str, Any]) -> Iterator[Add]:
+    import pyarrow as pa
+    from pyarrow import parquet
 
-    def _append(self, table: pd.DataFrame, is_first: bool) -> None:
-        with only_utf8(self._path.name.partition(".part.")[2]):
-            chunk = _arrow_table(table, self._schema)
-        self._schema = chunk.schema
-        self._open(chunk.schema)
-        self._writer.write_table(chunk.cast(self._writer.schema))
+    facts = {str(key): json.dumps(value, default=str) for key, value in attributes.items()}
+    schema, writer = pa.schema([]), None
 
-    def _open(self, schema: pa.Schema) -> None:
-        from pyarrow import parquet
+    def opened() -> parquet.ParquetWriter:
+        full = schema.with_metadata({**(schema.metadata or {}), **facts})
+        return stack.enter_context(parquet.ParquetWriter(path, full, compression="zstd"))
 
-        if self._writer is None:
-            schema = schema.with_metadata({**(schema.metadata or {}), **self._metadata})
-            self._writer = self._stack.enter_context(parquet.ParquetWriter(self._path, schema, compression="zstd"))
+    def add(table: pd.DataFrame, is_first: bool) -> None:
+        nonlocal schema, writer
+        with only_utf8(path.name.partition(".part.")[2]):
+            chunk = _arrow_table(table, None if is_first else schema)
+        schema = chunk.schema
+        writer = writer or opened()
+        writer.write_table(chunk.cast(writer.schema))
 
-    def finish(self) -> None:
-        import pyarrow as pa
+    with ExitStack() as stack:
+        yield add
+        if writer is None:
+            opened()
 
-        self._open(pa.schema([]))
 
+@contextmanager
+def _hdf5(path: Path, attributes: Mapping[str, Any]) -> Iterator[Add]:
+    import h5py
 
-class _Hdf5Writer(TableWriter):
-    def __init__(self, path: Path, attributes: dict[str, Any], stack: ExitStack) -> None:
-        import h5py
-
-        super().__init__(path)
-        self._file = stack.enter_context(h5py.File(path, "w"))
-        for key, value in attributes.items():
-            self._file.attrs[key] = value
-
-    def _append(self, table: pd.DataFrame, is_first: bool) -> None:
-        import h5py
-
-        wanted = 2 * int(table.memory_usage(deep=True).sum()) + len(table.columns) * _HDF5_CHUNK_ROWS * 8
-        check_room(self._path, wanted)
-        for name in table.columns:
-            values = _hdf5_values(table[name])
+    def add(table: pd.DataFrame, is_first: bool) -> None:
+        check_room(path, 2 * int(table.memory_usage(deep=True).sum()) + len(table.columns) * _HDF5_CHUNK_ROWS * 8)
+        for name, column in table.items():
+            values = _hdf5_values(column)
             if is_first:
                 kind = h5py.string_dtype() if values.dtype == object else values.dtype
-                growing(self._file, str(name), (), kind, _HDF5_CHUNK_ROWS)
-            append(self._file[str(name)], values)
+                growing(file, str(name), (), kind, _HDF5_CHUNK_ROWS)
+            append(file[str(name)], values)
+        if is_first:
+            file.attrs["columns"] = [str(name) for name in table.columns]
 
-    def finish(self) -> None:
-        self._file.attrs["columns"] = self._columns or []
+    with h5py.File(path, "w") as file:
+        file.attrs.update({**attributes, "columns": []})
+        yield add
 
 
 def _hdf5_values(column: pd.Series) -> np.ndarray:

@@ -1,7 +1,5 @@
 """Work spread over the cores, one part each."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import threading

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import KW_ONLY, dataclass
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,27 +26,10 @@ if TYPE_CHECKING:
 
 HDF5_FORMAT = "deepripe-tracks-1"
 SCALE = 1.0 / 65535  # of the scores in HDF5: probabilities in steps of 1.5e-5
-STRAND_NAMES = {"+": "plus", "-": "minus"}
 
 Array = NDArray[np.float32]
 Positions = NDArray[np.int64]
 Write = Callable[[str, Positions, Positions, Array], None]  # contig, starts, ends, values (n,)
-
-
-class TrackWriter(Protocol):
-    """What takes bins."""
-
-    def add(self, contig: str, strand: str, starts: Positions, ends: Positions, scores: Array) -> None:
-        """Append bins.
-
-        Parameters
-        ----------
-        contig, strand : str
-            The strand is ``+`` or ``-``.
-        starts, ends : int64 arrays (n,)
-            0-based, half-open, ascending.
-        scores : float32 array (n, T)
-        """
 
 
 def safe_name(text: str) -> str:
@@ -53,24 +38,20 @@ def safe_name(text: str) -> str:
 
 
 class TrackFiles:
-    """BedGraph (plain or gzip) or bigWig files, one per task and strand.
+    """BedGraph (plain or gzip) or bigWig files (``paths``), one per task and strand.
 
     Parameters
     ----------
     path : path
         The file of one task and one strand, else they are called ``NAME.TASK[.plus|.minus].SUFFIX``.
     tasks, strands : sequence of str
-        Columns of the scores; strands are ``+`` and ``-``.
+        Columns of the scores; ``+`` and ``-``.
     contigs : mapping
-        Lengths by name; the order is the order in which contigs must come.
+        Lengths by name, in the order in which contigs must come.
     stack : ExitStack
         Closes the files.
     name_strand : bool
         Whether strands mean anything (they do not for RNAs).
-
-    Attributes
-    ----------
-    paths : list of Path
     """
 
     def __init__(
@@ -86,21 +67,29 @@ class TrackFiles:
         path = Path(path)
         n = max(len(suffix) for suffix in TRACK_SUFFIXES if path.name.lower().endswith(suffix))
         stem, suffix = path.name[:-n], path.name[-n:]
+        is_bigwig = suffix.lower() in (".bw", ".bigwig")
         self.paths: list[Path] = []
         self._files: list[tuple[str, int, Write]] = []  # strand, column, what writes
-        for column, task in enumerate(tasks):
-            for strand in strands:
-                file = path
-                if len(tasks) > 1 or len(strands) > 1:
-                    parts = [stem, safe_name(task), *([STRAND_NAMES[strand]] if name_strand else [])]
-                    file = path.with_name(".".join(parts) + suffix)
-                self.paths.append(file)
-                is_bigwig = suffix.lower() in (".bw", ".bigwig")
-                write = _bigwig(file, contigs, stack) if is_bigwig else _bedgraph(file, stack)
-                self._files.append((strand, column, write))
+        for (column, task), strand in product(enumerate(tasks), strands):
+            file = path
+            if len(tasks) > 1 or len(strands) > 1:
+                side = {"+": ".plus", "-": ".minus"}[strand] if name_strand else ""
+                file = path.with_name(f"{stem}.{safe_name(task)}{side}{suffix}")
+            self.paths.append(file)
+            write = _bigwig(file, contigs, stack) if is_bigwig else _bedgraph(file, stack)
+            self._files.append((strand, column, write))
 
     def add(self, contig: str, strand: str, starts: Positions, ends: Positions, scores: Array) -> None:
-        """Append bins; parameters as :meth:`TrackWriter.add`."""
+        """Append bins.
+
+        Parameters
+        ----------
+        contig, strand : str
+            The strand is ``+`` or ``-``.
+        starts, ends : int64 arrays (n,)
+            0-based, half-open, ascending.
+        scores : float32 array (n, T)
+        """
         for own, column, write in self._files:
             if own == strand:
                 write(contig, starts, ends, np.ascontiguousarray(scores[:, column]))
@@ -111,7 +100,7 @@ def _bedgraph(path: Path, stack: ExitStack) -> Write:
     from pyarrow import csv
 
     options = csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
-    handle = open_text(stack.enter_context(atomic_file(path)), path, stack)
+    handle = open_text(stack.enter_context(atomic_file(path)), stack)
 
     def write(contig: str, starts: Positions, ends: Positions, values: Array) -> None:
         names = pa.DictionaryArray.from_arrays(np.zeros(len(starts), np.int8), [contig]).cast(pa.string())
@@ -133,7 +122,9 @@ def _bigwig(path: Path, contigs: Mapping[str, int], stack: ExitStack) -> Write:
     handle.addHeader(list(contigs.items()))
 
     def write(contig: str, starts: Positions, ends: Positions, values: Array) -> None:
-        n, span = _regular_bins(starts, ends)
+        span = int(ends[0] - starts[0])
+        irregular = (ends - starts != span) | (starts != starts[0] + span * np.arange(len(starts)))
+        n = int(np.argmax(irregular)) if irregular.any() else len(starts)  # so many follow each other at one width
         if n:
             handle.addEntries(contig, int(starts[0]), values=values[:n], span=span, step=span)
         if n < len(starts):
@@ -141,13 +132,6 @@ def _bigwig(path: Path, contigs: Mapping[str, int], stack: ExitStack) -> Write:
             handle.addEntries([contig] * len(rest), starts[n:].tolist(), ends=ends[n:].tolist(), values=rest)
 
     return write
-
-
-def _regular_bins(starts: Positions, ends: Positions) -> tuple[int, int]:
-    """Return how many of the first bins follow each other at one width, and that width."""
-    span = int(ends[0] - starts[0])
-    irregular = (ends - starts != span) | (starts != starts[0] + span * np.arange(len(starts)))
-    return (int(np.argmax(irregular)) if irregular.any() else len(starts)), span
 
 
 class Hdf5TrackWriter:
@@ -165,47 +149,46 @@ class Hdf5TrackWriter:
 
         self._contigs = {name: number for number, name in enumerate(contigs)}
         self._runs: list[tuple[int, int, int, int, int]] = []
-        self._n = 0
         self._file = stack.enter_context(h5py.File(stack.enter_context(atomic_file(path)), "w"))
         stack.callback(self._finish)
-        for key, value in {"format": HDF5_FORMAT, "tasks": list(tasks), "step": step, "scale_factor": SCALE}.items():
-            self._file.attrs[key] = value
-        options: dict[str, Any] = {"track_times": False}
-        self._file.create_dataset(
-            "contigs/name", data=np.array(list(contigs), dtype=object), dtype=h5py.string_dtype(), **options
-        )
-        self._file.create_dataset("contigs/length", data=np.array(list(contigs.values()), dtype=np.int64), **options)
+        self._file.attrs.update({"format": HDF5_FORMAT, "tasks": list(tasks), "step": step, "scale_factor": SCALE})
+        self._column("contigs/name", np.array(list(contigs), dtype=object), dtype=h5py.string_dtype())
+        self._column("contigs/length", np.array(list(contigs.values()), dtype=np.int64))
         packing = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
         self._scores = growing(self._file, "scores", (len(tasks),), np.uint16, 8192, **packing)
 
     def add(self, contig: str, strand: str, starts: Positions, ends: Positions, scores: Array) -> None:
-        """Append bins, all of one step; parameters as :meth:`TrackWriter.add`."""
+        """Append bins, all of one step; parameters as :meth:`TrackFiles.add`."""
         number, minus, start, n = self._contigs[contig], int(strand == "-"), int(starts[0]), len(starts)
         previous = self._runs[-1] if self._runs else None
         step = int(self._file.attrs["step"])
         if previous and previous[:2] == (number, minus) and previous[2] + previous[3] * step == start:
             self._runs[-1] = (*previous[:3], previous[3] + n, previous[4])
         else:
-            self._runs.append((number, minus, start, n, self._n))
+            self._runs.append((number, minus, start, n, len(self._scores)))
         append(self._scores, np.rint(scores / SCALE).astype(np.uint16))
-        self._n += n
 
     def _finish(self) -> None:
         rows = np.array(self._runs, dtype=np.int64).reshape(-1, 5)
         for column, name in enumerate(("contig", "strand", "start", "n", "offset")):
             values = np.where(rows[:, 1] == 1, b"-", b"+") if name == "strand" else rows[:, column]
-            self._file.create_dataset(f"runs/{name}", data=values, track_times=False)
+            self._column(f"runs/{name}", values)
+
+    def _column(self, name: str, values: np.ndarray, **options: Any) -> None:
+        self._file.create_dataset(name, data=values, track_times=False, **options)
+
+
+TrackWriter = TrackFiles | Hdf5TrackWriter
 
 
 def read_tracks(
     path: str | Path, contig: str, strand: str = "+", *, start: int = 0, end: int | None = None
 ) -> tuple[Positions, Positions, Array]:
-    """Read bins of one strand of a contig from a file of :class:`Hdf5TrackWriter`.
+    """Read the bins of a strand of a contig that touch ``[start, end)`` from a file of :class:`Hdf5TrackWriter`.
 
     Parameters
     ----------
-    path : path
-    contig, strand : str
+    path, contig, strand : path, str, str
         The strand is ``+`` or ``-``.
     start, end : int, optional
         0-based, half-open; default: the whole contig.
@@ -213,7 +196,7 @@ def read_tracks(
     Returns
     -------
     starts, ends : int64 arrays (n,)
-        Bins that touch ``[start, end)``, ascending.
+        Ascending.
     scores : float32 array (n, T)
         Columns in the order of the file's ``tasks``.
     """
@@ -242,25 +225,16 @@ def read_tracks(
         return joined, np.minimum(joined + step, length), values
 
 
+@dataclass
 class TableWriterOfBins:
-    """Rows ``chrom start end strand``, then one column per task (wide) or ``task score`` (long).
+    """Rows ``chrom start end strand``, then one column per task (wide) or ``task score`` (long)."""
 
-    Parameters
-    ----------
-    write : callable
-        Takes DataFrames.
-    tasks : sequence of str
-    long : bool
-        One row per bin and task.
-    min_score : float
-        Long: leave out rows below. Wide: leave out bins whose best score is below.
-    """
-
-    def __init__(
-        self, write: Callable[[pd.DataFrame], None], tasks: Sequence[str], *, long: bool, min_score: float
-    ) -> None:
-        self._write, self._tasks, self._long, self._min_score = write, list(tasks), long, min_score
-        self.has_header = False
+    write: Callable[[pd.DataFrame], None]
+    tasks: Sequence[str]
+    _: KW_ONLY
+    long: bool  # one row per bin and task
+    min_score: float  # long: leave out rows below; wide: leave out bins whose best score is below
+    has_header: bool = False
 
     def add(
         self,
@@ -271,23 +245,20 @@ class TableWriterOfBins:
         scores: Array,
         extra: Mapping[str, Any] | None = None,
     ) -> None:
-        """Append bins; ``extra`` are further columns: arrays (n,), or one value.
-
-        Other parameters as :meth:`TrackWriter.add`.
-        """
+        """Append bins; parameters as :meth:`TrackFiles.add`, and ``extra`` columns: arrays (n,), or one value."""
         import pandas as pd
 
         columns: dict[str, Any] = {"chrom": contig, "start": starts, "end": ends, "strand": strand, **(extra or {})}
         frame = pd.DataFrame(columns, index=range(len(starts)))
-        if self._long:
-            bins, task = np.nonzero(scores >= self._min_score)
+        if self.long:
+            bins, task = np.nonzero(scores >= self.min_score)
             frame = frame.iloc[bins].reset_index(drop=True)
-            frame["task"] = np.array(self._tasks, dtype=object)[task]
+            frame["task"] = np.array(self.tasks, dtype=object)[task]
             frame["score"] = scores[bins, task]
         else:
-            keep = scores.max(axis=1) >= self._min_score
-            values = pd.DataFrame(scores[keep], columns=self._tasks)
+            keep = scores.max(axis=1) >= self.min_score
+            values = pd.DataFrame(scores[keep], columns=list(self.tasks))
             frame = pd.concat([frame[keep].reset_index(drop=True), values], axis=1)
         if len(frame) or not self.has_header:
-            self._write(frame)
+            self.write(frame)
             self.has_header = True

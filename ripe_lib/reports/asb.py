@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _ROWS = 200
+_KINDS = ("model_score", "ig_score", "motif_score")
 _LABELS = {
     "model_score": "model score (difference in probability)",
     "ig_score": "IG-score (difference of attributions)",
@@ -28,9 +29,8 @@ _LABELS = {
 
 def asb_figure(table: pd.DataFrame, task: str) -> Figure:
     """Draw the scores of a task against the measured effect, or against the model score where none was measured."""
-    scores = [kind for kind in ("model_score", "ig_score", "motif_score") if f"{task}.{kind}" in table]
     x = "effect" if "effect" in table else "model_score"
-    pairs = [(x, score) for score in scores if score != x]
+    pairs = [(x, kind) for kind in _KINDS if f"{task}.{kind}" in table and kind != x]
     with style():
         figure = new_figure(min(180.0, 62.0 * len(pairs) + 10), 62)
         axes = figure.subplots(1, len(pairs), squeeze=False)[0]
@@ -50,15 +50,12 @@ def asb_figure(table: pd.DataFrame, task: str) -> Figure:
 
 
 def write_asb_report(table: pd.DataFrame, tasks: Sequence[str], folder: str | Path) -> Path:
-    """Write ``index.html`` with the strongest alleles into a folder; return its path.
+    """Write ``index.html`` with the strongest alleles into a folder, made if need be; return its path.
 
     Parameters
     ----------
-    table : DataFrame
-        One row per allele and strand; the scores are ``<task>.model_score`` and the like.
-    tasks : sequence of str
-    folder : path
-        Made if need be.
+    table, tasks, folder
+        ``table`` has one row per allele and strand; the scores are ``<task>.model_score`` and the like.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,8 +75,7 @@ def write_asb_report(table: pd.DataFrame, tasks: Sequence[str], folder: str | Pa
     size = table[names].abs().max(axis=1)
     strongest = table[size.notna()].loc[size.dropna().sort_values(ascending=False).index[:_ROWS]]
     place = ["chrom", "pos", "ref", "alt", "strand"]
-    kinds = ("model_score", "ig_score", "motif_score", "ref", "alt")
-    scores = [f"{task}.{kind}" for task in tasks for kind in kinds]
+    scores = [f"{task}.{kind}" for task in tasks for kind in (*_KINDS, "ref", "alt")]
     first = [name for name in (*place, "effect", *scores) if name in strongest]  # seen without scrolling
     strongest = strongest[[*first, *(name for name in strongest if name not in first)]]
     report.add_table(strongest, caption=f"The {len(strongest)} strongest by model score")

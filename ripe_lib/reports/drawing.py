@@ -1,7 +1,4 @@
-"""Drawing of attribution maps, motifs and region types onto axes that the caller gives.
-
-Every function takes a matplotlib ``Axes`` and draws only there; nothing uses ``pyplot`` state. Figures, sizes and
-saving are in :mod:`ripe_lib.reports.figures`, ready-made pictures of sites in :mod:`ripe_lib.reports.site_figures`.
+"""Drawing of attribution maps, motifs and region types onto axes that the caller gives, and only there.
 
 Positions on x axes are relative to the middle of a window: position 0 is index L // 2 of the sequence window and
 R // 2 of the region window, which is the same base. RNA sense, 5' on the left.
@@ -17,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ripe_lib.attribution.maps import known_bases, letter_scores
+from ripe_lib.attribution.maps import known_bases
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import REGION_TYPES, RNA_BASES, codes_from_one_hot, encode_sequence
 from ripe_lib.genome.landmarks import LANDMARKS
@@ -31,47 +28,31 @@ LETTER_COLORS = {"A": "#2a9d3f", "C": "#2f6db5", "G": "#e8a01f", "U": "#cf3434"}
 REGION_COLORS = {"intron": "#8c8c8c", "CDS": "#0072b2", "3UTR": "#d55e00", "5UTR": "#009e73", "none": "#e3e3e3"}
 REGION_LABELS = {"intron": "intron", "CDS": "CDS", "3UTR": "3′UTR", "5UTR": "5′UTR", "none": "no information"}
 MARK_COLOR = "#f6d55c"
+CHANGE_COLOR = "#b9a2e8"  # of bases that differ between alleles
 _SPAN_COLOR = "#444444"
 _IUPAC = {letter: bases for bases, letter in IUPAC.items()}
 
 
 def plot_logo(
-    ax: Axes,
-    attributions: ArrayLike,
-    seq: ArrayLike | None = None,
-    *,
-    first: int = 0,
-    ylabel: str | None = None,
-    ylim: tuple[float, float] | None = None,
+    ax: Axes, heights: ArrayLike, *, first: int = 0, ylabel: str = "", ylim: tuple[float, float] | None = None
 ) -> None:
-    """Draw letters whose heights are the values; negative ones hang below the line, upside down.
+    """Draw every channel of heights (L, 4), A C G U, as letters; negative ones hang below the line, upside down.
 
     Parameters
     ----------
-    ax : Axes
-    attributions : array (L, 4)
-        Channels A C G U: a map, or any matrix (frequencies, information content).
-    seq : array (L, 4), optional
-        The one-hot window: only the letter that is there is drawn, with the value at it; N draws nothing.
-        Without it every channel of ``attributions`` is a letter.
+    ax, heights
     first : int
         Position of the first base on the x axis.
-    ylabel : str, optional
+    ylabel : str
     ylim : (low, high), optional
         Default: the values with some air.
     """
-    heights = _matrix(attributions, "attributions")
-    if seq is not None:
-        window = _matrix(seq, "seq")
-        if window.shape != heights.shape:
-            raise InputError(f"logo: expected seq of shape {heights.shape}, got {window.shape}.")
-        heights = letter_scores(heights, window)[:, np.newaxis] * (window > 0.99)
+    heights = _matrix(heights, "attributions")
     _draw_letters(ax, heights.astype(float), first)
     ax.axhline(0, color="black", linewidth=0.5, zorder=1)
     ax.set_xlim(first - 0.5, first + len(heights) - 0.5)
     ax.set_ylim(*(ylim or value_limits([heights.clip(min=0).sum(axis=1), heights.clip(max=0).sum(axis=1)])))
-    if ylabel is not None:
-        ax.set_ylabel(ylabel)
+    ax.set_ylabel(ylabel)
 
 
 @cache
@@ -119,13 +100,7 @@ def _draw_letters(ax: Axes, heights: NDArray[np.float64], first: int) -> None:
 
 
 def plot_region_map(
-    ax: Axes,
-    region_map: ArrayLike,
-    region: ArrayLike,
-    *,
-    first: int = 0,
-    ylabel: str | None = None,
-    ylim: tuple[float, float] | None = None,
+    ax: Axes, region_map: ArrayLike, region: ArrayLike, *, ylim: tuple[float, float] | None = None
 ) -> None:
     """Draw the attribution of each position's region type as bars in the colour of the type; name those that occur.
 
@@ -137,7 +112,7 @@ def plot_region_map(
         are not there contribute too).
     region : array (R, 4)
         The one-hot window; it decides the colours. Also drawn as a strip below the bars.
-    first, ylabel, ylim
+    ylim : (low, high), optional
         As :func:`plot_logo`.
     """
     codes = codes_from_one_hot(np.asarray(_matrix(region, "region"), dtype=np.float32))
@@ -145,6 +120,7 @@ def plot_region_map(
     if len(values) != len(codes):
         raise InputError(f"region map: expected {len(codes)} positions as the region window, got {len(values)}.")
     names = [*REGION_TYPES, "none"]
+    first = -(len(codes) // 2)
     edges = first - 0.5 + np.arange(len(values) + 1)
     for code, name in enumerate(names):
         here = codes == code
@@ -159,20 +135,12 @@ def plot_region_map(
     ax.axhline(0, color="black", linewidth=0.5)
     ax.set_xlim(first - 0.5, first + len(values) - 0.5)
     ax.set_ylim(low - strip, high)
-    if ylabel is not None:
-        ax.set_ylabel(ylabel)
+    ax.set_ylabel("region\ntypes")
     sizes = {"handlelength": 0.8, "handleheight": 0.8, "columnspacing": 1.2, "borderpad": 0}
     ax.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 0.99), ncols=5, **sizes)
 
 
-def plot_landmarks(
-    ax: Axes,
-    values: ArrayLike,
-    distances: ArrayLike,
-    *,
-    xlabel: str | None = None,
-    xlim: tuple[float, float] | None = None,
-) -> None:
+def plot_landmarks(ax: Axes, values: ArrayLike, distances: ArrayLike, *, xlim: tuple[float, float]) -> None:
     """Draw the attribution of the distance to each landmark as a bar, with the distance in words.
 
     Parameters
@@ -182,9 +150,8 @@ def plot_landmarks(
         ``Attributions.landmarks`` of a site, summed over the basis.
     distances : array (8,)
         In nt, positive where the landmark lies downstream; NaN = unknown.
-    xlabel : str, optional
-    xlim : (float, float), optional
-        Ends of the axis of values; default: it holds these values and 0.
+    xlim : (float, float)
+        Ends of the axis of values.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -195,9 +162,9 @@ def plot_landmarks(
     ax.barh(range(len(values)), values, color=["#4c78a8" if value >= 0 else "#c0504d" for value in values], height=0.75)
     # The words stand inside, left of the bars: beside the axes they would narrow the letters above.
     for row, (name, distance, value) in enumerate(zip(LANDMARKS, distances, values, strict=True)):
-        label = f"{name}, {distance_text(distance)}: {value:+.2g}"
+        label = f"{name}, {_distance_text(distance)}: {value:+.2g}"
         ax.text(0, row, label, transform=ax.get_yaxis_transform(), va="center", fontsize=5.5)
-    low, high = xlim or value_limits([values], air=0)
+    low, high = xlim
     span = (high - low) or 1.0
     ax.set_xlim(low - 0.5 * span, high + 0.03 * span)
     ticks = np.asarray(MaxNLocator(nbins=5).tick_values(low, high))
@@ -207,12 +174,9 @@ def plot_landmarks(
     ax.set_yticks([])
     ax.set_ylim(len(values) - 0.5, -0.5)
     ax.axvline(0, color="black", linewidth=0.5)
-    if xlabel:
-        ax.set_xlabel(xlabel)
 
 
-def distance_text(distance: float) -> str:
-    """Return a signed distance in words, e.g. ``140 nt downstream``."""
+def _distance_text(distance: float) -> str:
     if np.isnan(distance):
         return "unknown"
     if distance == 0:
@@ -236,8 +200,10 @@ def plot_mutation_map(
     ax : Axes
     changes : array (L, 4)
         Red where a base raises the score, blue where it lowers it; NaN is left blank.
-    seq, first
-        As :func:`plot_logo`; dots mark the bases of the window.
+    seq : array (L, 4)
+        The one-hot window; dots mark its bases.
+    first : int
+        As :func:`plot_logo`.
     limit : float, optional
         Change of full colour; default: the largest.
     deletions : array (L,), optional
@@ -246,23 +212,18 @@ def plot_mutation_map(
     matrix, window = _matrix(changes, "changes"), _matrix(seq, "seq")
     drawn = matrix if deletions is None else np.column_stack([matrix, deletions])
     limit = limit or float(np.abs(np.nan_to_num(drawn)).max(initial=0)) or 1.0
-    length = len(matrix)
-    bottom = drawn.shape[1] - 0.5
-    extent = (first - 0.5, first + length - 0.5, bottom, -0.5)
+    left, right, bottom = first - 0.5, first + len(matrix) - 0.5, drawn.shape[1] - 0.5
+    extent = (left, right, bottom, -0.5)
     colors: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
     image = ax.imshow(np.ma.masked_invalid(drawn.T), aspect="auto", interpolation="nearest", extent=extent, **colors)
     position, base = np.nonzero(window > 0.99)
     ax.plot(position + first, base, "o", color="#404040", markersize=1.3, markeredgewidth=0)
     ax.set_yticks(range(drawn.shape[1]), [*RNA_BASES, *(["del"] if deletions is not None else [])])
     ax.tick_params(left=False)
-    ax.set_xlim(first - 0.5, first + length - 0.5)
+    ax.set_xlim(left, right)
     ax.set_ylim(bottom, -0.5)
-    for side in ax.spines.values():
-        side.set_visible(False)
+    ax.spines[:].set_visible(False)
     return image
-
-
-# --- marks ---------------------------------------------------------------------------------------------------------
 
 
 def mark_span(ax: Axes, start: float, stop: float, label: str = "") -> None:
@@ -274,7 +235,7 @@ def mark_span(ax: Axes, start: float, stop: float, label: str = "") -> None:
     start, stop : float
         Positions on the x axis.
     label : str
-        Stands above the bar.
+        Above the bar.
     """
     transform = ax.get_xaxis_transform()
     low, high = ax.get_xlim()
@@ -297,10 +258,7 @@ def mark_positions(ax: Axes, positions: Iterable[float], *, width: float = 1, co
 
     Parameters
     ----------
-    ax : Axes
-    positions : iterable of float
-    width : float
-    color : str
+    ax, positions, width, color
     """
     for position in positions:
         ax.axvspan(position - 0.5, position + width - 0.5, color=color, alpha=0.45, lw=0, zorder=-1)
@@ -327,22 +285,18 @@ def mark_motif(ax: Axes, seq: ArrayLike, motif: str, *, first: int = 0) -> list[
     for start in starts:
         middle = first + start + (len(motif) - 1) / 2
         if low <= middle <= high and first + start >= last_end:
-            ax.text(middle, 0.985, rna(motif), transform=transform, **style)
+            ax.text(middle, 0.985, _rna(motif), transform=transform, **style)
             last_end = first + start + len(motif) * 1.2
     return starts
 
 
-# --- helpers -------------------------------------------------------------------------------------------------------
-
-
-def rna(text: str) -> str:
-    """Return letters in upper case with U for T."""
+def _rna(text: str) -> str:
     return text.upper().replace("T", "U")
 
 
 def find_motif(seq: ArrayLike, motif: str) -> list[int]:
     """Return the indices where an IUPAC motif starts in a one-hot window (L, 4) or in a text; N matches nothing."""
-    pattern = rna(motif)
+    pattern = _rna(motif)
     if not pattern or any(letter not in _IUPAC for letter in pattern):
         raise InputError(f"motif {motif!r}: expected IUPAC letters (A C G U R Y S W K M B D H V N).")
     codes = encode_sequence(seq) if isinstance(seq, str) else codes_from_one_hot(np.asarray(seq, dtype=np.float32))
@@ -375,7 +329,7 @@ def value_limits(values: Iterable[Any], *, air: float = 0.08, headroom: float = 
     ----------
     values : iterable of arrays
     air, headroom : float
-        Room beyond the values on each side, and more above (for names of marked motifs), as shares of the span.
+        Room beyond the values on each side, and more above, as shares of the span.
     """
     flat = np.concatenate([np.ravel(v) for v in values] + [np.zeros(1)])
     low, high = float(flat.min()), float(flat.max())
@@ -403,23 +357,20 @@ class Place(NamedTuple):
 
 
 def position_axis(
-    ax: Axes, label: str | None = "position from the middle of the window (nt)", *, place: Place | None = None
+    ax: Axes, label: str = "position from the middle of the window (nt)", *, place: Place | None = None
 ) -> None:
     """Put ticks at round positions of the x axis.
 
     Parameters
     ----------
-    ax : Axes
-    label : str, optional
-        Of the axis; None for none.
+    ax, label
     place : Place, optional
         Where position 0 lies in the genome: its positions stand below the others.
     """
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(nbins=13, integer=True, steps=[1, 2, 2.5, 5, 10]))
-    if label and place is not None:
+    if place is not None:
         label += f", and on {place.contig}" + {"+": ", plus strand", "-": ", minus strand"}.get(place.strand, "")
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}\n{place.at(x):,}"))
-    if label:
-        ax.set_xlabel(label)
+    ax.set_xlabel(label)

@@ -17,7 +17,7 @@ SIGNIFICANT_Q = 0.05
 _ENRICHED, _OTHER = "#d55e00", "#8c8c8c"
 
 
-def enrichment_figure(table: pd.DataFrame, *, title: str = "") -> Figure:
+def enrichment_figure(table: pd.DataFrame, *, title: str) -> Figure:
     """Return a figure of the tasks with the largest AUROC in :attr:`ripe_lib.scan.enrichment.Enrichment.table`.
 
     Left the AUROC of intervals against background, right the difference of their mean logits; filled where q is below
@@ -46,6 +46,5 @@ def enrichment_figure(table: pd.DataFrame, *, title: str = "") -> Figure:
         left.set_ylim(-0.7, len(shown) - 0.3)
         if called.any():
             right.legend(loc="lower right", frameon=False)
-        if title:
-            put_title(figure, title)
+        put_title(figure, title)
     return figure

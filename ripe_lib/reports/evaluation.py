@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ripe_lib.evaluation.metrics import mean_metrics
+from ripe_lib.evaluation.metrics import CONFIDENCE, mean_metrics
 from ripe_lib.output.atomic import atomic_directory
 from ripe_lib.output.console import steps
 from ripe_lib.reports.evaluation_figures import plot_curves, plot_kmers, plot_overview, plot_reliability, plot_scores
@@ -28,27 +28,22 @@ def write_evaluation(
     """Write everything an evaluation shows; the folder appears complete or not at all.
 
     Files: ``metrics.csv`` (one row per task and kind of negatives), ``summary.csv``, ``curves.csv.gz``,
-    ``reliability.csv``, ``score_histogram.csv``, ``kmers.csv``, ``figures/*.png`` and ``.svg``, ``report.html``, and
-    with ``with_predictions`` ``predictions.csv.gz``.
+    ``reliability.csv``, ``score_histogram.csv``, ``kmers.csv``, ``figures/*.png`` and ``.svg``, ``report.html``.
 
     Parameters
     ----------
-    evaluation : Evaluation
-        From :func:`ripe_lib.evaluation.evaluate.score_dataset`.
-    directory : path
+    evaluation, directory
     with_predictions : bool
-        Also write labels and scores of every window.
+        Also write labels and scores of every window, ``predictions.csv.gz``.
     overwrite : bool
         Replace a folder that is there.
     """
     with atomic_directory(directory, overwrite=overwrite) as folder:
-        tables, summaries = {}, {}
-        for negatives in evaluation.negatives:
-            tables[negatives], draws = evaluation.table_and_draws(negatives)
-            confidence = evaluation.options.confidence
-            summaries[negatives] = mean_metrics(tables[negatives], draws, confidence=confidence)
+        measured = {negatives: evaluation.table_and_draws(negatives) for negatives in evaluation.negatives}
+        tables = {negatives: table for negatives, (table, _) in measured.items()}
+        summaries = {negatives: mean_metrics(*both) for negatives, both in measured.items()}
         metrics = pd.concat([t.assign(negatives=n) for n, t in tables.items()], ignore_index=True)
-        metrics = metrics[["task", "negatives", *(c for c in metrics.columns if c not in ("task", "negatives"))]]
+        metrics.insert(1, "negatives", metrics.pop("negatives"))
         metrics.to_csv(folder / "metrics.csv", index=False)
         summary = pd.DataFrame([{"negatives": n, **s} for n, s in summaries.items()])
         summary.to_csv(folder / "summary.csv", index=False)
@@ -65,12 +60,13 @@ def write_evaluation(
             for task, label, score in zip(evaluation.tasks, evaluation.labels.T, evaluation.scores.T, strict=True):
                 columns |= {f"{task}.label": label, f"{task}.score": score}
             sites = evaluation.intervals[["chrom", "start", "end", "strand"]]
-            table = pd.concat([sites, pd.DataFrame(columns)], axis=1)
-            table.to_csv(folder / "predictions.csv.gz", index=False, compression=_GZIP)
+            pd.concat([sites, pd.DataFrame(columns)], axis=1).to_csv(
+                folder / "predictions.csv.gz", index=False, compression=_GZIP
+            )
         figures = {
             "overview": plot_overview(tables, summaries),
-            "roc": plot_curves(evaluation, tables, "roc"),
-            "pr": plot_curves(evaluation, tables, "pr"),
+            "roc": plot_curves(points, tables, "roc"),
+            "pr": plot_curves(points, tables, "pr"),
             "scores": plot_scores(evaluation),
             "reliability": plot_reliability(evaluation, tables["own"]),
             "kmers": plot_kmers(kmers),
@@ -105,37 +101,31 @@ def _page(
         f"{options.prevalence:g} positives. "
         + (f"{int(own['n_undefined'])} tasks are not defined here; the table says why. " if own["n_undefined"] else "")
         + ("Region types were withheld (0.25 everywhere). " if evaluation.region == "none" else "")
-        + f"Intervals: {options.confidence:.0%} of {options.n_bootstrap} stratified bootstrap draws, "
+        + f"Intervals: {CONFIDENCE:.0%} of {options.n_bootstrap} stratified bootstrap draws, "
         + f"seed {options.seed}."
         + "\n\n`own`: windows that the experiment itself lists as not bound; unknown windows are left out."
         + " `other`: sites of other proteins that are no site of this one, the choice of the paper's multitask models."
         * (len(summary) > 1)
     )
     page.add_table(summary, caption="Means over tasks", filterable=False)
-    page.add_figure(
-        figures["overview"], "AUROC and average precision per task with intervals; the dotted line is the mean."
-    )
+    caption = "AUROC and average precision per task with intervals; the dotted line is the mean."
+    page.add_figure(figures["overview"], caption)
     page.add_heading("Tasks")
     page.add_table(metrics, caption="Every task and kind of negatives", page_rows=100)
     page.add_heading("Curves")
     page.add_figure(figures["roc"], "ROC curves; the numbers are AUROC.")
-    page.add_figure(
-        figures["pr"], "Precision-recall curves; the numbers are average precision, dotted: share of positives."
-    )
+    caption = "Precision-recall curves; the numbers are average precision, dotted: share of positives."
+    page.add_figure(figures["pr"], caption)
     page.add_heading("Scores and calibration")
     page.add_figure(figures["scores"], "Distribution of predicted probabilities.")
-    page.add_figure(
-        figures["reliability"],
-        f"Reliability with windows weighted to {options.prevalence:g} positives; the larger a dot, the more windows.",
-    )
+    weighted = f"windows weighted to {options.prevalence:g} positives"
+    page.add_figure(figures["reliability"], f"Reliability with {weighted}; the larger a dot, the more windows.")
     page.add_heading("k-mers")
     page.add_text(
         "Among the positives of each task: the k-mers of the tenth that scores highest against the tenth that scores "
         "lowest, in the middle 50 nt; a site counts once per k-mer. p-values are Fisher's, uncorrected."
     )
-    page.add_figure(
-        figures["kmers"],
-        "Commonest k-mers of the best-scoring positives, and their share in the worst (sites per side).",
-    )
+    caption = "Commonest k-mers of the best-scoring positives, and their share in the worst (sites per side)."
+    page.add_figure(figures["kmers"], caption)
     page.add_table(kmers, caption="k-mers of the best- and worst-scoring positives", page_rows=20)
     return page

@@ -5,7 +5,7 @@ Colours are the same everywhere: positives and own negatives blue and grey, othe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,18 +22,16 @@ if TYPE_CHECKING:
 BLUE, GREY, ORANGE, RED = "#1b6ca8", "#8c8c8c", "#e08214", "#b2182b"
 NEGATIVE_COLOURS = {"own": BLUE, "other": ORANGE}
 NEGATIVE_LABELS = {"own": "own negatives", "other": "other proteins' sites"}
-_COLUMNS = 6
-_PANEL_MM = 27.0
 
 
 def small_multiples(
     tasks: Sequence[str],
     draw: Callable[[Axes, str], None],
-    *,
     x_label: str,
     y_label: str,
-    columns: int = _COLUMNS,
-    panel_height_mm: float = _PANEL_MM,
+    *,
+    columns: int = 6,
+    panel_height_mm: float = 27.0,
     handles: Sequence[Any] = (),
     titles: dict[str, str] | None = None,
     title_pad: float = 3.0,
@@ -43,20 +41,12 @@ def small_multiples(
     Parameters
     ----------
     tasks : sequence of str
-        Titles.
     draw : callable
         ``draw(axes, task)`` fills a panel.
-    x_label, y_label : str
-        Written once for the whole picture.
-    columns : int
-        Panels side by side.
-    panel_height_mm : float
-    handles : sequence
-        Legend entries, shown above the panels.
-    titles : dict, optional
-        Task -> title, where it is not the task's name.
-    title_pad : float
-        Points between panel and title.
+    x_label, y_label, columns, panel_height_mm, handles
+        Labels are written once for the whole picture, legend entries above it.
+    titles, title_pad
+        Task -> title, where it is not the task's name; points between panel and title.
     """
     columns = min(columns, max(1, len(tasks)))
     n_rows = max(1, -(-len(tasks) // columns))
@@ -67,7 +57,7 @@ def small_multiples(
         for axes, task in zip(grid.flat, tasks, strict=False):
             draw(axes, task)
             axes.set_title((titles or {}).get(task, task), fontsize=5.5, pad=title_pad)
-        for axes in list(grid.flat)[len(tasks) :]:
+        for axes in grid.flat[len(tasks) :]:
             axes.set_axis_off()
         figure.supxlabel(x_label, fontsize=7)
         figure.supylabel(y_label, fontsize=7)
@@ -76,10 +66,10 @@ def small_multiples(
     return figure
 
 
-def _line_handles() -> list[Any]:
+def _line_handles(negatives: Iterable[str]) -> list[Any]:
     from matplotlib.lines import Line2D
 
-    return [Line2D([], [], color=NEGATIVE_COLOURS[n], label=NEGATIVE_LABELS[n]) for n in NEGATIVE_COLOURS]
+    return [Line2D([], [], color=NEGATIVE_COLOURS[kind], label=NEGATIVE_LABELS[kind]) for kind in negatives]
 
 
 def _undefined(axes: Axes, reason: str) -> None:
@@ -87,53 +77,47 @@ def _undefined(axes: Axes, reason: str) -> None:
     axes.set(xticks=[], yticks=[])
 
 
-def plot_curves(evaluation: Evaluation, tables: dict[str, pd.DataFrame], curve: str) -> Figure:
+def plot_curves(points: pd.DataFrame, tables: dict[str, pd.DataFrame], curve: str) -> Figure:
     """Draw ROC (``"roc"``) or precision-recall (``"pr"``) curves of all tasks, both kinds of negatives.
 
     Parameters
     ----------
-    evaluation : Evaluation
-    tables : dict
-        Kind of negatives -> table of :meth:`Evaluation.table`.
-    curve : str
+    points : DataFrame
+        Of :meth:`Evaluation.curves`, for all kinds of negatives.
+    tables, curve
+        ``tables``: kind of negatives -> table of :meth:`Evaluation.table`.
     """
-    curves = {negatives: evaluation.curves(negatives) for negatives in tables}
-    points = {negatives: both[both["curve"] == curve].groupby("task") for negatives, both in curves.items()}
+    is_roc = curve == "roc"
+    lines = points[points["curve"] == curve].groupby(["negatives", "task"])
     rows = {n: t.set_index("task") for n, t in tables.items()}
-    measure = {"roc": "auroc", "pr": "ap"}[curve]
 
     def draw(axes: Axes, task: str) -> None:
         numbers = []
-        for negatives, by_task in points.items():
-            if task not in by_task.groups:
+        for negatives, by_task in rows.items():
+            if (negatives, task) not in lines.groups:
                 continue
-            line, row, colour = by_task.get_group(task), rows[negatives].loc[task], NEGATIVE_COLOURS[negatives]
-            steps = "default" if curve == "roc" else "steps-pre"
+            line, row, colour = lines.get_group((negatives, task)), by_task.loc[task], NEGATIVE_COLOURS[negatives]
+            steps = "default" if is_roc else "steps-pre"
             axes.plot(line["x"], line["y"], color=colour, drawstyle=steps, clip_on=False)
-            numbers.append((colour, row[measure]))
-            if curve == "pr":
+            numbers.append((colour, row["auroc" if is_roc else "ap"]))
+            if not is_roc:
                 axes.axhline(row["n_pos"] / row["n"], color=colour, linewidth=0.5, linestyle=":")
         if not numbers:
-            _undefined(axes, rows["own"].loc[task, "reason"] if "own" in rows else "not defined")
+            _undefined(axes, rows["own"].loc[task, "reason"])
             return
-        if curve == "roc":
+        if is_roc:
             axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.5, linestyle=":")
         for place, (colour, value) in enumerate(reversed(numbers)):
             # Precision-recall curves leave no corner free: there the numbers stand above the panel.
-            x, y = (0.97, 0.05 + 0.13 * place) if curve == "roc" else (1.0 - place, 1.03)
-            side = "left" if curve == "pr" and place else "right"
+            x, y = (0.97, 0.05 + 0.13 * place) if is_roc else (1.0 - place, 1.03)
+            side = "left" if place and not is_roc else "right"
             axes.text(x, y, f"{value:.3f}", ha=side, color=colour, fontsize=6, transform=axes.transAxes)
         axes.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 1], yticks=[0, 1])
 
-    labels = ("false positive rate", "true positive rate") if curve == "roc" else ("recall", "precision")
-    return small_multiples(
-        evaluation.tasks,
-        draw,
-        x_label=labels[0],
-        y_label=labels[1],
-        handles=_line_handles()[: len(tables)],
-        title_pad=3.0 if curve == "roc" else 9.0,
-    )
+    x_label, y_label = ("false positive rate", "true positive rate") if is_roc else ("recall", "precision")
+    pad = 3.0 if is_roc else 9.0
+    tasks, handles = list(rows["own"].index), _line_handles(tables)
+    return small_multiples(tasks, draw, x_label, y_label, handles=handles, title_pad=pad)
 
 
 def plot_scores(evaluation: Evaluation) -> Figure:
@@ -156,13 +140,8 @@ def plot_scores(evaluation: Evaluation) -> Figure:
                 axes.stairs(bars["n"] / total, edges, fill=group != "other", **look)
         axes.set(xlim=(0, 1), xticks=[0, 0.5, 1], yticks=[])
 
-    return small_multiples(
-        evaluation.tasks,
-        draw,
-        x_label="predicted probability",
-        y_label="share of windows",
-        handles=[Patch(**look) for look in looks.values()],
-    )
+    handles = [Patch(**look) for look in looks.values()]
+    return small_multiples(evaluation.tasks, draw, "predicted probability", "share of windows", handles=handles)
 
 
 def plot_reliability(evaluation: Evaluation, table: pd.DataFrame) -> Figure:
@@ -183,20 +162,14 @@ def plot_reliability(evaluation: Evaluation, table: pd.DataFrame) -> Figure:
         axes.text(0.97, 0.06, label, ha="right", fontsize=6, color=BLUE, transform=axes.transAxes)
         axes.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 1], yticks=[0, 1])
 
-    share = evaluation.options.prevalence
-    return small_multiples(
-        evaluation.tasks,
-        draw,
-        x_label=f"predicted probability (windows weighted to {share:g} positives)",
-        y_label="observed share of positives",
-    )
+    x_label = f"predicted probability (windows weighted to {evaluation.options.prevalence:g} positives)"
+    return small_multiples(evaluation.tasks, draw, x_label, "observed share of positives")
 
 
 def plot_kmers(tables: dict[str, pd.DataFrame]) -> Figure:
     """Draw the commonest k-mers of the best-scoring positives and their frequency in the worst.
 
-    ``tables``: task -> table of :meth:`Evaluation.top_and_bottom_kmers`. The number of sites on each side is in the
-    title.
+    ``tables``: task -> table of :meth:`Evaluation.top_and_bottom_kmers`; the title says how many sites a side has.
     """
     from matplotlib.patches import Patch
 
@@ -214,15 +187,9 @@ def plot_kmers(tables: dict[str, pd.DataFrame]) -> Figure:
 
     titles = {task: f"{task} ({table['n_top'].iloc[0]})" for task, table in tables.items() if len(table)}
     handles = [Patch(color=BLUE, label="best-scoring sites"), Patch(color=ORANGE, label="worst-scoring sites")]
+    size: dict[str, Any] = {"columns": 5, "panel_height_mm": 30}
     return small_multiples(
-        list(tables),
-        draw,
-        x_label="share of sites that hold the k-mer",
-        y_label="",
-        columns=5,
-        panel_height_mm=30,
-        handles=handles,
-        titles=titles,
+        list(tables), draw, "share of sites that hold the k-mer", "", handles=handles, titles=titles, **size
     )
 
 
@@ -252,6 +219,6 @@ def plot_overview(tables: dict[str, pd.DataFrame], summaries: dict[str, dict[str
             axes.set_axisbelow(True)
         panels[0].set_yticks(place, order, fontsize=5.5)
         panels[0].set_ylim(len(order) - 0.4, -0.6)
-        handles = _line_handles()[: len(tables)]
+        handles = _line_handles(tables)
         figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)
     return figure

@@ -1,8 +1,6 @@
-"""Making and saving matplotlib figures without global state.
+"""Making and saving matplotlib figures without ``pyplot``: drawn in threads and notebooks alike, nothing to close.
 
-Nothing here touches ``matplotlib.pyplot``: figures are plain :class:`matplotlib.figure.Figure` objects, so pictures
-can be drawn in threads and notebooks alike and nothing has to be closed. Saving is deterministic: the same figure
-gives the same bytes (no dates, seeded SVG ids).
+Saving is deterministic: the same figure gives the same bytes (no dates, seeded SVG ids).
 """
 
 from __future__ import annotations
@@ -19,7 +17,9 @@ from ripe_lib.output.atomic import atomic_file
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FORMATS = ("png", "svg", "pdf")
+# What a file of each format would say about its making: left out.
+_METADATA = {"png": ["Software"], "svg": ["Date", "Creator"], "pdf": ["CreationDate", "Creator", "Producer"]}
+FORMATS = tuple(_METADATA)
 MM_PER_INCH = 25.4
 # Widths that journals print (one column, one and a half, two columns), in mm.
 COLUMN_WIDTHS = {"single": 85.0, "middle": 114.0, "double": 174.0}
@@ -27,21 +27,14 @@ COLUMN_WIDTHS = {"single": 85.0, "middle": 114.0, "double": 174.0}
 _STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same picture everywhere
-    "font.size": 7,
     "axes.titlesize": 7.5,
-    "axes.labelsize": 7,
-    "xtick.labelsize": 6,
-    "ytick.labelsize": 6,
-    "legend.fontsize": 6,
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
+    **dict.fromkeys(["font.size", "axes.labelsize"], 7),
+    **dict.fromkeys(["xtick.labelsize", "ytick.labelsize", "legend.fontsize"], 6),
+    **dict.fromkeys(["axes.linewidth", "xtick.major.width", "ytick.major.width"], 0.6),
+    **dict.fromkeys(["xtick.major.size", "ytick.major.size"], 2.5),
     "lines.linewidth": 1.0,
     "patch.linewidth": 0.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
+    **dict.fromkeys(["axes.spines.top", "axes.spines.right"], False),
     "svg.hashsalt": "deepripe",
     "svg.fonttype": "path",
     "pdf.fonttype": 42,
@@ -70,7 +63,7 @@ def wrapped(text: str, width_mm: float, size: float) -> str:
     ----------
     text : str
     width_mm, size : float
-        Width in mm, font size in points.
+        ``size`` of the font in points.
     """
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
@@ -110,16 +103,10 @@ def figure_bytes(figure: Figure, format: str = "png", *, dpi: int = 300) -> byte
     ----------
     figure : Figure
     format : str
-        ``png``, ``svg`` or ``pdf``.
+        One of :data:`FORMATS`.
     dpi : int
         Dots per inch of PNG.
     """
-    (format,) = checked_formats([format])
-    metadata: dict[str, Any] = {
-        "png": {"Software": None},
-        "svg": {"Date": None, "Creator": None},
-        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-    }[format]
     from matplotlib.text import Text
 
     buffer = io.BytesIO()
@@ -130,13 +117,11 @@ def figure_bytes(figure: Figure, format: str = "png", *, dpi: int = 300) -> byte
             # Laying out twice moves elements a little; once and for all makes every saved copy the same.
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
-        figure.savefig(buffer, format=format, dpi=dpi, metadata=metadata)
+        figure.savefig(buffer, format=format, dpi=dpi, metadata=dict.fromkeys(_METADATA[format]))
     return buffer.getvalue()
 
 
-def save_figure(
-    figure: Figure, stem: str | Path, formats: str | Sequence[str] = ("png",), *, dpi: int = 300
-) -> list[Path]:
+def save_figure(figure: Figure, stem: str | Path, formats: str | Sequence[str] = ("png",)) -> list[Path]:
     """Write ``stem.png``, ``stem.svg``, ... and return the paths.
 
     Parameters
@@ -145,15 +130,13 @@ def save_figure(
     stem : path
         Without suffix.
     formats : str or sequence of str
-        ``png``, ``svg``, ``pdf``.
-    dpi : int
-        Dots per inch of PNG.
+        As :func:`checked_formats`.
     """
     stem = Path(stem)
     written = []
     for format in checked_formats(formats):
         path = stem.with_name(f"{stem.name}.{format}")
         with atomic_file(path) as temporary:
-            temporary.write_bytes(figure_bytes(figure, format, dpi=dpi))
+            temporary.write_bytes(figure_bytes(figure, format))
         written.append(path)
     return written

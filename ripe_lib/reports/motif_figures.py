@@ -37,22 +37,12 @@ def logo_figure(motif: Motif | MotifMatrix, title: str = "") -> Figure:
     return figure
 
 
-def match_figure(motif: Motif, known: MotifMatrix | None = None, *, offset: int = 0, title: str = "") -> Figure:
-    """Draw a motif, a known one below it at its alignment, and the k-mers of the sites on the right.
+def match_figure(motif: Motif, *known: tuple[NDArray[np.float64], int, str]) -> Figure:
+    """Draw a motif, known ones below it at their alignment, and the k-mers of the sites on the right.
 
-    Parameters
-    ----------
-    motif : Motif
-    known : MotifMatrix, optional
-        Without it only the motif and the k-mers are drawn.
-    offset : int
-        Position of ``motif`` at which ``known`` starts.
-    title : str
-        Of the known one, e.g. its protein, identifier and q-value.
+    Of the known ones: probabilities (W, 4), the position of ``motif`` at which they start, and what they are called.
     """
-    rows = [(motif.ppm, 0, f"{motif.name}   {motif.consensus}   {motif.n_sites:,} sites")]
-    if known is not None:
-        rows.append((known.ppm, offset, title or f"{known.name} {known.identifier}"))
+    rows = [(motif.ppm, 0, f"{motif.name}   {motif.consensus}   {motif.n_sites:,} sites"), *known]
     span = min(first for _, first, _ in rows), max(first + len(ppm) for ppm, first, _ in rows)
     with style():
         figure = new_figure(140.0, 12.0 + 20.0 * len(rows))
@@ -64,19 +54,15 @@ def match_figure(motif: Motif, known: MotifMatrix | None = None, *, offset: int 
     return figure
 
 
-def overview_figure(motifs: Sequence[tuple[str, Motif]]) -> Figure:
-    """Draw the logos of many motifs on one page, each with a name."""
-    return _grid([(name, motif.ppm) for name, motif in motifs], columns=4)
-
-
 def filters_figure(filters: Sequence[FilterMotif]) -> Figure:
     """Draw first-layer filters as logos with the proteins of the motifs they match (paper, Supp. Figs. S8-S13)."""
     proteins = [f.matches["protein"][f.matches["q_value"] < 0.05].head(1) for f in filters]
     panels = zip(filters, proteins, strict=True)
-    return _grid([(f"{f.index}  {''.join(protein)}".strip(), f.ppm) for f, protein in panels], columns=8)
+    return logos_figure([(f"{f.index}  {''.join(protein)}".strip(), f.ppm) for f, protein in panels], columns=8)
 
 
-def _grid(panels: Sequence[tuple[str, NDArray[np.float64]]], columns: int) -> Figure:
+def logos_figure(panels: Sequence[tuple[str, NDArray[np.float64]]], columns: int) -> Figure:
+    """Draw many named logos, from probabilities (W, 4), on one page."""
     full, columns = columns, max(1, min(columns, len(panels)))
     n_rows = max(1, -(-len(panels) // columns))
     with style():
@@ -97,17 +83,15 @@ def _grid(panels: Sequence[tuple[str, NDArray[np.float64]]], columns: int) -> Fi
 def _logo(ax: Axes, ppm: NDArray[np.float64], first: int, span: tuple[int, int]) -> None:
     plot_logo(ax, heights(ppm), first=first, ylabel="bits", ylim=(0, 2))
     ax.set_xlim(span[0] - 0.5, span[1] - 0.5)
-    ticks = np.arange(first, first + len(ppm))
-    ax.set_xticks(ticks, [str(i + 1) for i in range(len(ppm))])
+    ax.set_xticks(range(first, first + len(ppm)), [str(i + 1) for i in range(len(ppm))])
     ax.set_yticks([0, 1, 2])
 
 
 def _kmer_bars(ax: Any, kmers: Mapping[str, int]) -> None:
-    shown = list(kmers.items())[:N_KMERS]
-    total = sum(kmers.values())
-    values = [100 * count / max(total, 1) for _, count in shown]
+    shown = list(kmers)[:N_KMERS]
+    values = [100 * kmers[word] / max(sum(kmers.values()), 1) for word in shown]
     ax.barh(range(len(shown)), values, color="#8fb3d9", height=0.8)
-    ax.set_yticks(range(len(shown)), [word for word, _ in shown], family="monospace")
+    ax.set_yticks(range(len(shown)), shown, family="monospace")
     ax.invert_yaxis()
     ax.tick_params(left=False)
     ax.set_xlabel("% of the places")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ from ripe_lib.motifs.databases import MotifDatabase
 from ripe_lib.motifs.filters import FilterMotif
 from ripe_lib.motifs.find import Motif, MotifSearch
 from ripe_lib.motifs.match import NO_MATCHES
-from ripe_lib.motifs.meme import MotifMatrix, write_meme
+from ripe_lib.motifs.meme import MotifMatrix, information, write_meme
+from ripe_lib.motifs.sites import FoundMotifs
 from ripe_lib.output.atomic import atomic_directory
 from ripe_lib.output.console import steps
 from ripe_lib.reports.figures import save_figure
-from ripe_lib.reports.motif_figures import filters_figure, logo_figure, match_figure, overview_figure
+from ripe_lib.reports.motif_figures import filters_figure, logo_figure, logos_figure, match_figure
 from ripe_lib.reports.page import Report
 
 MOTIF_COLUMNS = (
@@ -45,60 +46,50 @@ def motif_table(searches: Sequence[MotifSearch]) -> pd.DataFrame:
 
 def filter_table(filters: Sequence[FilterMotif]) -> pd.DataFrame:
     """Return one row per filter of the first layer."""
-    rows = [
-        (f.index, f.consensus, f.bits, f.n_sites, f.threshold, *_first(f.matches, "match", "protein", "q_value"))
-        for f in filters
-    ]
+    rows = []
+    for f in filters:
+        bits = float(information(f.ppm).sum())
+        known = _first(f.matches, "match", "protein", "q_value")
+        rows.append((f.index, f.consensus, bits, f.n_sites, f.threshold, *known))
     return pd.DataFrame(rows, columns=list(FILTER_COLUMNS))
 
 
 def write_motifs(
-    searches: Sequence[MotifSearch],
+    found: FoundMotifs,
     directory: str | Path,
     *,
-    database: MotifDatabase | None = None,
-    filters: Sequence[FilterMotif] = (),
-    enriched: Mapping[str, pd.DataFrame] | None = None,
-    formats: Sequence[str] = ("png", "svg"),
-    subtitle: str = "",
-    remark: str = "",
-    overwrite: bool = False,
+    database: MotifDatabase | None,
+    formats: Sequence[str],
+    subtitle: str,
+    remark: str,
+    overwrite: bool,
 ) -> Path:
     """Write all motifs of a search; the folder appears complete or not at all.
 
     Files: ``motifs.meme``, ``motifs.tsv`` (:func:`motif_table`), ``matches.tsv`` (ten best known motifs of each),
-    ``kmers.tsv``, ``logos/<motif>.png`` and ``.svg``, ``overview.*``, ``motifs.html``. Without any motif tables and
-    MEME file are valid and empty.
+    ``kmers.tsv``, ``enriched_kmers.tsv``, ``logos/<motif>.*``, ``overview.*``, ``motifs.html``, and ``filters.meme``,
+    ``filters.tsv``, ``filters.*`` where there are filters. Without any motif tables and MEME file are valid and empty.
 
     Parameters
     ----------
-    searches : sequence of MotifSearch
-        One per task.
-    directory : path
-    database : MotifDatabase, optional
+    found, directory, formats
+    database : MotifDatabase or None
         Whose motifs are drawn beside those found.
-    filters : sequence of FilterMotif
-        Adds ``filters.meme``, ``filters.tsv``, ``filters.*``.
-    enriched : mapping of task to DataFrame, optional
-        Tables of :func:`ripe_lib.genome.kmers.enriched_kmers`; adds ``enriched_kmers.tsv``.
-    formats : sequence of str
-        Of the pictures.
     subtitle, remark : str
         For the page.
     overwrite : bool
         Replace a folder that is not empty.
     """
-    motifs = [motif for search in searches for motif in search.motifs]
-    table = motif_table(searches)
+    motifs = [motif for search in found.searches for motif in search.motifs]
     with atomic_directory(directory, overwrite=overwrite) as folder:
         write_meme(folder / "motifs.meme", [motif.matrix() for motif in motifs])
-        _write_tsv(table, folder / "motifs.tsv")
+        _write_tsv(motif_table(found.searches), folder / "motifs.tsv")
         matches = [motif.matches for motif in motifs if len(motif.matches)] or [NO_MATCHES]
         _write_tsv(pd.concat(matches, ignore_index=True), folder / "matches.tsv")
-        _write_tsv(_kmer_table(motifs), folder / "kmers.tsv")
-        if enriched is not None:
-            words = pd.concat(enriched, names=["task"]).reset_index("task") if enriched else pd.DataFrame({"task": []})
-            _write_tsv(words, folder / "enriched_kmers.tsv")
+        kmers = [(motif.name, word, times) for motif in motifs for word, times in motif.kmers.items()]
+        _write_tsv(pd.DataFrame(kmers, columns=["motif", "kmer", "n_places"]), folder / "kmers.tsv")
+        words = pd.concat(found.enriched, names=["task"]).reset_index("task")
+        _write_tsv(words, folder / "enriched_kmers.tsv")
         report = Report("Motifs", subtitle)
         report.add_text(remark)
         (folder / "logos").mkdir()
@@ -106,39 +97,37 @@ def write_motifs(
             figure = logo_figure(motif, f"{motif.name}  {motif.consensus}")
             save_figure(figure, folder / "logos" / _file(motif), formats)
         if motifs:
-            first = [(search.task, search.motifs[0]) for search in searches if search.motifs]
-            save_figure(overview_figure(first), folder / "overview", formats)
-        _add_sections(report, searches, table, database, enriched or {})
-        if filters:
-            active = [f for f in filters if f.pfm.sum()]
-            write_meme(folder / "filters.meme", [f.matrix() for f in active])
-            table = filter_table(filters)
-            _write_tsv(table, folder / "filters.tsv")
-            report.add_heading("First-layer filters")
-            if not active:
-                report.add_text(f"None of {len(filters)} filters is active: no site has a prediction above the bound.")
-            else:
-                report.add_text(
-                    f"{len(filters)} filters, {len(filters) - len(active)} of them never active. Named: the known "
-                    "motif's protein where q < 0.05."
-                )
-                figure = filters_figure(active)
-                save_figure(figure, folder / "filters", formats)
-                report.add_figure(figure, "Filters as sequence logos (bits).")
-                report.add_table(table)
+            first = [(search.task, search.motifs[0].ppm) for search in found.searches if search.motifs]
+            save_figure(logos_figure(first, columns=4), folder / "overview", formats)
+        _add_sections(report, found, database)
+        if found.filters:
+            _add_filters(report, found.filters, folder, formats)
         report.write(folder / "motifs.html")
     return Path(directory)
 
 
-def _add_sections(
-    report: Report,
-    searches: Sequence[MotifSearch],
-    table: pd.DataFrame,
-    database: MotifDatabase | None,
-    enriched: Mapping[str, pd.DataFrame],
-) -> None:
+def _add_filters(report: Report, filters: Sequence[FilterMotif], folder: Path, formats: Sequence[str]) -> None:
+    active = [f for f in filters if f.pfm.sum()]
+    table = filter_table(filters)
+    write_meme(folder / "filters.meme", [f.matrix() for f in active])
+    _write_tsv(table, folder / "filters.tsv")
+    report.add_heading("First-layer filters")
+    if not active:
+        report.add_text(f"None of {len(filters)} filters is active: no site has a prediction above the bound.")
+        return
+    report.add_text(
+        f"{len(filters)} filters, {len(filters) - len(active)} of them never active. Named: the known motif's protein "
+        "where q < 0.05."
+    )
+    figure = filters_figure(active)
+    save_figure(figure, folder / "filters", formats)
+    report.add_figure(figure, "Filters as sequence logos (bits).")
+    report.add_table(table)
+
+
+def _add_sections(report: Report, found: FoundMotifs, database: MotifDatabase | None) -> None:
     known = {motif.identifier: motif for motif in database.motifs} if database else {}
-    anchors = [f"motif-{_file(motif)}" for search in searches for motif in search.motifs]
+    anchors = [f"motif-{_file(motif)}" for search in found.searches for motif in search.motifs]
     report.add_heading("Table")
     source = f"Known motifs: {database.name}, {len(database)} of them. " if database else "No known motifs were given. "
     report.add_text(
@@ -146,8 +135,8 @@ def _add_sections(
         "match better than the best one of the same protein. p-values by Tomtom on one strand, q-values by Benjamini "
         "and Hochberg over all known motifs."
     )
-    report.add_table(table, links={"motif": anchors})
-    for search in steps(searches, "making the page"):
+    report.add_table(motif_table(found.searches), links={"motif": anchors})
+    for search in steps(found.searches, "making the page"):
         report.add_heading(search.task)
         own = ", ".join(database.of_protein(search.rbp)) if database else ""
         report.add_text(
@@ -158,8 +147,7 @@ def _add_sections(
             report.add_text("No motif: no site has a prediction above the bound, or too few maps look alike.")
         for motif in search.motifs:
             report.add_figure(_beside(motif, known), f"{motif.name}: {_caption(motif)}", anchor=f"motif-{_file(motif)}")
-        words = enriched.get(search.task)
-        if words is not None and len(words):
+        if len(words := found.enriched[search.task]):
             report.add_table(
                 words.head(_KMERS_SHOWN),
                 caption="k-mers of the tenth of the true sites with the highest scores against the tenth with the "
@@ -176,7 +164,7 @@ def _beside(motif: Motif, known: dict[str, MotifMatrix]) -> Any:
     # The own protein's motif is what one wants to see, if it matches at all.
     row = own.iloc[0] if len(own) and own["q_value"].iloc[0] < 0.1 else motif.matches.iloc[0]
     title = f"{row['protein']}  {row['match']}  {row['consensus']}   rank {row['rank']}, q = {row['q_value']:.2g}"
-    return match_figure(motif, known[row["match"]], offset=int(row["offset"]), title=title)
+    return match_figure(motif, (known[row["match"]].ppm, int(row["offset"]), title))
 
 
 def _caption(motif: Motif) -> str:
@@ -188,11 +176,6 @@ def _caption(motif: Motif) -> str:
 
 def _first(table: pd.DataFrame, *columns: str) -> list[Any]:
     return [table[column].iloc[0] if len(table) else None for column in columns]
-
-
-def _kmer_table(motifs: Sequence[Motif]) -> pd.DataFrame:
-    rows = [(motif.name, word, times) for motif in motifs for word, times in motif.kmers.items()]
-    return pd.DataFrame(rows, columns=["motif", "kmer", "n_places"])
 
 
 def _write_tsv(table: pd.DataFrame, path: Path) -> None:

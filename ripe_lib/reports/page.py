@@ -1,8 +1,7 @@
 """Reports: one self-contained HTML page with text, sortable and filterable tables, and pictures.
 
-The page needs no server and no network: style, script and pictures are inside, and a content security policy forbids
-everything else. Without JavaScript all rows are shown and only sorting and filtering are missing. The same content
-gives the same bytes.
+Style, script and pictures are inside, and a content security policy forbids everything else. Without JavaScript all
+rows are shown and only sorting and filtering are missing. The same content gives the same bytes.
 """
 
 from __future__ import annotations
@@ -33,23 +32,7 @@ _MIME = {"png": "image/png", "svg": "image/svg+xml"}
 
 
 class Report:
-    """A page that grows from top to bottom.
-
-    Parameters
-    ----------
-    title : str
-        Title of the page.
-    subtitle : str
-        One line below it.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> report = Report("Sites of QKI")
-    >>> report.add_text("Ten sites with the highest scores.")
-    >>> report.add_table(pd.DataFrame({"site": ["a", "b"], "score": [0.9, 0.8]}))
-    >>> report.write("sites.html")  # doctest: +SKIP
-    """
+    """A page that grows from top to bottom; ``subtitle`` is one line below the title."""
 
     def __init__(self, title: str, subtitle: str = "") -> None:
         self.title = title
@@ -69,12 +52,11 @@ class Report:
         self._anchors.add(anchor)
         return anchor
 
-    def add_heading(self, text: str) -> str:
-        """Start a section (it appears in the contents); returns its anchor."""
+    def add_heading(self, text: str) -> None:
+        """Start a section; it appears in the contents."""
         anchor = self._anchor(text)
         self._headings.append((anchor, text))
         self._blocks.append(("heading", {"anchor": anchor, "text": text}))
-        return anchor
 
     def add_text(self, text: str) -> None:
         """Add paragraphs; a blank line starts a new one, ``backquoted`` words are set as code. No HTML."""
@@ -102,8 +84,7 @@ class Report:
         filterable : bool
             One filter field per column (text, or ``>0.5``, ``<=3``, ``=QKI``).
         links : dict, optional
-            Column -> one anchor per row (from :meth:`add_figure` or :meth:`add_heading`) or ``None``; the cell
-            links there.
+            Column -> for each row the anchor of a figure that the cell links to, or ``None``.
         digits : int
             Significant digits shown of floats; sorting uses the full values.
         page_rows : int
@@ -119,8 +100,7 @@ class Report:
         shown = table.iloc[:MOST_ROWS]
         numeric = [kind.kind in "iuf" for kind in shown.dtypes]
         cells = []
-        for number, (name, is_number) in enumerate(zip(shown.columns, numeric, strict=True)):
-            column = shown.iloc[:, number]
+        for (name, column), is_number in zip(shown.items(), numeric, strict=True):
             # Whole numbers that may be missing are pandas' own NA, which is no float.
             values = column.astype(object).where(column.notna(), None).tolist()
             anchors = list(links.get(name, ())) or [None] * len(values)
@@ -160,7 +140,7 @@ class Report:
         format : str
             ``"svg"`` (sharp at any size) or ``"png"`` (smaller for crowded pictures).
         dpi : int
-            Resolution of a PNG.
+            Of a PNG.
         anchor : str, optional
             Wished anchor.
         zoom : Zoom, optional
@@ -170,16 +150,14 @@ class Report:
             raise InputError(f"report figure: expected format 'svg' or 'png', got {format!r}.")
         self._n_figures += 1
         anchor = self._anchor(anchor or f"figure-{self._n_figures}")
-        data = base64.b64encode(figure_bytes(figure, format, dpi=dpi)).decode("ascii")
-        width = round(figure.get_figwidth() * 144)  # print size times 1.5: 7-point letters are small on a screen
         self._zooms |= zoom is not None
         block = {
             "anchor": anchor,
             "number": self._n_figures,
             "caption": caption,
-            "width": width,
+            "width": round(figure.get_figwidth() * 144),  # print size times 1.5: 7-point letters are small on a screen
             "mime": _MIME[format],
-            "data": data,
+            "data": base64.b64encode(figure_bytes(figure, format, dpi=dpi)).decode("ascii"),
             "zoom": None if zoom is None else zoom.to_json(),
         }
         self._blocks.append(("figure", block))
@@ -197,14 +175,8 @@ class Report:
             autoescape=True, trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
         )
         template = environment.from_string((assets / "report.html.jinja").read_text(encoding="utf-8"))
-        return template.render(
-            title=self.title,
-            subtitle=self.subtitle,
-            headings=self._headings,
-            blocks=self._blocks,
-            css=css,
-            script=script,
-        )
+        page = {"title": self.title, "subtitle": self.subtitle, "headings": self._headings, "blocks": self._blocks}
+        return template.render(**page, css=css, script=script)
 
     def write(self, path: str | Path) -> Path:
         """Write the page (complete or not at all) and return its path."""

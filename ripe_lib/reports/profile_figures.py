@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.attribution.landmark_profiles import BIN_EDGES, LandmarkProfiles
-from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import REGION_TYPES
 from ripe_lib.genome.landmarks import LANDMARKS
 from ripe_lib.reports.drawing import REGION_COLORS, REGION_LABELS
@@ -18,19 +17,14 @@ from ripe_lib.reports.figures import COLUMN_WIDTHS, new_figure, put_title, style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_SMOOTH = 11  # nt of a moving average: max-pooling makes single positions of the region map arbitrary
+
 
 def landmark_profile_figure(profiles: LandmarkProfiles, task: str) -> Figure:
-    """Draw one task's mean score against the distance to each landmark, with the distances of the sites in grey.
-
-    Parameters
-    ----------
-    profiles : LandmarkProfiles
-    task : str
-    """
+    """Draw one task's mean score against the distance to each landmark, with the distances of the sites in grey."""
     column = profiles.tasks.index(task)
-    x = np.sign(profiles.distances) * np.log10(1 + np.abs(profiles.distances))
-    edges = np.sign(BIN_EDGES) * np.log10(1 + np.abs(BIN_EDGES))
-    ticks = np.array([-100_000, -1000, -10, 10, 1000, 100_000])
+    ticks = [-100_000, -1000, -10, 10, 1000, 100_000]
+    x, edges, places = (np.sign(d) * np.log10(1 + np.abs(d)) for d in (profiles.distances, BIN_EDGES, ticks))
     with style():
         figure = new_figure(height_mm=84)
         put_title(figure, task)
@@ -47,7 +41,7 @@ def landmark_profile_figure(profiles: LandmarkProfiles, task: str) -> Figure:
             (line,) = ax.plot(x, profiles.scores[number, :, column], color="#5b3fa0", lw=1.1)
             ax.axvline(0, color="#999999", lw=0.4, ls=":")
             ax.set_title(landmark, loc="left", fontsize=6.5)
-            ax.set_xticks(np.sign(ticks) * np.log10(1 + np.abs(ticks)), ["-100k", "-1k", "-10", "10", "1k", "100k"])
+            ax.set_xticks(places, ["-100k", "-1k", "-10", "10", "1k", "100k"])
             ax.tick_params(labelsize=5.5)
         names = ["score if the landmark lay there", "where it lies for these sites"]
         figure.legend([line, sites], names, loc="outside upper right", ncols=2, frameon=False)
@@ -56,22 +50,12 @@ def landmark_profile_figure(profiles: LandmarkProfiles, task: str) -> Figure:
     return figure
 
 
-def region_profile_figure(
-    profiles: Mapping[str, NDArray[Any]], *, counts: Mapping[str, int] | None = None, smooth: int = 11
-) -> Figure:
+def region_profile_figure(profiles: Mapping[str, NDArray[Any]], counts: Mapping[str, int]) -> Figure:
     """Draw the mean region-type attribution of several tasks along the window (paper, Fig. 4B), one panel each.
 
-    Parameters
-    ----------
-    profiles : dict
-        Task -> array (R, 4): mean over its sites of ``Attributions.region`` masked by :func:`present_types`.
-    counts : dict, optional
-        Task -> number of sites, shown with the name.
-    smooth : int
-        Width in nt of a moving average (max-pooling makes single positions of the region map arbitrary); 1 for none.
+    ``profiles``: task -> array (R, 4), the mean over its sites of ``Attributions.region`` masked by
+    :func:`present_types`; ``counts``: task -> number of sites.
     """
-    if not profiles:
-        raise InputError("region profile: expected at least one task, got none.")
     columns = min(4, len(profiles))
     n_rows = -(-len(profiles) // columns)
     occurs = np.any([np.any(profile, axis=0) for profile in profiles.values()], axis=0)
@@ -82,39 +66,29 @@ def region_profile_figure(
         for ax, (task, profile) in zip(axes, profiles.items(), strict=False):
             x = np.arange(len(profile)) - len(profile) // 2
             for channel, name in shown:
-                line = np.convolve(profile[:, channel], np.full(smooth, 1 / smooth), mode="same")
+                line = np.convolve(profile[:, channel], np.full(_SMOOTH, 1 / _SMOOTH), mode="same")
                 ax.plot(x, line, color=REGION_COLORS[name], label=REGION_LABELS[name], lw=1)
             ax.axhline(0, color="black", lw=0.4)
             ax.axvline(0, color="#999999", lw=0.4, ls=":")
             ax.set_xlim(x[0], x[-1])
-            number = "" if counts is None else f" ({counts[task]:,})"
-            ax.set_title(f"{task}{number}", loc="left", fontsize=6.5)
+            ax.set_title(f"{task} ({counts[task]:,})", loc="left", fontsize=6.5)
             ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
             ax.yaxis.get_offset_text().set_fontsize(5)
             ax.tick_params(labelsize=5.5)
-        for place, ax in enumerate(axes):
-            if place >= len(profiles):
-                ax.set_axis_off()
-            elif place + columns >= len(profiles):
-                # The lowest panel of its column carries the positions, also where the last row is not full.
-                ax.tick_params(labelbottom=True)
+        # The lowest panel of its column carries the positions, also where the last row is not full.
+        for ax in axes[max(0, len(profiles) - columns) : len(profiles)]:
+            ax.tick_params(labelbottom=True)
+        for ax in axes[len(profiles) :]:
+            ax.set_axis_off()
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper right", ncols=max(1, len(labels)), frameon=False)
         figure.supxlabel("position from the middle of the window (nt)", fontsize=7)
-        figure.supylabel("mean attribution" + (f" ({smooth}-nt average)" if smooth > 1 else ""), fontsize=7)
+        figure.supylabel(f"mean attribution ({_SMOOTH}-nt average)", fontsize=7)
     return figure
 
 
 def region_summary_figure(means: NDArray[Any], tasks: Sequence[str]) -> Figure:
-    """Draw a heat map of tasks against region types: mean summed attribution per site.
-
-    Parameters
-    ----------
-    means : array (K, 4)
-        NaN where a task has no site.
-    tasks : sequence of str
-        K names.
-    """
+    """Draw a heat map of K tasks against region types: mean summed attribution per site (K, 4), NaN without a site."""
     matrix = np.ma.masked_invalid(np.asarray(means, dtype=float))
     limit = float(np.abs(matrix).max()) if matrix.count() else 1.0
     with style():
@@ -135,8 +109,5 @@ def region_summary_figure(means: NDArray[Any], tasks: Sequence[str]) -> Figure:
 
 
 def present_types(region_map: NDArray[Any], region: NDArray[Any]) -> NDArray[np.float32]:
-    """Return (..., R, 4): each position's summed attribution in the channel of the type that is there, 0 elsewhere.
-
-    Positions without region information get 0 everywhere.
-    """
+    """Return (..., R, 4): each position's summed attribution in the channel of the type that is known there, else 0."""
     return (region_map.sum(axis=-1, keepdims=True) * (region > 0.99)).astype(np.float32)

@@ -19,7 +19,7 @@ from ripe_lib.reports.drawing import plot_mutation_map
 from ripe_lib.reports.figures import new_figure, put_title, save_figure, style
 from ripe_lib.variants.format import OutputFormat, Selection
 from ripe_lib.variants.saturation import Saturation
-from ripe_lib.variants.tables import wide_or_long
+from ripe_lib.variants.tables import frame_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,20 +31,17 @@ _BASES_PER_ROW = 120
 
 
 def write_saturation(found: Saturation, output: str | Path, genome: Genome, tasks: Sequence[str] | None) -> list[Path]:
-    """Write a table or tracks; return the files.
+    """Write a table (``.tsv``, ``.tsv.gz``, ``.parquet``) or tracks (``.bedgraph``, ``.bw``); return the files.
 
     A track holds, for each base, the delta of the substitution with the largest |delta|, in genomic order; one file
     per task (``NAME.TASK.SUFFIX`` if there are several).
 
     Parameters
     ----------
-    found : Saturation
-    output : path
-        ``.tsv``, ``.tsv.gz``, ``.parquet``, or ``.bedgraph``, ``.bw``.
+    found, output, tasks
+        ``None``: all tasks.
     genome : Genome
         Gives the contigs of tracks.
-    tasks : sequence of str, optional
-        Default: all.
     """
     output = Path(output)
     models = found.scored.models
@@ -53,22 +50,18 @@ def write_saturation(found: Saturation, output: str | Path, genome: Genome, task
         out = OutputFormat.of(output)
         if out.kind not in ("tsv", "parquet"):
             raise InputError(f"{output}: expected .tsv, .tsv.gz, .parquet, .bedgraph or .bw.")
-        keep = np.ones(len(found.scored.rows), dtype=bool)
         with open_table(output) as table:
-            table.write(wide_or_long(found.scored, selection, keep, out))
+            table.write(frame_of(found.scored, selection, out))
         return [output]
     if len(models) != 1:
         raise InputError(f"{output}: tracks are of one model, got {len(models)}.")
-    names = selection.names(0)
-    changes = found.changes(0)[:, :, selection.columns[0]]
-    if found.region.strand == "-":
-        changes = changes[::-1]
+    strand = found.region.strand
+    changes = found.changes(0)[:: -1 if strand == "-" else 1, :, selection.columns[0]]
     strongest = np.take_along_axis(changes, np.abs(changes).argmax(axis=1)[:, None], axis=1)[:, 0]
     known = np.flatnonzero(found.codes != UNKNOWN)
     starts = known.astype(np.int64) + found.region.start
-    strand = found.region.strand
     with ExitStack() as stack:
-        writer = TrackFiles(output, names, [strand], genome.contigs, stack, name_strand=True)
+        writer = TrackFiles(output, selection.names(0), [strand], genome.contigs, stack, name_strand=True)
         writer.add(found.region.contig, strand, starts, starts + 1, np.ascontiguousarray(strongest[known]))
     return writer.paths
 
@@ -78,10 +71,8 @@ def heat_map(found: Saturation, number: int, task: str) -> Figure:
 
     Parameters
     ----------
-    found : Saturation
-    number : int
-        Of the model.
-    task : str
+    found, number, task
+        ``number`` is that of the model.
     """
     from matplotlib.lines import Line2D
 
@@ -92,8 +83,7 @@ def heat_map(found: Saturation, number: int, task: str) -> Figure:
     deletions = None if deleted is None else deleted[:, column]
     codes = reverse_complement(found.codes) if found.region.strand == "-" else found.codes
     seq = one_hot(codes)
-    both = [changes.ravel(), [0.0] if deletions is None else np.nan_to_num(deletions)]
-    limit = float(np.abs(np.concatenate(both)).max())
+    limit = float(max(np.abs(changes).max(), 0 if deletions is None else np.nanmax(np.abs(deletions), initial=0)))
     n_rows = -(-len(codes) // _BASES_PER_ROW)
     with style():
         figure = new_figure(height_mm=24 + (19 if deletions is None else 22) * n_rows)
@@ -125,21 +115,11 @@ def _genomic_ticks(ax: Axes, found: Saturation, first: int, last: int) -> None:
 
 
 def write_heat_maps(
-    found: Saturation,
-    folder: str | Path,
-    tasks: Sequence[str] | None,
-    formats: Sequence[str] = ("png",),
+    found: Saturation, folder: str | Path, tasks: Sequence[str] | None, formats: Sequence[str]
 ) -> list[Path]:
-    """Write one picture per model and task into a folder; return the files.
+    """Write one picture per model and task into a folder, made if need be; return the files.
 
-    Parameters
-    ----------
-    found, tasks
-        As :func:`write_saturation`.
-    folder : path
-        Made if need be.
-    formats : sequence of str
-        ``png``, ``svg``, ``pdf``.
+    Parameters as :func:`write_saturation`.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from ripe_lib.network.load import Model
 from ripe_lib.output.atomic import check_filled_folder
 from ripe_lib.output.console import steps
 from ripe_lib.output.tracks import safe_name
-from ripe_lib.reports.drawing import REGION_COLORS, Place, plot_logo, position_axis, value_limits
+from ripe_lib.reports.drawing import MARK_COLOR, REGION_COLORS, Place, plot_logo, position_axis, value_limits
 from ripe_lib.reports.figures import new_figure, save_figure, style
 from ripe_lib.reports.page import Report
 from ripe_lib.reports.zoom import TRACK_COLOR, Zoom
@@ -63,10 +63,9 @@ def views(source: Source, sites: pd.DataFrame, max_views: int) -> list[View]:
 
     Parameters
     ----------
-    source : Source
+    source, max_views
     sites : DataFrame
-        ``ScanResult.best_sites``, best first, coordinates of the source's contigs.
-    max_views : int
+        ``ScanResult.best_sites``: best first, coordinates of the source's contigs.
     """
     chosen: list[View] = []
     left = sites.reset_index(drop=True)
@@ -94,6 +93,13 @@ class Logo:
         """Return the index in the window, RNA sense, of a position of the contig."""
         return len(self.heights) - 1 - (position - self.start) if self.site["strand"] == "-" else position - self.start
 
+    @property
+    def name(self) -> str:
+        """Task, place, score and k-mer of the site."""
+        site = self.site
+        kmer = f", {site['kmer']}" if site["kmer"] else ""
+        return f"{site['task']} {int(site['start']):,}-{int(site['end']):,}, score {site['score']:.2f}{kmer}"
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -108,36 +114,37 @@ class Drawn:
     regions: Codes | None
     logos: list[Logo]
 
+    @property
+    def x_label(self) -> str:
+        """What the positions count."""
+        on = "in the transcript" if self.kind == "transcript" else f"on {self.view.contig}"
+        return f"position {on} (nt, counted from 0)" + (f", {self.view.strand} strand" if self.kind == "genome" else "")
+
 
 def computed(model: Model, source: Source, view: View, *, step: int = 1, order: Sequence[str] = ()) -> Drawn:
     """Compute what a view shows: scores of the tasks with the best sites, and attributions of the best sites.
 
     Parameters
     ----------
-    model : Model
-    source : Source
-    view : View
+    model, source, view
     step : int
         Bin size of the scan that called the sites; the tracks themselves are drawn base by base.
     order : sequence of str
         Tasks in the order of their tracks; the default is that of their best sites.
     """
     there = list(dict.fromkeys(view.sites["task"]))
-    chosen = [task for task in order if task in there] or there  # as asked for, else those with the best sites first
-    tasks = chosen[:MAX_TRACKS]
+    tasks = ([task for task in order if task in there] or there)[:MAX_TRACKS]
     shown = view.sites[view.sites["task"].isin(tasks)]
     n = view.end - view.start
     scores = scores_of_runs(Scanner(model, tasks=tasks), source, [Run(view.contig, view.strand, view.start, n)])
     seq, regions = source.codes(view.contig, view.start, n, view.strand == "-")
-    maps = [_logo(model, source, site, step) for _, site in shown.head(MAX_LOGOS).iterrows()]
-    return Drawn(view, source.kind, tasks, shown, scores, seq, regions, maps)
-
-
-def _logo(model: Model, source: Source, site: pd.Series, step: int) -> Logo:
-    bins = [int(site["peak_start"]) // step]
-    windows, start = peak_windows(source, model.spec, str(site["chrom"]), str(site["strand"]), bins, step)
-    _, letters = explained_codes(model, windows, str(site["task"]))
-    return Logo(site, letters[0][:, None] * (one_hot(windows.seq[0]) > 0.99), int(start[0]))
+    logos = []
+    for _, site in shown.head(MAX_LOGOS).iterrows():
+        bins = [int(site["peak_start"]) // step]
+        windows, start = peak_windows(source, model.spec, view.contig, view.strand, bins, step)
+        _, letters = explained_codes(model, windows, str(site["task"]))
+        logos.append(Logo(site, letters[0][:, None] * (one_hot(windows.seq[0]) > 0.99), int(start[0])))
+    return Drawn(view, source.kind, tasks, shown, scores, seq, regions, logos)
 
 
 def view_figure(drawn: Drawn) -> Figure:
@@ -159,7 +166,7 @@ def view_figure(drawn: Drawn) -> Figure:
         if codes is not None:
             bottom = axes[len(tasks)]
             _draw_regions(bottom, codes, view)
-        bottom.set_xlabel(_axis_label(drawn))
+        bottom.set_xlabel(drawn.x_label)
         for ax, logo in zip(axes[len(heights) - len(drawn.logos) :], drawn.logos, strict=True):
             _draw_logo(ax, logo, drawn.kind)
             if logo is not drawn.logos[-1]:
@@ -176,7 +183,7 @@ def view_zoom(drawn: Drawn) -> Zoom:
     def index(position: int) -> int:
         return first - position if minus else position - first
 
-    zoom = Zoom(drawn.seq, first=first, minus=minus, label=_axis_label(drawn))
+    zoom = Zoom(drawn.seq, first=first, minus=minus, label=drawn.x_label)
     limits = value_limits([logo.heights for logo in drawn.logos])
     for row, task in enumerate(drawn.tasks):
         sites = drawn.sites[drawn.sites["task"] == task]
@@ -186,26 +193,15 @@ def view_zoom(drawn: Drawn) -> Zoom:
         zoom.add_track(task, scores, threshold=float(sites["threshold"].iloc[0]), spans=spans)
         for logo in (logo for logo in drawn.logos if logo.site["task"] == task):
             begin = index(logo.start + len(logo.heights) - 1 if minus else logo.start)
-            zoom.add_letters(f"attribution, {_site_name(logo.site)}", logo.heights.sum(axis=1), at=begin, limits=limits)
+            zoom.add_letters(f"attribution, {logo.name}", logo.heights.sum(axis=1), at=begin, limits=limits)
     if drawn.regions is not None:
         zoom.add_regions(drawn.regions)
     return zoom
 
 
-def _axis_label(drawn: Drawn) -> str:
-    view = drawn.view
-    on = "in the transcript" if drawn.kind == "transcript" else f"on {view.contig}"
-    return f"position {on} (nt, counted from 0)" + ("" if drawn.kind != "genome" else f", {view.strand} strand")
-
-
-def _site_name(site: pd.Series) -> str:
-    kmer = f", {site['kmer']}" if site["kmer"] else ""
-    return f"{site['task']} {int(site['start']):,}-{int(site['end']):,}, score {site['score']:.2f}{kmer}"
-
-
 def _draw_track(ax: Axes, view: View, task: str, scores: Any, sites: pd.DataFrame) -> None:
-    for _, site in sites.iterrows():
-        ax.axvspan(site["start"], site["end"], color="#f6d55c", alpha=0.45, linewidth=0)
+    for start, end in zip(sites["start"], sites["end"], strict=True):
+        ax.axvspan(start, end, color=MARK_COLOR, alpha=0.45, linewidth=0)
     ax.stairs(scores, np.arange(view.start, view.end + 1), fill=True, color=TRACK_COLOR, alpha=0.85)
     ax.axhline(float(sites["threshold"].iloc[0]), color="#444444", linewidth=0.5, linestyle=(0, (4, 3)))
     ax.set_xlim(view.start, view.end)
@@ -218,9 +214,8 @@ def _draw_regions(ax: Axes, codes: Any, view: View) -> None:
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
 
-    colors: dict[str, Any] = {"cmap": ListedColormap(list(REGION_COLORS.values())), "vmin": 0, "vmax": 4}
-    extent = (view.start, view.end, 0, 1)
-    ax.imshow(codes[None], aspect="auto", extent=extent, interpolation="nearest", **colors)
+    look: dict[str, Any] = {"cmap": ListedColormap(list(REGION_COLORS.values())), "vmin": 0, "vmax": 4}
+    ax.imshow(codes[None], aspect="auto", extent=(view.start, view.end, 0, 1), interpolation="nearest", **look)
     ax.set_yticks([])
     ax.set_ylabel("region", rotation=0, ha="right", va="center")
     present = [name for code, name in enumerate(REGION_TYPES) if code in codes]
@@ -237,7 +232,7 @@ def _draw_logo(ax: Axes, logo: Logo, kind: str) -> None:
         middle = logo.index((int(site["kmer_start"]) + int(site["kmer_end"])) // 2)
     first = int(np.clip(middle - LOGO_LETTERS // 2, 0, max(0, length - LOGO_LETTERS)))
     plot_logo(ax, logo.heights[first : first + LOGO_LETTERS], first=first - logo.index(peak), ylabel="attribution")
-    ax.set_title(_site_name(site), loc="left")
+    ax.set_title(logo.name, loc="left")
     strand = str(site["strand"]) if kind == "genome" else "."
     position_axis(ax, "nt from the peak, 5' to 3'", place=Place(str(site["chrom"]), peak, strand))
 
@@ -247,12 +242,8 @@ def pictures(model: Model, source: Source, result: ScanResult, *, max_pictures: 
 
     Parameters
     ----------
-    model : Model
-    source : Source
-        What was scanned.
-    result : ScanResult
-    max_pictures : int
-        At most so many.
+    model, source, result, max_pictures
+        ``source`` is what was scanned.
     """
     shown = views(source, result.best_sites.head(MAX_ROWS), max_pictures)
     drawn = [computed(model, source, view, step=result.step, order=result.tasks) for view in steps(shown, "explaining")]
@@ -262,15 +253,9 @@ def pictures(model: Model, source: Source, result: ScanResult, *, max_pictures: 
 def write_pictures(
     drawn: Sequence[tuple[Drawn, Figure]], folder: str | Path, formats: Sequence[str] = ("png",)
 ) -> list[Path]:
-    """Write pictures into a folder (created if need be), one file per format; return the files.
+    """Write what :func:`pictures` drew into a folder (created if need be), one file per format; return the files.
 
-    Parameters
-    ----------
-    drawn : sequence
-        From :func:`pictures`.
-    folder : path
-    formats : sequence of str
-        ``png``, ``svg``, ``pdf``.
+    Parameters as :func:`ripe_lib.reports.figures.save_figure`.
     """
     check_filled_folder(folder)
     folder = Path(folder)
@@ -289,13 +274,11 @@ def scan_report(
 
     Parameters
     ----------
-    model : str
-        Its name.
+    model, title : str
     result : ScanResult
         Its :data:`MAX_ROWS` best sites are listed.
     drawn : sequence
-        From :func:`pictures`.
-    title : str
+        Of :func:`pictures`.
     """
     report = Report(title, f"{model}, {result.n_bins:,} bins of {result.step} nt, {result.n_sites:,} sites")
     report.add_heading("Sites")

@@ -1,8 +1,4 @@
-"""Ready-made pictures of attribution maps: a site for one or several tasks, wild type against mutants.
-
-Every function returns a new :class:`matplotlib.figure.Figure` of a printed size (mm); save it with
-:func:`ripe_lib.reports.figures.save_figure` or put it into a :class:`ripe_lib.reports.page.Report`.
-"""
+"""Ready-made pictures of attribution maps: a site for one or several tasks, wild type against mutants."""
 
 from __future__ import annotations
 
@@ -28,72 +24,53 @@ if TYPE_CHECKING:
     from ripe_lib.attribution.maps import Attributions
     from ripe_lib.genome.windows import Windows
 
-DOUBLE = COLUMN_WIDTHS["double"]
 _NAME_ROOM = 0.14
-_LOGO_MM, _REGION_MM, _HEAT_MM, _ROOM_MM, _LANDMARKS_MM = 26.0, 17.0, 15.0, 13.0, 27.0
+_PANEL_MM = {"logo": 26.0, "heat": 15.0, "region": 17.0, "landmarks": 27.0}
+_ROOM_MM = 13.0
 
 
 @dataclass(frozen=True)
 class SiteMap:
-    """One window and its map for one task.
+    """One window and its map for one task; region types and landmarks are drawn where any is known."""
 
-    Attributes
-    ----------
-    label : str
-        Shown above it, e.g. the task.
-    seq, seq_map : array (L, 4)
-        The one-hot window and its attributions. For in-silico mutagenesis ``seq_map`` holds the changes.
-    region, region_map : array (R, 4) or None
-        Without any known region type they are not drawn.
-    score : float or None
-        The model's probability, shown with the label.
-    landmark_map, distances : array (8,) or None
-        Attributions of the landmarks, summed over their basis, and distances in nt, NaN = unknown. Drawn if any is
-        known.
-    method : str
-        Name of the method as in ``ripe attribute --method``; for ``"ism"`` letters are
-        :func:`ripe_lib.attribution.maps.ism_letters` and the changes are shown as a heat map too.
-    """
-
-    label: str
-    seq: NDArray[Any]
-    seq_map: NDArray[Any]
-    region: NDArray[Any] | None = None
-    region_map: NDArray[Any] | None = None
-    score: float | None = None
-    method: str = "ig"
-    landmark_map: NDArray[Any] | None = None
-    distances: NDArray[np.float64] | None = None
+    label: str  # shown above it, e.g. the task
+    seq: NDArray[Any]  # (L, 4), one-hot
+    seq_map: NDArray[Any]  # (L, 4); the changes by in-silico mutagenesis are shown as a heat map too
+    region: Any = None  # (R, 4), one-hot
+    region_map: Any = None  # (R, 4)
+    score: float | None = None  # the model's probability, shown with the label
+    method: str = "ig"  # as in ``ripe attribute --method``
+    landmark_map: Any = None  # (8,), summed over their basis
+    distances: Any = None  # (8,) in nt, NaN = unknown
 
     @classmethod
     def of(cls, task: str, windows: Windows, maps: Attributions, row: int, score: float, method: str) -> SiteMap:
-        """Take one of many windows and its map.
+        """Take one of many windows and its map, of one task.
 
         Parameters
         ----------
-        task : str
-            The label.
-        windows, maps : Windows and Attributions
-            Of one task.
-        row : int
-        score, method
-            As the attributes.
+        task, windows, maps, row, score, method
+            ``task`` is the label.
         """
-        region_map, landmark_map = (None if one is None else one[row] for one in (maps.region, maps.landmarks))
-        region = None if windows.region is None or region_map is None else windows.region[row]
-        distances = None if windows.landmarks is None else decode_landmarks(windows.landmarks[row])
+        region, region_map, landmarks, landmark_map = (
+            None if one is None else one[row]
+            for one in (windows.region, maps.region, windows.landmarks, maps.landmarks)
+        )
+        distances = None if landmarks is None else decode_landmarks(landmarks)
         along = None if landmark_map is None else landmark_map.sum(axis=-1)
         return cls(task, windows.seq[row], maps.seq[row], region, region_map, score, method, along, distances)
 
     @property
-    def has_regions(self) -> bool:
-        """Whether there is a region map and the type of any position is known."""
-        return self.region_map is not None and self.region is not None and bool((self.region > 0.99).any())
-
-    @property
-    def has_landmarks(self) -> bool:
-        """Whether there is a map of landmarks and the distance to any is known."""
-        return self.landmark_map is not None and self.distances is not None and not np.isnan(self.distances).all()
+    def panels(self) -> list[str]:
+        """What is drawn of it, from above: keys of ``_PANEL_MM``."""
+        has_regions = self.region_map is not None and self.region is not None
+        has_landmarks = self.landmark_map is not None and self.distances is not None
+        there = {
+            "heat": self.method == "ism",
+            "region": has_regions and (self.region > 0.99).any(),
+            "landmarks": has_landmarks and not np.isnan(self.distances).all(),
+        }
+        return ["logo", *(kind for kind, is_there in there.items() if is_there)]
 
     @property
     def letters(self) -> NDArray[np.float32]:
@@ -145,60 +122,43 @@ def site_figure(
     first = -(length // 2)
     low, high = _shown(maps)
     bases = np.diff(drawing.known_span(maps[0].seq, margin=2))[0]
-    width_mm = DOUBLE * float(np.clip((high - low) / bases, 1, 4 / 3))
-    heights = [m.letters for m in maps]
-    regions = [m.region_map for m in maps if m.region_map is not None and m.has_regions]
-    region_limits = drawing.value_limits([m.sum(axis=1) for m in regions]) if regions else None
+    width_mm = COLUMN_WIDTHS["double"] * float(np.clip((high - low) / bases, 1, 4 / 3))
+    rows = [(one, kind) for one in maps for kind in one.panels]
+    region_limits = drawing.value_limits([np.sum(one.region_map, axis=1) for one, kind in rows if kind == "region"])
+    landmark_limits = drawing.value_limits([one.landmark_map for one, kind in rows if kind == "landmarks"], air=0)
     # Room for the motif's name is a share of the axis, so of what all panels together span.
-    limits = drawing.value_limits(heights, headroom=_NAME_ROOM if motif else 0.0)
-    landmarks = [m.landmark_map for m in maps if m.landmark_map is not None and m.has_landmarks]
-    landmark_limits = drawing.value_limits(landmarks, air=0)
-    rows: list[tuple[str, int, float]] = []
-    for number, one in enumerate(maps):
-        rows.append(("logo", number, _LOGO_MM))
-        if one.method == "ism":
-            rows.append(("heat", number, _HEAT_MM))
-        if one.has_regions:
-            rows.append(("region", number, _REGION_MM))
-        if one.has_landmarks:
-            rows.append(("landmarks", number, _LANDMARKS_MM))
+    limits = drawing.value_limits([one.letters for one in maps], headroom=_NAME_ROOM if motif else 0.0)
+    heights_mm = [_PANEL_MM[kind] for _, kind in rows]
     with style():
-        figure = new_figure(width_mm, sum(row[2] for row in rows) + _ROOM_MM + 3.5 * len(maps))
-        axes = figure.subplots(len(rows), 1, squeeze=False, height_ratios=[row[2] for row in rows])[:, 0]
+        figure = new_figure(width_mm, sum(heights_mm) + _ROOM_MM + 3.5 * len(maps))
+        axes = figure.subplots(len(rows), 1, squeeze=False, height_ratios=heights_mm)[:, 0]
         if title:
             put_title(figure, title)
-        for ax, (kind, number, _) in zip(axes, rows, strict=True):
-            one = maps[number]
+        for ax, (one, kind) in zip(axes, rows, strict=True):
+            if kind == "landmarks":
+                drawing.plot_landmarks(ax, one.landmark_map, one.distances, xlim=landmark_limits)
+                ax.set_xlabel(f"{unit} of the distance to a landmark")
+                continue
             if kind == "logo":
-                drawing.plot_logo(ax, heights[number], first=first, ylabel=unit, ylim=limits)
-                ax.set_xlim(low - 0.5, high - 0.5)
-                for side in ((low, first), (first + length, high)):
-                    if side[1] > side[0]:  # the network sees no sequence here
-                        ax.axvspan(side[0] - 0.5, side[1] - 0.5, color="#f5f5f5", lw=0, zorder=-2)
-                if peak is not None:
-                    drawing.mark_span(ax, first + peak[0], first + peak[1], peak_label)
-                if motif:
-                    drawing.mark_motif(ax, one.seq, motif, first=first)
+                drawing.plot_logo(ax, one.letters, first=first, ylabel=unit, ylim=limits)
                 ax.set_title(one.title, loc="left", fontweight="bold")
-                drawing.position_axis(ax, None)
+                for left, right in ((low, first), (first + length, high)):
+                    if right > left:  # the network sees no sequence here
+                        ax.axvspan(left - 0.5, right - 0.5, color="#f5f5f5", lw=0, zorder=-2)
             elif kind == "heat":
-                _heat_row(figure, ax, one, (low, high))
-            elif kind == "region":
-                region, region_map = np.asarray(one.region), np.asarray(one.region_map)
-                options: dict[str, Any] = {"ylabel": "region\ntypes", "ylim": region_limits}
-                drawing.plot_region_map(ax, region_map, region, first=-(len(region) // 2), **options)
-                ax.set_xlim(low - 0.5, high - 0.5)
-                if peak is not None:
-                    drawing.mark_span(ax, first + peak[0], first + peak[1])
-                drawing.position_axis(ax, None)
-            elif one.landmark_map is not None and one.distances is not None:
-                label = f"{unit} of the distance to a landmark"
-                drawing.plot_landmarks(ax, one.landmark_map, one.distances, xlabel=label, xlim=landmark_limits)
-        lowest = next(ax for ax, row in zip(axes[::-1], rows[::-1], strict=True) if row[0] != "landmarks")
+                _heat_row(figure, ax, one, first)
+            else:
+                drawing.plot_region_map(ax, one.region_map, one.region, ylim=region_limits)
+            ax.set_xlim(low - 0.5, high - 0.5)
+            if peak is not None and kind != "heat":
+                drawing.mark_span(ax, first + peak[0], first + peak[1], peak_label if kind == "logo" else "")
+            if motif and kind == "logo":
+                drawing.mark_motif(ax, one.seq, motif, first=first)
+            drawing.position_axis(ax, "")
+            ax.tick_params(labelbottom=False)
+        lowest = next(ax for ax, (_, kind) in zip(axes[::-1], rows[::-1], strict=True) if kind != "landmarks")
         drawing.position_axis(lowest, place=place)
-        for ax, row in zip(axes, rows, strict=True):
-            if row[0] != "landmarks" and ax is not lowest:
-                ax.tick_params(labelbottom=False)
+        lowest.tick_params(labelbottom=True)
         figure.align_ylabels()
     return figure
 
@@ -207,18 +167,14 @@ def _shown(maps: Sequence[SiteMap]) -> tuple[int, int]:
     """Return the positions that all panels of a picture show, half-open: what is known of bases and region types."""
     spans = []
     for one in maps:
-        first, stop = drawing.known_span(one.seq, margin=2)
-        spans.append((first - len(one.seq) // 2, stop - len(one.seq) // 2))
-        if one.has_regions and one.region is not None:
-            first, stop = drawing.known_span(one.region)
-            spans.append((first - len(one.region) // 2, stop - len(one.region) // 2))
-    return min(low for low, _ in spans), max(high for _, high in spans)
+        spans.append(np.subtract(drawing.known_span(one.seq, margin=2), len(one.seq) // 2))
+        if "region" in one.panels:
+            spans.append(np.subtract(drawing.known_span(one.region), len(one.region) // 2))
+    return int(np.min(spans)), int(np.max(spans))
 
 
-def _heat_row(figure: Figure, ax: Axes, one: SiteMap, zoom: tuple[int, int]) -> None:
-    first = -(len(one.seq) // 2)
+def _heat_row(figure: Figure, ax: Axes, one: SiteMap, first: int) -> None:
     image = drawing.plot_mutation_map(ax, one.seq_map, one.seq, first=first)
-    ax.set_xlim(zoom[0] - 0.5, zoom[1] - 0.5)
     ax.set_ylabel("changed to")
     look: dict[str, Any] = {"frameon": False, "bbox_to_anchor": (1.0, 0.96), "fontsize": 5.5}
     ax.legend(ax.lines[:1], ["base of the site"], loc="lower right", **look)
@@ -227,7 +183,6 @@ def _heat_row(figure: Figure, ax: Axes, one: SiteMap, zoom: tuple[int, int]) -> 
     bar.ax.tick_params(labelsize=5)
     bar.set_label("change", fontsize=6)
     bar.ax.spines["outline"].set_linewidth(0.4)
-    drawing.position_axis(ax, None)
 
 
 def peak_span(start: int, end: int, strand: str, length: int) -> tuple[int, int]:
@@ -235,18 +190,14 @@ def peak_span(start: int, end: int, strand: str, length: int) -> tuple[int, int]
 
     Parameters
     ----------
-    start, end : int
+    start, end, strand
         The interval, 0-based, half-open.
-    strand : str
-        ``"+"`` or ``"-"``.
     length : int
-        Window length.
+        Of the window.
     """
     offset = int(start - window_start(start, end, length))
     stop = offset + int(end - start)
-    if strand == "-":
-        offset, stop = length - stop, length - offset
-    return offset, stop
+    return (length - stop, length - offset) if strand == "-" else (offset, stop)
 
 
 def middle_of(contig: str, start: int, end: int, strand: str) -> drawing.Place:
@@ -271,18 +222,17 @@ def mutant_figure(maps: Sequence[SiteMap], title: str = "") -> Figure:
         raise InputError("mutant picture: expected a wild type and at least one mutant in windows of equal length.")
     wild = np.asarray(maps[0].seq)
     start, stop = drawing.known_span(wild, margin=1)
-    heights = [m.letters for m in maps]
-    limits = drawing.value_limits(heights)
+    limits = drawing.value_limits([one.letters for one in maps])
     first = -(len(wild) // 2)
     with style():
-        figure = new_figure(DOUBLE, (_LOGO_MM + 3.5) * len(maps) + _ROOM_MM)
+        figure = new_figure(height_mm=(_PANEL_MM["logo"] + 3.5) * len(maps) + _ROOM_MM)
         axes = figure.subplots(len(maps), 1, squeeze=False, sharex=True)[:, 0]
         if title:
             put_title(figure, title)
-        for ax, one, height in zip(axes, maps, heights, strict=True):
-            drawing.plot_logo(ax, height, first=first, ylabel="attribution", ylim=limits)
+        for ax, one in zip(axes, maps, strict=True):
+            drawing.plot_logo(ax, one.letters, first=first, ylabel="attribution", ylim=limits)
             changed = np.flatnonzero((np.asarray(one.seq) != wild).any(axis=1))
-            drawing.mark_positions(ax, (first + changed).tolist(), color="#b9a2e8")
+            drawing.mark_positions(ax, (first + changed).tolist(), color=drawing.CHANGE_COLOR)
             _name_changes(ax, wild, changed, first)
             ax.set_title(one.title, loc="left", fontweight="bold", pad=13 if len(changed) else None)
             ax.set_xlim(first + start - 0.5, first + stop - 0.5)

@@ -18,19 +18,19 @@ from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.vcf import VcfRecords
 from ripe_lib.network.load import Model, load_model
 from ripe_lib.output.console import steps
-from ripe_lib.reports.drawing import Place, mark_positions, plot_logo, position_axis, value_limits
+from ripe_lib.reports.drawing import CHANGE_COLOR, Place, mark_positions, plot_logo, position_axis, value_limits
 from ripe_lib.reports.figures import new_figure, put_title, style
 from ripe_lib.reports.page import Report
 from ripe_lib.reports.zoom import Zoom
 from ripe_lib.variants.output import Summary, VariantJob
 from ripe_lib.variants.rows import allele_windows, change_index, place_rows
-from ripe_lib.variants.summary import CLASSES, class_codes
+from ripe_lib.variants.summary import class_codes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SHOWN = 36  # nt on each side of the change
-_CLASS_TEXT = dict(zip(CLASSES, ("no change", "site lost", "site gained", "weakened", "strengthened"), strict=True))
+_CLASS_TEXT = ("no change", "site lost", "site gained", "weakened", "strengthened")  # as ``CLASSES``
 
 
 def write_report(job: VariantJob, summary: Summary, folder: str | Path) -> Path:
@@ -38,12 +38,8 @@ def write_report(job: VariantJob, summary: Summary, folder: str | Path) -> Path:
 
     Parameters
     ----------
-    job : VariantJob
-        What was run.
-    summary : Summary
-        Its counts and strongest changes.
-    folder : path
-        Made if need be.
+    job, summary, folder
+        The run, what came out, and a folder that is made if need be.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,7 +84,7 @@ def _table(job: VariantJob, strongest: list[dict[str, Any]], *, several: bool) -
     variant = [f"{r['chrom']}:{r['pos']} {_short(r['ref'])}>{_short(r['alt'])} ({r['strand']})" for r in strongest]
     ref, alt = (frame[name].to_numpy(np.float32) for name in ("ref_probability", "alt_probability"))
     codes = class_codes(ref, alt, job.options.delta_threshold, job.options.site_threshold)
-    change = [_CLASS_TEXT[CLASSES[int(code)]] for code in codes]
+    change = [_CLASS_TEXT[int(code)] for code in codes]
     frame = frame.rename(columns={"region_type": "region type"})
     frame = frame.assign(variant=variant, change=change, ref=ref, alt=alt)
     # What a reader looks for comes first: it must be seen without scrolling.
@@ -121,8 +117,7 @@ class AlleleMaps:
     @property
     def names(self) -> list[str]:
         """What each panel is called."""
-        kinds = zip(("reference", "alternative"), self.scores, strict=True)
-        return [f"{name}   score {score:.3f}" for name, score in kinds]
+        return [f"{kind}   score {p:.3f}" for kind, p in zip(("reference", "alternative"), self.scores, strict=True)]
 
 
 def _allele_maps(model: Model, genome: Genome, annotation: Annotation | None, row: dict[str, Any]) -> AlleleMaps:
@@ -166,7 +161,7 @@ def allele_figure(maps: AlleleMaps, title: str) -> Figure:
         put_title(figure, f"{title}   (gap {maps.gap:.3f})")
         for ax, heights, changed, name in zip(axes, maps.heights, maps.changed, maps.names, strict=True):
             plot_logo(ax, heights, first=first, ylabel="attribution", ylim=limits)
-            mark_positions(ax, [first + i for i in changed], color="#b9a2e8")
+            mark_positions(ax, [first + i for i in changed], color=CHANGE_COLOR)
             ax.set_title(name, loc="left", fontweight="bold")
             ax.set_xlim(first + shown.start - 0.5, first + shown.stop - 0.5)
         position_axis(axes[-1], place=maps.place)

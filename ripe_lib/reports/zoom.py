@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ripe_lib.genome.encoding import REGION_TYPES, Codes, decode_sequence
 from ripe_lib.reports.drawing import LETTER_COLORS, MARK_COLOR, REGION_COLORS, REGION_LABELS, runs
@@ -17,24 +17,14 @@ TRACK_COLOR = "#3d5a80"
 
 
 class Zoom:
-    """Panels over the same bases, one below the other, 5' on the left.
+    """Panels over the same bases ``seq`` (n,), RNA sense, one below the other, 5' on the left.
 
-    Parameters
-    ----------
-    seq : uint8 codes (n,)
-        Bases, RNA sense.
-    first : int
-        Position of the first base, as the label counts.
-    minus : bool
-        Positions descend.
-    label : str
-        Of the x axis.
-    shown : (start, stop), optional
-        Indices shown at first; default: all.
+    ``first`` is the position of the first base, as the ``label`` of the x axis counts; positions descend with
+    ``minus``. ``shown`` are the indices ``[start, stop)`` shown at first; default: all.
     """
 
     def __init__(
-        self, seq: Codes, *, first: int, minus: bool = False, label: str, shown: tuple[int, int] | None = None
+        self, seq: Codes, *, first: int, minus: bool, label: str, shown: tuple[int, int] | None = None
     ) -> None:
         self._n = len(seq)
         self._panels: list[dict[str, Any]] = []
@@ -50,11 +40,13 @@ class Zoom:
             "panels": self._panels,
         }
 
-    def _add(self, kind: str, name: str, values: NDArray[Any], at: int = 0, **more: Any) -> None:
-        start, stop = max(0, at), min(self._n, at + len(values))  # windows may reach beyond the stretch
-        values = np.nan_to_num(np.asarray(values, dtype=float)[start - at : max(stop, start) - at])
-        unit = float(np.abs(values).max(initial=0)) / _STEPS or 1.0
-        whole = np.rint(values / unit).astype(int).tolist()
+    def _add(self, kind: str, name: str, values: ArrayLike, at: int = 0, **more: Any) -> None:
+        heights = np.asarray(values, dtype=float)
+        start, stop = max(0, at), min(self._n, at + len(heights))  # windows may reach beyond the stretch
+        heights = np.nan_to_num(heights[start - at : max(stop, start) - at])
+        unit = float(np.abs(heights).max(initial=0)) / _STEPS or 1.0
+        whole = np.rint(heights / unit).astype(int).tolist()
+        more["spans"] = [[int(first), int(last)] for first, last in more["spans"]]
         self._panels.append({"kind": kind, "name": name, "at": start, "unit": unit, "values": whole, **more})
 
     def add_track(self, name: str, scores: ArrayLike, *, threshold: float, spans: Iterable[tuple[int, int]]) -> None:
@@ -62,13 +54,9 @@ class Zoom:
 
         Parameters
         ----------
-        name : str
-        scores : array (n,)
-        threshold : float
-        spans : iterable of (start, stop)
+        name, scores, threshold, spans
         """
-        marks = [[int(start), int(stop)] for start, stop in spans]
-        self._add("track", name, np.asarray(scores), low=0, high=1, threshold=threshold, spans=marks)
+        self._add("track", name, scores, low=0, high=1, threshold=threshold, spans=spans)
 
     def add_letters(
         self,
@@ -80,24 +68,19 @@ class Zoom:
         limits: tuple[float, float],
         spans: Iterable[tuple[int, int]] = (),
     ) -> None:
-        """Add letters whose heights are values.
+        """Add letters whose heights are values (L,).
 
         Parameters
         ----------
-        name : str
-        heights : array (L,)
-        at : int
-            Index of the first of them.
+        name, heights, at
+            ``at`` is the index of the first of them.
         codes : uint8 (n,), optional
             Bases of this panel where they are not those of the stretch (another allele).
-        limits : (low, high)
-            Of the y axis.
-        spans : iterable of (start, stop)
-            Shaded indices.
+        limits, spans
+            Ends of the y axis, and shaded indices ``[start, stop)``.
         """
-        marks = [[int(start), int(stop)] for start, stop in spans]
         own = {} if codes is None else {"sequence": decode_sequence(codes, rna=True)}
-        self._add("letters", name, np.asarray(heights), at, low=limits[0], high=limits[1], spans=marks, **own)
+        self._add("letters", name, heights, at, low=limits[0], high=limits[1], spans=spans, **own)
 
     def add_regions(self, codes: Codes) -> None:
         """Add the region types (n,)."""

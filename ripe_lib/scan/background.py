@@ -12,7 +12,6 @@ them there are as many unknown bases as around the RNAs of the input, and they h
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +23,6 @@ from ripe_lib.network.network import Floats
 from ripe_lib.scan.engine import Scanner, Stretch
 from ripe_lib.scan.memory import SequenceSource
 from ripe_lib.scan.shuffle import human_like, shuffle_dinucleotides
-from ripe_lib.scan.sites import thresholds_from_null
 from ripe_lib.scan.sources import Run, Source, stretches
 
 BACKGROUNDS = ("auto", "input", "human")
@@ -51,42 +49,21 @@ class Group(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What the group holds, for people."""
+        """For people."""
         if self.lengths is None:
             return "all bins"
         low, high = self.lengths
         return f"RNAs of {low} nt" if low == high else f"RNAs of {low} to {high} nt"
 
 
-@dataclass(frozen=True)
-class Background:
-    """Scores of a background.
-
-    Attributes
-    ----------
-    scores : float32 array (n, T)
-        Probabilities of single bins, or the highest one of each random RNA; ascending in each column.
-    """
-
-    scores: Floats
-
-    def thresholds(self, rate: float) -> NDArray[np.float64]:
-        """Return the lowest probability per task that at most ``rate`` of the background reaches, (T,)."""
-        return thresholds_from_null(self.scores, rate)
-
-    def rates(self, column: int, scores: Floats) -> NDArray[np.float64]:
-        """Return the share of the background that reaches each of ``scores``, (n,); never 0, as what is seen is finite.
-
-        ``(1 + k) / (1 + n)`` for ``k`` of ``n``, which is what a test by random draws allows to state.
-        """
-        column_scores = self.scores[:, column]
-        n = len(column_scores)
-        reached = n - np.searchsorted(column_scores, np.asarray(scores, dtype=column_scores.dtype), side="left")
-        return (1 + reached) / (1 + n)
+def thresholds_at(background: Floats, rate: float) -> NDArray[np.float64]:
+    """Return the lowest probability per task that at most ``rate`` of a background (n, T; ascending) reaches, (T,)."""
+    allowed = int(rate * len(background))
+    return np.nextafter(background[len(background) - 1 - allowed], np.float32(2)).astype(np.float64)
 
 
 def groups_of(source: Source, runs: Sequence[Run], window: int) -> list[Group]:
-    """Put runs together that share a background.
+    """Put runs together that share a background: long input first, then short RNAs by length.
 
     Parameters
     ----------
@@ -94,11 +71,6 @@ def groups_of(source: Source, runs: Sequence[Run], window: int) -> list[Group]:
     runs : sequence of Run
     window : int
         Letters of the model's sequence window; RNAs and transcripts below are short.
-
-    Returns
-    -------
-    list of Group
-        Long input first, then short RNAs by length, each group up to :data:`LENGTH_RATIO` wide.
     """
     if source.kind == "genome":  # there are real bases around every stretch
         return [Group(tuple(runs), None)]
@@ -106,20 +78,20 @@ def groups_of(source: Source, runs: Sequence[Run], window: int) -> list[Group]:
     long = tuple(run for run in runs if lengths[run.contig] >= window)
     found = [Group(long, None)] if long else []
     short = sorted((run for run in runs if lengths[run.contig] < window), key=lambda run: lengths[run.contig])
-    members: list[Run] = []
-    for run in [*short, None]:
-        if members and (run is None or lengths[run.contig] > LENGTH_RATIO * lengths[members[0].contig]):
-            found.append(Group(tuple(members), (lengths[members[0].contig], lengths[members[-1].contig])))
-            members = []
-        if run is not None:
-            members.append(run)
+    while short:
+        shortest = lengths[short[0].contig]
+        members = [run for run in short if lengths[run.contig] <= LENGTH_RATIO * shortest]
+        found.append(Group(tuple(members), (shortest, lengths[members[-1].contig])))
+        short = short[len(members) :]
     return found
 
 
 def background_of(
     scanner: Scanner, source: Source, group: Group, rate: float, kind: str, rng: np.random.Generator
-) -> Background:
-    """Score a background for a group, large enough to tell ``rate``.
+) -> Floats:
+    """Score a background for a group, large enough to tell ``rate``, a number between 0 and 1.
+
+    Returns probabilities of single bins, or the highest one of each random RNA; ascending in each column, (n, T).
 
     Parameters
     ----------
@@ -127,27 +99,21 @@ def background_of(
     source : Source
     group : Group
     rate : float
-        Between 0 and 1.
     kind : str
         ``"input"``: the group's own bases, dinucleotides shuffled; ``"human"``: random sequence with the dinucleotides
         of human genes; ``"auto"``: ``human`` for short RNAs and for less than :data:`SHORT_INPUT` nt, because a
         short U-rich RNA stays U-rich when shuffled.
     rng : numpy Generator
     """
-    if not 0 < rate < 1:
-        raise InputError(f"false-positive rate: expected a number between 0 and 1, got {rate}.")
     if kind not in BACKGROUNDS:
         raise InputError(f"background: expected one of {', '.join(BACKGROUNDS)}, got {kind!r}.")
     if kind == "auto":
         is_little = sum(run.n for run in group.runs) * scanner.step < SHORT_INPUT
         kind = "human" if group.is_short or is_little else "input"
     replace: Replace = _drawn if kind == "human" else _shuffled
-    wanted = int(np.ceil(NULL_HITS / rate))
-    if group.is_short:
-        scores = _best_of_rnas(scanner, source, group.runs, max(LEAST_RNAS, wanted), replace, rng)
-    else:
-        scores = _scores_of_bins(scanner, source, group.runs, max(LEAST_BINS, wanted), replace, rng)
-    return Background(np.sort(scores, axis=0))
+    draw, least = (_best_of_rnas, LEAST_RNAS) if group.is_short else (_scores_of_bins, LEAST_BINS)
+    n = max(least, int(np.ceil(NULL_HITS / rate)))
+    return np.sort(draw(scanner, source, group.runs, n, replace, rng), axis=0)
 
 
 def _best_of_rnas(
@@ -185,10 +151,9 @@ def _scores_of_bins(
             if kept <= 0:
                 continue
             skipped = phase * scanner.step
-            seq = replace(stretch.seq, rng)
             first, region_first = stretch.seq_first + skipped, stretch.region_first + skipped
             landmarks = None if stretch.landmarks is None else stretch.landmarks[phase::hop][:kept]
-            found.append(Stretch(seq, stretch.region, first, region_first, kept, landmarks))
+            found.append(Stretch(replace(stretch.seq, rng), stretch.region, first, region_first, kept, landmarks))
             total += kept
         if total >= n:
             break
@@ -202,7 +167,8 @@ def _pieces(runs: Sequence[Run], longest: int, rng: np.random.Generator) -> Iter
     while True:
         piece = int(rng.integers(ends[-1]))
         number = int(np.searchsorted(ends, piece, side="right"))
-        run, part, parts = runs[number], piece - int(ends[number] - n_pieces[number]), int(n_pieces[number])
+        run, parts = runs[number], int(n_pieces[number])
+        part = piece - int(ends[number]) + parts
         first, end = run.n * part // parts, run.n * (part + 1) // parts
         yield run._replace(first=run.first + first, n=end - first)
 

@@ -30,14 +30,9 @@ _KEY = ["chrom", "strand", "gene"]
 class MatchedWindows(NamedTuple):
     """Intervals that have a background, and the background.
 
-    Attributes
-    ----------
-    intervals : DataFrame
-        Rows of the given intervals with ``gene`` (id) and ``region_type`` (intron, CDS, 3UTR, 5UTR, none).
-    background : DataFrame
-        ``chrom start end name score strand``, ``of`` (number of the row of ``intervals``), ``gene``, ``region_type``.
-    left_out : dict of str, int
-        Given intervals without a background, by reason.
+    ``intervals``: rows of those given with ``gene`` (id) and ``region_type`` (intron, CDS, 3UTR, 5UTR, none).
+    ``background``: ``chrom start end name score strand``, ``of`` (number of the row of ``intervals``), ``gene``,
+    ``region_type``. ``left_out``: how many of those given have no background, by reason.
     """
 
     intervals: pd.DataFrame
@@ -54,7 +49,7 @@ def matched_windows(
     per_interval: int = 4,
     seed: int = 0,
 ) -> MatchedWindows:
-    """Draw background windows.
+    """Draw background windows; intervals and background have the same shares of region types.
 
     Parameters
     ----------
@@ -62,23 +57,17 @@ def matched_windows(
         ``chrom start end strand``, 0-based, half-open, strands ``+`` or ``-``, contigs of the genome.
     genome : Genome
     annotation : Annotation
-        Of that genome.
     window : int
         Length in nt of the longest sequence window of the models. Middle bases of the background are at least half of
         it away from every interval on the strand, and the window around them has no unknown base.
     per_interval : int
         Background windows of every interval.
     seed : int
-
-    Returns
-    -------
-    MatchedWindows
-        Intervals and background have the same shares of region types.
     """
     table = intervals.reset_index(drop=True)
     centre = ((table["start"] + table["end"] - 1) // 2).to_numpy(dtype=np.int64)
     minus = (table["strand"] == "-").to_numpy()
-    gene, spans = _genes(table, centre, minus, annotation)
+    gene, spans = _genes(table, centre, annotation)
     known = ~_has_unknown(genome, table, window)
     codes = annotation.region_codes(table["chrom"].to_numpy(dtype=object), centre, 1, minus)[:, 0]
     table["gene"], table["region_type"] = gene, np.array([*REGION_TYPES, "none"], dtype=object)[codes]
@@ -91,7 +80,7 @@ def matched_windows(
     places: list[Positions] = [np.zeros(0, dtype=np.int64)]
     for key, group in table[usable].groupby(_KEY, sort=True):
         chrom, strand, _ = key
-        track = _free_track(annotation, spans.loc[key], chrom, strand, forbidden.get((chrom, strand)))
+        track = _free_track(annotation, spans.loc[key], chrom, strand, *forbidden[chrom, strand])
         rows = group.index.to_numpy(dtype=np.int64)
         for code in np.unique(codes[rows]):
             same = rows[codes[rows] == code]
@@ -115,14 +104,11 @@ def matched_windows(
     return MatchedWindows(table.iloc[kept].reset_index(drop=True), background, left_out)
 
 
-def _genes(
-    table: pd.DataFrame, centre: Positions, minus: NDArray[np.bool_], annotation: Annotation
-) -> tuple[NDArray[np.object_], pd.DataFrame]:
+def _genes(table: pd.DataFrame, centre: Positions, annotation: Annotation) -> tuple[NDArray[np.object_], pd.DataFrame]:
     """Return the gene of every interval ("" without one), and the span of every gene of a contig and strand."""
     transcripts = annotation.transcripts
     query, row = annotation.overlapping(table["chrom"].to_numpy(dtype=object), centre, centre + 1)
-    same_strand = (transcripts["strand"].to_numpy()[row] == "-") == minus[query]
-    same_strand &= transcripts["strand"].to_numpy()[row] != "."
+    same_strand = transcripts["strand"].to_numpy()[row] == table["strand"].to_numpy()[query]
     query, row = query[same_strand], row[same_strand]
     found = transcripts.iloc[row][["gene_id", "transcript_type"]].assign(query=query)
     found["other"] = ~found["transcript_type"].isin(annotation.transcript_types)
@@ -138,25 +124,22 @@ def _genes(
 
 def _near(table: pd.DataFrame, distance: int) -> dict[tuple[str, str], tuple[Positions, Positions]]:
     """Return merged stretches less than ``distance`` from an interval, per contig and strand."""
-    found = {}
-    for (chrom, strand), group in table.groupby(["chrom", "strand"]):
-        starts = group["start"].to_numpy(dtype=np.int64) - distance
-        ends = group["end"].to_numpy(dtype=np.int64) + distance
-        found[str(chrom), str(strand)] = merged(starts, ends)
-    return found
+    return {
+        (str(chrom), str(strand)): merged(group["start"].to_numpy() - distance, group["end"].to_numpy() + distance)
+        for (chrom, strand), group in table.groupby(["chrom", "strand"])
+    }
 
 
 def _free_track(
-    annotation: Annotation, span: pd.Series, chrom: str, strand: str, forbidden: tuple[Positions, Positions] | None
+    annotation: Annotation, span: pd.Series, chrom: str, strand: str, near_starts: Positions, near_ends: Positions
 ) -> Codes:
     """Return the region-type codes of a gene's bases in genomic order, near intervals a code of no region type."""
     start, end = int(span["start"]), int(span["end"])
     track = annotation.region_codes(chrom, [start], end - start, [strand == "-"])[0]
     track = track[::-1].copy() if strand == "-" else track
-    if forbidden is not None:
-        first, last = np.searchsorted(forbidden[1], start, side="right"), np.searchsorted(forbidden[0], end)
-        for a, b in zip(forbidden[0][first:last], forbidden[1][first:last], strict=True):
-            track[max(0, a - start) : max(0, b - start)] = UNKNOWN + 1
+    here = slice(np.searchsorted(near_ends, start, side="right"), np.searchsorted(near_starts, end))
+    for a, b in zip(near_starts[here], near_ends[here], strict=True):
+        track[max(0, a - start) : max(0, b - start)] = UNKNOWN + 1
     return track
 
 
@@ -164,10 +147,10 @@ def _background(table: pd.DataFrame, of: Positions, centre: Positions, genome: G
     """Return intervals around middle bases, each as long as the interval it was drawn for; none with unknown bases."""
     own = table.iloc[of]
     start = centre - ((own["start"] + own["end"] - 1) // 2 - own["start"]).to_numpy()
-    drawn = pd.DataFrame({"chrom": own["chrom"].to_numpy(dtype=object), "start": start})
-    drawn["end"] = start + (own["end"] - own["start"]).to_numpy()
-    drawn["name"], drawn["score"], drawn["strand"] = own["gene"].to_numpy(), ".", own["strand"].to_numpy(dtype=object)
-    drawn["of"], drawn["gene"] = of, own["gene"].to_numpy()
+    end, gene = start + (own["end"] - own["start"]).to_numpy(), own["gene"].to_numpy()
+    chrom, strand = own["chrom"].to_numpy(dtype=object), own["strand"].to_numpy(dtype=object)
+    drawn = pd.DataFrame({"chrom": chrom, "start": start, "end": end, "name": gene, "score": ".", "strand": strand})
+    drawn["of"], drawn["gene"] = of, gene
     within = (start >= 0) & (drawn["end"] <= drawn["chrom"].map(genome.contigs)).to_numpy()
     drawn = drawn[within]
     return drawn[~_has_unknown(genome, drawn, window)].reset_index(drop=True)

@@ -21,6 +21,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import Codes
@@ -35,18 +36,11 @@ SEGMENT_WINDOWS = 200  # with one region type from which a block of their own pa
 
 @dataclass(frozen=True)
 class Stretch:
-    """Bins that follow each other on one strand of a contig or RNA.
+    """``n`` windows that follow each other on one strand of a contig or RNA, in RNA sense.
 
-    Attributes
-    ----------
-    seq, region : uint8 codes, RNA sense
-        Everything the windows need, flanks included; ``region`` is None for "no information" everywhere.
-    seq_first, region_first : int
-        Index of the first base of the stretch's first window (in RNA sense) in ``seq`` and ``region``.
-    n : int
-        Number of windows.
-    landmarks : float64 array (n, 8) or None
-        Distances of every window's site, NaN = unknown; None: all unknown.
+    ``seq`` and ``region`` (None: "no information" everywhere) are uint8 codes of everything they need, flanks included;
+    ``seq_first`` and ``region_first`` are where the first window begins in them. ``landmarks``: distances of every
+    window's site, float64 (n, 8), NaN = unknown; None: all unknown.
     """
 
     seq: Codes
@@ -58,20 +52,10 @@ class Stretch:
 
 
 class Scanner:
-    """Predict windows that follow each other at a fixed step.
+    """Predict windows that follow each other at a fixed step in nt.
 
-    Parameters
-    ----------
-    model : Model
-    step : int
-        Distance of the windows in nt, at least 1.
-    tasks : sequence of str, optional
-        Output columns, in this order; default all of the model.
-    threads : int, optional
-        Default: all cores this process may use.
-    batch_size : int
-        Windows per network call where whole windows are predicted.
-
+    ``tasks``: output columns, in this order, default all; ``threads``: default all cores this process may use;
+    ``batch_size``: windows per network call where whole windows are predicted.
     """
 
     def __init__(
@@ -88,19 +72,12 @@ class Scanner:
         self.model, self.step, self.batch_size, self.n_threads = model, step, batch_size, threads
         self.tasks = list(dict.fromkeys(model.tasks if tasks is None else tasks))
         self.columns = np.array([model.spec.task_index(task) for task in self.tasks], dtype=np.intp)
-        self._threads = (threads or len(os.sched_getaffinity(0))) if self.is_shared else 1
-        spec = model.spec
-        self.lengths = (spec.sequence_length, spec.region_length)
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether neighbouring windows share their work; False for networks of another wiring."""
-        return self.model.network.fast is not None
+        # Networks of another wiring than the fast one's are run by full passes, which have threads of their own.
+        self._threads = (threads or len(os.sched_getaffinity(0))) if model.network.fast is not None else 1
+        self.lengths = (model.spec.sequence_length, model.spec.region_length)
 
     def at_step(self, step: int) -> Scanner:
         """Return a scanner of the same model and tasks with another distance of windows."""
-        if step == self.step:
-            return self
         return Scanner(self.model, step=step, tasks=self.tasks, threads=self.n_threads, batch_size=self.batch_size)
 
     def scores(self, stretches: Sequence[Stretch]) -> list[Floats]:
@@ -118,8 +95,6 @@ class Scanner:
             number, first, n = job
             output[number][first : first + n] = self._block(stretches[number], first, n)
 
-        from threadpoolctl import threadpool_limits
-
         # One block per thread: the products are too small to be worth spreading each over several.
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(self._threads) as pool:
             list(pool.map(run, jobs))
@@ -130,23 +105,22 @@ class Scanner:
 
         Their region branch is a constant (:mod:`ripe_lib.network.fast.passes`).
         """
-        if stretch.region is None or not self.lengths[1]:
+        if stretch.region is None:
             return [(0, stretch.n)]
         codes = self._cut(stretch.region, stretch.region_first, self.lengths[1], stretch.n)
         changes = np.flatnonzero(codes[1:] != codes[:-1]) + 1
         edges = np.concatenate([[0], changes, [len(codes)]])
-        # Windows that lie wholly between two changes.
         first = -(-edges[:-1] // self.step)
-        last = (edges[1:] - self.lengths[1]) // self.step + 1
+        last = (edges[1:] - self.lengths[1]) // self.step + 1  # of the windows wholly between two changes
         long = last - first >= SEGMENT_WINDOWS
         borders = [0, *np.stack([first, last], axis=1)[long].ravel().tolist(), stretch.n]
         return [(start, end) for start, end in pairwise(borders) if end > start]
 
     def _block(self, stretch: Stretch, first: int, n: int) -> Floats:
-        region = None
-        if stretch.region is not None and self.lengths[1]:
-            region = self._cut(stretch.region, stretch.region_first + first * self.step, self.lengths[1], n)
-        seq = self._cut(stretch.seq, stretch.seq_first + first * self.step, self.lengths[0], n)
+        skipped, region = first * self.step, None
+        if stretch.region is not None:
+            region = self._cut(stretch.region, stretch.region_first + skipped, self.lengths[1], n)
+        seq = self._cut(stretch.seq, stretch.seq_first + skipped, self.lengths[0], n)
         landmarks = None if stretch.landmarks is None else stretch.landmarks[first : first + n]
         options = {"n": n, "step": self.step, "batch_size": self.batch_size}
         return self.model.network.along(seq, region, landmarks, **options)[:, self.columns]

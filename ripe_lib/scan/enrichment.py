@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import mannwhitneyu
 
 from ripe_lib.errors import InputError
 from ripe_lib.genome.annotation import Annotation
@@ -28,17 +29,12 @@ _AT_A_TIME = 8192
 
 
 class Enrichment(NamedTuple):
-    """Result of :func:`enrichment`.
+    """What was compared, and a table with one row per model and task, largest AUROC first.
 
-    Attributes
-    ----------
-    table : DataFrame
-        One row per model and task, largest AUROC first: ``model task rbp n n_background``; ``mean_logit`` of the
-        intervals, ``background_logit``, their ``difference``; ``auroc`` (the probability that an interval scores higher
-        than a background window); ``above_95``, the share of intervals above the 95th percentile of the background;
-        ``p_value`` (rank-sum test, two-sided) and ``q_value`` (Benjamini and Hochberg over all rows).
-    windows : MatchedWindows
-        What was compared.
+    Its columns: ``model task rbp n n_background``; ``mean_logit`` of the intervals, ``background_logit``, their
+    ``difference``; ``auroc`` (the probability that an interval scores higher than a background window); ``above_95``,
+    the share of intervals above the 95th percentile of the background; ``p_value`` (rank-sum test, two-sided) and
+    ``q_value`` (Benjamini and Hochberg over all rows).
     """
 
     table: pd.DataFrame
@@ -70,7 +66,7 @@ def enrichment(
     fasta_file : path or Genome
     gtf_file : path or Annotation
     tasks : sequence of str, optional
-        Only these are compared; default: all.
+        Default: all.
     per_interval : int
         Background windows of every interval.
     max_intervals : int, optional
@@ -78,7 +74,6 @@ def enrichment(
     seed : int
         Of the background and of that draw.
     batch_size : int
-        Windows per network call.
     progress : callable, optional
         Called with (windows done, windows in all).
     """
@@ -99,13 +94,13 @@ def enrichment(
     n = len(windows.intervals)
     tables = []
     for model, values in zip(models, logits, strict=True):
-        names = pd.DataFrame({"model": model.name, "task": model.tasks, "rbp": tasks_of(model)["rbp"].to_numpy()})
-        tables.append(pd.concat([names, compared(values[:n], values[n:])], axis=1))
+        names = {"model": model.name, "task": model.tasks, "rbp": tasks_of(model)["rbp"].to_numpy()}
+        tables.append(pd.concat([pd.DataFrame(names), compared(values[:n], values[n:])], axis=1))
     table = pd.concat(tables, ignore_index=True)
     if tasks is not None:
         table = table[table["task"].isin(tasks)].reset_index(drop=True)
     table["q_value"] = q_values(table["p_value"].to_numpy())
-    order = np.lexsort((np.arange(len(table)), -table["difference"], -table["auroc"]))
+    order = np.lexsort((-table["difference"], -table["auroc"]))
     return Enrichment(table.iloc[order].reset_index(drop=True), windows)
 
 
@@ -114,49 +109,42 @@ def _logits_of(
     intervals: pd.DataFrame,
     genome: Genome,
     annotation: Annotation,
-    batch_size: int = 1024,
-    progress: Callable[[int, int], None] | None = None,
+    batch_size: int,
+    progress: Callable[[int, int], None] | None,
 ) -> list[NDArray[np.float32]]:
     """Return the logits (B, T) of intervals, per model; windows are made once per length."""
-    networks = joint_models(models)
-    found = [np.empty((len(intervals), len(model.tasks)), dtype=np.float32) for model in models]
-    makers: dict[tuple[int, int, bool], WindowMaker] = {}
-    for network in networks:
-        makers.setdefault(_lengths(network.model), WindowMaker(network.model.spec, genome, annotation))
-    for start in range(0, len(intervals), _AT_A_TIME):
+    networks, n = joint_models(models), len(intervals)
+    found = [np.empty((n, len(model.tasks)), dtype=np.float32) for model in models]
+    specs = [network.model.spec for network in networks]
+    keys = [(spec.sequence_length, spec.region_length, spec.has_landmarks) for spec in specs]
+    makers = {key: WindowMaker(spec, genome, annotation) for key, spec in zip(keys, specs, strict=True)}
+    for start in range(0, n, _AT_A_TIME):
         chunk = slice(start, start + _AT_A_TIME)
         part = intervals.iloc[chunk].reset_index(drop=True)
         codes = {key: maker.codes(part) for key, maker in makers.items()}
-        for network in networks:
-            logits = network.model.network.logits(*codes[_lengths(network.model)], batch_size=batch_size)
+        for key, network in zip(keys, networks, strict=True):
+            logits = network.model.network.logits(*codes[key], batch_size=batch_size)
             for number, columns in network.members:
                 found[number][chunk] = logits[:, columns]
         if progress is not None:
-            progress(min(start + _AT_A_TIME, len(intervals)), len(intervals))
+            progress(min(start + _AT_A_TIME, n), n)
     return found
-
-
-def _lengths(model: Model) -> tuple[int, int, bool]:
-    return model.spec.sequence_length, model.spec.region_length, model.spec.has_landmarks
 
 
 def compared(of_intervals: NDArray[np.float32], of_background: NDArray[np.float32]) -> pd.DataFrame:
     """Compare logits (n, T) with those of a background (m, T), task by task, as :class:`Enrichment` says."""
-    from scipy.stats import mannwhitneyu
-
     first, second = np.asarray(of_intervals, dtype=np.float64), np.asarray(of_background, dtype=np.float64)
-    n, m = len(first), len(second)
     test = mannwhitneyu(first, second, alternative="two-sided", axis=0)
-    border = np.quantile(second, 0.95, axis=0)
+    means = first.mean(axis=0), second.mean(axis=0)
     return pd.DataFrame(
         {
-            "n": n,
-            "n_background": m,
-            "mean_logit": first.mean(axis=0),
-            "background_logit": second.mean(axis=0),
-            "difference": first.mean(axis=0) - second.mean(axis=0),
-            "auroc": test.statistic / (n * m),
-            "above_95": (first > border).mean(axis=0),
+            "n": len(first),
+            "n_background": len(second),
+            "mean_logit": means[0],
+            "background_logit": means[1],
+            "difference": means[0] - means[1],
+            "auroc": test.statistic / (len(first) * len(second)),
+            "above_95": (first > np.quantile(second, 0.95, axis=0)).mean(axis=0),
             "p_value": np.where(np.isnan(test.pvalue), 1.0, test.pvalue),  # all scores equal
         }
     )

@@ -13,7 +13,6 @@ from scipy.special import logit
 from ripe_lib.genome.encoding import UNKNOWN
 from ripe_lib.genome.windows import CodeWindows
 from ripe_lib.network.load import Model
-from ripe_lib.network.substitutions import substitution_scores
 
 # Of logits: probabilities closer to 0 or 1 than 1e-6 are not told apart in float32.
 _LARGEST = float(logit(1 - 1e-6))
@@ -38,6 +37,8 @@ def best_kmers(
 ) -> list[BestKmer]:
     """Find the k-mer whose replacement by unknown bases lowers the score most.
 
+    Returns one per site: offset -1 and effect NaN where no k-mer is known.
+
     Parameters
     ----------
     model : Model
@@ -51,41 +52,26 @@ def best_kmers(
         Windows per network call; of a window with a hidden k-mer only what the k-mer touches is computed.
     step : callable
         Is told how many sites were done now.
-
-    Returns
-    -------
-    list of BestKmer
-        One per site; offset -1 and effect NaN where no k-mer is known.
     """
-    places = windows.seq.shape[1] - length + 1
     wanted: dict[int, list[int]] = {}
     for number, (window, _) in enumerate(sites):
         wanted.setdefault(window, []).append(number)
     asked = np.array(sorted(wanted), dtype=np.intp)
     found = [BestKmer(-1, float("nan"))] * len(sites)
-    for start in range(0, len(asked), _WINDOWS):
-        rows = asked[start : start + _WINDOWS]
+    if length > windows.seq.shape[1]:
+        return found
+    n_windows = min(_WINDOWS, batch_size)
+    for start in range(0, len(asked), n_windows):
+        rows = asked[start : start + n_windows]
         some = windows.take(rows)
-        codes = some.seq
-        known = (sliding_window_view(codes, length, axis=1) != UNKNOWN).all(axis=2) if places > 0 else codes[:, :0] > 0
-        row, offset = np.nonzero(known)
-        scores = substitution_scores(
-            model,
-            codes,
-            some.region,
-            row,
-            offset,
-            np.full((len(row), length), UNKNOWN, dtype=np.uint8),
-            landmarks=some.landmarks,
-            batch_size=batch_size,
-        )
+        row, offset = np.nonzero((sliding_window_view(some.seq, length, axis=1) != UNKNOWN).all(axis=2))
+        state = model.network.reference(*some)
+        unknown = np.full((len(row), length), UNKNOWN, dtype=np.uint8)
+        scores = state.logits, model.network.substitutions(state, row, offset, unknown)
         whole, hidden = (np.clip(logits.astype(np.float64), -_LARGEST, _LARGEST) for logits in scores)
-        borders = np.searchsorted(row, np.arange(len(rows) + 1))
         for index, window in enumerate(rows.tolist()):
-            here = slice(borders[index], borders[index + 1])
-            if here.start == here.stop:
-                continue
-            for number in wanted[window]:
+            here = slice(*np.searchsorted(row, [index, index + 1]))
+            for number in wanted[window] if here.start < here.stop else ():
                 task = sites[number][1]
                 effects = whole[index, task] - hidden[here, task]
                 best = _middle_of_best(effects)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,40 +16,36 @@ from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import Codes, encode_region, encode_sequence, place
 from ripe_lib.network.load import Model
 from ripe_lib.scan.engine import Scanner
-from ripe_lib.scan.sources import Run, bin_bounds, stretches
+from ripe_lib.scan.sources import Source, bin_bounds, stretches
 
 
-class SequenceSource:
-    """One RNA in memory; see :class:`ripe_lib.scan.sources.Source`."""
+@dataclass(frozen=True)
+class SequenceSource(Source):
+    """One RNA in memory, with the landmarks of the source it stands for, if any."""
 
+    seq_codes: Codes
+    region_codes: Codes | None = None
+    name: str = "sequence"
+    landmarks_of: Callable[..., NDArray[np.float64] | None] | None = None
     kind = "rna"
 
-    def __init__(
-        self,
-        seq_codes: Codes,
-        region_codes: Codes | None = None,
-        name: str = "sequence",
-        landmarks: Callable[..., NDArray[np.float64] | None] | None = None,
-    ) -> None:
-        self._seq, self._region, self._name, self._landmarks = seq_codes, region_codes, name, landmarks
-        self.contigs = {name: len(seq_codes)}
-
-    def runs(self, step: int) -> list[Run]:
-        """Return one run."""
-        return [Run(self._name, "+", 0, -(-len(self._seq) // step))]
+    @cached_property
+    def contigs(self) -> dict[str, int]:
+        """Its length."""
+        return {self.name: len(self.seq_codes)}
 
     def codes(self, contig: str, start: int, length: int, minus: bool) -> tuple[Codes, Codes | None]:
         """Return bases and region types, unknown off the sequence; parameters as :meth:`Source.codes`."""
-        region = None if self._region is None else place(self._region, length, -start)
-        return place(self._seq, length, -start), region
+        region = None if self.region_codes is None else place(self.region_codes, length, -start)
+        return place(self.seq_codes, length, -start), region
 
     def landmarks(self, contig: str, positions: NDArray[np.int64], minus: bool) -> NDArray[np.float64] | None:
-        """Return those of the source the sequence stands for, if any; parameters as :meth:`Source.landmarks`."""
-        return None if self._landmarks is None else self._landmarks(contig, positions, minus)
+        """Return distances; parameters as :meth:`Source.landmarks`."""
+        return None if self.landmarks_of is None else self.landmarks_of(contig, positions, minus)
 
     def fingerprint(self) -> tuple[Any, list[Path]]:
         """Return the codes themselves."""
-        return [self._seq.tobytes(), None if self._region is None else self._region.tobytes()], []
+        return [self.seq_codes.tobytes(), None if self.region_codes is None else self.region_codes.tobytes()], []
 
 
 def scan_sequence(
@@ -59,7 +57,7 @@ def scan_sequence(
     tasks: Sequence[str] | None = None,
     threads: int | None = None,
 ) -> pd.DataFrame:
-    """Score every bin of one RNA.
+    """Score every bin of one RNA: ``start end`` (0-based, half-open) and one column of probabilities per task.
 
     Parameters
     ----------
@@ -68,17 +66,8 @@ def scan_sequence(
         RNA or DNA letters, 5' to 3', any length from 1 nt; windows that overhang it are filled with unknown bases.
     region : str, optional
         One letter of ``i c 3 5 N`` per base; default no information.
-    step : int
-        Width and distance of the bins in nt.
-    tasks : sequence of str, optional
-        Default all of the model.
-    threads : int, optional
-        Default: all cores.
-
-    Returns
-    -------
-    DataFrame
-        ``start end`` (0-based, half-open) and one column of probabilities per task.
+    step, tasks, threads
+        As of :class:`ripe_lib.scan.engine.Scanner`; ``step`` is also the width of the bins.
     """
     seq, regions = encode_sequence(sequence), None if region is None else encode_region(region)
     if not len(seq):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ripe_lib.network.network import Floats
 from ripe_lib.output.atomic import TRACK_SUFFIXES, check_apart, check_output_file
 from ripe_lib.output.tables import open_table, table_format
 from ripe_lib.output.tracks import Hdf5TrackWriter, Positions, TableWriterOfBins, TrackFiles, TrackWriter
+from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.sources import Run, Source, TranscriptSource, open_genome
 
 TABLE_SUFFIXES = (".tsv", ".tsv.gz", ".csv", ".csv.gz", ".parquet")
@@ -23,16 +25,13 @@ HDF5_SUFFIXES = (".h5", ".hdf5")
 
 def output_kind(path: str | Path) -> str:
     """Return ``"tracks"``, ``"hdf5"`` or ``"table"`` for an output name."""
+    kinds = {"table": TABLE_SUFFIXES, "tracks": TRACK_SUFFIXES, "hdf5": HDF5_SUFFIXES}
     name = Path(path).name.lower()
-    if name.endswith(TRACK_SUFFIXES):
-        return "tracks"
-    if name.endswith(HDF5_SUFFIXES):
-        return "hdf5"
-    if name.endswith(TABLE_SUFFIXES):
-        return "table"
+    for kind, suffixes in kinds.items():
+        if name.endswith(suffixes):
+            return kind
     hint = "Sites are written with --sites." if name.endswith(".bed") else "The suffix decides the format."
-    known = ", ".join([*TABLE_SUFFIXES, *TRACK_SUFFIXES, *HDF5_SUFFIXES])
-    raise InputError(f"{path}: expected a file name that ends in {known}. {hint}")
+    raise InputError(f"{path}: expected a file name that ends in {', '.join(chain(*kinds.values()))}. {hint}")
 
 
 def check_outputs(
@@ -45,11 +44,8 @@ def check_outputs(
 
     Parameters
     ----------
-    outputs : sequence of path
-        Of scores.
-    sites : sequence of path
-    attributions, summary : path, optional
-        Maps of the sites; the table of the transcripts.
+    outputs, sites, attributions, summary
+        As :func:`ripe_lib.scan.run.scan_to_files`.
     """
     for path in outputs:
         output_kind(path)
@@ -73,15 +69,14 @@ class Outputs:
         self,
         source: Source,
         paths: Sequence[str | Path],
-        tasks: Sequence[str],
+        scanner: Scanner,
         strands: Sequence[str],
-        step: int,
         long: bool,
         min_score: float,
         stack: ExitStack,
     ) -> None:
         self._tables: list[TableWriterOfBins] = []
-        self._n_tasks = len(tasks)
+        self._n_tasks = len(scanner.tasks)
         tracks: list[TrackFiles] = []
         self._runs: list[TrackWriter] = []
         self.files: list[Path] = []
@@ -93,18 +88,18 @@ class Outputs:
         for path in paths:
             kind, made = output_kind(path), [Path(path)]
             if kind == "table":
-                writer = stack.enter_context(open_table(path, attributes={"step": step}))
-                self._tables.append(TableWriterOfBins(writer.write, tasks, long=long, min_score=min_score))
+                write = stack.enter_context(open_table(path, attributes={"step": scanner.step})).write
+                table = TableWriterOfBins(write, scanner.tasks, long=long, min_score=min_score)
+                self._tables.append(table)
             elif kind == "hdf5":
-                self._runs.append(Hdf5TrackWriter(path, tasks, source.contigs, step, stack))
+                self._runs.append(Hdf5TrackWriter(path, scanner.tasks, source.contigs, scanner.step, stack))
             else:
-                tracks.append(TrackFiles(path, tasks, strands, contigs, stack, name_strand=source.kind != "rna"))
+                named = source.kind != "rna"
+                tracks.append(TrackFiles(path, scanner.tasks, strands, contigs, stack, name_strand=named))
                 made = tracks[-1].paths
             self.files += made
-        self._merger = None
-        if self._transcripts is not None and tracks:
-            self._merger = TranscriptMerger(self._transcripts, tracks)
-        else:
+        self._merger = _TranscriptMerger(tracks) if self._transcripts is not None and tracks else None
+        if self._merger is None:
             self._runs += tracks
 
     def add(self, run: Run, starts: Positions, ends: Positions, scores: Floats) -> None:
@@ -123,74 +118,62 @@ class Outputs:
             for table in self._tables:
                 table.add(run.contig, run.strand, starts, ends, scores)
             return
-        positions = self._transcripts.positions(run.contig)
+        place, positions = self._transcripts.place_of(run.contig), self._transcripts.positions(run.contig)
         if self._merger is not None:
-            self._merger.add(run.contig, positions, starts, ends, scores)
+            self._merger.add(place, positions, starts, ends, scores)
         if self._tables:
-            chrom, strand = self._transcripts.place_of(run.contig)
             first, last = positions[starts], positions[ends - 1]
             extra: dict[str, Any] = {"transcript": run.contig, "transcript_start": starts, "transcript_end": ends}
             for table in self._tables:
-                table.add(chrom, strand, np.minimum(first, last), np.maximum(first, last) + 1, scores, extra)
+                table.add(*place, np.minimum(first, last), np.maximum(first, last) + 1, scores, extra)
 
     def finish(self) -> None:
         """Write what is still held back; a table of no bins has its columns."""
         if self._merger is not None:
             self._merger.finish()
-        none, extra = np.zeros(0, dtype=np.int64), {}
-        if self._transcripts is not None:
-            extra = {"transcript": "", "transcript_start": none, "transcript_end": none}
+        none = np.zeros(0, dtype=np.int64)
+        extra = {"transcript": "", "transcript_start": none, "transcript_end": none} if self._transcripts else {}
         for table in self._tables:
             if not table.has_header:
                 table.add("", "+", none, none, np.zeros((0, self._n_tasks), dtype=np.float32), extra)
 
 
-class TranscriptMerger:
+class _TranscriptMerger:
     """Bring tracks of spliced transcripts to the genome; where transcripts overlap, the higher score counts.
 
     Transcripts come sorted by contig, strand and start. Those that overlap are held together until one starts beyond
     them.
     """
 
-    def __init__(self, source: TranscriptSource, writers: Sequence[TrackWriter]) -> None:
-        self._source, self._writers = source, writers
-        self._where: tuple[str, str] | None = None
+    def __init__(self, writers: Sequence[TrackWriter]) -> None:
+        self._writers = writers
+        self._place: tuple[str, str] | None = None
         self._end = -1
         self._positions: list[Positions] = []
         self._scores: list[Floats] = []
 
-    def add(self, transcript: str, positions: Positions, starts: Positions, ends: Positions, scores: Floats) -> None:
-        """Take bins of a transcript.
-
-        Parameters
-        ----------
-        transcript : str
-        positions : int64 array (L,)
-            The genomic positions of all its bases, 5' to 3'.
-        starts, ends : int64 arrays (n,)
-            Of the bins on the transcript, 0-based, half-open, ascending.
-        scores : float32 array (n, T)
-        """
-        where = self._source.place_of(transcript)
-        if where != self._where or positions.min() >= self._end:
+    def add(
+        self, place: tuple[str, str], positions: Positions, starts: Positions, ends: Positions, scores: Floats
+    ) -> None:
+        """Take bins of a transcript at a contig and strand; ``positions``: the genomic ones of all its bases."""
+        if place != self._place or positions.min() >= self._end:
             self.finish()
-            self._where, self._end = where, -1
+            self._place, self._end = place, -1
         self._end = max(self._end, int(positions.max()) + 1)
         self._positions.append(positions[starts[0] : ends[-1]])
         self._scores.append(np.repeat(scores, ends - starts, axis=0))
 
     def finish(self) -> None:
         """Write the transcripts held back."""
-        if self._where is None or not self._positions:
+        if self._place is None or not self._positions:
             return
         places, index = np.unique(np.concatenate(self._positions), return_inverse=True)
         rows = np.concatenate(self._scores)
         merged = np.full((len(places), rows.shape[1]), -np.inf, dtype=np.float32)
         np.maximum.at(merged, index, rows)
         # Neighbouring bases of one bin are one interval again.
-        breaks = np.flatnonzero((np.diff(places) != 1) | (merged[1:] != merged[:-1]).any(axis=1)) + 1
-        first = np.concatenate([[0], breaks])
-        last = np.concatenate([breaks, [len(places)]]) - 1
+        breaks = np.flatnonzero((np.diff(places) != 1) | (merged[1:] != merged[:-1]).any(axis=1))
+        first, last = np.append(0, breaks + 1), np.append(breaks, len(places) - 1)
         for writer in self._writers:
-            writer.add(*self._where, places[first], places[last] + 1, merged[first])
+            writer.add(*self._place, places[first], places[last] + 1, merged[first])
         self._positions, self._scores = [], []

@@ -1,6 +1,6 @@
 """From a source to files: scores in resumable parts, then tracks, tables and sites in one pass over them.
 
-Parts (one ``.npy`` of float32 scores each) lie in a hidden folder beside the first output until everything is
+Parts (float32 scores) lie in a hidden folder beside the first output until everything is
 written. A scan that was killed continues with the parts it finished; the outputs are the same.
 """
 
@@ -59,17 +59,14 @@ class ScanResult:
     step : int
     tasks : sequence of str
         Those asked for, in this order; none if all were scanned.
-    n_bins, n_sites : int
-        Sites of the isoforms of a gene at one place count once.
-    n_transcripts : int
-        In the summary.
+    n_bins, n_sites, n_transcripts : int
+        Sites of the isoforms of a gene at one place count once; transcripts in the summary.
     thresholds : DataFrame
         ``of task threshold``: probability from which a bin belongs to a site, for which input; empty if no sites were
         called.
     threshold_note : str
         How they were found, for people.
     files : list of Path
-        Everything written.
     best_sites : DataFrame
         Up to 5,000 sites with the highest scores, best first, in coordinates of the source's contigs; of transcripts
         with ``gene``, ``isoforms`` and ``place`` in the genome.
@@ -129,18 +126,15 @@ def scan_to_files(
         Call sites even if no file asks for them, for ``ScanResult.best_sites``.
     options : ScanOptions
         ``step``: distance and width of bins, default 1 up to a million nt, else the bin size. ``tasks``: default all.
-        ``thresholds``: see :class:`ripe_lib.scan.thresholds.ThresholdChoice`. ``distance``: least distance of two
-        peaks in nt, default the bin size.
-        ``kmer_length``: of the best k-mer, 0 for none, default 6 for short inputs.
-        ``long``, ``min_score``: see :class:`ripe_lib.output.tracks.TableWriterOfBins`. ``scheduler``: see
-        :func:`ripe_lib.output.chunked.run_chunks`.
+        ``distance``: least distance of two peaks in nt, default the bin size. ``kmer_length``: of the best k-mer, 0 for
+        none, default 6 for short inputs. ``long``, ``min_score``: of :class:`ripe_lib.output.tracks.TableWriterOfBins`.
+        ``scheduler``: of :func:`ripe_lib.output.chunked.run_chunks`.
     progress : callable
         Called with (parts done, parts in all).
     site_progress : callable
         Is told how many sites got their best k-mer now; that comes after the parts.
     """
     options = options or ScanOptions()
-    wants_sites = bool(sites) or attributions is not None or call_sites
     named = [*outputs, *sites, *(path for path in (attributions, summary) if path is not None)]
     if not named:
         raise InputError("ripe scan: expected at least one output, got none. Name one with -o or --sites.")
@@ -148,10 +142,9 @@ def scan_to_files(
     runs, step, is_long = _plan(model, source, options)
     scanner = Scanner(model, step=step, tasks=options.tasks, threads=options.threads, batch_size=options.batch_size)
     result = ScanResult(step, tasks=tuple(options.tasks or ()), n_bins=sum(run.n for run in runs))
-    thresholds = (
-        find_thresholds(scanner, source, in_fasta_order(source, runs), options.thresholds) if wants_sites else None
-    )
-    if thresholds is not None:
+    thresholds = None
+    if sites or attributions is not None or call_sites:
+        thresholds = find_thresholds(scanner, source, in_fasta_order(source, runs), options.thresholds)
         result.thresholds, result.threshold_note = thresholds.table(), thresholds.explanation
     strands = sorted({run.strand for run in runs}) or ["+"]  # of nothing: tracks of nothing
     chunks = [chunked.Chunk(number, payload) for number, payload in enumerate(pack(runs, step))]
@@ -161,11 +154,11 @@ def scan_to_files(
     )
     parts_dir = chunked.parts_directory(named[0])
     parts = chunked.run_chunks(
-        chunks, ScanWork(scanner, source), parts_dir=parts_dir, fingerprint=fingerprint, suffix=".npy",
+        chunks, ScanWork(scanner, source), parts_dir=parts_dir, fingerprint=fingerprint,
         scheduler=options.scheduler, progress=progress,
     )  # fmt: skip
     with _kept_parts(parts_dir), ExitStack() as stack:
-        opened = Outputs(source, outputs, scanner.tasks, strands, step, options.long, options.min_score, stack)
+        opened = Outputs(source, outputs, scanner, strands, options.long, options.min_score, stack)
         writers: list[Outputs | SiteWriter | SummaryWriter] = [opened]
         if thresholds is not None:
             k = options.kmer_length if options.kmer_length is not None else (0 if is_long else 6)
@@ -177,7 +170,9 @@ def scan_to_files(
             summarised = SummaryWriter(summary, source, scanner.tasks, options.long, stack)
             writers.append(summarised)
         for chunk, part in zip(chunks, parts, strict=True):
-            for run, scores in _split(chunk.payload, np.load(part)):
+            scores_of_part = np.fromfile(part, np.float32).reshape(-1, len(scanner.tasks))
+            borders = np.cumsum([run.n for run in chunk.payload])[:-1]
+            for run, scores in zip(chunk.payload, np.split(scores_of_part, borders), strict=True):
                 bounds = bin_bounds(run, step, source.contigs[run.contig])
                 for writer in writers:
                     writer.add(run, *bounds, scores)
@@ -240,28 +235,24 @@ class ScanWork:
 
     def __init__(self, scanner: Scanner, source: Source) -> None:
         self._scanner: Scanner | None = scanner
-        self._source, model = source, scanner.model
-        self._name = model.name
-        self._directory = None if model.directory is None else str(model.directory.absolute())
-        self._key = (scanner.step, tuple(scanner.tasks), scanner.n_threads, scanner.batch_size)
+        self._source, self._name, directory = source, scanner.model.name, scanner.model.directory
+        place = None if directory is None else str(directory.absolute())
+        self._key = (place, scanner.step, tuple(scanner.tasks), scanner.n_threads, scanner.batch_size)
 
     def __getstate__(self) -> dict[str, Any]:
-        if self._directory is None:
+        if self._key[0] is None:
             raise InputError(f"model {self._name}: expected a model loaded from a directory to send to workers.")
         return {**self.__dict__, "_scanner": None}
 
     def __call__(self, chunk: chunked.Chunk, path: Path) -> None:
         """Write the scores (n, T) of the chunk's bins, ascending in each run."""
-        scanner = self._scanner or chunked.load_once(_scanner_of, self._directory, *self._key)
+        scanner = self._scanner or chunked.load_once(_scanner_of, *self._key)
         _write_part(path, scores_of_runs(scanner, self._source, chunk.payload))
 
 
 def _write_part(path: Path, scores: Floats) -> None:
-    header = np.lib.format.header_data_from_array_1_0(scores)
     try:
-        with path.open("wb") as handle:  # not np.save: of a full disk it says no more than how many bytes are missing
-            np.lib.format.write_array_header_1_0(handle, header)
-            handle.write(scores.tobytes())
+        path.write_bytes(scores.tobytes())
     except OSError as error:
         raise OutputError(
             f"{path.parent}: scores could not be kept there ({error.strerror or error}). "
@@ -285,10 +276,3 @@ def scores_of_runs(scanner: Scanner, source: Source, runs: Sequence[Run]) -> Flo
         joined = np.concatenate([next(scores) for _ in group])
         found.append(joined[::-1] if run.strand == "-" else joined)
     return np.concatenate(found)
-
-
-def _split(runs: Sequence[Run], scores: Floats) -> Iterator[tuple[Run, Floats]]:
-    first = 0
-    for run in runs:
-        yield run, scores[first : first + run.n]
-        first += run.n

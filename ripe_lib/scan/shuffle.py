@@ -38,30 +38,18 @@ def shuffle_dinucleotides(codes: Codes, rng: np.random.Generator) -> Codes:
     (Altschul and Erikson 1985; the last exits of the letters are drawn as a random tree by Wilson's algorithm).
     Unknown bases (code 4) count as a fifth letter.
 
-    Parameters
-    ----------
-    codes : uint8 array (L,)
-    rng : numpy Generator
-
-    Returns
-    -------
-    uint8 array (L,)
     """
     if len(codes) < 3:
         return codes.copy()
-    last = int(codes[-1])
-    exits = [codes[1:][codes[:-1] == letter] for letter in range(5)]
-    present = [letter for letter in range(5) if len(exits[letter])]
-    final = _last_exits(exits, present, last, rng)
-    queues: list[list[int]] = [[] for _ in range(5)]
-    for letter in present:
-        rest = exits[letter].tolist()
+    exits = {letter: codes[1:][codes[:-1] == letter].tolist() for letter in np.unique(codes[:-1]).tolist()}
+    final = _last_exits(exits, int(codes[-1]), rng)
+    queues: dict[int, list[int]] = {}
+    for letter, rest in exits.items():
         if letter in final:
             rest.remove(final[letter])
-        shuffled = rng.permutation(np.array(rest, dtype=np.uint8)).tolist()
+        queues[letter] = rng.permutation(np.array(rest, dtype=np.uint8)).tolist()[::-1]
         if letter in final:
-            shuffled.append(final[letter])
-        queues[letter] = shuffled[::-1]
+            queues[letter].insert(0, final[letter])
     current = int(codes[0])
     path = [current]
     for _ in range(len(codes) - 1):
@@ -70,14 +58,14 @@ def shuffle_dinucleotides(codes: Codes, rng: np.random.Generator) -> Codes:
     return np.array(path, dtype=np.uint8)
 
 
-def _last_exits(exits: list[Codes], present: list[int], root: int, rng: np.random.Generator) -> dict[int, int]:
+def _last_exits(exits: dict[int, list[int]], root: int, rng: np.random.Generator) -> dict[int, int]:
     """Draw, for every letter but the last of the sequence, the exit used last; together they lead to the root."""
     chosen: dict[int, int] = {}
     in_tree = {root}
-    for letter in present:
+    for letter in exits:
         walk = letter
         while walk not in in_tree:
-            chosen[walk] = int(exits[walk][rng.integers(len(exits[walk]))])
+            chosen[walk] = exits[walk][rng.integers(len(exits[walk]))]
             walk = chosen[walk]
         walk = letter
         while walk not in in_tree:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ripe_lib.attribution.compute import explained_codes
+from ripe_lib.attribution.store import PACKING, map_columns
 from ripe_lib.genome.encoding import UNKNOWN
 from ripe_lib.genome.windows import CodeWindows
 from ripe_lib.network.load import Model
@@ -37,49 +38,27 @@ class SiteMapWriter:
         self._file = stack.enter_context(h5py.File(stack.enter_context(atomic_file(path)), "w"))
         self._file.attrs["format"] = FORMAT
         self._file.attrs["model"] = model.name
-        spec = model.spec
-        shapes: dict[str, tuple[tuple[int, ...], Any]] = {
-            "seq": ((spec.sequence_length, 4), np.float32),
-            "seq_codes": ((spec.sequence_length,), np.uint8),
-            "gap": ((), np.float64),
-            **{name: ((), h5py.string_dtype()) for name in _TEXT},
-            **{name: ((), kind) for name, kind in _NUMBERS.items()},
-        }
-        if spec.has_region:
-            shapes["region_codes"] = ((spec.region_length,), np.uint8)
-        if spec.has_landmarks:
-            shapes["landmark_distances"] = ((N_LANDMARKS,), np.float64)
-        for name in spec.input_names[1:]:
-            shapes[name] = (spec.input_shapes[name], np.float32)
-        for name, (shape, kind) in shapes.items():
-            packing = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if shape else {}
-            growing(self._file, name, shape, kind, 256, **packing)
+        columns = map_columns(model.spec, (), model.spec.input_names)
+        columns |= {name: ((), h5py.string_dtype()) for name in _TEXT}
+        columns |= {name: ((), kind) for name, kind in _NUMBERS.items()}
+        for name, (shape, kind) in columns.items():
+            growing(self._file, name, shape, kind, 256, **(PACKING if shape else {}))
 
     def add(self, sites: pd.DataFrame, windows: CodeWindows) -> None:
-        """Append sites with the windows of their peaks, RNA sense.
-
-        Parameters
-        ----------
-        sites : DataFrame (B rows)
-            Rows of the table of sites.
-        windows : CodeWindows
-            What is None is unknown.
-        """
-        spec = self._model.spec
-        region, landmarks = windows[1:]
+        """Append rows of the table of sites with the windows of their peaks, RNA sense; what is None is unknown."""
+        spec, (region, landmarks), n = self._model.spec, windows[1:], len(sites)
         if region is None:
-            region = np.full((len(sites), spec.region_length), UNKNOWN, dtype=np.uint8)
+            region = np.full((n, spec.region_length), UNKNOWN, dtype=np.uint8)
         if landmarks is None:
-            landmarks = np.full((len(sites), N_LANDMARKS), np.nan)
+            landmarks = np.full((n, N_LANDMARKS), np.nan)
         windows = CodeWindows(windows.seq, region, landmarks if spec.has_landmarks else None)
         columns: dict[str, Any] = {
-            **{name: np.zeros((len(sites), *shape), np.float32) for name, shape in spec.input_shapes.items()},
-            "gap": np.zeros(len(sites)),
+            **{name: np.zeros((n, *shape), np.float32) for name, shape in spec.input_shapes.items()},
+            "gap": np.zeros(n),
             "seq_codes": windows.seq,
             "region_codes": region,
             "landmark_distances": landmarks,
-            **{name: sites[name].to_numpy(dtype=object) for name in _TEXT},
-            **{name: sites[name].to_numpy() for name in _NUMBERS},
+            **{name: sites[name].to_numpy() for name in (*_TEXT, *_NUMBERS)},
         }
         for task, rows in sites.groupby("task").indices.items():
             maps, _ = explained_codes(self._model, windows.take(rows), str(task))

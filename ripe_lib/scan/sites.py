@@ -5,31 +5,25 @@ Bins at or above the threshold with less than ``distance`` between them belong t
 ``distance`` from every peak before (ties: the first along the contig). Between two peaks of a run the border is
 the lowest bin. A site reaches from the first to the last bin above the threshold between its borders. So sites never
 overlap, each has one peak, and what is called does not depend on how the track was cut into pieces.
-
-Thresholds are given, or follow from a false-positive rate: the share of bins of dinucleotide-shuffled sequence
-that reach the threshold (:func:`thresholds_from_null`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ripe_lib.errors import InputError
 from ripe_lib.network.network import Floats
 
 DECIMALS = 6  # of scores that are compared with each other
 
 
 class Site(NamedTuple):
-    """One site of one task, in bins of its contig and strand.
-
-    ``first`` and ``end`` delimit it (half-open), ``peak`` is its highest bin and ``score`` the probability there, to
-    six decimals.
-    """
+    """One site of one task, in bins of its contig and strand, half-open; ``score``: of the peak, to six decimals."""
 
     task: int
     first: int
@@ -38,26 +32,19 @@ class Site(NamedTuple):
     score: float
 
 
+@dataclass
 class _Run:
     """Bins of one task from the first above the threshold on; ``end`` is after the last one above it."""
 
-    def __init__(self, first: int) -> None:
-        self.first = self.end = first
-        self.pieces: list[Floats] = []
-
-    def scores(self) -> Floats:
-        return np.concatenate(self.pieces)[: self.end - self.first]
+    first: int
+    end: int
+    pieces: list[Floats]
 
 
 class SiteCaller:
     """Call the sites of one strand of one contig while its track arrives in pieces.
 
-    Parameters
-    ----------
-    thresholds : float array (T,)
-        NaN calls nothing for that task.
-    distance : int
-        Least distance of two peaks, and of two runs, in bins.
+    ``thresholds`` (T,): NaN calls nothing for a task; ``distance``: least one of two peaks, and of two runs, in bins.
     """
 
     def __init__(self, thresholds: NDArray[np.float64], distance: int) -> None:
@@ -95,7 +82,7 @@ class SiteCaller:
                 yield from self._sites_of_run(task, run)
                 run = None
             if run is None:
-                run, copied = _Run(first + start), start
+                run, copied = _Run(first + start, first + start, []), start
             run.pieces.append(scores[copied:end].copy())
             run.end, copied = first + end, end
         if run is None:
@@ -107,20 +94,15 @@ class SiteCaller:
             self._open[task] = run
 
     def _sites_of_run(self, task: int, run: _Run) -> Iterator[Site]:
-        scores = run.scores()
+        scores = np.concatenate(run.pieces)[: run.end - run.first]
         above = scores >= self._thresholds[task]
         # The piece a bin was computed in may move its last digits; which bin is the highest must not hang on that.
         scores = np.round(scores, DECIMALS)
         peaks = sorted(_peaks(np.where(above, scores, -np.inf), self._distance))
-        start = 0
-        for number, peak in enumerate(peaks):
-            end = len(scores)
-            if number + 1 < len(peaks):
-                end = peak + 1 + int(np.argmin(scores[peak + 1 : peaks[number + 1] + 1]))
-            inside = np.flatnonzero(above[start:end]) + start
-            first, last = run.first + int(inside[0]), run.first + int(inside[-1])
-            yield Site(task, first, last + 1, run.first + peak, float(scores[peak]))
-            start = end
+        borders = [a + 1 + int(np.argmin(scores[a + 1 : b + 1])) for a, b in pairwise(peaks)]
+        for peak, (start, end) in zip(peaks, pairwise([0, *borders, len(scores)]), strict=True):
+            inside = np.flatnonzero(above[start:end]) + start + run.first
+            yield Site(task, int(inside[0]), int(inside[-1]) + 1, run.first + peak, float(scores[peak]))
 
 
 def _peaks(scores: Floats, distance: int) -> list[int]:
@@ -138,30 +120,3 @@ def _peaks(scores: Floats, distance: int) -> list[int]:
             peaks.append(place)
             free[max(0, place - distance + 1) : place + distance] = False
     return peaks
-
-
-def thresholds_from_null(scores: Floats, rate: float) -> NDArray[np.float64]:
-    """Return the lowest score per task that at most ``rate`` of the null scores reach.
-
-    Parameters
-    ----------
-    scores : float32 array (n, T)
-        Of shuffled sequence.
-    rate : float
-        Between 0 and 1; ``n`` must be at least ``1 / rate``.
-
-    Returns
-    -------
-    float64 array (T,)
-        Thresholds for ``score >= threshold``: just above the highest null score that may not pass.
-    """
-    if not 0 < rate < 1:
-        raise InputError(f"false-positive rate: expected a number between 0 and 1, got {rate}.")
-    allowed = int(rate * len(scores))
-    if allowed < 1:
-        raise InputError(
-            f"false-positive rate {rate}: needs at least {int(np.ceil(1 / rate))} bins of shuffled sequence, "
-            f"got {len(scores)}."
-        )
-    ordered = np.sort(scores, axis=0)[::-1]
-    return np.nextafter(ordered[allowed], np.float32(2)).astype(np.float64)

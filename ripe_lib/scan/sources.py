@@ -53,7 +53,8 @@ class Source(Protocol):
         """Lengths by name."""
 
     def runs(self, step: int) -> list[Run]:
-        """Return what is to be scanned, sorted by contig, strand and position."""
+        """Return what is to be scanned, sorted by contig, strand and position: here all contigs from end to end."""
+        return [Run(name, "+", 0, -(-length // step)) for name, length in self.contigs.items()]
 
     def codes(self, contig: str, start: int, length: int, minus: bool) -> tuple[Codes, Codes | None]:
         """Return base and region-type codes (length,), RNA sense, unknown off the contig.
@@ -73,9 +74,10 @@ class Source(Protocol):
         ----------
         contig : str
         positions : int64 array (n,)
-            0-based, on the plus strand.
+            0-based, plus strand.
         minus : bool
         """
+        return None
 
     def fingerprint(self) -> tuple[Any, list[Path]]:
         """Return what identifies the source: options, and the files behind it."""
@@ -95,7 +97,7 @@ def bin_bounds(run: Run, step: int, length: int) -> tuple[NDArray[np.int64], NDA
 
 
 def stretches(source: Source, run: Run, scanner: Scanner) -> list[Stretch]:
-    """Return the windows of a run, in RNA sense: ascending bins on plus, descending on minus.
+    """Return the windows of a run: ascending bins on plus, descending on minus.
 
     Parameters as :func:`ripe_lib.scan.run.scores_of_runs`.
     """
@@ -135,35 +137,33 @@ def peak_windows(
     ----------
     source : Source
     spec : ModelSpec
-        Of the model that looks at them.
     contig, strand : str
     bins : sequence of int (B,)
-        Numbers of bins.
     step : int
-        Their width in nt.
+        Width of a bin in nt.
     """
     seqs, regions, landmarks, starts = [], [], [], []
-    lengths, contig_length = (spec.sequence_length, spec.region_length), source.contigs[contig]
+    length, width, contig_length = spec.sequence_length, spec.region_length, source.contigs[contig]
     for number in bins:
         begin = number * step
         end = min(begin + step, contig_length)
         stretch = _stretch(source, Run(contig, strand, number, 1), begin, end, 1, step, spec)
-        seqs.append(stretch.seq[stretch.seq_first : stretch.seq_first + lengths[0]])
+        seqs.append(stretch.seq[stretch.seq_first : stretch.seq_first + length])
         if stretch.region is not None:
-            regions.append(stretch.region[stretch.region_first : stretch.region_first + lengths[1]])
+            regions.append(stretch.region[stretch.region_first : stretch.region_first + width])
         if stretch.landmarks is not None:
             landmarks.append(stretch.landmarks)
-        starts.append(window_start(begin, end, lengths[0]))
+        starts.append(window_start(begin, end, length))
     context = np.stack(regions) if regions else None, np.concatenate(landmarks) if landmarks else None
     return CodeWindows(np.stack(seqs), *context), np.array(starts, dtype=np.int64)
 
 
 @dataclass(frozen=True)
-class RnaSource:
+class RnaSource(Source):
     """RNAs of a FASTA, scanned whole, 5' to 3'."""
 
     records: RnaRecords
-    kind: str = "rna"
+    kind = "rna"
 
     @cached_property
     def contigs(self) -> dict[str, int]:
@@ -174,10 +174,6 @@ class RnaSource:
     def _numbers(self) -> dict[str, int]:
         return {name: number for number, name in enumerate(self.records.names)}
 
-    def runs(self, step: int) -> list[Run]:
-        """Return one run per record."""
-        return [Run(name, "+", 0, -(-length // step)) for name, length in self.contigs.items()]
-
     def codes(self, contig: str, start: int, length: int, minus: bool) -> tuple[Codes, Codes | None]:
         """Return bases and region types; parameters as :meth:`Source.codes`."""
         number = self._numbers[contig]
@@ -186,11 +182,8 @@ class RnaSource:
         region = self.records.regions(number, low, max(low, high))
         return bases, None if region is None else place(region, length, low - start)
 
-    def landmarks(self, contig: str, positions: NDArray[np.int64], minus: bool) -> None:
-        """Return nothing: an RNA of a FASTA has no annotation. Parameters as :meth:`Source.landmarks`."""
-
     def fingerprint(self) -> tuple[Any, list[Path]]:
-        """Return the digest of the records."""
+        """As :meth:`Source.fingerprint`."""
         return ["rna", self.records.digest], []
 
 
@@ -209,22 +202,17 @@ def _load_annotation(gtf_file: str, fasta_file: str) -> Annotation:
 
 
 @dataclass(frozen=True)
-class GenomeSource:
+class GenomeSource(Source):
     """Stretches of a genome on one strand or both.
 
-    Attributes
-    ----------
-    fasta_file, gtf_file : str
-        ``gtf_file`` may be None: region types are then unknown.
-    spans : tuple of (contig, strand, start, end)
-        0-based, half-open, strands ``+`` or ``-``; may overlap and be in any order. Bins that touch a span are scanned,
-        each once.
+    Without a ``gtf_file`` region types are unknown. ``spans`` are (contig, strand, start, end), 0-based, half-open,
+    strands ``+`` or ``-``; they may overlap and be in any order. Bins that touch one are scanned, each once.
     """
 
     fasta_file: str
     gtf_file: str | None
     spans: tuple[tuple[str, str, int, int], ...]
-    kind: str = "genome"
+    kind = "genome"
 
     @cached_property
     def contigs(self) -> dict[str, int]:
@@ -259,31 +247,28 @@ class GenomeSource:
         return open_annotation(self.gtf_file, self.fasta_file).landmark_distances(contig, positions, minus)
 
     def fingerprint(self) -> tuple[Any, list[Path]]:
-        """Return spans and files."""
+        """As :meth:`Source.fingerprint`."""
         files = [Path(file) for file in (self.fasta_file, self.gtf_file) if file is not None]
         return ["genome, natural order", self.spans], files
 
 
 @dataclass(frozen=True)
-class TranscriptSource:
+class TranscriptSource(Source):
     """Spliced transcripts: exons joined, 5' to 3'; region types are those of the genome at each base."""
 
     fasta_file: str
     gtf_file: str
     transcript_ids: tuple[str, ...]
-    kind: str = "transcript"
+    kind = "transcript"
 
     @cached_property
     def contigs(self) -> dict[str, int]:
         """Spliced lengths by transcript, sorted by place in the genome."""
         annotation = open_annotation(self.gtf_file, self.fasta_file)
         order = {name: number for number, name in enumerate(in_natural_order(open_genome(self.fasta_file).contigs))}
-
-        def key(name: str) -> tuple[int, bool, int, str]:
-            chrom, strand, start = self._places[name][:3]
-            return order[chrom], strand == "-", start, name
-
-        return {name: int(np.diff(annotation.exons(name), axis=1).sum()) for name in sorted(self._places, key=key)}
+        items = self._places.items()
+        places = sorted((order[chrom], strand == "-", start, name) for name, (chrom, strand, start, *_) in items)
+        return {name: int(np.diff(annotation.exons(name), axis=1).sum()) for *_, name in places}
 
     @cached_property
     def _places(self) -> dict[str, tuple[str, str, int, str, str]]:
@@ -295,10 +280,6 @@ class TranscriptSource:
             str(name): (genome.resolve(chrom), strand, int(start), str(gene), str(label or gene))
             for name, chrom, strand, start, gene, label in rows.itertuples(name=None)
         }
-
-    def runs(self, step: int) -> list[Run]:
-        """Return one run per transcript."""
-        return [Run(name, "+", 0, -(-length // step)) for name, length in self.contigs.items()]
 
     def place_of(self, transcript: str) -> tuple[str, str]:
         """Return contig (as in the FASTA) and strand."""
@@ -318,11 +299,9 @@ class TranscriptSource:
         """Return bases and region types; parameters as :meth:`Source.codes`."""
         chrom, strand = self.place_of(contig)
         genome, annotation = open_genome(self.fasta_file), open_annotation(self.gtf_file, self.fasta_file)
-        reverse = strand == "-"
-        bases, regions = [], []
-        for begin, end in annotation.exons(contig)[:: -1 if reverse else 1]:
-            bases.append(genome.fetch(chrom, [begin], int(end - begin), [reverse])[0])
-            regions.append(annotation.region_codes(chrom, [begin], int(end - begin), [reverse])[0])
+        exons = [(chrom, [begin], int(end - begin), [strand == "-"]) for begin, end in annotation.exons(contig)]
+        exons = exons[::-1] if strand == "-" else exons
+        bases, regions = ([fetch(*exon)[0] for exon in exons] for fetch in (genome.fetch, annotation.region_codes))
         return place(np.concatenate(bases), length, -start), place(np.concatenate(regions), length, -start)
 
     def landmarks(self, contig: str, positions: NDArray[np.int64], minus: bool) -> Distances | None:
@@ -332,7 +311,7 @@ class TranscriptSource:
         return annotation.landmark_distances(chrom, self.positions(contig)[positions], strand == "-")
 
     def fingerprint(self) -> tuple[Any, list[Path]]:
-        """Return transcripts and files."""
+        """As :meth:`Source.fingerprint`."""
         return ["transcript, natural order", self.transcript_ids], [Path(self.fasta_file), Path(self.gtf_file)]
 
 
@@ -341,5 +320,6 @@ def in_fasta_order(source: Source, runs: Sequence[Run]) -> list[Run]:
     if not isinstance(source, GenomeSource | TranscriptSource):
         return list(runs)
     order = {name: number for number, name in enumerate(open_genome(source.fasta_file).contigs)}
-    contig = source.place_of if isinstance(source, TranscriptSource) else lambda name: (name,)
-    return sorted(runs, key=lambda run: order[contig(run.contig)[0]])
+    if isinstance(source, TranscriptSource):
+        return sorted(runs, key=lambda run: order[source.place_of(run.contig)[0]])
+    return sorted(runs, key=lambda run: order[run.contig])

@@ -7,35 +7,29 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from ripe_lib.errors import InputError, UnknownNameError, unknown_name
+from ripe_lib.errors import UnknownNameError, unknown_name
 from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.fasta import Genome
-
-STRAND_CHOICES = ("auto", "+", "-", "both")
 
 
 def spans_of_intervals(intervals: pd.DataFrame, strand: str) -> list[tuple[str, str, int, int]]:
     """Return the spans of prepared intervals (strands settled) for a strand choice."""
-    rows = zip(intervals["chrom"], intervals["strand"], intervals["start"], intervals["end"], strict=True)
-    return [
-        (chrom, chosen, int(start), int(end)) for chrom, own, start, end in rows for chosen in _strands(strand, own)
-    ]
+    rows = intervals[["chrom", "strand", "start", "end"]].itertuples(index=False, name=None)
+    return [(chrom, chosen, start, end) for chrom, own, start, end in rows for chosen in _strands(strand, own)]
 
 
 def spans_of_contigs(genome: Genome, names: Iterable[str], strand: str) -> list[tuple[str, str, int, int]]:
-    """Return the spans of whole contigs.
+    """Return the spans of whole contigs, named as in the FASTA or by an alias.
 
     Parameters
     ----------
     genome : Genome
     names : iterable of str
-        As in the FASTA or an alias.
     strand : str
-        One of :data:`STRAND_CHOICES`; ``auto`` is both.
+        ``+``, ``-``, ``both`` or ``auto``, which is both.
     """
-    contigs = [genome.resolve(name) for name in names]
     chosen = _strands("both" if strand == "auto" else strand, ".")
-    return [(contig, one, 0, genome.contigs[contig]) for contig in contigs for one in chosen]
+    return [(contig, one, 0, genome.contigs[contig]) for contig in map(genome.resolve, names) for one in chosen]
 
 
 def genes_of(annotation: Annotation, names: Sequence[str]) -> pd.DataFrame:
@@ -89,6 +83,5 @@ def spans_of_genes(transcripts: pd.DataFrame, genome: Genome, strand: str) -> li
 
 
 def _strands(choice: str, own: str) -> tuple[str, ...]:
-    if choice not in STRAND_CHOICES:
-        raise InputError(f"strand: expected one of {', '.join(STRAND_CHOICES)}, got {choice!r}.")
+    """Return the strands of a choice: ``auto`` (its own), ``+``, ``-`` or ``both``."""
     return ("+", "-") if choice == "both" else (own,) if choice == "auto" else (choice,)

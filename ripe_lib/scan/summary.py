@@ -8,10 +8,9 @@ RNAs with the region types given for them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,32 +28,28 @@ _NAMES = (*REGION_TYPES, "none")
 Bounds = NDArray[np.int64]
 
 
-class _Totals:
-    """Sums, maxima and numbers of bases per region type, of one transcript."""
+class _Totals(NamedTuple):
+    """Numbers of bases, sums and maxima per region type (and task), of one transcript."""
 
-    def __init__(self, n_tasks: int) -> None:
-        self.n = np.zeros(len(_NAMES), dtype=np.int64)
-        self.total = np.zeros((len(_NAMES), n_tasks))
-        self.most = np.full((len(_NAMES), n_tasks), -np.inf, dtype=np.float32)
+    n: NDArray[np.int64]
+    total: NDArray[np.float64]
+    most: Floats
+
+    @classmethod
+    def empty(cls, n_tasks: int) -> _Totals:
+        shape = (len(_NAMES), n_tasks)
+        return cls(np.zeros(len(_NAMES), dtype=np.int64), np.zeros(shape), np.full(shape, -np.inf, dtype=np.float32))
 
 
 class SummaryWriter:
     """Takes the runs of a scan in order and writes the table at the end.
 
-    Parameters
-    ----------
-    path : path
-        ``.tsv``, ``.csv`` (also ``.gz``), ``.parquet`` or ``.h5``.
-    source : Source
-    tasks : sequence of str
-    long : bool
-        One row per task, with columns ``task mean max``, instead of columns ``<task>.mean`` and ``<task>.max``.
-    stack : ExitStack
-        Closes the file.
+    ``long``: one row per task, with columns ``task mean max``, instead of columns ``<task>.mean`` and ``<task>.max``;
+    ``stack`` closes the file, a table of any format.
     """
 
-    def __init__(self, path: str | Path, source: Source, tasks: Sequence[str], long: bool, stack: ExitStack) -> None:
-        self._source, self._tasks, self._long = source, list(tasks), long
+    def __init__(self, path: str | Path, source: Source, tasks: list[str], long: bool, stack: ExitStack) -> None:
+        self._source, self._tasks, self._long = source, tasks, long
         self._table = stack.enter_context(open_table(path))
         self._totals: dict[Any, _Totals] = {}
         self._annotation = None
@@ -64,26 +59,18 @@ class SummaryWriter:
             self._wanted = genes_of(self._annotation, ["all"])
 
     def add(self, run: Run, starts: Bounds, ends: Bounds, scores: Floats) -> None:
-        """Take the bins of a run, ascending.
-
-        Parameters as :meth:`ripe_lib.scan.output.Outputs.add`.
-        """
-        before = np.zeros((len(scores) + 1, scores.shape[1]))
-        np.cumsum(scores * (ends - starts)[:, None], axis=0, out=before[1:], dtype=np.float64)
-        bins = _Bins(starts, ends, scores, before)
+        """Take the bins of a run, ascending; parameters as :meth:`ripe_lib.scan.output.Outputs.add`."""
+        bins = _Bins(starts, ends, scores)
         low, high = int(starts[0]), int(ends[-1])
         minus = run.strand == "-"
         codes = self._source.codes(run.contig, low, high - low, minus)[1]
         types = np.full(high - low, UNKNOWN, dtype=np.uint8) if codes is None else codes[::-1] if minus else codes
-        if not isinstance(self._source, GenomeSource):
-            if isinstance(self._source, TranscriptSource):
-                types = np.where(types == INTRON, UNKNOWN, types)
+        exonic = np.where(types == INTRON, UNKNOWN, types)
+        if not isinstance(self._source, GenomeSource) or self._annotation is None:
+            types = types if self._annotation is None else exonic
             self._add_pieces(run.contig, _pieces(types, low, np.array([[low, high]])), bins)
             return
-        if self._annotation is None:
-            return
         _, rows = self._annotation.overlapping([run.contig], [low], [high])
-        exonic = np.where(types == INTRON, UNKNOWN, types)
         for row in self._wanted.index.intersection(rows):
             transcript = self._wanted.loc[row]
             if transcript["strand"] != run.strand:
@@ -96,14 +83,13 @@ class SummaryWriter:
             self._add_pieces(row, (in_introns, np.full(len(in_introns), INTRON, dtype=np.uint8)), bins)
 
     def _add_pieces(self, key: Any, pieces: tuple[Bounds, Codes], bins: _Bins) -> None:
-        totals = self._totals.setdefault(key, _Totals(len(self._tasks)))
+        totals = self._totals.setdefault(key, _Totals.empty(len(self._tasks)))
         bounds, codes = pieces
-        if not len(bounds):
-            return
-        sums, most = bins.of(bounds)
-        np.add.at(totals.n, codes, bounds[:, 1] - bounds[:, 0])
-        np.add.at(totals.total, codes, sums)
-        np.maximum.at(totals.most, codes, most)
+        if len(bounds):
+            sums, most = bins.of(bounds)
+            np.add.at(totals.n, codes, bounds[:, 1] - bounds[:, 0])
+            np.add.at(totals.total, codes, sums)
+            np.maximum.at(totals.most, codes, most)
 
     def finish(self) -> None:
         """Write the table."""
@@ -111,51 +97,42 @@ class SummaryWriter:
         if isinstance(self._source, GenomeSource):
             lengths = self._wanted["end"] - self._wanted["start"]
             keys = sorted(key for key in keys if self._totals[key].n.sum() == lengths[key])
-        for key in keys:
-            self._table.write(self._rows(key))
-        if not keys:
-            empty = _Totals(len(self._tasks))
-            self._table.write(self._frame({name: [] for name in (*self._about(None), "region_type", "n")}, empty, []))
         self.n_transcripts = len(keys)
-
-    def _about(self, key: Any) -> dict[str, Any]:
-        """Return the columns that say which transcript it is."""
-        if isinstance(self._source, GenomeSource):
-            row = None if key is None else self._wanted.loc[key]
-        elif isinstance(self._source, TranscriptSource) and self._annotation is not None:
-            table = self._annotation.transcripts
-            row = None if key is None else table[table["transcript_id"] == key].iloc[0]
-        else:
-            return {"rna": key}
-        names = ("transcript_id", "gene_id", "gene_name", "chrom", "strand")
-        return {name: None if row is None else row[name] for name in names}
-
-    def _rows(self, key: Any) -> pd.DataFrame:
-        totals = self._totals[key]
-        codes = [code for code in map(_NAMES.index, ORDER) if totals.n[code]]
-        about = {name: [value] * len(codes) for name, value in self._about(key).items()}
-        about |= {"region_type": [_NAMES[code] for code in codes], "n": totals.n[codes].tolist()}
-        return self._frame(about, totals, codes)
-
-    def _frame(self, about: dict[str, Any], totals: _Totals, codes: Sequence[int]) -> pd.DataFrame:
-        means = (totals.total[codes] / np.maximum(totals.n[codes], 1)[:, None]).astype(np.float32)
-        most = totals.most[codes]
-        left = pd.DataFrame(about)
+        found = [self._totals[key] for key in keys] or [_Totals.empty(len(self._tasks))]
+        order = [_NAMES.index(name) for name in ORDER]
+        n, total, most = (np.stack(arrays)[:, order] for arrays in zip(*found, strict=True))
+        which, region = np.nonzero(n)
+        n, most = n[which, region], most[which, region]
+        means = (total[which, region] / n[:, None]).astype(np.float32)
+        left = self._about(keys).iloc[which].reset_index(drop=True)
+        left = left.assign(region_type=np.array(ORDER, dtype=object)[region], n=n)
         if self._long:
             table = left.loc[left.index.repeat(len(self._tasks))].reset_index(drop=True)
             table["task"] = np.tile(np.array(self._tasks, dtype=object), len(left))
-            return table.assign(mean=means.ravel(), max=most.ravel())
-        columns = {}
-        for number, task in enumerate(self._tasks):
-            columns[f"{task}.mean"], columns[f"{task}.max"] = means[:, number], most[:, number]
-        return pd.concat([left, pd.DataFrame(columns, index=left.index)], axis=1)
+            self._table.write(table.assign(mean=means.ravel(), max=most.ravel()))
+            return
+        scores = np.stack([means, most], axis=2).reshape(len(left), 2 * len(self._tasks))
+        names = [f"{task}.{kind}" for task in self._tasks for kind in ("mean", "max")]
+        self._table.write(pd.concat([left, pd.DataFrame(scores, columns=names)], axis=1))
+
+    def _about(self, keys: list[Any]) -> pd.DataFrame:
+        """Return the columns that say which transcripts they are."""
+        names = ["transcript_id", "gene_id", "gene_name", "chrom", "strand"]
+        if isinstance(self._source, GenomeSource):
+            return self._wanted.loc[keys, names]
+        if self._annotation is not None:
+            table = self._annotation.transcripts.drop_duplicates("transcript_id")
+            return table.set_index("transcript_id", drop=False).loc[keys, names]
+        return pd.DataFrame({"rna": np.array(keys, dtype=object)})
 
 
 class _Bins:
-    """Bins that follow each other, and sums over all bases before each of them (n + 1, T)."""
+    """Bins that follow each other."""
 
-    def __init__(self, starts: Bounds, ends: Bounds, scores: Floats, before: NDArray[np.float64]) -> None:
-        self._starts, self._ends, self._scores, self._before = starts, ends, scores, before
+    def __init__(self, starts: Bounds, ends: Bounds, scores: Floats) -> None:
+        self._starts, self._ends, self._scores = starts, ends, scores
+        self._before = np.zeros((len(scores) + 1, scores.shape[1]))  # sums over all bases before each
+        np.cumsum(scores * (ends - starts)[:, None], axis=0, out=self._before[1:], dtype=np.float64)
 
     def of(self, bounds: Bounds) -> tuple[NDArray[np.float64], Floats]:
         """Return sums over bases and maxima (n, T) of stretches (n, 2), none of them empty."""
@@ -178,5 +155,5 @@ def _pieces(types: Codes, low: int, stretches: Bounds) -> tuple[Bounds, Codes]:
         inner = changes[np.searchsorted(changes, start, side="right") : np.searchsorted(changes, end)]
         edges = np.concatenate([[start], inner, [end]])
         found.append(np.stack([edges[:-1], edges[1:]], axis=1))
-    bounds = np.concatenate([np.zeros((0, 2), dtype=np.int64), *found]).astype(np.int64)
+    bounds = np.concatenate([np.zeros((0, 2), dtype=np.int64), *found])
     return bounds, types[bounds[:, 0] - low]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ from ripe_lib.errors import InputError
 from ripe_lib.evaluation.metrics import shift_prevalence
 from ripe_lib.network.load import Model
 from ripe_lib.network.network import Floats
-from ripe_lib.scan.background import BIN_RATE, RNA_RATE, Background, Group, background_of, groups_of
+from ripe_lib.scan.background import BIN_RATE, RNA_RATE, Group, background_of, groups_of, thresholds_at
 from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.sources import Run, Source
 
@@ -56,78 +56,62 @@ class ThresholdChoice:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        ways = {
-            "threshold": self.threshold,
-            "precision": self.precision,
-            "false-positive rate": self.false_positive_rate,
-        }
-        given = [name for name, value in ways.items() if value is not None]
+        shares = {"precision": self.precision, "false-positive rate": self.false_positive_rate}
+        given = [name for name, value in {"threshold": self.threshold, **shares}.items() if value is not None]
         if len(given) > 1:
             raise InputError(f"expected one way to choose thresholds, got {' and '.join(given)}.")
         if self.threshold is not None and not 0 < self.threshold <= 1:
             raise InputError(f"threshold: expected a probability above 0, at most 1, got {self.threshold}.")
-        for name, value in (*list(ways.items())[1:], ("prevalence", self.prevalence)):
+        for name, value in {**shares, "prevalence": self.prevalence}.items():
             if value is not None and not 0 < value < 1:
                 raise InputError(f"{name}: expected a number between 0 and 1, got {value}.")
         if self.prevalence is not None and self.precision is None:
             raise InputError("prevalence: only means something together with a precision, got it alone.")
 
 
+@dataclass
 class Thresholds:
     """Thresholds per group of runs and task, and the backgrounds they came from.
 
-    Attributes
-    ----------
-    groups : list of Group
-    values : float64 array (G, T)
-    backgrounds : list of Background
-        One per group; empty unless a false-positive rate was asked for.
-    explanation : str
-        One clause for people.
+    ``values``: float64 (G, T); ``explanation``: one clause for people; ``backgrounds``: float32 (n, T) of each group,
+    see :func:`ripe_lib.scan.background.background_of`; none unless a false-positive rate was asked for.
     """
 
-    def __init__(
-        self,
-        groups: Sequence[Group],
-        tasks: Sequence[str],
-        values: NDArray[np.float64],
-        backgrounds: Sequence[Background] = (),
-        explanation: str = "",
-    ) -> None:
-        self.groups, self.tasks, self.values = list(groups), list(tasks), values
-        self.backgrounds, self.explanation = list(backgrounds), explanation
-        self._group_of = {run.contig: number for number, group in enumerate(groups) for run in group.runs}
+    groups: list[Group]
+    tasks: list[str]
+    values: NDArray[np.float64]
+    explanation: str
+    backgrounds: list[Floats] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._group_of = {run.contig: number for number, group in enumerate(self.groups) for run in group.runs}
 
     def of(self, contig: str) -> NDArray[np.float64]:
         """Return the thresholds (T,) of a contig of the source."""
         return self.values[self._group_of[contig]]
 
     def rates(self, contig: str, columns: Sequence[int], scores: Floats) -> NDArray[np.float64]:
-        """Return the share of the background that reaches each score, NaN if there is no background.
+        """Return the share of the background that reaches each score (n,), NaN if there is no background.
+
+        It is ``(1 + k) / (1 + n)`` for ``k`` of ``n``, which is what a test by random draws allows to state: never 0.
 
         Parameters
         ----------
         contig : str
         columns : sequence of int (n,)
-            Of the task of each score.
+            Of the tasks.
         scores : float32 array (n,)
         """
         if not self.backgrounds:
             return np.full(len(scores), np.nan)
         background = self.backgrounds[self._group_of[contig]]
-        pairs = zip(columns, scores, strict=True)
-        return np.array([background.rates(column, np.array([score]))[0] for column, score in pairs], dtype=np.float64)
+        below = [np.searchsorted(background[:, column], score) for column, score in zip(columns, scores, strict=True)]
+        return (1 + len(background) - np.array(below)) / (1 + len(background))
 
     def table(self) -> pd.DataFrame:
         """Return ``of task threshold``, one row per group and task."""
-        n_tasks = len(self.tasks)
-        return pd.DataFrame(
-            {
-                "of": np.repeat([group.name for group in self.groups], n_tasks),
-                "task": self.tasks * len(self.groups),
-                "threshold": self.values.ravel(),
-            }
-        )
+        of = np.repeat([group.name for group in self.groups], len(self.tasks))
+        return pd.DataFrame({"of": of, "task": self.tasks * len(self.groups), "threshold": self.values.ravel()})
 
     def nested(self) -> dict[str, dict[str, float]]:
         """Return group name -> task -> threshold."""
@@ -146,7 +130,7 @@ def find_thresholds(scanner: Scanner, source: Source, runs: Sequence[Run], choic
         In the order of the FASTA: what a seed draws depends on it.
     choice : ThresholdChoice
     """
-    tasks, n_tasks = scanner.tasks, len(scanner.tasks)
+    tasks, groups = scanner.tasks, groups_of(source, runs, scanner.lengths[0]) if runs else []
     fixed, explanation = choice.threshold, f"threshold {choice.threshold} for all tasks"
     if choice.precision is not None:
         own = calibration_prevalence(scanner.model)
@@ -156,28 +140,26 @@ def find_thresholds(scanner: Scanner, source: Source, runs: Sequence[Run], choic
             f"threshold {fixed:.3f} for all tasks: where {prevalence:g} of the places are bound, a bin with this "
             f"probability is bound with probability {choice.precision:g}"
         )
-        if any(group.is_short for group in groups_of(source, runs, scanner.lengths[0])):
+        if any(group.is_short for group in groups):
             explanation += "; the calibration does not hold for RNAs shorter than the window, compare with --fpr"
     if fixed is not None:
-        group = Group(tuple(runs), None)
-        return Thresholds([group], tasks, np.full((1, n_tasks), fixed), explanation=explanation)
-    groups = groups_of(source, runs, scanner.lengths[0]) if runs else []
+        return Thresholds([Group(tuple(runs), None)], tasks, np.full((1, len(tasks)), fixed), explanation)
     if not groups:
-        return Thresholds([], tasks, np.zeros((0, n_tasks)), explanation="nothing to scan, so no thresholds")
+        return Thresholds([], tasks, np.zeros((0, len(tasks))), "nothing to scan, so no thresholds")
+    own_rate = choice.false_positive_rate
+    rates = {False: own_rate or BIN_RATE, True: own_rate or RNA_RATE}  # of long and of short input
     backgrounds, values = [], []
     for group in groups:
-        rate = choice.false_positive_rate or (RNA_RATE if group.is_short else BIN_RATE)
+        rate = rates[group.is_short]
         rng = np.random.default_rng([choice.seed, *(group.lengths or ())])  # whatever else is in the input
         backgrounds.append(background_of(scanner, source, group, rate, choice.background, rng))
-        values.append(backgrounds[-1].thresholds(rate))
+        values.append(thresholds_at(backgrounds[-1], rate))
     found = np.stack(values)
-    parts = []
-    if any(not group.is_short for group in groups):
-        parts.append(f"{choice.false_positive_rate or BIN_RATE:g} of the bins of the background reach them")
-    if any(group.is_short for group in groups):
-        parts.append(f"{choice.false_positive_rate or RNA_RATE:g} of random RNAs as short as these show a site")
-    explanation = f"thresholds {found.min():.3f} to {found.max():.3f}: {'; '.join(parts)}"
-    return Thresholds(groups, tasks, found, backgrounds, explanation)
+    said = {False: "of the bins of the background reach them", True: "of random RNAs as short as these show a site"}
+    kinds = sorted({group.is_short for group in groups})
+    parts = "; ".join(f"{rates[kind]:g} {said[kind]}" for kind in kinds)
+    explanation = f"thresholds {found.min():.3f} to {found.max():.3f}: {parts}"
+    return Thresholds(groups, tasks, found, explanation, backgrounds)
 
 
 def calibration_prevalence(model: Model) -> float:

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,18 +26,16 @@ from scipy.special import expit
 from ripe_lib.attribution.compute import explained_codes
 from ripe_lib.attribution.maps import GapCount
 from ripe_lib.errors import InputError, check_known
-from ripe_lib.genome.alleles import OK, SNV, canonical_alleles
+from ripe_lib.genome.alleles import OK, canonical_alleles
+from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.encoding import UNKNOWN, Codes
+from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.vcf import VcfFile, VcfRecords
 from ripe_lib.motifs.databases import is_same_protein
 from ripe_lib.motifs.meme import read_meme
 from ripe_lib.network.catalogue import tasks_of
+from ripe_lib.network.load import Model
 from ripe_lib.variants.rows import Genes, Rows, allele_windows, place_rows, substituted_position
-
-if TYPE_CHECKING:
-    from ripe_lib.genome.annotation import Annotation
-    from ripe_lib.genome.fasta import Genome
-    from ripe_lib.network.load import Model
 
 CONTEXT, IG_WINDOW, MOTIF_WINDOW = 30, 6, 10
 PSEUDOCOUNT = 1e-3
@@ -70,47 +68,36 @@ class AsbOptions:
     n_steps: int = 50
 
 
+@dataclass
 class AsbScorer:
     """Scores of SNVs for allele-specific binding.
 
-    Parameters
-    ----------
-    model : Model
-    genome : Genome
-    annotation : Annotation or None
-        Gives strands and genes, and region types where the options want them.
-    tasks : list of str
-    pwms : dict, optional
-        Task -> position probability matrices (L, 4) of its protein; the best of them counts.
-    options : AsbOptions, optional
-
     Attributes
     ----------
+    annotation : Annotation or None
+        Gives strands and genes, and region types where the options want them.
+    pwms : dict, optional
+        Task -> position probability matrices (L, 4) of its protein; the best of them counts.
     gaps : GapCount
         How many attribution maps miss the change of the output.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        genome: Genome,
-        annotation: Annotation | None,
-        tasks: Sequence[str],
-        pwms: Mapping[str, Sequence[NDArray[np.floating]]] | None = None,
-        options: AsbOptions | None = None,
-    ) -> None:
-        options = options or AsbOptions()
-        for task in tasks:
-            model.spec.task_index(task)
-        if options.context % 2 or not 0 <= options.context <= model.spec.sequence_length:
-            raise InputError(
-                f"context: expected an even number of nt up to the window's length, got {options.context}."
-            )
-        self.model, self.genome, self.tasks, self.options = model, genome, list(tasks), options
-        self.pwms = {task: [log_odds(ppm) for ppm in found] for task, found in (pwms or {}).items() if found}
-        self._genes = None if annotation is None else Genes(annotation)
-        self._annotation = annotation if options.region == "gtf" and model.spec.has_region else None
-        self.gaps = GapCount()
+    model: Model
+    genome: Genome
+    annotation: Annotation | None
+    tasks: Sequence[str]
+    pwms: Mapping[str, Sequence[NDArray[np.floating]]] | None = None
+    options: AsbOptions = field(default_factory=AsbOptions)
+    gaps: GapCount = field(default_factory=GapCount)
+
+    def __post_init__(self) -> None:
+        for task in self.tasks:
+            self.model.spec.task_index(task)
+        context = self.options.context
+        if context % 2 or not 0 <= context <= self.model.spec.sequence_length:
+            raise InputError(f"context: expected an even number of nt up to the window's length, got {context}.")
+        self._log_odds = {task: [log_odds(ppm) for ppm in ppms] for task, ppms in (self.pwms or {}).items() if ppms}
+        self._genes = None if self.annotation is None else Genes(self.annotation)
 
     @property
     def columns(self) -> list[str]:
@@ -118,7 +105,7 @@ class AsbScorer:
         names = ["difference", *(["effect"] if self.options.effect_key else [])]
         for task in self.tasks:
             names += [f"{task}.{kind}" for kind in ("ref", "alt", "model_score", "ig_score")]
-            if task in self.pwms:
+            if task in self._log_odds:
                 names.append(f"{task}.motif_score")
         return names
 
@@ -131,54 +118,42 @@ class AsbScorer:
         """Score a chunk of records."""
         alleles = canonical_alleles(records, self.genome)
         rows = place_rows(alleles, self._genes, strand=self.options.strand)
-        rows.status[(rows.status == OK) & (rows.kind != SNV)] = "not_snv"
+        rows.status[(rows.status == OK) & ~rows.is_snv] = "not_snv"
         usable = np.flatnonzero(rows.status == OK)
         record = alleles.record[rows.allele]
         number = rows.allele - np.searchsorted(alleles.record, record)  # which ALT of its record
-        sign = np.array(
-            [
-                self._sign(records.lines[r], n) if status == OK else ""
-                for r, n, status in zip(record.tolist(), number.tolist(), rows.status, strict=True)
-            ],
-            dtype=object,
-        )
-        found: dict[str, Any] = {"difference": sign}
+        places = [(records.lines[r], n) for r, n in zip(record.tolist(), number.tolist(), strict=True)]
+        ref_is_minor = np.array([_info_number(line, self.options.af_key, n) > 0.5 for line, n in places])
+        difference = np.where(ref_is_minor, "ref - alt", "alt - ref").astype(object)
+        difference[rows.status != OK] = ""
+        found: dict[str, Any] = {"difference": difference}
         if self.options.effect_key:
-            pairs = zip(record.tolist(), number.tolist(), strict=True)
-            found["effect"] = [_info_number(records.lines[r], self.options.effect_key, n) for r, n in pairs]
-        factor = np.where(sign[usable] == "ref - alt", -1.0, 1.0)
-        for name, values in self._scores(rows.take(usable), factor).items():
-            column = np.full(len(rows), np.nan)
-            column[usable] = values
-            found[name] = column
-        return pd.concat([pd.DataFrame(rows.meta()), pd.DataFrame(found, columns=self.columns)], axis=1)
-
-    def _sign(self, line: str, number: int) -> str:
-        """Return ``alt - ref``, or ``ref - alt`` where ref is the minor allele."""
-        key = self.options.af_key
-        frequency = np.nan if key is None else _info_number(line, key, number)
-        return "ref - alt" if frequency > 0.5 else "alt - ref"
+            found["effect"] = [_info_number(line, self.options.effect_key, n) for line, n in places]
+        scores = {name: np.full(len(rows), np.nan) for name in self.columns if name not in found}
+        if len(usable):
+            factor = np.where(ref_is_minor[usable], -1.0, 1.0)
+            for name, values in self._scores(rows.take(usable), factor).items():
+                scores[name][usable] = values
+        return pd.concat([pd.DataFrame(rows.meta()), pd.DataFrame(found | scores, columns=self.columns)], axis=1)
 
     def _scores(self, sites: Rows, factor: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        spec = self.model.spec
-        n, length = len(sites.start), spec.sequence_length
-        if not n:
-            return {name: np.zeros(0) for name in self.columns if "." in name and name not in ("difference", "effect")}
-        at = substituted_position(length, sites.minus)
-        full = allele_windows(spec, self.genome, self._annotation, sites)
-        windows = full._replace(seq=_centred(full.seq, self.options.context or length))
+        spec, n = self.model.spec, len(sites)
+        at = np.tile(substituted_position(spec.sequence_length, sites.minus), 2)
+        annotation = self.annotation if self.options.region == "gtf" else None
+        full = allele_windows(spec, self.genome, annotation, sites)
+        windows = full._replace(seq=_centred(full.seq, self.options.context or spec.sequence_length))
         probability = expit(self.model.network.logits(*windows))
         maps, letters = explained_codes(self.model, windows, self.tasks, n_steps=self.options.n_steps)
         self.gaps.add(maps)  # over the whole file
         found: dict[str, NDArray[np.float64]] = {}
         for column, task in enumerate(self.tasks):
             ref, alt = np.split(probability[:, spec.task_index(task)].astype(np.float64), 2)
-            sums = _best_window_sum(letters[:, column], np.tile(at, 2), IG_WINDOW)
+            sums = _best_window_sum(letters[:, column], at, IG_WINDOW)
             found[f"{task}.ref"], found[f"{task}.alt"] = ref, alt
             found[f"{task}.model_score"] = factor * (alt - ref)
             found[f"{task}.ig_score"] = factor * (sums[n:] - sums[:n])
-            if task in self.pwms:
-                best = np.max([_best_log_odds(full.seq, np.tile(at, 2), m) for m in self.pwms[task]], axis=0)
+            if task in self._log_odds:
+                best = np.max([_best_log_odds(full.seq, at, pwm) for pwm in self._log_odds[task]], axis=0)
                 found[f"{task}.motif_score"] = factor * (best[n:] - best[:n])
         return found
 
@@ -192,16 +167,8 @@ def motifs_of_tasks(
     ----------
     path : path
     model : Model
-    tasks : sequence of str
-    names : sequence of str
-        Motifs for every task; without any each task has those of its protein.
-
-    Raises
-    ------
-    UnknownNameError
-        For a name that is not in the file.
-    InputError
-        If a task's protein has no motif there.
+    tasks, names : sequence of str
+        ``names``: motifs for every task; without any each task has those of its protein.
     """
     motifs = read_meme(path, dna_as_rna=True)
     if names:
@@ -255,10 +222,10 @@ def _best_log_odds(codes: Codes, at: NDArray[np.int64], pwm: NDArray[np.float64]
     return table[np.arange(width), placed].sum(axis=2).max(axis=1)
 
 
-def _info_number(line: str, key: str, number: int) -> float:
+def _info_number(line: str, key: str | None, number: int) -> float:
     """Return the value of an INFO key for one ALT (the only value if there is one), NaN if there is none."""
     fields = line.split("\t", 8)
-    found = re.search(rf"(?:^|;){re.escape(key)}=([^;]*)", fields[7]) if len(fields) > 7 else None
+    found = re.search(rf"(?:^|;){re.escape(key)}=([^;]*)", fields[7]) if key and len(fields) > 7 else None
     values = found[1].split(",") if found else []
     try:
         return float(values[0] if len(values) == 1 else values[number])
@@ -269,16 +236,15 @@ def _info_number(line: str, key: str, number: int) -> float:
 def correlations(table: pd.DataFrame, tasks: Sequence[str]) -> pd.DataFrame:
     """Return Pearson and Spearman correlations of each score with the measured effect and with the model score.
 
-    ``table`` has the columns of :class:`AsbScorer`; rows without a value are left out.
+    ``table`` is of :class:`AsbScorer`; rows without a value are left out.
     """
     rows = []
     for task in tasks:
-        pairs = [(f"{task}.model_score", f"{task}.ig_score")]
-        scores = [f"{task}.{kind}" for kind in ("model_score", "ig_score", "motif_score")]
-        if f"{task}.motif_score" in table:
-            pairs.append((f"{task}.model_score", f"{task}.motif_score"))
+        names = [f"{task}.{kind}" for kind in ("model_score", "ig_score", "motif_score")]
+        scores = [name for name in names if name in table]
+        pairs = [(scores[0], other) for other in scores[1:]]
         if "effect" in table:
-            pairs += [("effect", score) for score in scores if score in table]
+            pairs += [("effect", score) for score in scores]
         for one, other in pairs:
             both = table[[one, other]].dropna()
             enough = len(both) > 2 and both.nunique().min() > 1

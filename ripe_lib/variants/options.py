@@ -10,7 +10,6 @@ from ripe_lib.variants.summary import FIELDS
 
 REGIONS = ("gtf", "none", "both")
 MAX_SHIFTS = 32
-REGION_FILTERS = (*REGION_TYPES, "none")
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,6 @@ class VariantOptions:
         ``delta`` (always there: ref, alt, delta, delta_logit), ``class``, ``percentile``.
     delta_threshold, site_threshold : float
         Of ``class``: a smaller or equal |delta| is no change; a higher probability is a site.
-    fast : bool
-        Recompute only what a substitution changes; false runs the whole network for both alleles.
     batch_size : int
         Windows per network call.
     """
@@ -45,14 +42,11 @@ class VariantOptions:
     scores: tuple[str, ...] = ("delta",)
     delta_threshold: float = 0.1
     site_threshold: float = 0.5
-    fast: bool = True
     batch_size: int = 1024
 
     def __post_init__(self) -> None:
-        scores = (self.scores,) if isinstance(self.scores, str) else tuple(self.scores)
-        object.__setattr__(self, "scores", scores)
         check_known("region option", self.region, REGIONS)
-        for score in scores:
+        for score in self.scores:
             check_known("score", score, ("delta", "class", "percentile"))
         if not isinstance(self.shifts, int) or not 1 <= self.shifts <= MAX_SHIFTS:
             raise InputError(f"shifts: expected a whole number from 1 to {MAX_SHIFTS}, got {self.shifts!r}.")
@@ -60,9 +54,8 @@ class VariantOptions:
     @property
     def fields(self) -> list[str]:
         """Columns per task, in order."""
-        wanted = {"ref", "alt", "delta", "delta_logit", *self.scores}
-        if self.region == "both":
-            wanted.add("delta_noregion")
+        more = {"delta_noregion"} if self.region == "both" else set()
+        wanted = {"ref", "alt", "delta", "delta_logit", *self.scores, *more}
         return [name for name in FIELDS if name in wanted]
 
     @property
@@ -77,13 +70,13 @@ class RowFilter:
 
     Attributes
     ----------
-    tasks : tuple of str or None
-        Tasks to write; None is all.
+    tasks : tuple of str, optional
+        Tasks to write.
     min_delta : float
         The largest |delta| of a row's tasks must be at least this.
-    region_types : tuple of str or None
+    region_types : tuple of str, optional
         Region type of the first changed base (``intron CDS 3UTR 5UTR none``).
-    peaks_file : str or None
+    peaks_file : str, optional
         BED of CLIP peaks that must overlap the changed bases, on the same strand if the BED has strands.
     """
 
@@ -94,9 +87,4 @@ class RowFilter:
 
     def __post_init__(self) -> None:
         for name in self.region_types or ():
-            check_known("region type", name, REGION_FILTERS)
-
-    @property
-    def active(self) -> bool:
-        """Whether rows are left out."""
-        return self.min_delta > 0 or self.region_types is not None or self.peaks_file is not None
+            check_known("region type", name, (*REGION_TYPES, "none"))

@@ -1,17 +1,15 @@
 """File to file: score a VCF chunk by chunk, resumable, and put the finished chunks together.
 
-Every chunk becomes one part file (:mod:`ripe_lib.output.chunked`): the bytes it adds to the output, and a summary of
-what is in it. An interrupted run continues where it was; the joined file is the same. A :class:`Worker` is what one
-process needs for that: models, genome, annotation and open files.
+Every chunk becomes one part file (:mod:`ripe_lib.output.chunked`): a line of JSON, which says what is in it, and the
+bytes it adds to the output. An interrupted run continues where it was; the joined file is the same.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import struct
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -20,11 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ripe_lib._version import __version__
 from ripe_lib.errors import InputError
-from ripe_lib.genome.alleles import OK, AssemblyCheck, nothing_scored
+from ripe_lib.genome.alleles import OK, check_assembly, nothing_scored
 from ripe_lib.genome.annotation import open_genome
 from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.vcf import BGZF_END, Block, VcfFile, VcfRecords, annotated_header
@@ -36,14 +33,13 @@ from ripe_lib.output.bgzf import convert_to_bcf, write_index
 from ripe_lib.variants import format as formats
 from ripe_lib.variants.format import OutputFormat, Selection, long_names
 from ripe_lib.variants.options import RowFilter, VariantOptions
-from ripe_lib.variants.peaks import Peaks
+from ripe_lib.variants.peaks import in_peaks, read_peaks
 from ripe_lib.variants.rows import Rows
 from ripe_lib.variants.score import DEFAULT_CHUNK_SIZE
 from ripe_lib.variants.scorer import ScoredVariants, VariantScorer
-from ripe_lib.variants.tables import arrow_bytes, join_parquet, joined_streams, long_frame, long_lines, wide_or_long
+from ripe_lib.variants.tables import arrow_bytes, frame_of, join_parquet, long_frame, long_lines
 
 Placed = tuple[Rows, Counter[str]]  # rows to score, and how many of which status there were before filters
-_LENGTH = struct.Struct("<Q")
 _RECORDS = 2048  # records scored at a time
 _SCORING_THREADS = 2  # while one waits for Python, formats or compresses, the other keeps the cores busy
 
@@ -79,11 +75,9 @@ class Summary:
 
     Attributes
     ----------
-    n_records : int
+    n_records, n_rows : int
     status : Counter
         Rows by status, before filters.
-    n_rows : int
-        Rows written.
     strongest : list of dict
         The changes with the largest |delta|: the first columns of the table, ``contig start`` (as scored), ``model``,
         ``task``, and the fields.
@@ -116,7 +110,7 @@ class Worker:
         self.job = job
         self.scorer = VariantScorer(models, genome, annotation, job.options)
         self.selection = Selection(models, job.rows.tasks)
-        self.peaks = None if job.rows.peaks_file is None else Peaks(job.rows.peaks_file, genome)
+        self.peaks = None if job.rows.peaks_file is None else read_peaks(job.rows.peaks_file, genome)
         self.vcf = VcfFile(job.vcf_file)
         self.blocks: list[Block] = []  # the order in which they will come, if it is known
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="ripe-read")
@@ -130,23 +124,19 @@ class Worker:
         self._scoring.shutdown(cancel_futures=True)
         self.vcf.close()
 
-    def check_assembly(self, name: str, blocks: Sequence[Block]) -> None:
-        """Stop if REF of the first records says that the FASTA is of another assembly; what is read is kept."""
-        check = AssemblyCheck()
-        for number, block in enumerate(blocks):
-            self._ahead[number] = self._reader.submit(self._placed, block)
-            for rows, _ in self._ahead[number].result():
-                check.add(rows.alleles)
-            if check.is_complete:
-                break
-        check.finish(name, self.scorer.genome)
+    def score_part(self, chunk: chunked.Chunk, path: Path) -> None:
+        """Score one chunk and write its part."""
+        contents, summary = [], Summary()
+        for content, found in self._scoring.map(self.written, self.placed(*chunk)):
+            contents.append(content)
+            summary.add(found, self.job.n_strongest)
+        _write_part(path, b"".join(contents), vars(summary))
 
     def placed(self, index: int, block: Block) -> list[Placed]:
         """Return the rows of a block, some records at a time; the next block is read while these are scored."""
-        for number in [number for number in self._ahead if number < index]:
-            del self._ahead[number]
         coming = self._ahead.pop(index, None) or self._reader.submit(self._placed, block)
-        if index + 1 < len(self.blocks) and index + 1 not in self._ahead:
+        self._ahead.clear()
+        if index + 1 < len(self.blocks):
             self._ahead[index + 1] = self._reader.submit(self._placed, self.blocks[index + 1])
         return coming.result()
 
@@ -156,146 +146,82 @@ class Worker:
         return [self._place(records.part(slice(at, at + _RECORDS))) for at in cuts]
 
     def _place(self, records: VcfRecords) -> Placed:
-        rows = self.scorer.rows(records, self._readers_genome)
+        rows, wanted_types = self.scorer.rows(records, self._readers_genome), self.job.rows.region_types
         counts = Counter(rows.status.tolist())
-        job = self.job
-        if job.rows.region_types is not None or self.peaks is not None:
+        if wanted_types is not None or self.peaks is not None:
             wanted = rows.status == OK
-            if job.rows.region_types is not None:
-                wanted &= np.isin(rows.region_type, job.rows.region_types)
+            if wanted_types is not None:
+                wanted &= np.isin(rows.region_type, wanted_types)
             if self.peaks is not None:
-                end = rows.start + np.maximum(1, rows.n_removed)
-                wanted &= self.peaks.overlap(rows.contig, rows.start, end, rows.minus)
+                wanted &= in_peaks(self.peaks, rows)
             rows = rows.take(np.flatnonzero(wanted))
         return rows, counts
 
-    def written(self, placed: Sequence[Placed]) -> Iterator[tuple[bytes, dict[str, Any]]]:
-        """Score rows and yield, in order, what they add to the output, and its summary."""
-        return self._scoring.map(self._written, placed)
-
-    def _written(self, placed: Placed) -> tuple[bytes, dict[str, Any]]:
+    def written(self, placed: Placed) -> tuple[bytes, dict[str, Any]]:
+        """Score rows; return what they add to the output, and its summary."""
         rows, counts = placed
         scored = self.scorer.score_rows(rows)
-        keep = np.ones(len(scored.rows), dtype=bool)
+        size = np.nan_to_num(np.abs(self.selection.deltas(scored)), nan=-1).max(axis=1, initial=-1)
         if self.job.rows.min_delta > 0:
-            keep = self._largest(scored) >= self.job.rows.min_delta
+            wanted = np.flatnonzero(size >= self.job.rows.min_delta)
+            scored, size = scored.take(wanted), size[wanted]
+        strongest = np.argsort(-size, kind="stable")[: self.job.n_strongest]
         summary = {
             "n_records": len(rows.alleles.records),
-            "n_rows": int(keep.sum()),
+            "n_rows": len(scored.rows),
             "status": counts,
-            "strongest": self.strongest(scored, keep),
+            "strongest": [self._change(scored, row) for row in strongest.tolist() if size[row] >= 0],
         }
-        return payload(scored, self.selection, keep, self.job.out), summary
+        return payload(scored, self.selection, self.job.out), summary
 
-    def _largest(self, scored: ScoredVariants) -> NDArray[np.float32]:
-        at = scored.fields.index("delta")
-        deltas = np.concatenate([v[..., at] for v in self.selection.values(scored)], axis=1)
-        return np.nan_to_num(np.abs(deltas), nan=-1).max(axis=1, initial=-1)
-
-    def empty(self) -> ScoredVariants:
-        """Return a chunk without records, for its column names."""
-        nothing = VcfRecords([], np.zeros(0, dtype=np.int64), [], [], [], [])
-        return self.scorer.score(nothing)
-
-    def strongest(self, scored: ScoredVariants, keep: NDArray[np.bool_]) -> list[dict[str, Any]]:
-        """Return the strongest changes of a chunk, one per row."""
-        n = self.job.n_strongest
-        if not n:
-            return []
-        size = np.where(keep, self._largest(scored), -1)
-        meta, rows = scored.rows.meta(), scored.rows
-        found = []
-        at = scored.fields.index("delta")
-        for row in np.argsort(-size, kind="stable")[:n]:
-            if size[row] < 0:
-                break
-            number, task = max(
-                ((n_model, t) for n_model, columns in enumerate(self.selection.columns) for t in columns),
-                key=lambda place: abs(scored.values[place[0]][row, place[1], at]),
-            )
-            model = self.selection.models[number]
-            place = {
-                "contig": rows.contig[row],
-                "start": int(rows.start[row]),
-                "model": model.name,
-                "task": model.tasks[task],
-            }
-            values = zip(long_names(scored.fields), scored.values[number][row, task].tolist(), strict=True)
-            found.append({**{k: _plain(v[row]) for k, v in meta.items()}, **place, **dict(values)})
-        return found
+    def _change(self, scored: ScoredVariants, row: int) -> dict[str, Any]:
+        """Return what the table says of a row and its strongest task."""
+        at, rows = scored.fields.index("delta"), scored.rows.take(np.array([row]))
+        number, task = max(
+            ((number, task) for number, columns in enumerate(self.selection.columns) for task in columns),
+            key=lambda place: abs(scored.values[place[0]][row, place[1], at]),
+        )
+        model = self.selection.models[number]
+        found = {name: column.tolist()[0] for name, column in rows.meta().items()}
+        found |= {"contig": rows.contig[0], "start": int(rows.start[0]), "model": model.name, "task": model.tasks[task]}
+        return found | dict(zip(long_names(scored.fields), scored.values[number][row, task].tolist(), strict=True))
 
 
-def _plain(value: Any) -> Any:
-    return int(value) if isinstance(value, np.integer) else value
-
-
-def payload(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], out: OutputFormat) -> bytes:
-    """Return what rows add to the output file, without the file's header.
-
-    Parameters
-    ----------
-    scored : ScoredVariants
-    selection : Selection
-    keep : bool (R,)
-        Rows to write.
-    out : OutputFormat
-    """
+def payload(scored: ScoredVariants, selection: Selection, out: OutputFormat) -> bytes:
+    """Return what rows add to the output file; parameters as :func:`ripe_lib.variants.format.wide_lines`."""
     if out.kind == "parquet":
-        return arrow_bytes(wide_or_long(scored, selection, keep, out))
+        return arrow_bytes(frame_of(scored, selection, out))
     if out.kind == "vcf":
-        return out.encoded(formats.vcf_lines(scored, selection, keep, out.top))
-    if out.layout == "biobank":
-        return out.encoded(formats.biobank_lines(scored, selection, keep))
-    if out.layout == "long":
-        return out.encoded(long_lines(long_frame(scored, selection, keep, out.top), out))
-    return out.encoded(formats.wide_lines(scored, selection, keep, out))
+        lines = formats.vcf_lines(scored, selection, out.top)
+    elif out.layout == "biobank":
+        lines = formats.biobank_lines(scored, selection)
+    elif out.layout == "long":
+        lines = long_lines(long_frame(scored, selection, out.top), out)
+    else:
+        lines = formats.wide_lines(scored, selection, out)
+    return out.encoded(lines)
 
 
 def _worker(job: VariantJob, fingerprint: str) -> Worker:  # the fingerprint: changed files are opened again
     return Worker(job)
 
 
-def score_part_remotely(job: VariantJob, fingerprint: str, chunk: chunked.Chunk, path: Path) -> None:
-    """Score one chunk in a worker process, which loads models, genome and annotation once.
-
-    Parameters
-    ----------
-    job : VariantJob
-    fingerprint : str
-    chunk : Chunk
-    path : Path
-        The part that is written.
-    """
-    score_part(chunked.load_once(_worker, job, fingerprint), chunk, path)
-
-
-def score_part(worker: Worker, chunk: chunked.Chunk, path: Path) -> None:
-    """Score one chunk and write its part; parameters as :func:`score_part_remotely`."""
-    contents, summary = [], Summary()
-    for content, found in worker.written(worker.placed(chunk.index, chunk.payload)):
-        contents.append(content)
-        summary.add(found, worker.job.n_strongest)
-    is_stream = worker.job.out.kind == "parquet" and len(contents) > 1
-    _write_part(path, (joined_streams if is_stream else b"".join)(contents), vars(summary))
+def _score_part_remotely(job: VariantJob, fingerprint: str, chunk: chunked.Chunk, path: Path) -> None:
+    """Score one chunk in a worker process, which loads models, genome and annotation once."""
+    chunked.load_once(_worker, job, fingerprint).score_part(chunk, path)
 
 
 def _write_part(path: Path, content: bytes, summary: dict[str, Any]) -> None:
-    trailer = json.dumps(summary).encode()
-    path.write_bytes(content + trailer + _LENGTH.pack(len(trailer)))
+    path.write_bytes(json.dumps(summary).encode() + b"\n" + content)
 
 
-def _content(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_trailer(path)[0])
+def _summary_of(part: Path) -> dict[str, Any]:
+    with part.open("rb") as file:
+        return json.loads(file.readline())
 
 
-def _trailer(path: Path) -> tuple[int, dict[str, Any]]:
-    """Return how many bytes a part adds to the output, and its summary."""
-    with path.open("rb") as file:
-        file.seek(-_LENGTH.size, os.SEEK_END)
-        (length,) = _LENGTH.unpack(file.read())
-        file.seek(-_LENGTH.size - length, os.SEEK_END)
-        return file.tell(), json.loads(file.read(length))
+def _content_of(part: Path) -> bytes:
+    return part.read_bytes().partition(b"\n")[2]
 
 
 def write_scores(
@@ -322,14 +248,8 @@ def write_scores(
         ``job.models``, if they are loaded already.
     force : bool
         Go on even if the FASTA seems to be of another assembly, and write the table if nothing could be scored.
-    scheduler : str, optional
+    scheduler, progress
         Of :func:`ripe_lib.output.chunked.run_chunks`.
-    progress : callable, optional
-        Called with (parts done, parts in all).
-
-    Returns
-    -------
-    Summary
 
     Raises
     ------
@@ -344,15 +264,13 @@ def write_scores(
         worker = Worker(job, models)
         try:
             blocks = vcf.blocks(chunk_size)
-            if not force:
-                worker.check_assembly(vcf.name, blocks)
-            chunks = [chunked.Chunk(i, block) for i, block in enumerate(blocks)]
+            check_assembly(vcf, worker.scorer.genome, force=force)
             worker.blocks = blocks if scheduler is None else []
             fingerprint = job.fingerprint(chunk_size)
             parts_dir = chunked.parts_directory(output)
             paths = chunked.run_chunks(
-                chunks,
-                partial(score_part, worker) if scheduler is None else partial(score_part_remotely, job, fingerprint),
+                [chunked.Chunk(i, block) for i, block in enumerate(blocks)],
+                worker.score_part if scheduler is None else partial(_score_part_remotely, job, fingerprint),
                 parts_dir=parts_dir,
                 fingerprint=fingerprint,
                 scheduler=scheduler,
@@ -360,7 +278,7 @@ def write_scores(
             )
             summary = Summary()
             for path in paths:
-                summary.add(_trailer(path)[1], job.n_strongest)
+                summary.add(_summary_of(path), job.n_strongest)
             try:
                 if not force and (problem := nothing_scored(vcf.name, worker.scorer.genome, summary.status)):
                     raise InputError(problem)
@@ -389,20 +307,20 @@ def _everywhere(job: VariantJob, vcf_path: Path) -> VariantJob:
 
 
 def _join(worker: Worker, parts: Sequence[Path], output: Path) -> None:
-    job, empty = worker.job, worker.empty()
+    out, selection, contents = worker.job.out, worker.selection, map(_content_of, parts)  # a few MB each
     with atomic_file(output) as temporary:
-        if job.out.kind == "parquet":
-            columns = payload(empty, worker.selection, np.zeros(0, dtype=bool), job.out)  # also where no part has rows
-            join_parquet(chain([columns], map(_content, parts)), temporary)
+        if out.kind == "parquet":
+            nothing = VcfRecords([], np.zeros(0, dtype=np.int64), [], [], [], [])
+            columns = payload(worker.scorer.score(nothing), selection, out)  # also where no part has rows
+            join_parquet(chain([columns], contents), temporary)
             return
         is_bcf = output.suffix.lower() == ".bcf"
         text = temporary.with_name(temporary.name + ".vcf") if is_bcf else temporary
-        with text.open("wb") as out:
-            out.write(formats.header(empty, worker.selection, job.out, vcf_header(worker, empty.fields)))
-            for part in parts:
-                out.write(_content(part))  # a few MB
-            if job.out.compressed:
-                out.write(BGZF_END)
+        with text.open("wb") as file:
+            file.write(formats.header(worker.job.options.fields, selection, out, _vcf_header(worker)))
+            file.writelines(contents)
+            if out.compressed:
+                file.write(BGZF_END)
         if is_bcf:
             try:
                 convert_to_bcf(text, temporary, output)
@@ -410,16 +328,9 @@ def _join(worker: Worker, parts: Sequence[Path], output: Path) -> None:
                 text.unlink()
 
 
-def vcf_header(worker: Worker, fields: Sequence[str]) -> list[str]:
-    """Return the header of the annotated VCF."""
+def _vcf_header(worker: Worker) -> list[str]:
     options = worker.job.options
     models = "+".join(model.name for model in worker.selection.models)
-    said = [
-        ("##deepripeVersion=", __version__),
-        (
-            f"##deepripeOptions=models {models}; ",
-            f"strand {options.strand}; region {options.region}; shifts {options.shifts}; "
-            f"intergenic {options.intergenic}",
-        ),
-    ]
-    return annotated_header(worker.vcf.header, formats.info_fields(fields, worker.selection), more=said)
+    said = f"strand {options.strand}; region {options.region}; shifts {options.shifts}; intergenic {options.intergenic}"
+    more = [("##deepripeVersion=", __version__), (f"##deepripeOptions=models {models}; ", said)]
+    return annotated_header(worker.vcf.header, formats.info_fields(options.fields, worker.selection), more=more)

@@ -1,64 +1,42 @@
-"""Which positions lie in peaks of a BED file."""
+"""Which changes lie in peaks of a BED file."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import UnknownNameError
+from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.intervals import merged, read_intervals
+from ripe_lib.variants.rows import Rows
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from ripe_lib.genome.fasta import Genome
+Peaks = dict[tuple[str, bool], tuple[NDArray[np.int64], NDArray[np.int64]]]  # (contig, is minus) -> merged starts, ends
 
 
-class Peaks:
-    """Intervals that are asked for overlaps.
+def read_peaks(peaks_file: str | Path, genome: Genome) -> Peaks:
+    """Read BED3 or BED6; peaks without a strand count for both. Contigs that the genome does not have are left out."""
+    found: Peaks = {}
+    for chrom, group in read_intervals(peaks_file).groupby("chrom", sort=False):
+        try:
+            contig = genome.resolve(str(chrom))
+        except UnknownNameError:
+            continue
+        for minus, sign in ((False, "+"), (True, "-")):
+            here = group[group["strand"].isin([sign, "."])]
+            if len(here):
+                found[contig, minus] = merged(here["start"].to_numpy(), here["end"].to_numpy())
+    return found
 
-    Parameters
-    ----------
-    peaks_file : path
-        BED3 or BED6; peaks without a strand count for both. Contigs that the genome does not have are left out.
-    genome : Genome
-    """
 
-    def __init__(self, peaks_file: str | Path, genome: Genome) -> None:
-        table = read_intervals(peaks_file)
-        self._merged: dict[tuple[str, bool], tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
-        for chrom, group in table.groupby("chrom", sort=False):
-            try:
-                contig = genome.resolve(str(chrom))
-            except UnknownNameError:
-                continue
-            for minus, sign in ((False, "+"), (True, "-")):
-                here = group[group["strand"].isin([sign, "."])]
-                if len(here):
-                    self._merged[contig, minus] = merged(here["start"].to_numpy(), here["end"].to_numpy())
-
-    def overlap(
-        self,
-        contig: NDArray[np.object_],
-        start: NDArray[np.int64],
-        end: NDArray[np.int64],
-        minus: NDArray[np.bool_],
-    ) -> NDArray[np.bool_]:
-        """Return whether each interval shares a base with a peak of its strand.
-
-        Parameters
-        ----------
-        contig : str array (n,)
-        start, end : int64 array (n,)
-            0-based, half-open, on the plus strand.
-        minus : bool array (n,)
-        """
-        found = np.zeros(len(start), dtype=bool)
-        for (name, strand), (starts, ends) in self._merged.items():
-            rows = np.flatnonzero((contig == name) & (minus == strand))
-            # The last peak that starts before the interval's end; merged peaks end in the same order.
-            last = np.searchsorted(starts, end[rows], side="left") - 1
-            found[rows] = (last >= 0) & (ends[np.maximum(last, 0)] > start[rows])
-        return found
+def in_peaks(peaks: Peaks, rows: Rows) -> NDArray[np.bool_]:
+    """Return whether removed bases, or the base before which new ones come, share one with a peak of their strand."""
+    found = np.zeros(len(rows.start), dtype=bool)
+    end = rows.start + np.maximum(1, rows.n_removed)
+    for (contig, minus), (starts, ends) in peaks.items():
+        here = np.flatnonzero((rows.contig == contig) & (rows.minus == minus))
+        # The last peak that starts before the change's end; merged peaks end in the same order.
+        last = np.searchsorted(starts, end[here], side="left") - 1
+        found[here] = (last >= 0) & (ends[np.maximum(last, 0)] > rows.start[here])
+    return found

@@ -5,32 +5,30 @@ A line per allele. Where transcripts of both strands overlap it is that of the s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ripe_lib._version import __version__
 from ripe_lib.errors import InputError
 from ripe_lib.genome.alleles import OK
-from ripe_lib.genome.encoding import BASES, decode_sequence
+from ripe_lib.genome.annotation import open_genome
+from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.intervals import merged, read_intervals, where
-from ripe_lib.genome.vcf import BGZF_END, COLUMNS, InfoField, VcfRecords, escape, info_key
+from ripe_lib.genome.vcf import BGZF_END, COLUMNS, InfoField, escape, info_key
 from ripe_lib.network.catalogue.locate import find_model_directory, model_arguments
-from ripe_lib.network.load import load_model
+from ripe_lib.network.load import Model, load_model
 from ripe_lib.output.atomic import atomic_file, check_output_file
 from ripe_lib.output.bgzf import bgzf, write_index
 from ripe_lib.output.chunked import Chunk, Progress, cut, fingerprint_of, parts_directory, remove_parts, run_chunks
-from ripe_lib.variants.format import flat_fields, strongest_rows, strongest_tasks
+from ripe_lib.variants.format import Selection, flat_fields, strongest_rows
 from ripe_lib.variants.options import VariantOptions
+from ripe_lib.variants.saturation import changes_of
 from ripe_lib.variants.scorer import VariantScorer
-
-if TYPE_CHECKING:
-    from ripe_lib.genome.fasta import Genome
-    from ripe_lib.network.load import Model
 
 SUFFIXES = (".tsv.gz", ".vcf.gz")
 CHUNK_BASES = 2048
@@ -64,7 +62,7 @@ def precompute(
     Parameters
     ----------
     model : str or path
-        Name or directory of a model.
+        Name or directory.
     regions : path, DataFrame or list of tuples
         Intervals as for :func:`ripe_lib.make_windows` (0-based, half-open); what overlaps is merged, strands are those
         of ``options``.
@@ -77,25 +75,16 @@ def precompute(
     tasks : list of str
         A further column with the delta of each; of two strands the larger |delta|.
     options : VariantOptions, optional
-        How alleles are scored.
     chunk_bases : int
         Bases per part of a resumable run.
     progress : callable, optional
         Called with (parts done, parts in all).
 
-    Returns
-    -------
-    Precomputed
-
     Raises
     ------
     InputError
         If an interval is off its contig, or no allele of the regions could be scored.
-    UnknownNameError
-        For an unknown model, task or contig.
     """
-    from ripe_lib.genome.annotation import open_genome
-
     output, options = Path(output), options or VariantOptions()
     check_output_file(output)
     if not output.name.endswith(SUFFIXES):
@@ -104,8 +93,6 @@ def precompute(
     genome, annotation = open_genome(fasta_file, gtf_file)
     stretches = regions_of(regions, genome)
     loaded = load_model(directory)
-    for task in tasks:
-        loaded.spec.task_index(task)
     writer = _Writer(loaded, tuple(tasks), VariantScorer([loaded], genome, annotation, options), output.name)
     described = {**asdict(options), "tasks": list(tasks), "regions": stretches, "vcf": writer.vcf, "chunk": chunk_bases}
     files = [fasta_file, gtf_file, directory / "model.yaml", directory / model_arguments(directory)["weights"]]
@@ -158,26 +145,12 @@ def _chunks(stretches: Sequence[Stretch], n_bases: int) -> list[list[Stretch]]:
     return [[(contig, start + first, start + first + n) for contig, start, first, n in pieces] for pieces in places]
 
 
-def substitutions(genome: Genome, stretches: Iterable[Stretch]) -> VcfRecords:
-    """Return every substitution of known bases as records, one per position."""
-    places = [
-        (contig, start + offset + 1, base)
-        for contig, start, end in stretches
-        for offset, base in enumerate(decode_sequence(genome.fetch(contig, [start], end - start)[0]))
-        if base in BASES
-    ]
-    refs = [base for _, _, base in places]
-    alts = [",".join(base for base in BASES if base != ref) for ref in refs]
-    positions = np.array([pos for _, pos, _ in places], dtype=np.int64)
-    blank = [""] * len(places)
-    return VcfRecords([contig for contig, _, _ in places], positions, blank, refs, alts, blank)
-
-
 class _Writer:
     """Scores pieces and puts them into lines."""
 
     def __init__(self, model: Model, tasks: tuple[str, ...], scorer: VariantScorer, name: str) -> None:
         self.model, self.tasks, self.scorer = model, tasks, scorer
+        self.columns = [model.spec.task_index(task) for task in tasks]
         self.vcf = name.endswith(".vcf.gz")
         key = f"DRP_{info_key('x' + model.name.rsplit('/', 1)[-1])[1:]}"
         flat = flat_fields(key, model.name)
@@ -197,28 +170,24 @@ class _Writer:
 
     def lines(self, pieces: Sequence[Stretch]) -> Iterator[str]:
         """Score pieces; a line per allele."""
-        scored = self.scorer.score(substitutions(self.scorer.genome, pieces))
-        usable = np.flatnonzero(scored.rows.status == OK)
-        values = scored.values[0][usable]
-        delta, tasks, changes = strongest_tasks(scored, values, self.model.tasks)
-        allele, every = scored.rows.allele[usable], values[..., scored.fields.index("delta")]
+        scored = self.scorer.score(changes_of(self.scorer.genome, pieces))
+        scored = scored.take(np.flatnonzero(scored.rows.status == OK))
+        delta, tasks, changes = Selection([self.model]).strongest(scored, 0)
+        allele, every = scored.rows.allele, scored.values[0][..., scored.fields.index("delta")]
         first = strongest_rows(allele, np.abs(delta))
-        more = [every[:, self.model.spec.task_index(task)] for task in self.tasks]
-        more = [column[strongest_rows(allele, np.abs(column))] for column in more]
-        meta = {name: column[usable] for name, column in scored.rows.meta().items()}
-        for number, row in enumerate(first.tolist()):
-            place = [str(meta[name][row]) for name in ("chrom", "pos", "ref", "alt")]
-            numbers = [_decimal(value) for value in (delta[row], *(column[number] for column in more))]
-            strongest = [tasks[row], numbers[0], changes[row], *numbers[1:]]
+        columns = [delta, *every[:, self.columns].T]
+        numbers = [map(_decimal, column[strongest_rows(allele, np.abs(column))]) for column in columns]
+        strongest = zip(tasks[first], numbers[0], changes[first], *numbers[1:], strict=True)
+        meta = scored.rows.take(first).meta()
+        places = zip(*(map(str, meta[name]) for name in ("chrom", "pos", "ref", "alt")), strict=True)
+        about = zip(*(meta[name] for name in ("strand", "genes", "region_type")), strict=True)
+        for (chrom, pos, *alleles), row_about, values in zip(places, about, strongest, strict=True):
             if self.vcf:
-                place.insert(2, ".")
-                values_of = zip(self.fields, strongest, strict=True)
-                place += [".", ".", ";".join(f"{field.key}={escape(value)}" for field, value in values_of)]
-                yield "\t".join(place)
+                values_of = zip(self.fields, values, strict=True)
+                info = ";".join(f"{field.key}={escape(value)}" for field, value in values_of)
+                yield "\t".join([chrom, pos, ".", *alleles, ".", ".", info])
             else:
-                yield "\t".join(
-                    [*place, *(str(meta[n][row]) or "." for n in ("strand", "genes", "region_type")), *strongest]
-                )
+                yield "\t".join([chrom, pos, *alleles, *(text or "." for text in row_about), *values])
 
 
 def _decimal(value: float) -> str:

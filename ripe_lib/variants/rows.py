@@ -11,26 +11,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ripe_lib.errors import check_known
 from ripe_lib.genome.alleles import OK, Alleles
+from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.encoding import COMPLEMENT, REGION_TYPES, Codes
+from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.windows import CodeWindows
-
-if TYPE_CHECKING:
-    from ripe_lib.genome.annotation import Annotation
-    from ripe_lib.genome.fasta import Genome
-    from ripe_lib.network.spec import ModelSpec
+from ripe_lib.network.spec import ModelSpec
 
 STRANDS = ("auto", "+", "-", "both")
 INTERGENIC = ("skip", "+", "-", "both")
 META_COLUMNS = ("chrom", "pos", "id", "ref", "alt", "strand", "genes", "region_type", "status")
-PLACE = ("contig", "start", "n_removed", "n_inserted", "inserted", "kind")  # columns of an allele that a row repeats
+PLACE = ("contig", "start", "n_removed", "n_inserted", "inserted")  # columns of an allele that a row repeats
 _REGION_NAMES = np.array([*REGION_TYPES, "none"], dtype=object)
+_SIGNS = np.array(["+", "-", "."], dtype=object)
 _FORCED = {"+": (True, False), "-": (False, True), "both": (True, True), "skip": (False, False)}
 
 # (contigs, starts, length, minus) -> codes (B, length) in RNA sense
@@ -56,8 +56,7 @@ class Rows:
     status : str (R,)
         ``ok`` or a reason code.
     minus : bool (R,)
-        Whether the RNA is on the minus strand.
-    contig, start, n_removed, n_inserted, inserted, kind
+    contig, start, n_removed, n_inserted, inserted
         Of the row's allele, as in :class:`ripe_lib.genome.alleles.Alleles`.
     """
 
@@ -73,10 +72,14 @@ class Rows:
     n_removed: NDArray[np.int64]
     n_inserted: NDArray[np.int64]
     inserted: Codes
-    kind: NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.allele)
+
+    @property
+    def is_snv(self) -> NDArray[np.bool_]:
+        """Where one base is substituted, (R,)."""
+        return (self.n_removed == 1) & (self.n_inserted == 1)
 
     def take(self, rows: NDArray[np.integer]) -> Rows:
         """Return some of the rows."""
@@ -85,11 +88,9 @@ class Rows:
     def meta(self) -> dict[str, NDArray[Any]]:
         """Return the table's columns before the scores, :data:`META_COLUMNS`."""
         records, record = self.alleles.records, self.alleles.record[self.allele]
-        texts = {name: np.array(getattr(records, name), dtype=object)[record] for name in ("chrom", "id", "ref")}
-        texts["alt"] = np.array(self.alleles.alt, dtype=object)[self.allele]
-        own = {name: getattr(self, name) for name in META_COLUMNS[5:]}
-        columns: dict[str, NDArray[Any]] = {**texts, "pos": records.pos[record], **own}
-        return {name: columns[name] for name in META_COLUMNS}
+        columns = {name: np.array(getattr(records, name), dtype=object)[record] for name in ("chrom", "id", "ref")}
+        columns |= {"pos": records.pos[record], "alt": np.array(self.alleles.alt, dtype=object)[self.allele]}
+        return {name: columns[name] if name in columns else getattr(self, name) for name in META_COLUMNS}
 
 
 def place_rows(alleles: Alleles, known: Genes | None = None, *, strand: str = "auto", intergenic: str = "skip") -> Rows:
@@ -106,42 +107,29 @@ def place_rows(alleles: Alleles, known: Genes | None = None, *, strand: str = "a
     intergenic : str
         What to do under ``auto`` where no transcript is: ``skip``, or the strands to score.
     """
-    for name, value, choices in (("strand", strand, STRANDS), ("intergenic strand", intergenic, INTERGENIC)):
-        check_known(name, value, choices)
+    check_known("strand", strand, STRANDS)
+    check_known("intergenic strand", intergenic, INTERGENIC)
     usable = np.flatnonzero(alleles.status == OK)
-    genes = np.full((len(usable), 2), "", dtype=object)
+    chosen = np.zeros((len(alleles), len(_SIGNS)), dtype=bool)
+    genes = np.full(chosen.shape, "", dtype=object)
     if known is None:
-        on_strand = np.tile(_FORCED["+" if strand == "auto" else strand], (len(usable), 1))
+        chosen[usable, :2] = _FORCED["+"]
     else:
-        overlapped, genes = known.overlapping(alleles, usable)
-        on_strand = overlapped if strand == "auto" else np.tile(_FORCED[strand], (len(usable), 1))
+        on_strand, genes[usable, :2] = known.overlapping(alleles, usable)
         on_strand[~on_strand.any(axis=1)] = _FORCED[intergenic]
-    local, minus = np.nonzero(on_strand)
-    allele = usable[local]
-    unplaced = np.setdiff1d(np.arange(len(alleles)), allele)
-    order = np.argsort(np.concatenate([allele, unplaced]), kind="stable")
-    n = len(allele)
-    strands = np.array(["+", "-"], dtype=object)[minus]
-    gene_names = genes[local, minus]
-    region_type = np.full(n, "", dtype=object)
-    if known is not None and n:
-        codes = known.annotation.region_codes(alleles.contig[allele], alleles.start[allele], 1, minus.astype(bool))
-        region_type = _REGION_NAMES[codes[:, 0]]
-    reasons = alleles.status[unplaced]
-    reasons[reasons == OK] = "intergenic"
-    nothing = np.full(len(unplaced), "", dtype=object)
-    allele = np.concatenate([allele, unplaced]).astype(np.int64)[order]
-    on_rows = np.concatenate([strands, np.full(len(unplaced), ".", dtype=object)])[order]
-    return Rows(
-        alleles=alleles,
-        allele=allele,
-        strand=on_rows,
-        genes=np.concatenate([gene_names, nothing])[order],
-        region_type=np.concatenate([region_type, nothing])[order],
-        status=np.concatenate([np.full(n, OK, dtype=object), reasons])[order],
-        minus=on_rows == "-",
-        **{name: getattr(alleles, name)[allele] for name in PLACE},
-    )
+        chosen[usable, :2] = on_strand
+    if strand != "auto":
+        chosen[usable, :2] = _FORCED[strand]
+    chosen[:, 2] = ~chosen.any(axis=1)
+    allele, column = np.nonzero(chosen)
+    status, region_type = alleles.status[allele], np.full(len(allele), "", dtype=object)
+    placed = np.flatnonzero(column < 2)
+    if known is not None and len(placed):
+        place = alleles.contig[allele[placed]], alleles.start[allele[placed]], 1, column[placed] == 1
+        region_type[placed] = _REGION_NAMES[known.annotation.region_codes(*place)[:, 0]]
+    status[(status == OK) & (column == 2)] = "intergenic"
+    of_allele = (getattr(alleles, name)[allele] for name in PLACE)
+    return Rows(alleles, allele, _SIGNS[column], genes[allele, column], region_type, status, column == 1, *of_allele)
 
 
 class Genes:
@@ -149,15 +137,12 @@ class Genes:
 
     def __init__(self, annotation: Annotation) -> None:
         transcripts = annotation.transcripts
-        names = transcripts["gene_name"].to_numpy(dtype=object)
-        if "gene_id" in transcripts:
-            names = np.where(names == "", transcripts["gene_id"].to_numpy(dtype=object), names)
-        strand = transcripts["strand"].to_numpy(dtype=object)
+        names = transcripts["gene_name"].where(transcripts["gene_name"] != "", transcripts["gene_id"])
         self.annotation = annotation
-        # Names in alphabetical order, and the place of each transcript's gene among them.
-        self._names, self._gene = np.unique(names.astype(str), return_inverse=True)
-        self._names = self._names.astype(object)
-        self._minus = np.where(strand == "-", 1, np.where(strand == "+", 0, -1))
+        # In alphabetical order, and the place of each transcript's gene among them.
+        self._gene, unique = pd.factorize(names, sort=True)
+        self._names = unique.to_numpy(dtype=object)
+        self._minus = transcripts["strand"].map({"+": 0, "-": 1}).fillna(-1).to_numpy(dtype=np.int64)
 
     def overlapping(self, alleles: Alleles, usable: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.object_]]:
         """Return which strands have a transcript, and the names of their genes, both (n, 2): plus, minus."""
@@ -168,7 +153,7 @@ class Genes:
         query, transcript = query[stranded], transcript[stranded]
         strand = query * 2 + self._minus[transcript]
         pairs = np.unique(strand * len(self._names) + self._gene[transcript])  # sorted by strand, then name
-        strand, gene = pairs // max(1, len(self._names)), pairs % max(1, len(self._names))
+        strand, gene = np.divmod(pairs, max(1, len(self._names)))
         first = np.flatnonzero(np.diff(strand, prepend=-1))
         n_genes = np.diff(first, append=len(strand))
         names = np.full(2 * len(usable), "", dtype=object)
@@ -180,34 +165,19 @@ class Genes:
         return on_strand.reshape(-1, 2), names.reshape(-1, 2)
 
 
-# --- windows of both alleles -----------------------------------------------------------------------------------------
-
-
 def change_index(length: int, shift: int = 0) -> int:
     """Return the index of the first changed base in the window, counted from the genomic left."""
     return length // 2 - 1 - shift
 
 
 def substituted_position(length: int, minus: NDArray[np.bool_], shift: int = 0) -> NDArray[np.int64]:
-    """Return the index (B,) of a substituted base in RNA sense.
-
-    Parameters
-    ----------
-    length : int
-        Of the window, in nt.
-    minus : bool array (B,)
-    shift : int
-        As in :func:`reference_codes`.
-    """
+    """Return the index (B,) of a substituted base in RNA sense; parameters as :func:`reference_codes`."""
     left = change_index(length, shift)
     return np.where(minus, length - 1 - left, left)
 
 
 def window_starts(rows: Rows, length: int, shift: int = 0) -> NDArray[np.int64]:
-    """Return where the windows start (0-based, plus strand).
-
-    Parameters as :func:`reference_codes`.
-    """
+    """Return where the windows start (0-based, plus strand); parameters as :func:`reference_codes`."""
     return rows.start - change_index(length, shift)
 
 
@@ -226,53 +196,19 @@ def reference_codes(fetch: Fetch, rows: Rows, length: int, shift: int = 0) -> Co
     return fetch(rows.contig, window_starts(rows, length, shift), length, rows.minus)
 
 
-def site_landmarks(annotation: Annotation, rows: Rows, shift: int = 0) -> NDArray[np.float64]:
-    """Return distances (B, 8) from the windows' centres to landmarks; both alleles have those of the reference.
-
-    Parameters
-    ----------
-    annotation : Annotation
-    rows, shift
-        As :func:`reference_codes`.
-    """
-    return annotation.landmark_distances(rows.contig, rows.start + shift, rows.minus)
-
-
-def alternative_sequence(genome: Genome, rows: Rows, length: int, shift: int = 0) -> Codes:
-    """Return the windows (B, length) of the alternative allele, RNA sense.
-
-    Parameters
-    ----------
-    genome : Genome
-    rows, length, shift
-        As :func:`reference_codes`.
-    """
-    plus = np.zeros(len(rows.start), dtype=bool)
-    left, right = _sides(genome.fetch, rows, length, shift, plus)
-    relative = np.arange(length) - change_index(length, shift)
-    window = _joined(left, right, relative, rows.n_inserted)
-    new = _inserted_positions(relative, rows)
-    row, column = np.nonzero(new)
-    window[row, column] = rows.inserted[row, relative[column]]
+def alternative_sequence(fetch: Fetch, rows: Rows, length: int, shift: int = 0) -> Codes:
+    """Return the windows (B, length) of the alternative allele, RNA sense; parameters as :func:`reference_codes`."""
+    window, row, column = _joined(fetch, rows, length, shift, np.zeros(len(rows), dtype=bool))
+    window[row, column] = rows.inserted[row, column - change_index(length, shift)]
     window[rows.minus] = COMPLEMENT[window[rows.minus, ::-1]]
     return window
 
 
-def alternative_region(annotation: Annotation, rows: Rows, length: int, shift: int = 0) -> Codes:
-    """Return the region-type windows (B, length) of the alternative allele, RNA sense.
-
-    Parameters as :func:`alternative_sequence`, with an annotation.
-    """
-    left, right = _sides(annotation.region_codes, rows, length, shift, rows.minus)
-    # Annotations answer in RNA sense; joining is done in genomic order.
-    left[rows.minus], right[rows.minus] = left[rows.minus, ::-1], right[rows.minus, ::-1]
-    at = change_index(length, shift)
-    relative = np.arange(length) - at
-    window = _joined(left, right, relative, rows.n_inserted)
-    row, column = np.nonzero(_inserted_positions(relative, rows))
-    replaced = np.minimum(rows.n_removed, rows.n_inserted)[row]
-    source = at + np.minimum(relative[column], replaced - 1)
-    window[row, column] = left[row, np.maximum(source, 0)]
+def alternative_region(fetch: Fetch, rows: Rows, length: int, shift: int = 0) -> Codes:
+    """Return the region-type windows (B, length) of the alternative allele; parameters as :func:`reference_codes`."""
+    window, row, column = _joined(fetch, rows, length, shift, rows.minus)
+    last_replaced = change_index(length, shift) + np.minimum(rows.n_removed, rows.n_inserted)[row] - 1
+    window[row, column] = window[row, np.minimum(column, last_replaced).clip(0)]
     window[rows.minus] = window[rows.minus, ::-1]
     return window
 
@@ -282,35 +218,32 @@ def allele_windows(spec: ModelSpec, genome: Genome, annotation: Annotation | Non
 
     Parameters
     ----------
-    spec : ModelSpec
-    genome : Genome
-    annotation : Annotation or None
-        None: region types and landmarks are unknown.
-    rows : Rows
+    spec, genome, annotation, rows
+        Without an annotation region types and landmarks are unknown.
     """
-    length, region = spec.sequence_length, None
-    seq = np.concatenate([reference_codes(genome.fetch, rows, length), alternative_sequence(genome, rows, length)])
-    if annotation is None:
-        return CodeWindows(seq)
-    if spec.has_region:
-        reference = reference_codes(annotation.region_codes, rows, spec.region_length)
-        region = np.concatenate([reference, alternative_region(annotation, rows, spec.region_length)])
-    return CodeWindows(seq, region, np.tile(site_landmarks(annotation, rows), (2, 1)) if spec.has_landmarks else None)
+    region = landmarks = None
+    given = genome.fetch, rows, spec.sequence_length
+    seq = np.concatenate([reference_codes(*given), alternative_sequence(*given)])
+    if annotation is not None and spec.has_region:
+        given = annotation.region_codes, rows, spec.region_length
+        region = np.concatenate([reference_codes(*given), alternative_region(*given)])
+    if annotation is not None and spec.has_landmarks:  # both alleles have those of the reference
+        landmarks = np.tile(annotation.landmark_distances(rows.contig, rows.start, rows.minus), (2, 1))
+    return CodeWindows(seq, region, landmarks)
 
 
-def _sides(fetch: Fetch, rows: Rows, length: int, shift: int, minus: NDArray[np.bool_]) -> tuple[Codes, Codes]:
-    """Return the reference window and the one that begins just after the removed bases."""
-    left = fetch(rows.contig, window_starts(rows, length, shift), length, minus)
-    right = fetch(rows.contig, rows.start + rows.n_removed, length, minus)
-    return left, right
+def _joined(
+    fetch: Fetch, rows: Rows, length: int, shift: int, minus: NDArray[np.bool_]
+) -> tuple[Codes, NDArray[np.intp], NDArray[np.intp]]:
+    """Return windows (B, length) in genomic order, and where (row, column) the new bases go, which holds the old ones.
 
-
-def _inserted_positions(relative: NDArray[np.int64], rows: Rows) -> NDArray[np.bool_]:
-    return (relative >= 0) & (relative < rows.n_inserted[:, None])
-
-
-def _joined(left: Codes, right: Codes, relative: NDArray[np.int64], n_inserted: NDArray[np.int64]) -> Codes:
-    """Put ``right`` after the new bases; (B, L) with the places of the new bases still to be filled."""
-    after = relative - n_inserted[:, None]
-    moved = np.take_along_axis(right, np.clip(after, 0, None), axis=1)
-    return np.where(after >= 0, moved, left)
+    ``minus``: rows that ``fetch`` answers in reverse. What follows the removed bases comes after the new ones.
+    """
+    starts = window_starts(rows, length, shift), rows.start + rows.n_removed
+    left, right = (fetch(rows.contig, start, length, minus) for start in starts)
+    left[minus], right[minus] = left[minus, ::-1], right[minus, ::-1]
+    relative = np.arange(length) - change_index(length, shift)
+    after = relative - rows.n_inserted[:, None]
+    window = np.where(after >= 0, np.take_along_axis(right, after.clip(0), axis=1), left)
+    row, column = np.nonzero((relative >= 0) & (after < 0))
+    return window, row, column

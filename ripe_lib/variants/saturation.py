@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
-from ripe_lib.genome.alleles import SNV
+from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.encoding import BASES, UNKNOWN, Codes, decode_sequence
+from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.vcf import VcfRecords
+from ripe_lib.network.load import Model
 from ripe_lib.variants.options import VariantOptions
 from ripe_lib.variants.scorer import ScoredVariants, VariantScorer
-
-if TYPE_CHECKING:
-    from ripe_lib.genome.annotation import Annotation
-    from ripe_lib.genome.fasta import Genome
-    from ripe_lib.network.load import Model
 
 MAX_LENGTH = 100_000
 _REGION = re.compile(r"(?P<contig>.+?):(?P<start>[0-9,]+)(?:-(?P<end>[0-9,]+))?(?:[:(](?P<strand>[+-])\)?)?\Z")
@@ -40,16 +38,7 @@ class Region(NamedTuple):
 
 @dataclass
 class Saturation:
-    """Scores of every change of a region.
-
-    Attributes
-    ----------
-    region : Region
-    codes : uint8 (N,)
-        Bases of the region, plus strand.
-    scored : ScoredVariants
-        All changes as rows, in genomic order.
-    """
+    """Every change of a region, scored, in genomic order; ``codes``: its bases, uint8 (N,), plus strand."""
 
     region: Region
     codes: Codes
@@ -60,32 +49,30 @@ class Saturation:
 
         Rows of unknown bases are NaN.
         """
-        rows, minus = self.scored.rows, self.region.strand == "-"
-        values = self.scored.values[number][..., self.scored.fields.index("delta")]
+        rows, values = self.scored.rows, self._deltas(number)
         changes = np.zeros((len(self.codes), 4, values.shape[1]), dtype=np.float32)
         changes[self.codes == UNKNOWN] = np.nan
-        single = rows.kind == SNV
+        single = rows.is_snv
         changes[rows.start[single] - self.region.start, rows.inserted[single, 0]] = values[single]
-        return changes[::-1, ::-1] if minus else changes
+        return changes[::-1, ::-1] if self.region.strand == "-" else changes
 
     def deletions(self, number: int) -> NDArray[np.float32] | None:
         """Return (N, T) of a model: the deletion of each base, 5' to 3'; NaN where it was not scored, None if none was.
 
         Deletions in a run of one base are the same change, scored at its left end: each base of the run has that score.
         """
-        rows = self.scored.rows
-        values = self.scored.values[number][..., self.scored.fields.index("delta")]
+        rows, values = self.scored.rows, self._deltas(number)
         deleted = np.flatnonzero((rows.n_removed == 1) & (rows.n_inserted == 0))
         if not len(deleted):
             return None
-        found = np.full((len(self.codes), values.shape[1]), np.nan, dtype=np.float32)
-        for row in deleted.tolist():
-            first = max(0, int(rows.start[row]) - self.region.start)
-            last = first
-            while last + 1 < len(self.codes) and self.codes[last + 1] == self.codes[first]:
-                last += 1
-            found[first : last + 1] = values[row]
+        run = np.cumsum(np.diff(self.codes, prepend=self.codes[:1]) != 0)  # which run each base is in
+        of_run = np.full((run[-1] + 1, values.shape[1]), np.nan, dtype=np.float32)
+        of_run[run[(rows.start[deleted] - self.region.start).clip(0)]] = values[deleted]
+        found = of_run[run]
         return found[::-1] if self.region.strand == "-" else found
+
+    def _deltas(self, number: int) -> NDArray[np.float32]:
+        return self.scored.values[number][..., self.scored.fields.index("delta")]
 
 
 def parse_region(text: str, genome: Genome, annotation: Annotation | None = None) -> Region:
@@ -94,16 +81,10 @@ def parse_region(text: str, genome: Genome, annotation: Annotation | None = None
     Parameters
     ----------
     text : str
+        At most :data:`MAX_LENGTH` nt.
     genome : Genome
     annotation : Annotation, optional
         Gives the strand where the text has none: that of the overlapping transcript, plus if there is none.
-
-    Raises
-    ------
-    InputError
-        If it is not of this form, too long, or off the contig.
-    UnknownNameError
-        If the FASTA has no such contig.
     """
     found = _REGION.match(text.strip())
     if found is None:
@@ -137,32 +118,37 @@ def saturate(
     models : list of Model
     genome : Genome
     annotation : Annotation or None
-        For region types.
     region : Region
     deletions : bool
-        Deletions are scored where their left-aligned form lies; equal deletions in a run of one base have equal scores.
+        They are scored where their left-aligned form lies; equal deletions in a run of one base have equal scores.
     options : VariantOptions, optional
         ``strand`` is the region's.
     """
     region = Region(*region)
-    options = options or VariantOptions()
-    options = VariantOptions(**{**vars(options), "strand": region.strand})
-    codes = genome.fetch(region.contig, [region.start - 1], region.end - region.start + 1)[0]
-    letters = decode_sequence(codes)
-    positions, refs, alts = [], [], []
-    for offset in range(region.start, region.end):
-        here = letters[offset - region.start + 1]
-        if here == "N":
-            continue
-        positions.append(offset + 1)
-        refs.append(here)
-        alts.append(",".join(base for base in BASES if base != here))
-        if deletions and offset > 0:
-            positions.append(offset)
-            refs.append(letters[offset - region.start] + here)
-            alts.append(letters[offset - region.start])
-    n = len(positions)
-    lines = [f"{region.contig}\t{p}\t.\t{r}\t{a}" for p, r, a in zip(positions, refs, alts, strict=True)]
-    records = VcfRecords([region.contig] * n, np.array(positions, dtype=np.int64), ["."] * n, refs, alts, lines)
-    scored = VariantScorer(models, genome, annotation, options).score(records)
-    return Saturation(region, codes[1:], scored)
+    codes = genome.fetch(region.contig, [region.start], region.end - region.start)[0]
+    scorer = VariantScorer(models, genome, annotation, replace(options or VariantOptions(), strand=region.strand))
+    return Saturation(region, codes, scorer.score(changes_of(genome, [region[:3]], deletions=deletions)))
+
+
+def changes_of(genome: Genome, stretches: Iterable[tuple[str, int, int]], *, deletions: bool = False) -> VcfRecords:
+    """Return every substitution of known bases as records, one per position, each followed by the base's deletion.
+
+    Parameters
+    ----------
+    genome : Genome
+    stretches : iterable of (contig, start, end)
+        0-based, half-open.
+    deletions : bool
+        Whether there are deletions.
+    """
+    rows: list[tuple[str, int, str, str]] = []
+    for contig, start, end in stretches:
+        letters = decode_sequence(genome.fetch(contig, [start - 1], end - start + 1)[0])
+        for at, (before, base) in enumerate(pairwise(letters), start):
+            if base in BASES:
+                rows.append((contig, at + 1, base, ",".join(other for other in BASES if other != base)))
+                if deletions and at > 0:
+                    rows.append((contig, at, before + base, before))
+    positions, dots = np.array([row[1] for row in rows], dtype=np.int64), ["."] * len(rows)
+    refs, alts = [row[2] for row in rows], [row[3] for row in rows]
+    return VcfRecords([row[0] for row in rows], positions, dots, refs, alts, dots)

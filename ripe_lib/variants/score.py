@@ -44,9 +44,8 @@ def score_variants(
     vcf_file : path
         VCF (plain, gzip, bgzip), BCF, or ``-`` for standard input. Need not be sorted, indexed or normalised.
     fasta_file : path
-        Genome.
     gtf_file : path, optional
-        Gene annotation: strands, gene names, region types. Without it region types are unknown (0.25), as in the
+        Gives strands, gene names, region types. Without it region types are unknown (0.25), as in the
         paper, and ``strand="auto"`` means the plus strand, with a warning.
     strand, region, shifts, scores, intergenic
         See :class:`VariantOptions`.

@@ -9,9 +9,10 @@ own. ``delta`` is always alt - ref.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,11 +20,14 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from ripe_lib.errors import InputError
-from ripe_lib.genome.alleles import IDENTICAL, OK, SNV, canonical_alleles
+from ripe_lib.genome.alleles import OK, canonical_alleles
+from ripe_lib.genome.annotation import Annotation
 from ripe_lib.genome.encoding import COMPLEMENT, Codes
+from ripe_lib.genome.fasta import Genome
 from ripe_lib.genome.vcf import VcfRecords
-from ripe_lib.network.joint import JointModel, joint_models
+from ripe_lib.network.joint import joint_models
 from ripe_lib.network.load import Model
+from ripe_lib.network.spec import ModelSpec
 from ripe_lib.output.console import steps
 from ripe_lib.variants.options import VariantOptions
 from ripe_lib.variants.rows import (
@@ -33,16 +37,10 @@ from ripe_lib.variants.rows import (
     alternative_sequence,
     place_rows,
     reference_codes,
-    site_landmarks,
     substituted_position,
     window_starts,
 )
 from ripe_lib.variants.summary import class_codes, load_background, percentiles
-
-if TYPE_CHECKING:
-    from ripe_lib.genome.annotation import Annotation
-    from ripe_lib.genome.fasta import Genome
-    from ripe_lib.network.spec import ModelSpec
 
 Logits = NDArray[np.float32]
 Indices = NDArray[np.intp]
@@ -59,40 +57,31 @@ class ScoredVariants:
     rows : Rows
         What was scored, the rows of the table.
     models : list of Model
-    fields : list of str
-        Columns per task.
+    options : VariantOptions
     values : list of float32 (R, T, F)
         Per model; NaN where nothing could be scored. ``class`` is an index into
         :data:`ripe_lib.variants.summary.CLASSES`.
-    thresholds : (float, float)
-        ``delta_threshold`` and ``site_threshold`` of the classes.
     """
 
     rows: Rows
     models: list[Model]
-    fields: list[str]
-    values: list[NDArray[np.float32]] = field(default_factory=list)
-    thresholds: tuple[float, float] = (0.1, 0.5)
+    options: VariantOptions
+    values: list[NDArray[np.float32]]
 
+    @cached_property
+    def fields(self) -> list[str]:
+        """The F columns per task."""
+        return self.options.fields
 
-def prefixes(models: Sequence[Model]) -> list[str]:
-    """Return what goes before the task names: nothing for one model, else ``<model>:``."""
-    return [""] if len(models) == 1 else [f"{model.name}:" for model in models]
+    def take(self, rows: Indices) -> ScoredVariants:
+        """Return some of the rows."""
+        return replace(self, rows=self.rows.take(rows), values=[values[rows] for values in self.values])
 
 
 class VariantScorer:
-    """Scores batches of records with loaded models, genome and annotation.
+    """Scores batches of records with models of different names.
 
-    Parameters
-    ----------
-    models : list of Model
-        Names must differ.
-    genome : Genome
-    annotation : Annotation or None
-        None: region types and landmarks are unknown.
-    options : VariantOptions
-        ``fast=False`` runs every window through the whole network of every model: slow, obvious, and what the fast way
-        is tested against.
+    Without an annotation region types and landmarks are unknown.
     """
 
     def __init__(
@@ -104,14 +93,18 @@ class VariantScorer:
         self.models = list(models)
         self.genome, self.annotation, self.options = genome, annotation, options
         self.genes = None if annotation is None else Genes(annotation)
-        self.reading = threading.Lock()  # the genome's file is read by one thread at a time
+        self._reading = threading.Lock()
         self._longest = max(max(m.spec.sequence_length, m.spec.region_length) for m in models)
-        alone = [JointModel(model, [(n, slice(None))]) for n, model in enumerate(self.models)]
-        self.networks = joint_models(self.models) if options.fast else alone
-        for network in self.networks if options.fast else ():
+        self.networks = joint_models(self.models)
+        for network in self.networks:
             _ = network.model.network.fast  # made before threads ask for it
         wants_background = "percentile" in options.scores
         self._backgrounds = [load_background(model) if wants_background else None for model in models]
+
+    def fetch(self, *place: Any) -> Codes:
+        """Return windows of the genome (:meth:`Genome.fetch`), whose file is read by one thread at a time."""
+        with self._reading:
+            return self.genome.fetch(*place)
 
     def rows(self, records: VcfRecords, genome: Genome | None = None) -> Rows:
         """Return the rows of a batch, not scored yet; another thread gives a genome of its own."""
@@ -124,13 +117,11 @@ class VariantScorer:
 
     def score_rows(self, rows: Rows) -> ScoredVariants:
         """Score rows that were placed (and perhaps chosen) before."""
-        options = self.options
-        scored = ScoredVariants(rows, self.models, options.fields)
-        scored.thresholds = (options.delta_threshold, options.site_threshold)
+        scored = ScoredVariants(rows, self.models, self.options, [])
         usable = np.flatnonzero(rows.status == OK)
         placed = rows.take(usable)
-        main = self._logits(placed, with_region=options.region != "none")
-        bare = self._logits(placed, with_region=False) if options.region == "both" else None
+        main = self._logits(placed, with_region=self.options.region != "none")
+        bare = self._logits(placed, with_region=False) if self.options.region == "both" else None
         for number, model in enumerate(self.models):
             values = np.full((len(rows), len(model.tasks), len(scored.fields)), np.nan, dtype=np.float32)
             values[usable] = self._fields(number, *main[number], None if bare is None else bare[number])
@@ -157,107 +148,96 @@ class VariantScorer:
 
         ``with_region`` uses region types and landmarks of the annotation, where the model takes them.
         """
-        shifts = self.options.offsets
-        results = [
-            tuple(np.empty((len(shifts), len(placed), len(network.model.tasks)), dtype=np.float32) for _ in range(2))
-            for network in self.networks
-        ]
-        for rows, first, inverse, near in steps(_grouped(placed), "scoring", unit="place", leave=False):
-            part = placed.take(rows)
+        shifts, n = self.options.offsets, len(placed)
+        results = [np.empty((2, len(shifts), n, len(one.model.tasks)), np.float32) for one in self.networks]
+        for group in steps(_grouped(placed), "scoring", unit="place", leave=False):
+            rows = placed.take(group.rows)
             for k, shift in enumerate(shifts):
-                windows = _Windows(self, part, first, inverse, near=near, shift=shift)
-                for network, (ref, alt) in zip(self.networks, results, strict=True):
-                    ref[k, rows], alt[k, rows] = self._alleles(network.model, windows, with_region)
+                windows = _Windows(self, rows, group, shift, with_region)
+                for network, found in zip(self.networks, results, strict=True):
+                    found[:, k, group.rows] = self._alleles(network.model, windows)
         of_model: dict[int, tuple[Logits, Logits]] = {}
         for network, (ref, alt) in zip(self.networks, results, strict=True):
             of_model.update({number: (ref[..., columns], alt[..., columns]) for number, columns in network.members})
         return [of_model[number] for number in range(len(self.models))]
 
-    def _alleles(self, model: Model, windows: _Windows, with_region: bool) -> tuple[Logits, Logits]:
+    def _alleles(self, model: Model, windows: _Windows) -> tuple[Logits, Logits]:
         """Return the logits (rows, T) of reference and alternative: substitutions from what they change."""
-        spec, network, inverse, kind = model.spec, model.network, windows.inverse, windows.rows.kind
-        context = windows.context(spec, with_region)
-        whole, batch_size = kind != IDENTICAL, self.options.batch_size  # whole: what gets a pass of its own
-        if self.options.fast:
-            if windows.near:
-                state = network.neighbours(*windows.stretch(spec.sequence_length), *context)
-            else:
-                state = network.reference(windows.reference(spec.sequence_length), *context)
-            reference = state.logits[inverse]
-            alternative, rows = reference.copy(), np.flatnonzero(kind == SNV)
-            if rows.size:
-                position, base = windows.substitutions(rows, spec.sequence_length)
-                alternative[rows] = network.substitutions(state, inverse[rows], position, base)
-            whole &= kind != SNV
+        spec, network, inverse, placed = model.spec, model.network, windows.group.inverse, windows.rows
+        context = windows.context(spec)
+        if windows.group.is_near:
+            state = network.neighbours(*windows.stretch(spec.sequence_length), *context)
         else:
-            codes = windows.reference(spec.sequence_length)
-            reference = network.logits(codes, *context, batch_size=batch_size)[inverse]
-            alternative = reference.copy()
-        rows = np.flatnonzero(whole)
+            state = network.reference(windows.reference(spec.sequence_length), *context)
+        reference = state.logits[inverse]
+        alternative, rows = reference.copy(), np.flatnonzero(placed.is_snv)
         if rows.size:
-            seq, region = windows.alternative(rows, spec.sequence_length, spec.region_length if with_region else 0)
+            position, base = windows.substitutions(rows, spec.sequence_length)
+            alternative[rows] = network.substitutions(state, inverse[rows], position, base)
+        rows = np.flatnonzero(
+            ~placed.is_snv & (placed.n_removed + placed.n_inserted > 0)
+        )  # these get a pass of their own
+        if rows.size:
             landmarks = None if context[1] is None else context[1][inverse[rows]]
-            alternative[rows] = network.logits(seq, region, landmarks, batch_size=batch_size)
+            given = *windows.alternative(rows, spec), landmarks
+            alternative[rows] = network.logits(*given, batch_size=self.options.batch_size)
         return reference, alternative
 
 
+class _Group(NamedTuple):
+    """Rows of few unique places (contig, start, strand), scored together."""
+
+    rows: Indices
+    first: Indices  # of the rows, at each unique place
+    inverse: Indices  # each row's place
+    is_near: bool  # side by side on one strand
+
+
 class _Windows:
-    """Code windows of a group of rows at one shift, made once per length and shared by the models.
+    """Code windows of a group of rows at one shift, made once per length and shared by the models."""
 
-    ``first`` row of each unique place, each row's place (``inverse``); ``near``: side by side on one strand.
-    """
+    def __init__(self, scorer: VariantScorer, rows: Rows, group: _Group, shift: int, with_region: bool) -> None:
+        self.group, self.rows, self._unique = group, rows, rows.take(group.first)
+        self._fetch, self._shift = scorer.fetch, shift
+        self._annotation = scorer.annotation if with_region else None
+        self._made: dict[tuple[str, int], Any] = {}
 
-    def __init__(
-        self, scorer: VariantScorer, rows: Rows, first: Indices, inverse: Indices, *, near: bool, shift: int
-    ) -> None:
-        self.rows, self.inverse, self.near = rows, inverse, near
-        self._scorer, self._unique, self._shift = scorer, rows.take(first), shift
-        self._made: dict[tuple[str, int], Codes] = {}
-        self._landmarks: NDArray[np.float64] | None = None
+    def _once(self, what: str, length: int, make: Callable[[], Any]) -> Any:
+        if (what, length) not in self._made:
+            self._made[what, length] = make()
+        return self._made[what, length]
 
     def reference(self, length: int) -> Codes:
-        key = ("seq", length)
-        if key not in self._made:
-            with self._scorer.reading:
-                self._made[key] = reference_codes(self._scorer.genome.fetch, self._unique, length, self._shift)
-        return self._made[key]
+        return self._once("seq", length, lambda: reference_codes(self._fetch, self._unique, length, self._shift))
 
     def stretch(self, length: int) -> tuple[Codes, NDArray[np.int64]]:
         """Return the stretch (N,) that holds all reference windows, RNA sense, and where in it each begins."""
         unique = self._unique
         starts = window_starts(unique, length, self._shift)
         low, high = int(starts.min()), int(starts.max()) + length
-        with self._scorer.reading:
-            codes = self._scorer.genome.fetch(unique.contig[:1], np.array([low]), high - low, unique.minus[:1])[0]
+        codes = self._fetch(unique.contig[:1], np.array([low]), high - low, unique.minus[:1])[0]
         return codes, high - (starts + length) if unique.minus[0] else starts - low
 
-    def context(self, spec: ModelSpec, with_region: bool) -> tuple[Codes | None, NDArray[np.float64] | None]:
+    def context(self, spec: ModelSpec) -> tuple[Codes | None, NDArray[np.float64] | None]:
         """Return region-type codes and distances to landmarks of the reference, where the model takes them."""
-        annotation = self._scorer.annotation
-        if not with_region or annotation is None:
-            return None, None
-        key = ("region", spec.region_length)
-        if spec.has_region and key not in self._made:
-            self._made[key] = reference_codes(annotation.region_codes, self._unique, spec.region_length, self._shift)
-        if spec.has_landmarks and self._landmarks is None:
-            self._landmarks = site_landmarks(annotation, self._unique, self._shift)
-        return self._made.get(key), self._landmarks if spec.has_landmarks else None
+        annotation, unique, length, shift = self._annotation, self._unique, spec.region_length, self._shift
+        region = landmarks = None
+        if annotation is not None and spec.has_region:
+            fetch = annotation.region_codes
+            region = self._once("region", length, lambda: reference_codes(fetch, unique, length, shift))
+        if annotation is not None and spec.has_landmarks:
+            place, distances = (unique.contig, unique.start + shift, unique.minus), annotation.landmark_distances
+            landmarks = self._once("landmarks", 0, lambda: distances(*place))
+        return region, landmarks
 
-    def alternative(self, rows: Indices, length: int, region_length: int) -> tuple[Codes, Codes | None]:
-        """Return sequence and region windows of the alternative allele; no region for length 0.
-
-        The rows are the same for every model: what has no shorter way.
-        """
-        chosen, annotation = self.rows.take(rows), self._scorer.annotation
-        keys = ("alternative seq", length), ("alternative region", region_length)
-        if keys[0] not in self._made:
-            with self._scorer.reading:
-                self._made[keys[0]] = alternative_sequence(self._scorer.genome, chosen, length, self._shift)
-        if not region_length or annotation is None:
-            return self._made[keys[0]], None
-        if keys[1] not in self._made:
-            self._made[keys[1]] = alternative_region(annotation, chosen, region_length, self._shift)
-        return self._made[keys[0]], self._made[keys[1]]
+    def alternative(self, rows: Indices, spec: ModelSpec) -> tuple[Codes, Codes | None]:
+        """Return sequence and region windows of the alternative allele; the rows are the same for every model."""
+        chosen, annotation, length, shift = self.rows.take(rows), self._annotation, spec.sequence_length, self._shift
+        seq = self._once("new seq", length, lambda: alternative_sequence(self._fetch, chosen, length, shift))
+        if annotation is None or not spec.has_region:
+            return seq, None
+        fetch, width = annotation.region_codes, spec.region_length
+        return seq, self._once("new region", width, lambda: alternative_region(fetch, chosen, width, shift))
 
     def substitutions(self, rows: Indices, length: int) -> tuple[NDArray[np.int64], Codes]:
         """Return position (in RNA sense) and new base of substitutions."""
@@ -265,39 +245,33 @@ class _Windows:
         return substituted_position(length, minus, self._shift), np.where(minus, COMPLEMENT[new], new)
 
 
-def _grouped(placed: Rows) -> Iterator[tuple[Indices, Indices, Indices, bool]]:
-    """Cut rows into groups of few unique places: (contig, start, strand).
+def _grouped(placed: Rows) -> Iterator[_Group]:
+    """Cut rows into groups.
 
-    Yields a group's rows, the first of them (within the group) at each unique place, each row's place, and whether the
-    places lie side by side. Places that do, on one strand, are groups of their own, so that their windows can share
-    work; the others follow each other in order of appearance.
+    Places side by side on one strand are groups of their own, so that their windows can share work; the others follow
+    each other in order of appearance.
     """
-    if not len(placed.start):
+    if not len(placed):
         return
-
     contig = pd.factorize(placed.contig)[0]
     key = ((contig * 2 + placed.minus) << 42) + placed.start  # neighbours on a strand have neighbouring keys
     place, keys = pd.factorize(key)
-    run_of = _runs(keys)
-    order = np.lexsort((place, run_of[place]))
-    ordered_place, ordered_run = place[order], run_of[place][order]
-    for run in np.unique(ordered_run):
-        low, high = np.searchsorted(ordered_run, [run, run + 1])
-        ranks = pd.factorize(ordered_place[low:high])[0]
-        cuts = np.searchsorted(ranks, np.arange(_SITES_AT_A_TIME, ranks.max() + 1, _SITES_AT_A_TIME))
-        for rows in np.split(order[low:high], cuts):
+    run_of = _runs(keys)[place]
+    order = np.lexsort((place, run_of))
+    borders = np.flatnonzero(np.diff(run_of[order])) + 1
+    for of_run in np.split(order, borders):
+        ranks = pd.factorize(place[of_run])[0]
+        cuts = np.searchsorted(ranks, np.arange(_SITES_AT_A_TIME, ranks[-1] + 1, _SITES_AT_A_TIME))
+        for rows in np.split(of_run, cuts):
             _, first, inverse = np.unique(place[rows], return_index=True, return_inverse=True)
-            yield rows, first, inverse, bool(run >= 0)
+            yield _Group(rows, first, inverse, bool(run_of[rows[0]] >= 0))
 
 
 def _runs(keys: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the number of each place's run of near places, -1 for places that are in none."""
     order = np.argsort(keys)
-    ends = np.flatnonzero(np.diff(keys[order]) > _NEAR)
-    run = np.zeros(len(keys), dtype=np.int64)
-    run[ends + 1] = 1
-    run = run.cumsum()
+    run = np.cumsum(np.diff(keys[order], prepend=keys[order[0]]) > _NEAR, dtype=np.int64)
     enough = np.bincount(run) >= _MANY
-    found = np.empty(len(keys), dtype=np.int64)
+    found = np.empty_like(run)
     found[order] = np.where(enough[run], run, -1)
     return found

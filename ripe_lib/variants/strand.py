@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -20,42 +20,11 @@ from ripe_lib.variants.rows import place_rows
 from ripe_lib.variants.scorer import VariantScorer
 
 
-@dataclass
-class _Sums:
-    """Running sums of two columns per task, enough for counts and a correlation."""
-
-    n: NDArray[np.int64]
-    sums: NDArray[np.float64]  # (5, T): x, y, xx, yy, xy
-
-    @classmethod
-    def empty(cls, n_tasks: int) -> _Sums:
-        return cls(np.zeros(n_tasks, dtype=np.int64), np.zeros((5, n_tasks)))
-
-    def add(self, x: NDArray[np.floating], y: NDArray[np.floating]) -> None:
-        x, y = x.astype(np.float64), y.astype(np.float64)
-        self.n += len(x)
-        self.sums += np.stack([part.sum(axis=0) for part in (x, y, x * x, y * y, x * y)])
-
-    def correlation(self) -> NDArray[np.float64]:
-        x, y, xx, yy, xy = self.sums
-        with np.errstate(invalid="ignore", divide="ignore"):
-            n = self.n
-            return (n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y))
-
-
 class StrandComparison:
     """Scores alleles of minus-strand genes twice, on their strand and as if they were on plus.
 
-    Parameters
-    ----------
-    models : list of Model
-    genome : Genome
-    annotation : Annotation
-    options : VariantOptions
-        ``strand`` is ignored. ``region="none"`` (region types unknown for both, as pipelines do) compares strands only.
-    tasks : list of str, optional
-    threshold : float
-        |delta| from which a change counts as one in the summary.
+    ``options.strand`` is ignored; ``region="none"`` (region types unknown for both, as pipelines do) compares strands
+    only. ``threshold``: |delta| from which a change counts as one in the summary.
     """
 
     def __init__(
@@ -68,14 +37,13 @@ class StrandComparison:
         tasks: Sequence[str] | None = None,
         threshold: float = 0.1,
     ) -> None:
-        self.selection = Selection(models, tasks)
-        self.threshold = threshold
+        self.selection, self.threshold = Selection(models, tasks), threshold
         self._scorer = VariantScorer(models, genome, annotation, replace(options, strand="auto", intergenic="skip"))
         self.names = self.selection.labels
-        n = len(self.names)
-        self._sums = _Sums.empty(n)
-        self._changed = np.zeros((3, n), dtype=np.int64)  # right strand, as plus, both with the same sign
         self.n_rows = {"+": 0, "-": 0}
+        self._n = 0
+        self._sums = np.zeros((5, len(self.names)))  # of x, y, xx, yy, xy; x: right strand, y: as plus
+        self._changed = np.zeros((3, len(self.names)), dtype=np.int64)  # right strand, as plus, both with the same sign
 
     def tables(self, vcf: VcfFile, chunk_size: int = 8192) -> Iterator[pd.DataFrame]:
         """Yield one row per ALT of a minus-strand gene: ``<task>.delta`` and ``<task>.delta_as_plus``."""
@@ -84,36 +52,28 @@ class StrandComparison:
             for strand in self.n_rows:
                 self.n_rows[strand] += int((rows.strand == strand).sum())
             on_minus = rows.take(np.flatnonzero((rows.strand == "-") & (rows.status == OK)))
-            right = self._scorer.score_rows(on_minus)
             forced = place_rows(rows.alleles, self._scorer.genes, strand="+")
-            forced = forced.take(np.flatnonzero(np.isin(forced.allele, on_minus.allele) & (forced.status == OK)))
-            as_plus = self._scorer.score_rows(forced)
-            at = right.fields.index("delta")
-            deltas = [
-                np.concatenate([values[..., at] for values in self.selection.values(scored)], axis=1)
-                for scored in (right, as_plus)
-            ]
+            as_plus = forced.take(np.flatnonzero(np.isin(forced.allele, on_minus.allele) & (forced.status == OK)))
+            deltas = [self.selection.deltas(self._scorer.score_rows(chosen)) for chosen in (on_minus, as_plus)]
             self._count(*deltas)
-            table = pd.DataFrame(right.rows.meta())
-            both = np.stack(deltas, axis=2).reshape(len(table), 2 * len(self.names))
+            both = np.stack(deltas, axis=2).reshape(len(on_minus), 2 * len(self.names))
             names = [f"{name}.{kind}" for name in self.names for kind in ("delta", "delta_as_plus")]
-            yield pd.concat([table, pd.DataFrame(both, columns=names)], axis=1)
+            yield pd.concat([pd.DataFrame(on_minus.meta()), pd.DataFrame(both, columns=names)], axis=1)
 
     def _count(self, right: NDArray[np.float32], plus: NDArray[np.float32]) -> None:
-        self._sums.add(right, plus)
+        x, y = right.astype(np.float64), plus.astype(np.float64)
+        self._n += len(x)
+        self._sums += np.stack([part.sum(axis=0) for part in (x, y, x * x, y * y, x * y)])
         is_right, is_plus = np.abs(right) > self.threshold, np.abs(plus) > self.threshold
         same = is_right & is_plus & (np.sign(right) == np.sign(plus))
         self._changed += np.stack([part.sum(axis=0) for part in (is_right, is_plus, same)])
 
     def summary(self) -> pd.DataFrame:
         """Return per task: variants compared, correlation of the two deltas, and how many changes are found by each."""
-        return pd.DataFrame(
-            {
-                "task": self.names,
-                "n_variants": self._sums.n,
-                "correlation": self._sums.correlation(),
-                "changes_right_strand": self._changed[0],
-                "changes_as_plus": self._changed[1],
-                "changes_in_both": self._changed[2],
-            }
+        n, (x, y, xx, yy, xy) = self._n, self._sums
+        with np.errstate(invalid="ignore", divide="ignore"):
+            correlation = (n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y))
+        table = pd.DataFrame({"task": self.names, "n_variants": n, "correlation": correlation})
+        return table.assign(
+            changes_right_strand=self._changed[0], changes_as_plus=self._changed[1], changes_in_both=self._changed[2]
         )

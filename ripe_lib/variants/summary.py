@@ -49,10 +49,7 @@ def load_background(model: Model) -> tuple[NDArray[np.float64], NDArray[np.float
     The table ``variant_background.tsv`` has one comment line that names the weights, and the columns ``task`` and one
     per percentage (``0``, ``5``, ..., ``99.9``, ``100``).
 
-    Raises
-    ------
-    InputError
-        If the table is damaged, or of other weights.
+    A table that is damaged, or of other weights, is refused.
     """
     import pandas as pd
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from pyarrow import ipc
 
 from ripe_lib.genome.alleles import OK
@@ -20,20 +19,16 @@ from ripe_lib.variants.scorer import ScoredVariants
 from ripe_lib.variants.summary import class_names
 
 
-def wide_or_long(
-    scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], out: OutputFormat
-) -> pd.DataFrame:
+def frame_of(scored: ScoredVariants, selection: Selection, out: OutputFormat) -> pd.DataFrame:
     """Return the table of a chunk, unrounded; parameters as :func:`ripe_lib.variants.format.wide_lines`."""
-    if out.layout == "long":
-        return long_frame(scored, selection, keep, out.top)
-    return wide_frame(scored, selection)[keep].reset_index(drop=True)
+    return long_frame(scored, selection, out.top) if out.layout == "long" else wide_frame(scored, selection)
 
 
 def wide_frame(scored: ScoredVariants, selection: Selection | None = None) -> pd.DataFrame:
     """Return the table of :func:`ripe_lib.score_variants`: one row per allele and strand, of all tasks or some."""
     selection = selection or Selection(scored.models)
     meta = pd.DataFrame(scored.rows.meta())
-    names = wide_names(scored, selection)
+    names = wide_names(scored.fields, selection)
     values = np.concatenate(selection.values(scored), axis=1).reshape(len(meta), len(names))
     scores = pd.DataFrame(values, columns=names)
     for name in names:
@@ -42,38 +37,23 @@ def wide_frame(scored: ScoredVariants, selection: Selection | None = None) -> pd
     return pd.concat([meta, scores], axis=1)
 
 
-def long_frame(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bool_], top: int = 0) -> pd.DataFrame:
+def long_frame(scored: ScoredVariants, selection: Selection, top: int = 0) -> pd.DataFrame:
     """Return one row per allele, strand and task: all tasks, or the ``top`` with the largest |delta|, largest first.
 
-    An allele that could not be scored has one row, without a task.
-
-    Parameters
-    ----------
-    scored, selection, keep
-        As :func:`wide_or_long`.
-    top : int
-        Tasks per row of ``scored``; 0: all.
+    An allele that could not be scored has one row, without a task. Parameters as :func:`.vcf_lines`.
     """
-    at = scored.fields.index("delta")
-    values = np.concatenate(selection.values(scored), axis=1)
-    tasks = selection.tasks
-    models = [m.name for number, m in enumerate(selection.models) for _ in selection.names(number)]
-    n_tasks = len(tasks)
-    n_kept = min(top, n_tasks) if top else n_tasks
+    values, tasks = np.concatenate(selection.values(scored), axis=1), selection.tasks
+    chosen = np.broadcast_to(np.arange(len(tasks)), values.shape[:2])
     if top:
-        chosen = np.argsort(-np.abs(values[..., at]), axis=1, kind="stable")[:, :n_kept]
-    else:
-        chosen = np.broadcast_to(np.arange(n_tasks), values.shape[:2])
-    scored_rows = scored.rows.status == OK
-    wanted = np.zeros((len(values), n_kept), dtype=bool)
-    wanted[keep & scored_rows] = True
-    wanted[keep & ~scored_rows, :1] = True
+        chosen = np.argsort(-np.abs(selection.deltas(scored)), axis=1, kind="stable")[:, :top]
+    has_task = scored.rows.status == OK
+    wanted = np.repeat(has_task[:, None], chosen.shape[1], axis=1)
+    wanted[:, :1] = True
     row, place = np.nonzero(wanted)
-    column = chosen[row, place]
+    column, has_task = chosen[row, place], has_task[row]
     frame = pd.DataFrame(scored.rows.meta()).iloc[row].reset_index(drop=True)
-    has_task = scored_rows[row]
     if len(selection.models) > 1:
-        frame["model"] = np.where(has_task, np.array(models, dtype=object)[column], "")
+        frame["model"] = np.where(has_task, np.array(selection.model_names, dtype=object)[column], "")
     frame["task"] = np.where(has_task, np.array(tasks, dtype=object)[column], "")
     for number, name in enumerate(long_names(scored.fields)):
         picked = values[row, column, number]
@@ -84,47 +64,36 @@ def long_frame(scored: ScoredVariants, selection: Selection, keep: NDArray[np.bo
 def long_lines(table: pd.DataFrame, out: OutputFormat) -> list[str]:
     """Return the lines of a long table."""
     columns: list[list[str]] = []
-    for name in table.columns:
-        column = table[name]
+    for name, column in table.items():
         if column.dtype.kind == "f":
-            columns.append(number_texts(column.to_numpy(np.float32)[:, None, None], [name], "\t"))
+            columns.append(number_texts(column.to_numpy(np.float32)[:, None, None], [str(name)], "\t"))
         else:
             columns.append([str(value) for value in column])
     return [out.line(fields) for fields in zip(*columns, strict=True)]
 
 
 def arrow_bytes(table: pd.DataFrame) -> bytes:
-    """Return a table as an Arrow stream: parts of a Parquet file, which is encoded once, at the end."""
+    """Return a table as a compressed Arrow stream, of which a Parquet file is made at the end."""
+    # The same schema for every chunk, also where a text column has no value.
+    kinds = {"f": pa.float32(), "i": pa.int64()}
+    schema = pa.schema([(name, kinds.get(column.dtype.kind, pa.string())) for name, column in table.items()])
     with only_utf8("Parquet"):
-        columns = pa.Table.from_pandas(table, schema=_schema(table), preserve_index=False)
-    return stream_of(columns)
-
-
-def stream_of(table: pa.Table) -> bytes:
-    """Return an Arrow table as a compressed stream."""
+        columns = pa.Table.from_pandas(table, schema=schema, preserve_index=False)
     sink = io.BytesIO()
-    with ipc.new_stream(sink, table.schema, options=ipc.IpcWriteOptions(compression="lz4")) as stream:
-        stream.write_table(table)
+    with ipc.new_stream(sink, columns.schema, options=ipc.IpcWriteOptions(compression="lz4")) as stream:
+        stream.write_table(columns)
     return sink.getvalue()
 
 
-def _schema(table: pd.DataFrame) -> pa.Schema:
-    """Return the same schema for every chunk, also where a text column has no value."""
-    kinds = {"f": pa.float32(), "i": pa.int64()}
-    return pa.schema([(name, kinds.get(table[name].dtype.kind, pa.string())) for name in table.columns])
-
-
-def joined_streams(contents: Sequence[bytes]) -> bytes:
-    """Return one Arrow stream of several."""
-    return stream_of(pa.concat_tables([ipc.open_stream(content).read_all() for content in contents]))
-
-
 def join_parquet(parts: Iterable[bytes], path: Path) -> None:
-    """Write one Parquet file from Arrow streams, one at a time; the first gives the columns."""
+    """Write one Parquet file from parts, which hold Arrow streams; the first gives the columns."""
     writer = None
     try:
         for content in filter(None, parts):
-            table = ipc.open_stream(content).read_all().combine_chunks()  # a row group per part
+            source, tables = pa.BufferReader(content), []
+            while source.tell() < len(content):
+                tables.append(ipc.open_stream(source).read_all())
+            table = pa.concat_tables(tables).combine_chunks()  # a row group per part
             writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
             if len(table):
                 writer.write_table(table)

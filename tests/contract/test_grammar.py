@@ -210,7 +210,7 @@ def completions(line):
 
 def test_tab_completion():
     assert completions("ripe score-v") == ["score-variants"]
-    assert completions("ripe predict parclip_h") == ["parclip_high"]
+    assert completions("ripe predict parclip_h") == ["parclip_high", "parclip_high_paper"]
     assert completions("ripe mutate clip31 --plot-f") == ["--plot-format"]
     assert {"QKI_PARCLIP"} == set(completions("ripe mutate clip31 chr1:1-2 --task QKI_P"))
 

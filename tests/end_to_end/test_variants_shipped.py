@@ -9,6 +9,7 @@ from ripe_lib.cli.main import main
 from ripe_lib.genome.encoding import encode_sequence
 from ripe_lib.network.predict import predict_codes
 from tests.support.toy_genome import cut, rc
+from tests.support.toy_models import by_full_passes
 from tests.support.variant_files import EXAMPLES, FASTA, GTF, VCF
 
 TASK = "QKI_PARCLIP"
@@ -58,8 +59,8 @@ def test_fast_and_full_passes_agree_to_1e_5(clip31):
     genome = Genome(FASTA)
     annotation = Annotation.load(GTF).for_genome(genome)
     tables = []
-    for fast in (True, False):
-        scorer = VariantScorer([clip31], genome, annotation, VariantOptions(region="both", fast=fast))
+    for model in (clip31, by_full_passes(clip31)):
+        scorer = VariantScorer([model], genome, annotation, VariantOptions(region="both"))
         with VcfFile(VCF) as vcf:
             tables.append(pd.concat([wide_frame(scorer.score(r)) for r in vcf.records(1000)]))
     fast, full = tables

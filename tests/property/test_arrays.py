@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -168,14 +169,9 @@ LINES = st.tuples(
 def test_bed_files(lines, block, size):
     text = "".join("\t".join([c, str(s), str(s + n), *more]) + end for c, s, n, end, more in lines)
     want = [(c, s, s + n, *(field or "." for field in (*more, "", "")[:2]), ".") for c, s, n, _, more in lines]
-    read_blocks = intervals_module.read_blocks
-    before = read_blocks.__defaults__
-    read_blocks.__defaults__ = (block,)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "x.bed"
-            path.write_bytes(text.encode())
-            chunks = [read_intervals(path)] if size is None else list(read_intervals(path, chunk_size=size))
-    finally:
-        read_blocks.__defaults__ = before
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(intervals_module, "_BLOCK_BYTES", block)
+        path = Path(folder) / "x.bed"
+        path.write_bytes(text.encode())
+        chunks = [read_intervals(path)] if size is None else list(read_intervals(path, chunk_size=size))
     assert [tuple(row) for chunk in chunks for row in chunk.itertuples(index=False)] == want

@@ -1,5 +1,6 @@
 """Work for the tests of ``ripe_lib.output.chunked``; importable by worker processes."""
 
+import errno
 import os
 import signal
 import time
@@ -7,10 +8,11 @@ from pathlib import Path
 
 
 class SquareWork:
-    """Write the square of the payload; log every call; optionally die on one payload the first time."""
+    """Write the square of the payload and log the call; die on one payload, once or always; lack room for another."""
 
-    def __init__(self, log, *, die_on=None, die_always=False, seconds=0.0):
+    def __init__(self, log, *, die_on=None, die_always=False, full_on=None, seconds=0.0):
         self.log, self.die_on, self.die_always, self.seconds = Path(log), die_on, die_always, seconds
+        self.full_on = full_on
 
     def __call__(self, chunk, path):
         with self.log.open("a") as handle:
@@ -22,6 +24,8 @@ class SquareWork:
                 marker.touch()
                 path.write_text("half a par")
                 os.kill(os.getpid(), signal.SIGKILL)
+        if chunk.payload == self.full_on:
+            raise OSError(errno.ENOSPC, "No space left on device")
         path.write_text(f"{chunk.payload**2}\n")
 
 

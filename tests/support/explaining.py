@@ -5,6 +5,18 @@ import numpy as np
 from ripe_lib.genome.encoding import one_hot
 
 
+class Ready:
+    """Windows that are there already, as the intervals of a command."""
+
+    is_genomic, where = True, "sites"
+
+    def __init__(self, parts):
+        self.parts = parts
+
+    def chunks(self, spec, size):
+        return self.parts
+
+
 def random_sites(rng, n, *, sequence_length=150, region_length=250, unknown=0.0):
     """Windows as a dict; ``unknown`` is the share of N bases and of positions without region type."""
     seq = rng.integers(0, 4, (n, sequence_length)).astype(np.uint8)

@@ -22,9 +22,8 @@ def naive_network(wiring, seq_codes, region_codes=None):
     merged = naive_conv(joined, wiring.merged.kernel, wiring.merged.bias)
     pooled = naive_pool(merged, wiring.merged.size, wiring.merged.stride)
     hidden = np.concatenate([pooled.ravel(), *(tower.ravel() for tower in towers)])
-    for layer in wiring.dense[:-1]:
-        hidden = np.maximum(hidden @ layer.kernel.astype(np.float64) + layer.bias, 0)
-    return hidden @ wiring.dense[-1].kernel.astype(np.float64) + wiring.dense[-1].bias
+    hidden = np.maximum(hidden @ wiring.hidden.kernel.astype(np.float64) + wiring.hidden.bias, 0)
+    return hidden @ wiring.output.kernel.astype(np.float64) + wiring.output.bias
 
 
 def naive_conv(x, kernel, bias):

@@ -33,9 +33,9 @@ class ToyGenome:
             raise UnknownNameError(name)
         return name
 
-    def fetch(self, chroms, starts, length, minus):
+    def fetch(self, chroms, starts, length, minus=False):
         rows = []
-        for chrom, start, reverse in zip(chroms, starts, minus, strict=True):
+        for chrom, start, reverse in zip(chroms, starts, np.broadcast_to(minus, len(starts)), strict=True):
             letters = cut(self.sequences[chrom], start, length)
             rows.append(encode_sequence(rc(letters) if reverse else letters))
         return np.array(rows, dtype=np.uint8).reshape(len(rows), length)
@@ -46,7 +46,8 @@ class ToyAnnotation:
 
     def __init__(self, tracks, genes=()):
         self.tracks = tracks
-        self.transcripts = pd.DataFrame(genes, columns=["chrom", "start", "end", "strand", "gene_name"])
+        table = pd.DataFrame(genes, columns=["chrom", "start", "end", "strand", "gene_name"])
+        self.transcripts = table.assign(gene_id="")
 
     def region_codes(self, chroms, starts, length, minus):
         rows = []

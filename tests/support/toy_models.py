@@ -22,6 +22,13 @@ def random_model(tasks=("QKI_PARCLIP", "PUM2_PARCLIP", "ELAVL1_PARCLIP"), seed=7
     return Model(spec=spec, keras_model=network)
 
 
+def by_full_passes(model):
+    """Return the same network without the ways that share work: slow, and what these are tested against."""
+    other = type(model)(model.spec, model.keras_model, model.directory)
+    other.network.fast = None
+    return other
+
+
 def detector_model(word, tasks=("PUM2_TOY",), **spec_options):
     """Return a sequence-only Model whose first task says above 0.98 if the word is there anywhere, else 0.02.
 

@@ -1,31 +1,26 @@
 """``ripe-train fetch SOURCE -o DIR``."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path
 
-SOURCES = {
-    "genome": "an assembly, e.g. GRCh38",
-    "gencode": "a release, e.g. 45",
-    "encode-eclip": "--cell-line alone",
-}
+from ripe_lib.output.console import options
+
+SOURCES = {"genome": "an assembly, e.g. GRCh38", "gencode": "a release, e.g. 45", "encode-eclip": "--cell-line alone"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser.add_argument("source", metavar="SOURCE", help="genome, gencode or encode-eclip")
-    parser.add_argument("name", metavar="NAME", nargs="?", help="GRCh38 or GRCh37; a release: 45, or 45lift37")
-    parser.add_argument("-o", "--out", required=True, metavar="DIR", help="folder for the files and sources.tsv")
-    parser.add_argument("--cell-line", nargs="+", metavar="NAME", help="of encode-eclip: K562, HepG2")
-    parser.add_argument(
-        "--assembly", default="GRCh38", metavar="NAME", help="of encode-eclip: GRCh38 (default), GRCh37"
-    )
-    parser.add_argument("--rbp", nargs="+", metavar="NAME", help="of encode-eclip: these proteins (default: all)")
-    parser.add_argument("--mirror", default="", metavar="URL|DIR", help="a server or folder with the same paths")
-    parser.add_argument("--dry-run", action="store_true", help="list the files and their sizes, fetch nothing")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar and no notes on stderr")
+    add = options(parser)
+    add("source SOURCE", "genome, gencode or encode-eclip")
+    add("name NAME", "GRCh38 or GRCh37; a release: 45, or 45lift37", nargs="?")
+    add("-o --out DIR", "folder for the files and sources.tsv", required=True)
+    add("--cell-line NAME", "of encode-eclip: K562, HepG2", nargs="+")
+    add("--assembly NAME", "of encode-eclip: GRCh38 (default), GRCh37", default="GRCh38")
+    add("--rbp NAME", "of encode-eclip: these proteins (default: all)", nargs="+")
+    add("--mirror URL|DIR", "a server or folder with the same paths", default="")
+    add("--dry-run", "list the files and their sizes, fetch nothing")
+    add("--quiet", "no progress bar and no notes on stderr")
 
 
 def run(args: argparse.Namespace) -> None:

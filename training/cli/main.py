@@ -1,7 +1,5 @@
 """Entry point of ``ripe-train``."""
 
-from __future__ import annotations
-
 import sys
 
 from ripe_lib.output.console import run_command

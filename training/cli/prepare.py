@@ -1,12 +1,10 @@
 """``ripe-train prepare CONFIG``."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path
 
-from ripe_lib.output.console import whole_number
+from ripe_lib.output.console import options, whole_number
 
 READS = ("config",)
 WRITES = ("out",)
@@ -14,11 +12,12 @@ WRITES = ("out",)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser.add_argument("config", metavar="CONFIG", help="YAML file with a section 'prepare'; see training/configs")
-    parser.add_argument("-o", "--out", metavar="H5", help="output data set (default: 'output' of the config)")
-    parser.add_argument("--seed", type=whole_number, help="seed (default: that of the config)")
-    parser.add_argument("--report", action="store_true", help="write an HTML report beside the data set")
-    parser.add_argument("--quiet", action="store_true", help="no notes on stderr")
+    add = options(parser)
+    add("config CONFIG", "YAML file with a section 'prepare'; see training/configs")
+    add("-o --out H5", "output data set (default: 'output' of the config)")
+    add("--seed", "seed (default: that of the config)", whole_number)
+    add("--report", "write an HTML report beside the data set")
+    add("--quiet", "no notes on stderr")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -31,10 +30,9 @@ def run(args: argparse.Namespace) -> None:
     from training.data.prepare import prepare_all
 
     config = read_config(args.config)
+    config = replace(config, report=config.report or args.report)
     if args.seed is not None:
         config = replace(config, seed=args.seed)
-    if args.report:
-        config = replace(config, report=True)
     if args.out is not None:
         config = replace(config, output=Path(args.out))
     for path in prepare_all(config, note=note):

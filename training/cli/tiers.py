@@ -1,28 +1,25 @@
 """``ripe-train tiers CONFIG``."""
 
-from __future__ import annotations
-
 import argparse
 import math
 import sys
 from pathlib import Path
 
-from ripe_lib.output.console import positive_int
+from ripe_lib.output.console import options, positive_int
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser.add_argument(
-        "config", metavar="CONFIG", help="YAML with prepare, fit, publish and maybe fetch; see training/configs"
-    )
-    parser.add_argument("--work", metavar="DIR", required=True, help="folder for sources, data set and runs")
-    parser.add_argument("--out", metavar="DIR", help="folder that gets DeepRiPe/MODEL (default: your model folder)")
-    parser.add_argument("--only", nargs="+", default=(), metavar="MODEL", help="make these models (default: all)")
-    parser.add_argument("--plan", action="store_true", help="show disk, memory and time of every step, do nothing")
-    parser.add_argument("--mirror", default="", metavar="URL|DIR", help="a server or folder with the same paths")
-    parser.add_argument("--dask", metavar="SCHEDULER", help="address of a dask scheduler, or processes:N")
-    parser.add_argument("--threads", type=positive_int, default=None, metavar="N", help="CPU threads (default: all)")
-    parser.add_argument("--quiet", action="store_true", help="no plan, no progress bar and no notes on stderr")
+    add = options(parser)
+    add("config CONFIG", "YAML with prepare, fit, publish and maybe fetch; see training/configs")
+    add("--work DIR", "folder for sources, data set and runs", required=True)
+    add("--out DIR", "folder that gets DeepRiPe/MODEL (default: your model folder)")
+    add("--only MODEL", "make these models (default: all)", nargs="+", default=())
+    add("--plan", "show disk, memory and time of every step, do nothing")
+    add("--mirror URL|DIR", "a server or folder with the same paths", default="")
+    add("--dask SCHEDULER", "address of a dask scheduler, or processes:N")
+    add("--threads N", "CPU threads (default: all)", positive_int)
+    add("--quiet", "no plan, no progress bar and no notes on stderr")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -33,7 +30,7 @@ def run(args: argparse.Namespace) -> None:
     from training.publishing.tiers import TierOptions, make_tiers
 
     quiet_tensorflow()
-    options = TierOptions(
+    what = TierOptions(
         config=Path(args.config).absolute(),
         work=Path(args.work).absolute(),  # workers may run in other folders
         models=(Path(args.out) if args.out else user_models_directory()).absolute(),
@@ -44,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
     if args.plan or not args.quiet:
         from training.publishing.plan import make_plan, plan_table
 
-        steps = make_plan(options)
+        steps = make_plan(what)
         (sys.stdout if args.plan else sys.stderr).write(plan_table(steps))
         if args.plan:
             return
@@ -66,11 +63,9 @@ def run(args: argparse.Namespace) -> None:
             if not args.quiet:
                 bar.write(line, file=sys.stderr)
 
-        for model in options.wanted():
-            if options.models != bundled_models_directory() and (bundled_models_directory() / model).is_dir():
-                say(
-                    f"{model} is also the name of a shipped model, which commands prefer: give {options.models / model}"
-                )
-        made = make_tiers(options, scheduler=args.dask, note=say, progress=show)
+        for model in what.wanted():
+            if what.models != bundled_models_directory() and (bundled_models_directory() / model).is_dir():
+                say(f"{model} is also the name of a shipped model, which commands prefer: give {what.models / model}")
+        made = make_tiers(what, scheduler=args.dask, note=say, progress=show)
     for directory in made:
         sys.stdout.write(f"{directory}\n")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from ripe_lib.errors import InputError, check_known
 from training.data.peaks import Ints, Transcriptome
@@ -20,18 +21,10 @@ STRATEGIES = ("none", "unbound_transcripts", "bound_transcripts", "any_transcrip
 
 @dataclass(frozen=True)
 class BackgroundOptions:
-    """Background bins.
+    """Background bins."""
 
-    Attributes
-    ----------
-    strategy : str
-        One of :data:`STRATEGIES`; ``"none"`` drops bins without a peak, as the paper.
-    ratio : float
-        Background bins per bin with a peak.
-    """
-
-    strategy: str = "none"
-    ratio: float = 1.0
+    strategy: str = "none"  # "none" drops bins without a peak, as the paper
+    ratio: float = 1.0  # background bins per bin with a peak
 
     def __post_init__(self) -> None:
         check_known("background strategy", self.strategy, STRATEGIES)
@@ -54,36 +47,29 @@ def background_bins(
     options : BackgroundOptions
     rng : Generator
     """
-    if options.strategy == "none":
-        return np.zeros(0, dtype=np.int64)
     bin_length = transcriptome.axis.bin_length
-    first, count = transcriptome.bins_within
-    low = np.searchsorted(bound, transcriptome.start // bin_length)
-    high = np.searchsorted(bound, -(-transcriptome.end // bin_length))
-    has_site = high > low
+    first = -(-transcriptome.start // bin_length)  # bins that lie wholly within a locus
+    count = np.maximum(transcriptome.end // bin_length - first, 0)
     if options.strategy != "any_transcripts":
-        chosen = has_site if options.strategy == "bound_transcripts" else ~has_site
+        low = np.searchsorted(bound, transcriptome.start // bin_length)
+        high = np.searchsorted(bound, -(-transcriptome.end // bin_length))
+        chosen = (high > low) == (options.strategy == "bound_transcripts")
         first, count = first[chosen], count[chosen]
     wanted = round(options.ratio * len(bound))
     total = int(count.sum())
-    before = np.cumsum(count) - count
     found = np.zeros(0, dtype=np.int64)
-    if not total or not wanted:
+    if options.strategy == "none" or not total or not wanted:
         return found
+    before = np.cumsum(count) - count
+
+    def unbound(numbers: Ints) -> Ints:
+        locus = np.searchsorted(before, numbers, side="right") - 1
+        bins = first[locus] + numbers - before[locus]
+        return bins[~np.isin(bins, bound)]
+
     if total <= 4 * wanted:
-        found = _numbered(np.arange(total), first, before)
-        found = found[~np.isin(found, bound, assume_unique=True)]
-        return np.sort(rng.permutation(found)[:wanted])
+        return np.sort(rng.permutation(unbound(np.arange(total)))[:wanted])
     while len(found) < wanted:
-        drawn = _numbered(rng.integers(0, total, size=2 * wanted), first, before)
-        drawn = drawn[~np.isin(drawn, bound)]
         # The order of drawing is kept, so that what is cut off at the end is random.
-        joined = np.concatenate([found, drawn])
-        _, at = np.unique(joined, return_index=True)
-        found = joined[np.sort(at)]
+        found = pd.unique(np.concatenate([found, unbound(rng.integers(0, total, size=2 * wanted))]))
     return np.sort(found[:wanted])
-
-
-def _numbered(numbers: Ints, first: Ints, before: Ints) -> Ints:
-    locus = np.searchsorted(before, numbers, side="right") - 1
-    return first[locus] + numbers - before[locus]

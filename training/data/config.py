@@ -27,59 +27,33 @@ class LabelOptions:
 
 @dataclass(frozen=True)
 class OriginalInput:
-    """A file in the authors' layout.
-
-    Attributes
-    ----------
-    file : Path
-    tasks : str
-        What the columns of ``<split>_out`` mean: a file with one RBP per line, or a catalogue model's name.
-    """
+    """A file in the authors' layout."""
 
     file: Path
-    tasks: str
+    tasks: str  # what the columns of <split>_out mean: a file with one RBP per line, or a catalogue model's name
 
 
 @dataclass(frozen=True)
 class PrepareConfig:
-    """Everything ``prepare`` does. One of ``tables``, ``peaks`` and ``original`` says where sites come from.
+    """Everything ``prepare`` does. One of ``tables``, ``peaks`` and ``original`` says where sites come from."""
 
-    Attributes
-    ----------
-    output : Path
-        Data set file; with tiers ``<stem>_<tier>.h5`` beside it.
-    tables : tuple of TableInput
-        Ready tables.
-    peaks : PeakInput
-        Peak files with genome and annotation.
-    original : OriginalInput
-        An HDF5 file in the authors' layout.
-    tasks : tuple of str, optional
-        Label columns, in order, for tables. Default: all experiments that are read.
-    gtf : Path, optional
-        Annotation of the tables' assembly: region types of all windows and distances to landmarks come from it instead
-        of the tables' letters. With peaks, ``peaks: gtf`` is it.
-    fasta : Path, optional
-        Genome of the tables' assembly: bases beside ready windows are read from it where it knows them.
-    sources : Path, optional
-        Where the input files came from: the ``sources.tsv`` of ``ripe-train fetch``; kept in the manifest.
-    report : bool
-        Write ``<stem>_report.html`` beside each data set.
-    """
-
-    output: Path
+    output: Path  # data set file; with tiers <stem>_<tier>.h5 beside it
     seed: int = 0
-    tasks: tuple[str, ...] | None = None
-    tables: tuple[TableInput, ...] = ()
-    peaks: PeakInput | None = None
+    tasks: tuple[str, ...] | None = None  # label columns, in order, for tables; default: all experiments that are read
+    tables: tuple[TableInput, ...] = ()  # ready tables
+    peaks: PeakInput | None = None  # peak files with genome and annotation
     original: OriginalInput | None = None
     window: WindowOptions = field(default_factory=WindowOptions)
     labels: LabelOptions = field(default_factory=LabelOptions)
     split: SplitOptions = field(default_factory=SplitOptions)
+    # Annotation of the tables' assembly: region types of all windows and distances to landmarks come from it instead of
+    # the tables' letters. With peaks, "peaks: gtf_file" is it.
     gtf: Path | None = None
+    # Genome of the tables' assembly: bases beside ready windows are read from it where it knows them.
     fasta: Path | None = None
+    # Where the input files came from: the sources.tsv of "ripe-train fetch"; kept in the manifest.
     sources: Path | None = None
-    report: bool = False
+    report: bool = False  # write <stem>_report.html beside each data set
 
 
 def read_config(path: str | Path) -> PrepareConfig:

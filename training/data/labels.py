@@ -26,58 +26,43 @@ NEAR = 100
 CROSS_SOURCE = ("shared", "none", "all")
 
 Bool = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 
 
-def neighbour_pairs(
-    group: NDArray[np.int64], position: NDArray[np.int64], radius: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return all pairs (i, j), both orders and i = j, of equal group with ``|position_i - position_j| <= radius``.
-
-    Parameters
-    ----------
-    group, position : int64 array (N,)
-        Contig and strand, and place there in nt.
-    radius : int
-        In nt.
-    """
+def _neighbours(group: Ints, position: Ints, radius: int) -> sparse.csr_matrix:
+    """Return a matrix (N, N): 1 where windows of the same group are at most ``radius`` nt apart, 0 elsewhere."""
     order = np.lexsort((position, group))
     # One axis for all groups, wide enough apart that windows of different groups are never near.
-    span = int(position.max() - position.min()) + radius + 1 if len(position) else 1
-    axis = group[order].astype(np.int64) * span + (position[order] - (position.min() if len(position) else 0))
-    last = np.searchsorted(axis, axis + radius, side="right")
-    here = np.arange(len(axis))
-    count = last - here
-    first = np.repeat(here, count)
-    second = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + first
-    one, two = order[first], order[second]
-    different = one != two
-    return np.concatenate([one, two[different]]), np.concatenate([two, one[different]])
+    axis = (group * (position.max(initial=0) - position.min(initial=0) + radius + 1) + position)[order]
+    low = np.searchsorted(axis, axis - radius)
+    count = np.searchsorted(axis, axis + radius, side="right") - low
+    others = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count - low, count)
+    pairs = (np.repeat(order, count), order[others])
+    return sparse.csr_matrix((np.ones(len(others), dtype=np.int32), pairs), shape=(len(order), len(order)))
 
 
-def _touches(pairs: tuple[NDArray[np.int64], NDArray[np.int64]], flags: Bool, n: int) -> Bool:
-    matrix = sparse.csr_matrix((np.ones(len(pairs[0]), dtype=np.int32), pairs), shape=(n, n))
-    return np.asarray((matrix @ sparse.csr_matrix(flags.astype(np.int32))).toarray() > 0)
+def _n_flags(neighbours: sparse.csr_matrix, flags: Bool) -> NDArray[np.int32]:
+    """Count the neighbours of each window that have a flag (N, T), by column."""
+    return (neighbours @ sparse.csr_matrix(flags, dtype=np.int32)).toarray()
 
 
 def label_vectors(
-    group: NDArray[np.int64],
-    position: NDArray[np.int64],
+    group: Ints,
+    position: Ints,
     source: NDArray[np.uint8],
     positive: Bool,
     negative: Bool,
     source_has_task: Bool,
     *,
-    cross_source: str = "shared",
-    trusted: Bool | None = None,
+    cross_source: str,
+    trusted: Bool,
 ) -> NDArray[np.int8]:
     """Return labels (N, T) int8: 1, 0 or -1, by the rules of this module.
 
     Parameters
     ----------
-    group : int64 (N,)
-        Number of the chromosome and strand.
-    position : int64 (N,)
-        Genomic start of the window.
+    group, position : int64 (N,)
+        Number of the chromosome and strand, genomic start of the window.
     source : uint8 (N,)
         Number of the source.
     positive, negative : bool (N, T)
@@ -86,25 +71,25 @@ def label_vectors(
         Whether a source has a table of a task.
     cross_source : str
         ``"shared"``, ``"none"`` or ``"all"``: which tasks' labels are carried over between sources.
-    trusted : bool (N,), optional
+    trusted : bool (N,)
         Rows whose listed negatives stay negatives beside a positive.
     """
-    n = len(position)
-    same, near = neighbour_pairs(group, position, SAME_SITE), neighbour_pairs(group, position, NEAR)
-    own = source[same[0]] == source[same[1]]
-    within = (same[0][own], same[1][own])
-    across = (same[0][~own], same[1][~own])
-    bound, unbound = _touches(within, positive, n), _touches(within, negative, n)
-    if cross_source != "none":
-        carried = np.ones_like(positive) if cross_source == "all" else source_has_task[source]
-        bound |= _touches(across, positive, n) & carried
-        unbound |= _touches(across, negative, n) & carried
+    same = _neighbours(group, position, SAME_SITE)
+    same_source = _neighbours(group * len(source_has_task) + source, position, SAME_SITE)
+
+    def told(flags: Bool) -> Bool:
+        """Whether this window or the same site has a flag, as far as labels are carried over."""
+        within = _n_flags(same_source, flags)
+        if cross_source == "none":
+            return within > 0
+        elsewhere = _n_flags(same, flags) > within
+        return (within > 0) | (elsewhere if cross_source == "all" else elsewhere & source_has_task[source])
+
     # Near any positive of the experiment, whichever source knows it: not a negative.
-    spoiled = _touches(near, positive, n)
-    if trusted is not None:
-        spoiled &= ~(negative & trusted[:, None])
+    near_positive = _n_flags(_neighbours(group, position, NEAR), positive) > 0
+    spoiled = near_positive & ~(negative & trusted[:, None])
     labels = np.full(positive.shape, -1, dtype=np.int8)
-    labels[unbound & ~spoiled] = 0
+    labels[told(negative) & ~spoiled] = 0
     # A window its own table lists both ways, or lists as negative beside a positive, says nothing.
-    labels[bound & ~negative] = 1
+    labels[told(positive) & ~negative] = 1
     return labels

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ripe_lib.errors import InputError
@@ -13,7 +12,7 @@ from training.config import Note
 from training.data.config import PrepareConfig
 from training.data.peak_sites import Bins, CodeMaker, PeakInput, label_bins, sequence_keys
 from training.data.prepared import manifest_of, warn_about_splits
-from training.data.splits import assign_splits, check_disjoint, locus_clusters
+from training.data.splits import assign_splits, locus_clusters
 from training.data.store import SiteColumns, write_dataset
 
 BIG_CLUSTER = 0.05
@@ -23,26 +22,39 @@ def prepare_peaks(config: PrepareConfig, peaks: PeakInput, note: Note) -> list[P
     """Make the data sets of a config with ``peaks``, one per tier; return their files.
 
     Parameters as :func:`training.data.prepare.prepare_all`, and the peaks.
-
-    Raises
-    ------
-    InputError
-        If the config names ``tasks`` too, and as :func:`label_bins`.
     """
     if config.tasks is not None:
         raise InputError("prepare: 'tasks' is for tables; with peaks, the table of peak files names the tasks.")
-    labelled = label_bins(peaks, seed=config.seed, note=note)
+    labelled = label_bins(peaks, config.seed, note)
     cluster, split = _splits(config, peaks, labelled, note)
-    tiers = _tiers(peaks, labelled, note)
     outputs = []
-    for name, columns in tiers.items():
-        output = config.output if not name else config.output.with_name(f"{config.output.stem}_{name}.h5")
-        _write(config, labelled, columns, cluster, split, output, note)
+    for name, columns in _tiers(peaks, labelled, note).items():
+        output = config.output.with_name(f"{config.output.stem}_{name}.h5") if name else config.output
         outputs.append(output)
+        # Bins where only other tiers' RBPs have sites are dropped, background stays.
+        kept = ~labelled.labels.any(axis=1) | labelled.labels[:, columns].any(axis=1)
+        bins, labels, own_split = labelled.bins[kept], labelled.labels[kept][:, columns], split[kept]
+        table = labelled.peaks.iloc[columns].reset_index(drop=True)
+        tasks = table["task"].tolist()
+        warn_about_splits(labels, own_split, tasks, config.split, note)
+        chrom, start, end, strand = labelled.axis.intervals(bins)
+        landmarks = labelled.annotation.landmark_distances(chrom, (start + end - 1) // 2, strand == "-")
+        source = np.zeros(len(bins), dtype=np.uint8)
+        info = table.set_index("task")[["rbp", "protocol", "cell_line"]].to_dict("index")
+        write_dataset(
+            output,
+            SiteColumns(chrom, start, end, strand, labels, own_split, source, cluster[kept], landmarks),
+            CodeMaker(labelled, bins, config.window),
+            tasks=tasks,
+            sources=["peaks"],
+            source_has_task=np.ones((1, len(tasks)), dtype=bool),
+            **vars(config.window),
+            manifest={**manifest_of(config, labelled.inputs, info), "peaks": table.to_dict("records")},
+        )
         if config.report:
             from training.data.report import write_report
 
-            write_report(output, peaks=labelled.peaks.iloc[columns].reset_index(drop=True))
+            write_report(output, peaks=table)
     return outputs
 
 
@@ -55,23 +67,23 @@ def _splits(
     known = n_unknown <= most
     if not known.all():
         what = "without a known base" if peaks.max_unknown is None else f"with more than {most} unknown bases"
+        if not known.any():
+            raise InputError(
+                f"peaks: expected a bin in known sequence, got {len(known)} {what}. Is the FASTA the right one?"
+            )
         note(f"{int((~known).sum())} of {len(known)} bins {what} were left out")
         labelled.bins, labelled.labels, keys = labelled.bins[known], labelled.labels[known], keys[known]
     _drop_small_tasks(peaks.min_bins, labelled, note)
     chrom, start, _, _ = labelled.axis.intervals(labelled.bins)
-    group = labelled.axis.group(labelled.bins)
-    same = np.unique(keys, return_inverse=True)[1].astype(np.int64) if peaks.join_equal_sequences else None
-    cluster = locus_clusters(group, start, config.split.distance, same)
+    same = np.unique(keys, return_inverse=True)[1] if peaks.join_equal_sequences else None
+    cluster = locus_clusters(labelled.axis.group(labelled.bins), start, config.split.distance, same)
     largest = np.bincount(cluster).max() / len(cluster)
     if largest > BIG_CLUSTER and config.split.method == "locus":
         note(
             f"warning: {100 * largest:.0f} % of the bins are one locus (joined by distance or equal sequences) and "
             "go to one split; a smaller split distance or join_equal_sequences: false loosens that"
         )
-    split = assign_splits(chrom.astype(str), start, cluster, config.split, config.seed)
-    if config.split.method != "random":
-        check_disjoint(group, start, split, config.split.distance)
-    return cluster, split
+    return cluster, assign_splits(chrom.astype(str), start, cluster, config.split, config.seed)
 
 
 def _drop_small_tasks(least: int, labelled: Bins, note: Note) -> None:
@@ -89,67 +101,17 @@ def _drop_small_tasks(least: int, labelled: Bins, note: Note) -> None:
 
 def _tiers(peaks: PeakInput, labelled: Bins, note: Note) -> dict[str, list[int]]:
     borders = peaks.tier_borders()
-    everything = list(range(len(labelled.tasks)))
     if not borders:
-        return {"": everything}
+        return {"": list(range(len(labelled.tasks)))}
     tiers: dict[str, list[int]] = {name: [] for name in borders}
     for column, (task, here) in enumerate(zip(labelled.tasks, labelled.peaks["peaks"], strict=True)):
         n = here if task.peaks_in_source is None else task.peaks_in_source
         fitting = [name for name, (least, too_many) in borders.items() if least <= n < too_many]
-        if not fitting:
+        if fitting:
+            tiers[fitting[0]].append(column)
+        else:
             note(f"warning: {task.task} with {n} peaks is in no tier and left out")
-        for name in fitting[:1]:
-            tiers[name].append(column)
     filled = {name: columns for name, columns in tiers.items() if columns}
     if not filled:
         raise InputError("peaks: expected an RBP in at least one tier, got none. Change 'tiers'.")
     return filled
-
-
-def _write(
-    config: PrepareConfig,
-    labelled: Bins,
-    columns: list[int],
-    cluster: NDArray[np.int64],
-    split: NDArray[np.uint8],
-    output: Path,
-    note: Note,
-) -> None:
-    # Bins where only other tiers' RBPs have sites are dropped, background stays.
-    bound_elsewhere = labelled.labels.any(axis=1) & ~labelled.labels[:, columns].any(axis=1)
-    rows = np.flatnonzero(~bound_elsewhere)
-    bins, labels = labelled.bins[rows], labelled.labels[np.ix_(rows, np.array(columns))]
-    tasks = [labelled.tasks[column] for column in columns]
-    names = [task.task for task in tasks]
-    warn_about_splits(labels, split[rows], names, config.split, note)
-    chrom, start, end, strand = labelled.axis.intervals(bins)
-    info = {t.task: {"rbp": t.rbp, "protocol": t.protocol, "cell_line": t.cell_line} for t in tasks}
-    manifest = manifest_of(config, labelled.inputs, info)
-    manifest["peaks"] = _plain_records(labelled.peaks.iloc[columns])
-    write_dataset(
-        output,
-        SiteColumns(
-            chrom=chrom.astype(str),
-            start=start,
-            end=end,
-            strand=strand,
-            labels=labels,
-            split=split[rows],
-            source=np.zeros(len(bins), dtype=np.uint8),
-            cluster=cluster[rows],
-            landmarks=labelled.annotation.landmark_distances(chrom, (start + end - 1) // 2, strand == "-").astype(
-                np.float32
-            ),
-        ),
-        CodeMaker(labelled, bins, config.window),
-        tasks=names,
-        sources=["peaks"],
-        source_has_task=np.ones((1, len(names)), dtype=bool),
-        **vars(config.window),
-        manifest=manifest,
-    )
-
-
-def _plain_records(table: pd.DataFrame) -> list[dict[str, object]]:
-    rows = table.to_dict("records")
-    return [{str(k): v.item() if isinstance(v, np.generic) else v for k, v in row.items()} for row in rows]

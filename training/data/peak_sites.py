@@ -1,4 +1,4 @@
-"""Peak files + genome + annotation -> labelled bins, split and written as data sets (one per tier)."""
+"""Peak files + genome + annotation -> labelled bins."""
 
 from __future__ import annotations
 
@@ -50,64 +50,35 @@ TIERS: dict[str, dict[str, tuple[float, float]]] = {
 
 @dataclass(frozen=True)
 class PeakInput:
-    """Peaks and how they become labels; see :mod:`training.data.peaks` for the rules.
-
-    Attributes
-    ----------
-    fasta_file, gtf_file, table : Path
-        Genome, annotation, and the table of peak files (:mod:`training.data.peak_table`).
-    bin : int
-        Bin length, nt: the paper's 50 for PAR-CLIP, 100 for eCLIP.
-    rule, long_peaks, min_overlap
-        Which bins a peak makes positive.
-    replicates : str
-        ``"merge"`` or ``"intersect"`` several files of one task.
-    transcript_types : tuple of str, optional
-        Biotypes whose transcripts are the transcriptome. Default: all.
-    excluded_types : tuple of str
-        Biotypes that do not count, by a part of their name: ``[pseudogene]`` as in the paper.
-    either_strand : bool
-        A bin counts as transcribed if a transcript of either strand overlaps it (the paper).
-    max_unknown : int, optional
-        Bins whose sequence window has more unknown bases are left out. Default: only those without a known base.
-    min_bins : int
-        A task with fewer bins is left out, and named.
-    tasks : tuple of str, optional
-        Tasks of the table to use, in this order. Default: all.
-    tiers : str or dict
-        ``"none"``, ``"parclip"`` or ``"eclip"`` (the paper's borders, :data:`TIERS`), or name -> [least, most] peaks
-        (those in the source, where the table says so). Every tier becomes a data set of its own, named after the
-        output.
-    background : BackgroundOptions
-    join_equal_sequences : bool
-        Keep bins whose windows have the same sequence in one split.
-    """
+    """Peaks and how they become labels; see :mod:`training.data.peaks` for the rules."""
 
     fasta_file: Path
     gtf_file: Path
-    table: Path
-    bin: int = 50
+    table: Path  # of peak files, see training.data.peak_table
+    bin: int = 50  # bin length, nt: the paper's 50 for PAR-CLIP, 100 for eCLIP
     rule: str = "majority"
     long_peaks: str = "centre"
     min_overlap: int = 1
-    replicates: str = "merge"
-    transcript_types: tuple[str, ...] | None = None
-    excluded_types: tuple[str, ...] = ()
-    either_strand: bool = False
+    replicates: str = "merge"  # or "intersect": several files of one task
+    transcript_types: tuple[str, ...] | None = None  # biotypes whose transcripts are the transcriptome; default: all
+    excluded_types: tuple[
+        str, ...
+    ] = ()  # biotypes that do not count, by a part of their name: [pseudogene] (the paper)
+    either_strand: bool = False  # a bin counts as transcribed if a transcript of either strand overlaps it (the paper)
+    # Bins whose sequence window has more unknown bases are left out. Default: only those without a known base.
     max_unknown: int | None = None
-    min_bins: int = 0
-    tasks: tuple[str, ...] | None = None
+    min_bins: int = 0  # a task with fewer bins is left out, and named
+    tasks: tuple[str, ...] | None = None  # tasks of the table to use, in this order; default: all
+    # "none", "parclip" or "eclip" (the paper's borders, TIERS), or name -> [least, most] peaks (those in the source,
+    # where the table says so). Every tier becomes a data set of its own, named after the output.
     tiers: str | dict[str, Any] = "none"
     background: BackgroundOptions = field(default_factory=BackgroundOptions)
-    join_equal_sequences: bool = True
+    join_equal_sequences: bool = True  # keep bins whose windows have the same sequence in one split
 
     def __post_init__(self) -> None:
-        for kind, value, known in (
-            ("label rule", self.rule, RULES),
-            ("long_peaks", self.long_peaks, LONG_PEAKS),
-            ("replicates", self.replicates, REPLICATES),
-        ):
-            check_known(kind, value, known)
+        check_known("label rule", self.rule, RULES)
+        check_known("long_peaks", self.long_peaks, LONG_PEAKS)
+        check_known("replicates", self.replicates, REPLICATES)
         if self.bin < 2 or self.bin % 2 or self.min_overlap < 1:
             raise InputError(f"peaks: expected an even bin length and min_overlap >= 1, got {self.bin}.")
         if isinstance(self.tiers, str):
@@ -127,32 +98,21 @@ class PeakInput:
 
 @dataclass
 class Bins:
-    """Labelled bins of all tasks.
-
-    Attributes
-    ----------
-    bins : int64 (N,)
-        Sorted numbers on the axis.
-    labels : int8 (N, T)
-        1 or 0.
-    peaks : DataFrame
-        One row per task: task, rbp, protocol, cell_line, files, peaks, outside, bins, and the share of G at and around
-        the peaks' borders.
-    inputs : dict
-        File -> sha256.
-    """
+    """Labelled bins of all tasks."""
 
     axis: Axis
     genome: Genome
     annotation: Annotation
     tasks: list[PeakTask]
-    bins: Ints
-    labels: NDArray[np.int8]
+    bins: Ints  # (N,), sorted numbers on the axis
+    labels: NDArray[np.int8]  # (N, T), 1 or 0
+    # One row per task: task, rbp, protocol, cell_line, files, peaks, outside, bins, and the share of G at and around
+    # the borders of its peaks.
     peaks: pd.DataFrame
-    inputs: dict[str, str]
+    inputs: dict[str, str]  # file -> sha256
 
 
-def label_bins(config: PeakInput, *, seed: int, note: Note = lambda _: None) -> Bins:
+def label_bins(config: PeakInput, seed: int, note: Note) -> Bins:
     """Read all peak files and label the bins of the transcriptome.
 
     Parameters
@@ -179,42 +139,41 @@ def label_bins(config: PeakInput, *, seed: int, note: Note = lambda _: None) -> 
         excluded_types=config.excluded_types,
         either_strand=config.either_strand,
     )
-    tasks = _chosen_tasks(config)
+    listed = {task.task: task for task in read_peak_table(config.table)}
+    for name in config.tasks or ():
+        check_known(f"task of {config.table}", name, listed)
+    tasks = [listed[name] for name in config.tasks or listed]
     inputs = {path.name: sha256_of(path) for path in (config.fasta_file, config.gtf_file, config.table)}
     positive: list[Ints] = []
     records: list[dict[str, Any]] = []
-    for task in tasks:
+    for number, task in enumerate(tasks):
         read = [read_peaks(path, axis, genome, annotation) for path in task.files]
         inputs.update({f"{task.task}/{path.name}": sha256_of(path) for path in task.files})
         peaks = combine([one for one, _ in read], config.replicates)
-        _, bins = bins_of_peaks(
+        bins = bins_of_peaks(
             peaks, config.bin, rule=config.rule, long_peaks=config.long_peaks, min_overlap=config.min_overlap
         )
         inside = axis.is_complete(bins) & transcriptome.overlaps(bins)
-        outside = int((~inside).sum()) + sum(n for _, n in read)
         if not inside.any():
             raise InputError(
                 f"{task.files[0]}: expected peaks of {task.task} on transcripts of {config.gtf_file}, got none of "
                 f"{len(peaks)}. Are peaks and annotation of the same assembly, and the strands right?"
             )
-        n = outside + int(inside.sum())
+        n = len(bins) + sum(left_out for _, left_out in read)
+        outside = n - int(inside.sum())
         if outside > 0.5 * n:
             note(f"warning: {outside} of {n} sites of {task.task} lie outside all transcripts")
         positive.append(np.unique(bins[inside]))
         records.append(
             {
                 **{name: getattr(task, name) for name in ("task", "rbp", "protocol", "cell_line")},
-                "files": len(task.files),
-                "peaks": len(peaks),
-                "outside": outside,
-                "bins": len(positive[-1]),
-                **_border_bases(peaks, axis, genome, np.random.default_rng([seed, len(records)])),
+                **{"files": len(task.files), "peaks": len(peaks), "outside": outside, "bins": len(positive[-1])},
+                **_share_of_g(peaks, axis, genome, np.random.default_rng([seed, number])),
             }
         )
         note(f"{task.task}: {len(peaks)} peaks, {len(positive[-1])} bins, {outside} outside all transcripts")
     bound = np.unique(np.concatenate(positive))
-    rng = np.random.default_rng([seed, 0xBAC6])
-    background = background_bins(transcriptome, bound, config.background, rng)
+    background = background_bins(transcriptome, bound, config.background, np.random.default_rng([seed, 0xBAC6]))
     if config.background.strategy != "none":
         note(f"{len(background)} background bins ({config.background.strategy})")
     bins = np.union1d(bound, background)
@@ -224,34 +183,23 @@ def label_bins(config: PeakInput, *, seed: int, note: Note = lambda _: None) -> 
     return Bins(axis, genome, annotation, tasks, bins, labels, pd.DataFrame(records), inputs)
 
 
-def _chosen_tasks(config: PeakInput) -> list[PeakTask]:
-    tasks = {task.task: task for task in read_peak_table(config.table)}
-    for name in config.tasks or ():
-        check_known(f"task of {config.table}", name, tasks)
-    return [tasks[name] for name in config.tasks or tasks]
-
-
-def _border_bases(peaks: PeakSet, axis: Axis, genome: Genome, rng: np.random.Generator) -> dict[str, float]:
-    """Return the share of G at the first, middle and last base of a sample of peaks, and just after them (RNA sense).
+def _share_of_g(peaks: PeakSet, axis: Axis, genome: Genome, rng: np.random.Generator) -> dict[str, float]:
+    """Return the share of G before, at the first, middle and last base of a sample of peaks (RNA sense).
 
     RNase T1 cuts after G: then the last base, and the base before the first, are G far more often than the middle.
     """
     rows = np.sort(rng.choice(len(peaks), min(SAMPLE, len(peaks)), replace=False))
-    group = axis.group(peaks.start[rows] // axis.bin_length)
-    offset = axis.first_bin[group] * axis.bin_length
-    start, end = peaks.start[rows] - offset, peaks.end[rows] - offset
-    minus = group % 2 == 1
-    contigs = np.array(axis.contigs, dtype=object)[group // 2]
+    chrom, first, _, strand = axis.intervals(peaks.start[rows] // axis.bin_length)
+    start = first + peaks.start[rows] % axis.bin_length
+    end = start + (peaks.end - peaks.start)[rows]
+    minus = strand == "-"
     places = {
         "g_before": np.where(minus, end, start - 1),
         "g_first": np.where(minus, end - 1, start),
         "g_middle": (start + end - 1) // 2,
         "g_last": np.where(minus, start, end - 1),
     }
-    return {
-        name: round(float((genome.fetch(contigs, position, 1, minus) == 2).mean()), 4)
-        for name, position in places.items()
-    }
+    return {name: round(float((genome.fetch(chrom, at, 1, minus) == 2).mean()), 4) for name, at in places.items()}
 
 
 class CodeMaker:
@@ -270,10 +218,8 @@ class CodeMaker:
 
     def __call__(self, part: slice) -> tuple[Codes, Codes]:
         """Return base codes (n, L + 2 margin) and region-type codes (n, R + 2 margin)."""
-        region = self.annotation.region_codes(
-            self.chrom[part], self.region_start[part], self.window.region_width, self.minus[part]
-        )
-        return self.seq(part), region
+        chrom, start, minus = self.chrom[part], self.region_start[part], self.minus[part]
+        return self.seq(part), self.annotation.region_codes(chrom, start, self.window.region_width, minus)
 
 
 def sequence_keys(maker: CodeMaker) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
@@ -282,12 +228,8 @@ def sequence_keys(maker: CodeMaker) -> tuple[NDArray[np.uint64], NDArray[np.int6
     factors = np.random.default_rng(0x5E9).integers(1, 2**63, size=length, dtype=np.uint64) | np.uint64(1)
     keys, n_unknown = np.empty(n, dtype=np.uint64), np.empty(n, dtype=np.int64)
     for first in range(0, n, CHUNK):
-        part = slice(first, min(n, first + CHUNK))
+        part = slice(first, first + CHUNK)
         codes = maker.seq(part)[:, margin : margin + length]
-        # A linear hash modulo 2**64, column by column: no (n, L) array of 8-byte integers.
-        total = np.zeros(len(codes), dtype=np.uint64)
-        for column in range(length):
-            total += codes[:, column].astype(np.uint64) * factors[column]
-        keys[part] = total
+        keys[part] = np.einsum("ij,j->i", codes, factors)  # a linear hash modulo 2**64
         n_unknown[part] = (codes == UNKNOWN).sum(axis=1)
     return keys, n_unknown

@@ -16,22 +16,14 @@ COLUMNS = ("rbp", "file", "task", "protocol", "cell_line", "replicate", "peaks",
 
 @dataclass(frozen=True)
 class PeakTask:
-    """One output column and its peak files.
-
-    Attributes
-    ----------
-    task, rbp, protocol, cell_line : str
-    files : tuple of Path
-        Replicates.
-    peaks_in_source : int or None
-        Peaks of the whole experiment, where the file holds a part of them: what tiers are made of.
-    """
+    """One output column and its peak files."""
 
     task: str
     rbp: str
     protocol: str
     cell_line: str
-    files: tuple[Path, ...]
+    files: tuple[Path, ...]  # replicates
+    # Peaks of the whole experiment, where the file holds a part of them: what tiers are made of.
     peaks_in_source: int | None = None
 
 
@@ -61,8 +53,9 @@ def read_peak_table(path: Path) -> list[PeakTask]:
         columns.pop()
     for column in columns:
         if column not in COLUMNS:
-            close = nearest_names(column, COLUMNS, n=1)
-            raise InputError(f"{path}:1: unknown column {column!r}. {f'Did you mean {close[0]!r}?' if close else ''}")
+            close = nearest_names(column, COLUMNS)
+            tail = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(COLUMNS)}."
+            raise InputError(f"{path}:1: unknown column {column!r}. {tail}")
     for column in ("rbp", "file"):
         if columns.count(column) != 1:
             raise InputError(f"{path}:1: expected columns 'rbp' and 'file', {column!r} is missing or there twice.")
@@ -77,7 +70,7 @@ def read_peak_table(path: Path) -> list[PeakTask]:
         name = row.get("task") or row["rbp"]
         if not name.strip():
             raise InputError(f"{path}:{line}: expected the name of an RBP, got none.")
-        file = Path(row["file"]) if Path(row["file"]).is_absolute() else path.parent / row["file"]
+        file = path.parent / row["file"]
         if not os.path.isfile(file):  # noqa: PTH113 (Path raises where a path is longer than any)
             raise MissingFileError(f"{path}:{line}: no such peak file {str(file)[:300]}.")
         replicate = row.get("replicate", "")

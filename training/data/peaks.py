@@ -20,7 +20,6 @@ of a contig is none. Which bin a peak ``[s, e)`` of length ``n`` makes positive:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,34 +41,23 @@ Ints = NDArray[np.int64]
 
 
 class Axis:
-    """The (contig, strand) axis of a genome, cut into bins.
-
-    Parameters
-    ----------
-    contigs : dict
-        Contig -> length in nt.
-    bin_length : int
-    """
+    """The (contig, strand) axis of a genome (contig -> length in nt), cut into bins of ``bin_length`` nt."""
 
     def __init__(self, contigs: dict[str, int], bin_length: int) -> None:
-        self.contigs = list(contigs)
+        self.contigs = pd.Index(list(contigs), dtype=object)
         self.lengths = np.array(list(contigs.values()), dtype=np.int64)
         self.bin_length = bin_length
         # One slot more than there are bins: nothing at the end of a contig reaches the next one.
         slots = np.repeat(-(-self.lengths // bin_length) + 1, 2)
         self.first_bin = np.concatenate([[0], np.cumsum(slots)])
-        self.rows = {name: row for row, name in enumerate(self.contigs)}
 
     def at(self, contig_rows: Ints, minus: NDArray[np.bool_], positions: Ints) -> Ints:
-        """Return positions on the axis, int64 (N,).
+        """Return places on the axis, int64 (N,).
 
         Parameters
         ----------
-        contig_rows : int64 array (N,)
-            Numbers of contigs.
-        minus : bool array (N,)
-        positions : int64 array (N,)
-            0-based, on the plus strand of the contig.
+        contig_rows, minus, positions : array (N,)
+            Number of the contig, whether on its minus strand, 0-based place on its plus strand.
         """
         return self.first_bin[2 * contig_rows + minus] * self.bin_length + positions
 
@@ -86,21 +74,12 @@ class Axis:
         """Return chrom, start, end and strand of bins."""
         group = self.group(bins)
         start = (bins - self.first_bin[group]) * self.bin_length
-        chrom = np.array(self.contigs, dtype=object)[group // 2]
-        return chrom, start, start + self.bin_length, np.where(group % 2, "-", "+")
+        return self.contigs.to_numpy()[group // 2], start, start + self.bin_length, np.where(group % 2, "-", "+")
 
 
 @dataclass(frozen=True)
 class PeakSet:
-    """Peaks of one task on the axis.
-
-    Attributes
-    ----------
-    start, end : int64 (N,)
-        Sorted by start.
-    crosslink : int64 (N,)
-        Base that stands for the cross-link.
-    """
+    """Peaks of one task on the axis, sorted by start: start, end and the base that stands for the cross-link (N,)."""
 
     start: Ints
     end: Ints
@@ -115,16 +94,11 @@ class Transcriptome:
 
     Parameters
     ----------
-    axis : Axis
+    axis, genome : Axis, Genome
     annotation : Annotation
         Matched to the genome (``for_genome``).
-    genome : Genome
-    transcript_types : tuple of str or None
-        Biotypes that count; None: all.
-    excluded_types : tuple of str
-        Biotypes that do not count, by a part of their name.
-    either_strand : bool
-        Transcripts count on both strands.
+    transcript_types, excluded_types, either_strand
+        As in :class:`training.data.peak_sites.PeakInput`.
     """
 
     def __init__(
@@ -144,29 +118,23 @@ class Transcriptome:
             table = table[~table["transcript_type"].str.contains(part, regex=False)]
         table = table[table["strand"] != "."]
         which, levels = pd.factorize(table["chrom"])
-        rows = np.array([axis.rows.get(genome.names.find(name) or "", -1) for name in levels], dtype=np.int64)[which]
-        known = rows >= 0
-        if not known.any():
+        rows = axis.contigs.get_indexer([genome.names.find(name) or "" for name in levels])[which]
+        table, rows = table[rows >= 0], rows[rows >= 0]
+        if not len(rows):
             raise InputError(f"{annotation.path}: expected transcripts on contigs of {genome.path}, got none.")
-        minus = (table["strand"] == "-").to_numpy()[known]
-        start = np.minimum(table["start"].to_numpy()[known], axis.lengths[rows[known]])
-        end = np.minimum(table["end"].to_numpy()[known], axis.lengths[rows[known]])
-        self.axis = axis
+        minus = (table["strand"] == "-").to_numpy()
         strands = [minus, ~minus] if either_strand else [minus]
-        ends = [np.concatenate([axis.at(rows[known], strand, edge) for strand in strands]) for edge in (start, end)]
-        self.start, self.end = merged(*ends)
+        ends = [np.minimum(table[name].to_numpy(), axis.lengths[rows]) for name in ("start", "end")]
+        self.axis = axis
+        self.start, self.end = merged(
+            *(np.concatenate([axis.at(rows, strand, edge) for strand in strands]) for edge in ends)
+        )
 
     def overlaps(self, bins: Ints) -> NDArray[np.bool_]:
         """Return which bins share a base with a transcript on their strand."""
         low = bins * self.axis.bin_length
         at = np.searchsorted(self.end, low, side="right")
         return (at < len(self.start)) & (self.start[np.minimum(at, len(self.start) - 1)] < low + self.axis.bin_length)
-
-    @cached_property
-    def bins_within(self) -> tuple[Ints, Ints]:
-        """First bin and number of bins that lie wholly within each locus."""
-        first = -(-self.start // self.axis.bin_length)
-        return first, np.maximum(self.end // self.axis.bin_length - first, 0)
 
 
 def intersect_all(sets: list[tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
@@ -175,15 +143,15 @@ def intersect_all(sets: list[tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
     position = np.concatenate(ends)
     step = np.concatenate([np.full(len(part), (1, -1)[number % 2]) for number, part in enumerate(ends)])
     order = np.lexsort((step, position))  # ends before starts: touching is not overlapping
-    depth = np.cumsum(step[order])
-    full = np.flatnonzero(depth == len(sets))
+    full = np.flatnonzero(np.cumsum(step[order]) == len(sets))
     return position[order][full], position[order][full + 1]
 
 
 def read_peaks(path: Path, axis: Axis, genome: Genome, annotation: Annotation) -> tuple[PeakSet, int]:
     """Return the peaks of a file, sorted, and how many without strand overlap no transcript (left out).
 
-    Peaks without a strand take that of the transcripts they overlap (``Annotation.strand_of``).
+    Peaks without a strand take that of the transcripts they overlap (``Annotation.strand_of``). Errors name file and
+    line: malformed lines, unknown contigs, peaks beyond their contig.
 
     Parameters
     ----------
@@ -191,31 +159,22 @@ def read_peaks(path: Path, axis: Axis, genome: Genome, annotation: Annotation) -
         BED3 to BED6 or narrowPeak.
     axis, genome, annotation
         Of one assembly; names of contigs may be aliases.
-
-    Raises
-    ------
-    MissingFileError, UnknownNameError, InputError
-        With file and line: malformed lines, unknown contigs, peaks beyond their contig.
     """
     frame = read_intervals(path, summits=True)
     if not len(frame):
         raise InputError(f"{path}: expected at least one peak to learn from, got none.")
     contigs = contigs_of(frame, genome, "a peak")
-    which, names = pd.factorize(contigs)
-    rows = np.array([axis.rows[name] for name in names], dtype=np.int64)[which]
-    start, end = frame["start"].to_numpy(dtype=np.int64), frame["end"].to_numpy(dtype=np.int64)
-    strand = frame["strand"].to_numpy(dtype=object)
+    start, end, summit = (frame[name].to_numpy(dtype=np.int64) for name in ("start", "end", "summit"))
+    strand = frame["strand"].to_numpy(dtype=object, copy=True)
     bare = strand == "."
     if bare.any():
-        strand = strand.copy()
         strand[bare] = annotation.strand_of(contigs[bare], start[bare], end[bare])
-    minus = strand == "-"
-    summit = frame["summit"].to_numpy()
+    minus, kept = strand == "-", strand != "."
     crosslink = np.clip(np.where(summit >= 0, start + summit, np.where(minus, end - 1, start)), start, end - 1)
-    kept = strand != "."
-    order = np.argsort(axis.at(rows[kept], minus[kept], start[kept]), kind="stable")
-    on_axis = [axis.at(rows[kept], minus[kept], values[kept])[order] for values in (start, end, crosslink)]
-    return PeakSet(*on_axis), int((~kept).sum())
+    rows = axis.contigs.get_indexer(contigs)
+    start, end, crosslink = (axis.at(rows, minus, values)[kept] for values in (start, end, crosslink))
+    order = np.argsort(start, kind="stable")
+    return PeakSet(start[order], end[order], crosslink[order]), int((~kept).sum())
 
 
 def combine(replicates: list[PeakSet], how: str) -> PeakSet:
@@ -227,24 +186,13 @@ def combine(replicates: list[PeakSet], how: str) -> PeakSet:
         start, end = merged(*(np.concatenate(part) for part in zip(*pairs, strict=True)))
     else:
         start, end = intersect_all(pairs)
-    crosslink = (start + end - 1) // 2  # several cross-links: the middle stands for them
-    return PeakSet(start, end, crosslink)
-
-
-def _expanded(start: Ints, end: Ints, bin_length: int) -> tuple[Ints, Ints, Ints]:
-    """Return (peak, bin, shared nt) for every pair of a peak and a bin that share a base."""
-    first, last = start // bin_length, (end - 1) // bin_length
-    count = last - first + 1
-    peak = np.repeat(np.arange(len(start)), count)
-    bins = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + first[peak]
-    shared = np.minimum(end[peak], (bins + 1) * bin_length) - np.maximum(start[peak], bins * bin_length)
-    return peak, bins, shared
+    return PeakSet(start, end, (start + end - 1) // 2)  # several cross-links: the middle stands for them
 
 
 def bins_of_peaks(
     peaks: PeakSet, bin_length: int, *, rule: str = "majority", long_peaks: str = "centre", min_overlap: int = 1
-) -> tuple[Ints, Ints]:
-    """Return row of a peak (M,) and number of a bin (M,) that it makes positive, by the rules of this module.
+) -> Ints:
+    """Return the numbers of the bins that peaks make positive, one for each peak that does, by this module's rules.
 
     Parameters
     ----------
@@ -255,24 +203,21 @@ def bins_of_peaks(
         One of :data:`RULES`, one of :data:`LONG_PEAKS`.
     """
     start, end = peaks.start, peaks.end
-    every = np.arange(len(start))
     if rule == "crosslink":
-        return every, peaks.crosslink // bin_length
+        return peaks.crosslink // bin_length
+    if rule == "centre" or (rule == "majority" and long_peaks == "centre"):
+        return (start + end - 1) // 2 // bin_length  # more than half of a peak always holds its middle base
+    # Every pair of a peak and a bin that share a base.
+    first = start // bin_length
+    count = (end - 1) // bin_length - first + 1
+    peak = np.repeat(np.arange(len(start)), count)
+    bins = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + first[peak]
+    shared = np.minimum(end[peak], (bins + 1) * bin_length) - np.maximum(start[peak], bins * bin_length)
+    length = (end - start)[peak]
     if rule == "overlap":
-        peak, bins, shared = _expanded(start, end, bin_length)
-        enough = shared >= np.minimum(min_overlap, end - start)[peak]
-        return peak[enough], bins[enough]
-    middle = ((start + end - 1) // 2) // bin_length
-    if rule == "centre":
-        return every, middle
-    # More than half of a peak always holds its middle base.
-    shared = np.minimum(end, (middle + 1) * bin_length) - np.maximum(start, middle * bin_length)
-    major = 2 * shared > end - start
-    if long_peaks == "centre":
-        return every, middle
+        return bins[shared >= np.minimum(min_overlap, length)]
+    major = 2 * shared > length
     if long_peaks == "drop":
-        return every[major], middle[major]
-    others = every[~major]
-    peak, bins, shared = _expanded(start[others], end[others], bin_length)
-    covered = 2 * shared > bin_length
-    return np.concatenate([every[major], others[peak[covered]]]), np.concatenate([middle[major], bins[covered]])
+        return bins[major]
+    has_major = np.isin(peak, peak[major])
+    return bins[major | (~has_major & (2 * shared > bin_length))]

@@ -32,13 +32,7 @@ def prepared_data(path: str | Path, note: Note) -> Path:
 
 
 def prepare_all(config: PrepareConfig, *, note: Note = lambda _: None) -> list[Path]:
-    """Make the data sets of a config, one per tier, and return their files.
-
-    Raises
-    ------
-    RipeError
-        For wrong input; nothing half-done is left.
-    """
+    """Make the data sets of a config, one per tier, and return their files; nothing half-done is left."""
     given = [name for name in ("tables", "peaks", "original") if getattr(config, name)]
     if len(given) != 1:
         raise InputError(f"prepare: expected one of 'tables', 'peaks' and 'original', got {given or 'none'}.")

@@ -30,16 +30,16 @@ def warn_about_splits(
     note : callable
         Takes the warnings.
     """
-    wanted = [
-        True,
-        options.valid > 0 or bool(options.valid_chromosomes),
-        options.test > 0 or bool(options.test_chromosomes),
-    ]
+    wanted = {
+        "train": True,
+        "valid": options.valid > 0 or bool(options.valid_chromosomes),
+        "test": options.test > 0 or bool(options.test_chromosomes),
+    }
     for index, task in enumerate(tasks):
         for code, name in enumerate(SPLITS):
-            if not wanted[code] or ((labels[:, index] == 1) & (split == code)).any():
+            if not wanted[name] or ((labels[:, index] == 1) & (split == code)).any():
                 continue
-            if code == 0:
+            if name == "train":
                 raise InputError(
                     f"task {task}: expected positives in split 'train', got none. Leave it out of 'tasks', or change "
                     "the split's method, fractions or seed."
@@ -59,13 +59,12 @@ def manifest_of(config: PrepareConfig, inputs: dict[str, Any], info: dict[str, d
         RBP, protocol and cell line.
     """
     # Where files lie is not part of what a data set is; their digests are.
+    options = plain(config, names_only=True)
     return {
         "made_by": f"deepripe {__version__}",
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "options": {
-            k: v for k, v in plain(config, names_only=True).items() if k not in {"output", "report", "sources"}
-        },
+        "options": {name: options[name] for name in options if name not in {"output", "report", "sources"}},
         "inputs_sha256": inputs,
         "task_info": info,
         "seed": config.seed,

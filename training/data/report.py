@@ -37,11 +37,9 @@ def write_report(path: Path, *, peaks: pd.DataFrame | None = None) -> Path:
     dataset = Dataset(path)
     rng = np.random.default_rng(0)
     table = task_table(dataset, rng)
-    shared = shared_sites(dataset)
-    warnings = data_warnings(dataset, table, peaks)
     report = Report(f"Data set {path.name}", f"{len(dataset):,} sites, {len(dataset.tasks)} tasks")
     report.add_heading("Warnings")
-    if warnings:
+    if warnings := data_warnings(dataset, table, peaks):
         parts = [line.split(": ", 1) if ": " in line else ["", line] for line in warnings]
         report.add_table(pd.DataFrame(parts, columns=["task", "warning"]), caption="What could mislead a network")
     else:
@@ -60,9 +58,10 @@ def write_report(path: Path, *, peaks: pd.DataFrame | None = None) -> Path:
         )
         report.add_table(peaks, caption="Peak files")
         report.add_figure(_border_figure(peaks), "G at peak borders; equal heights are what an unbiased border gives.")
+    shared = np.where(np.eye(len(dataset.tasks)), np.nan, shared_sites(dataset))
     report.add_heading("Sites shared between tasks")
     report.add_figure(
-        _labelled_image(np.where(np.eye(len(shared)), np.nan, shared), dataset.tasks, dataset.tasks),
+        _labelled_image(shared, dataset.tasks, dataset.tasks),
         "Share of the row's positives that are also positive for the column (paper: Supp. S1).",
     )
     report.add_figure(_multiplicity_figure(dataset), "Number of tasks a bound site is positive for.")
@@ -99,23 +98,22 @@ def task_table(dataset: Dataset, rng: np.random.Generator) -> pd.DataFrame:
     """Return one row per task: counts per split, composition, padding, chromosome skew."""
     chrom = dataset.intervals["chrom"].to_numpy()
     records = []
-    for index, task in enumerate(dataset.tasks):
-        label = dataset.labels[:, index]
+    for task, label in zip(dataset.tasks, dataset.labels.T, strict=True):
         positives, negatives = np.flatnonzero(label == 1), np.flatnonzero(label == 0)
         record: dict[str, object] = {"task": task}
         for code, split in enumerate(SPLITS):
             record[f"pos_{split}"] = int((dataset.split[positives] == code).sum())
         record["negatives"] = len(negatives)
-        seqs = {
-            name: dataset.centred_codes(_sample(rows, rng))[0] if len(rows) else np.zeros((0, 1), dtype=np.uint8)
-            for name, rows in (("pos", positives), ("neg", negatives))
-        }
-        composition = {name: _composition(codes) for name, codes in seqs.items()}
+        seqs = [
+            dataset.centred_codes(_sample(rows, rng))[0] if len(rows) else np.zeros((0, 1), dtype=np.uint8)
+            for rows in (positives, negatives)
+        ]
+        composition = [_composition(codes) for codes in seqs]
         for base, letter in enumerate("ACGU"):
-            record[letter] = float(composition["pos"][:, base].mean()) if len(positives) else float("nan")
+            record[letter] = float(composition[0][:, base].mean()) if len(positives) else float("nan")
         record.update(border_bases(dataset, _sample(positives, rng)) if len(positives) else {})
-        record["composition_auroc"] = _composition_auroc(composition["pos"], composition["neg"])
-        for name, codes in seqs.items():
+        record["composition_auroc"] = _composition_auroc(*composition)
+        for name, codes in zip(("pos", "neg"), seqs, strict=True):
             record[f"padded_{name}"] = float((codes == UNKNOWN).any(axis=1).mean()) if len(codes) else float("nan")
         names, counts = np.unique(chrom[positives], return_counts=True)
         if len(names):
@@ -131,21 +129,19 @@ def border_bases(dataset: Dataset, rows: NDArray[np.int64]) -> dict[str, float]:
     Bins and ready windows all have one length and no borders that mean anything: then the result is empty.
     """
     frame = dataset.intervals.iloc[rows]
-    start, end = frame["start"].to_numpy(), frame["end"].to_numpy()
-    own = (end - start != np.median(end - start)) | (end - start < KNOWN_BASES)
-    if len(np.unique((end - start)[own])) < 5:
+    lengths = frame["end"] - frame["start"]
+    own = ((lengths != np.median(lengths)) | (lengths < KNOWN_BASES)).to_numpy()
+    if lengths[own].nunique() < 5:
         return {}
-    rows, start, end = rows[own], start[own], end[own]
-    minus = (frame["strand"] == "-").to_numpy()[own]
-    first = window_start(start, end, dataset.sequence_length) - dataset.margin
-    width = dataset.sequence_length + 2 * dataset.margin
+    rows, frame = rows[own], frame[own]
+    start, end, minus = frame["start"].to_numpy(), frame["end"].to_numpy(), (frame["strand"] == "-").to_numpy()
     codes = dataset.seq_codes(rows)
-    at = {"g_middle": (start + end - 1) // 2 - first, "g_last": np.where(minus, start, end - 1) - first}
-    each = np.arange(len(rows))
-    return {
-        name: float((codes[each, np.clip(np.where(minus, width - 1 - place, place), 0, width - 1)] == 2).mean())
-        for name, place in at.items()
-    }
+    first, width = window_start(start, end, dataset.sequence_length) - dataset.margin, codes.shape[1]
+    shares = {}
+    for name, place in (("g_middle", (start + end - 1) // 2), ("g_last", np.where(minus, start, end - 1))):
+        column = np.where(minus, width - 1 - (place - first), place - first)
+        shares[name] = float((codes[np.arange(len(rows)), np.clip(column, 0, width - 1)] == 2).mean())
+    return shares
 
 
 def shared_sites(dataset: Dataset) -> NDArray[np.float64]:
@@ -184,20 +180,13 @@ def data_warnings(dataset: Dataset, table: pd.DataFrame, peaks: pd.DataFrame | N
             for split in SPLITS
             if not row[f"pos_{split}"] and (dataset.split == SPLITS.index(split)).any()
         )
-    lines.extend(_duplicate_warnings(dataset))
-    return lines
-
-
-def _duplicate_warnings(dataset: Dataset) -> list[str]:
     rows = np.sort(np.random.default_rng(1).permutation(len(dataset))[: 50 * SAMPLE])
     found = pd.DataFrame({"seq": equal_sequences(dataset.centred_codes(rows)[0]), "split": dataset.split[rows]})
-    n_equal = int(found.duplicated("seq", keep=False).sum())
-    n_torn = int((found.groupby("seq")["split"].transform("first") != found["split"]).sum())
-    lines = []
-    if n_equal:
-        part = f"{n_equal} of {len(rows)} windows looked at"
-        lines.append(f"{part} have the same sequence as another one (duplicated loci).")
-    if n_torn:
+    if n_equal := int(found.duplicated("seq", keep=False).sum()):
+        lines.append(
+            f"{n_equal} of {len(rows)} windows looked at have the same sequence as another one (duplicated loci)."
+        )
+    if n_torn := int((found.groupby("seq")["split"].transform("first") != found["split"]).sum()):
         lines.append(f"{n_torn} windows have the same sequence as one in another split: leakage.")
     return lines
 
@@ -222,8 +211,8 @@ def _chromosome_figure(dataset: Dataset) -> Figure:
     names = sorted(set(chrom), key=lambda name: (len(name), name))[:60]
     index = pd.Index(names).get_indexer(chrom)
     values = np.zeros((len(dataset.tasks), len(names)))
-    for row in range(len(dataset.tasks)):
-        mine = index[(dataset.labels[:, row] == 1) & (index >= 0)]
+    for row, label in enumerate(dataset.labels.T):
+        mine = index[(label == 1) & (index >= 0)]
         values[row] = np.bincount(mine, minlength=len(names)) / max(len(mine), 1)
     return _labelled_image(values, dataset.tasks, names)
 

@@ -59,30 +59,15 @@ class WindowOptions:
 
 @dataclass(frozen=True)
 class TableInput:
-    """One folder of ready tables.
+    """One folder of ready tables."""
 
-    Attributes
-    ----------
-    format : str
-        ``"clip31"`` or ``"rbp24"``.
-    source : str
-        Its name in the data set; default the format's.
-    experiments : tuple of str, optional
-        Tables to read; default all. Those that are no task only contribute rows.
-    background : bool
-        Also read ``background.train.tsv.gz`` (clip31 format): windows that are negative in their experiments.
-    """
-
-    format: str
+    format: str  # "clip31" or "rbp24"
     directory: Path
-    source: str = ""
+    source: str = ""  # its name in the data set; default the format's
+    # Tables to read; default all. Those that are no task only contribute rows.
     experiments: tuple[str, ...] | None = None
+    # Also read background.train.tsv.gz (clip31 format): windows that are negative in their experiments.
     background: bool = False
-
-    @property
-    def name(self) -> str:
-        """Name of the source."""
-        return self.source or self.format
 
 
 def core(width: int) -> slice:
@@ -93,29 +78,16 @@ def core(width: int) -> slice:
 
 @dataclass
 class SourceRows:
-    """The distinct windows of one source.
+    """The distinct windows of one source."""
 
-    Attributes
-    ----------
-    chrom, strand : str (N,)
-    start, end : int64 (N,)
-        Interval, 0-based half-open.
-    window_start : int64 (N,)
-        Genomic start of the L-nt window; windows of one site are compared by it.
-    seq, region : uint8 (N, width)
-        Codes with margins, RNA sense.
-    positive, negative : bool (N, T)
-        What the tables themselves say of exactly this window.
-    """
-
-    chrom: NDArray[Any]
-    start: NDArray[np.int64]
+    chrom: NDArray[Any]  # str (N,)
+    start: NDArray[np.int64]  # (N,), and end: the interval, 0-based half-open
     end: NDArray[np.int64]
-    strand: NDArray[Any]
-    window_start: NDArray[np.int64]
-    seq: Codes
+    strand: NDArray[Any]  # str (N,)
+    window_start: NDArray[np.int64]  # (N,), genomic start of the L-nt window; windows of one site are compared by it
+    seq: Codes  # (N, width), codes with margins, RNA sense
     region: Codes
-    positive: NDArray[np.bool_]
+    positive: NDArray[np.bool_]  # (N, T), what the tables themselves say of exactly this window
     negative: NDArray[np.bool_]
 
     def __len__(self) -> int:
@@ -131,22 +103,16 @@ class SourceRows:
         return cls(**{name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])})
 
 
-def table_path(directory: Path, experiment: str) -> Path:
-    """Return the table of an experiment."""
-    return directory / f"{experiment}{TABLE_SUFFIX}"
-
-
 def experiments_in(directory: Path) -> list[str]:
     """Return the experiments a folder has tables of, in the order of ``experiments.tsv`` where there is one."""
     if not directory.is_dir():
         raise MissingFileError(f"{directory}: no such folder of tables.")
-    names = sorted(p.name[: -len(TABLE_SUFFIX)] for p in directory.glob(f"*{TABLE_SUFFIX}"))
-    names = [n for n in names if n not in {"background", "sites"}]
+    names = {path.name.removesuffix(TABLE_SUFFIX) for path in directory.glob(f"*{TABLE_SUFFIX}")}
+    names -= {"background", "sites"}
     order = {name: i for i, name in enumerate(read_listing(directory)["id"])}
-    names.sort(key=lambda name: (order.get(name, len(order)), name))
     if not names:
         raise InputError(f"{directory}: expected files named EXPERIMENT{TABLE_SUFFIX}, found none.")
-    return names
+    return sorted(names, key=lambda name: (order.get(name, len(order)), name))
 
 
 def read_listing(directory: Path) -> pd.DataFrame:
@@ -164,13 +130,7 @@ def read_listing(directory: Path) -> pd.DataFrame:
 
 
 def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
-    """Read a table, checking its columns, coordinates, strands and labels.
-
-    Raises
-    ------
-    MissingFileError, InputError
-        Naming file and line.
-    """
+    """Read a table, checking its columns, coordinates, strands and labels; errors name file and line."""
     if not path.is_file():
         raise MissingFileError(f"{path}: no such table.")
     try:
@@ -180,55 +140,58 @@ def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
     if missing := [c for c in columns if c not in frame.columns]:
         raise InputError(f"{path}:1: expected columns {columns}, column {missing[0]!r} is missing.")
     frame = frame[columns].copy()
+
+    def refuse(bad: pd.Series, shown: pd.Series, expected: str) -> None:
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise InputError(
+                f"{path}:{row + 2}: expected {expected}, got {str(shown.iloc[row])[:40]!r}. Correct the table."
+            )
+
     for column in ("start", "end", "site_start", "site_end", "label"):
-        if column in frame.columns:
+        if column in columns:
             pattern, wanted = ("[01]", "0 or 1") if column == "label" else ("[0-9]{1,15}", "whole number")
-            _refuse(path, ~frame[column].str.fullmatch(pattern), frame[column], f"a {wanted} in column {column!r}")
+            refuse(~frame[column].str.fullmatch(pattern), frame[column], f"a {wanted} in column {column!r}")
             frame[column] = frame[column].astype(np.int64)
-    _refuse(path, ~frame["strand"].isin(["+", "-"]), frame["strand"], "strand + or -")
-    _refuse(path, frame["start"] >= frame["end"], frame["end"], "start < end (0-based, half-open)")
+    refuse(~frame["strand"].isin(["+", "-"]), frame["strand"], "strand + or -")
+    refuse(frame["start"] >= frame["end"], frame["end"], "start < end (0-based, half-open)")
     lengths = frame["sequence"].str.len()
-    _refuse(path, lengths != frame["end"] - frame["start"], lengths, "a sequence as long as its interval")
-    if "region" in frame.columns:
-        _refuse(path, frame["region"].str.len() != lengths, frame["region"], "as many region letters as bases")
+    refuse(lengths != frame["end"] - frame["start"], lengths, "a sequence as long as its interval")
+    if "region" in columns:
+        refuse(frame["region"].str.len() != lengths, frame["region"], "as many region letters as bases")
     return frame
 
 
-def _refuse(path: Path, bad: pd.Series, shown: pd.Series, expected: str) -> None:
-    if bad.any():
-        row = int(np.flatnonzero(bad.to_numpy())[0])
-        raise InputError(
-            f"{path}:{row + 2}: expected {expected}, got {str(shown.iloc[row])[:40]!r}. Correct the table."
-        )
-
-
-def _letters(column: pd.Series) -> NDArray[np.uint8]:
-    return np.frombuffer("".join(column).encode("latin-1", "replace"), dtype=np.uint8)
+def _letter_codes(frame: pd.DataFrame, column: str, table: NDArray[np.uint8], path: Path) -> Codes:
+    letters = np.frombuffer("".join(frame[column]).encode("latin-1", "replace"), dtype=np.uint8)
+    return codes_from_ascii(letters, table, f"{path}, column {column}")
 
 
 def _encode_ready(frame: pd.DataFrame, shape: WindowOptions, path: Path) -> tuple[Codes, Codes, NDArray[np.int64]]:
+    """Return base codes, region codes and window starts of ready windows."""
     lengths = (frame["end"] - frame["start"]).to_numpy()
-    if (lengths != KNOWN_BASES).any():
-        row = int(np.flatnonzero(lengths != KNOWN_BASES)[0])
+    if (other := lengths != KNOWN_BASES).any():
+        row = int(np.argmax(other))
         raise InputError(f"{path}:{row + 2}: expected windows of {KNOWN_BASES} nt, got {lengths[row]}.")
-    seq = codes_from_ascii(_letters(frame["sequence"]), BASE_TABLE, f"{path}, column sequence")
-    region = codes_from_ascii(_letters(frame["region"]), REGION_TABLE, f"{path}, column region")
-    return (
-        place(seq.reshape(-1, KNOWN_BASES), shape.seq_width, core(shape.seq_width).start),
-        place(region.reshape(-1, KNOWN_BASES), shape.region_width, core(shape.region_width).start),
-        frame["start"].to_numpy() + 50 - (shape.sequence_length // 2 - 1),
+    seq, region = (
+        place(_letter_codes(frame, column, table, path).reshape(-1, KNOWN_BASES), width, core(width).start)
+        for column, table, width in (
+            ("sequence", BASE_TABLE, shape.seq_width),
+            ("region", REGION_TABLE, shape.region_width),
+        )
     )
+    return seq, region, frame["start"].to_numpy() + 50 - (shape.sequence_length // 2 - 1)
 
 
 def _encode_flanked(frame: pd.DataFrame, shape: WindowOptions, path: Path) -> tuple[Codes, Codes, NDArray[np.int64]]:
+    """Return base codes, region codes (unknown) and window starts of sites with flanks."""
     start, end = frame["start"].to_numpy(), frame["end"].to_numpy()
     first = window_start(frame["site_start"].to_numpy(), frame["site_end"].to_numpy(), shape.sequence_length)
     minus = (frame["strand"] == "-").to_numpy()
     offset = shape.margin + np.where(minus, first + shape.sequence_length - end, start - first)
-    letters = codes_from_ascii(_letters(frame["sequence"]), BASE_TABLE, f"{path}, column sequence")
+    letters = _letter_codes(frame, "sequence", BASE_TABLE, path)
     seq = place_ragged(letters, end - start, offset, shape.seq_width)
-    region = np.full((len(frame), shape.region_width), UNKNOWN, dtype=np.uint8)
-    return seq, region, first
+    return seq, np.full((len(frame), shape.region_width), UNKNOWN, dtype=np.uint8), first
 
 
 def read_source(table: TableInput, experiments: list[str], tasks: list[str], shape: WindowOptions) -> SourceRows:
@@ -242,18 +205,13 @@ def read_source(table: TableInput, experiments: list[str], tasks: list[str], sha
     tasks : list of str
         Label columns.
     shape : WindowOptions
-
-    Raises
-    ------
-    UnknownNameError, MissingFileError, InputError
-        For an unknown format and damaged tables, naming file and line.
     """
     check_known("table format", table.format, COLUMNS)
     is_ready = table.format == "clip31"
-    encode = _encode_ready if is_ready else _encode_flanked
+    encode, site = (_encode_ready, "") if is_ready else (_encode_flanked, "site_")
     parts = []
     for name in [*experiments, *(["background"] if table.background else [])]:
-        path = table_path(table.directory, name)
+        path = table.directory / f"{name}{TABLE_SUFFIX}"
         frame = read_table(path, COLUMNS[table.format] if name in experiments else BACKGROUND_COLUMNS)
         seq, region, first = encode(frame, shape, path)
         positive = np.zeros((len(frame), len(tasks)), dtype=bool)
@@ -264,31 +222,16 @@ def read_source(table: TableInput, experiments: list[str], tasks: list[str], sha
                 negative[:, index] = [task in names for names in listed]
         elif name in tasks:
             label = frame["label"].to_numpy() == 1
-            positive[:, tasks.index(name)] = label
-            negative[:, tasks.index(name)] = ~label
-        parts.append(
-            SourceRows(
-                chrom=frame["chrom"].to_numpy(dtype=str),
-                start=frame["start" if is_ready else "site_start"].to_numpy(),
-                end=frame["end" if is_ready else "site_end"].to_numpy(),
-                strand=frame["strand"].to_numpy(dtype=str),
-                window_start=first,
-                seq=seq,
-                region=region,
-                positive=positive,
-                negative=negative,
-            )
-        )
-    return _merge_equal_windows(SourceRows.joined(parts))
-
-
-def _merge_equal_windows(rows: SourceRows) -> SourceRows:
-    """Make one row of each window, sorted by place, and drop those without a known base."""
+            positive[:, tasks.index(name)], negative[:, tasks.index(name)] = label, ~label
+        chrom, strand = (frame[column].to_numpy(dtype=str) for column in ("chrom", "strand"))
+        start, end = (frame[f"{site}{column}"].to_numpy() for column in ("start", "end"))
+        parts.append(SourceRows(chrom, start, end, strand, first, seq, region, positive, negative))
+    rows = SourceRows.joined(parts)
+    # One row of each window, sorted by place, without those that know no base.
     keys = pd.DataFrame({"chrom": rows.chrom, "window": rows.window_start, "strand": rows.strand})
     number = keys.groupby(["chrom", "window", "strand"], sort=True).ngroup().to_numpy()
-    _, first = np.unique(number, return_index=True)
-    merged = rows.take(first)
+    merged = rows.take(np.unique(number, return_index=True)[1])
     merged.positive, merged.negative = (
         pd.DataFrame(told).groupby(number).any().to_numpy(dtype=bool) for told in (rows.positive, rows.negative)
     )
-    return merged.take((merged.seq[:, core(merged.seq.shape[1])] != UNKNOWN).any(axis=1))
+    return merged.take((merged.seq[:, core(shape.seq_width)] != UNKNOWN).any(axis=1))

@@ -10,7 +10,8 @@ splits.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from ripe_lib.errors import InputError, check_known
-from ripe_lib.evaluation.dataset import SPLITS
 from ripe_lib.genome.encoding import UNKNOWN, Codes
 
 METHODS = ("locus", "chromosome", "random")
@@ -28,29 +28,15 @@ TRAIN, VALID, TEST = range(3)
 
 @dataclass(frozen=True)
 class SplitOptions:
-    """How rows are divided.
+    """How rows are divided."""
 
-    Attributes
-    ----------
-    method : str
-        ``"locus"`` (default), ``"chromosome"`` or ``"random"`` (as the paper; overlapping windows do cross splits).
-    valid, test : float
-        Fractions; the paper's are 0.2 and 0.1.
-    distance : int
-        Windows closer than this (nt between window starts) are one locus.
-    block : int
-        Genomic block that decides a locus' split, nt.
-    valid_chromosomes, test_chromosomes : tuple of str
-        For ``"chromosome"``; when both are empty chromosomes are drawn by hash.
-    """
-
-    method: str = "locus"
-    valid: float = 0.2
+    method: str = "locus"  # or "chromosome", or "random" (as the paper; overlapping windows do cross splits)
+    valid: float = 0.2  # fractions; the paper's are 0.2 and 0.1
     test: float = 0.1
-    distance: int = 1000
-    block: int = 100_000
-    valid_chromosomes: tuple[str, ...] = field(default=())
-    test_chromosomes: tuple[str, ...] = field(default=())
+    distance: int = 1000  # windows closer than this (nt between window starts) are one locus
+    block: int = 100_000  # genomic block that decides a locus' split, nt
+    valid_chromosomes: tuple[str, ...] = ()  # for "chromosome"; when both are empty they are drawn by hash
+    test_chromosomes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_known("split method", self.method, METHODS)
@@ -63,55 +49,37 @@ class SplitOptions:
 def equal_sequences(codes: Codes) -> NDArray[np.int64]:
     """Return a number per row of base codes (N, W): equal for equal sequences, -1 for rows without a known base."""
     rows = np.ascontiguousarray(codes)
-    if not len(rows):
-        return np.zeros(0, dtype=np.int64)
-    _, number = np.unique(rows.view(f"V{rows.shape[1]}").ravel(), return_inverse=True)
-    return np.where((rows != UNKNOWN).any(axis=1), number.ravel(), -1).astype(np.int64)
+    number = np.unique(rows.view(f"V{rows.shape[1]}").ravel(), return_inverse=True)[1]
+    return np.where((rows != UNKNOWN).any(axis=1), number, -1)
 
 
 def locus_clusters(
     group: NDArray[np.int64], position: NDArray[np.int64], distance: int, same: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
-    """Return the cluster (N,) int64 of every window.
+    """Return the cluster (N,) int64 of every window, at least one.
 
     Parameters
     ----------
-    group : int64 (N,)
-        Number of the chromosome and strand.
-    position : int64 (N,)
-        Genomic start.
+    group, position : int64 (N,)
+        Number of the chromosome and strand, genomic start.
     distance : int
         Windows of one group whose starts differ by at most this are joined, and so on along the chain.
     same : int64 (N,), optional
         Windows with equal numbers are joined too; -1 joins nothing (:func:`equal_sequences`).
     """
-    n = len(position)
     order = np.lexsort((position, group))
     breaks = (np.diff(group[order]) != 0) | (np.diff(position[order]) > distance)
-    chain = np.empty(n, dtype=np.int64)
-    chain[order] = np.concatenate([[0], np.cumsum(breaks)]) if n else []
-    if same is None or not n:
+    chain = np.zeros(len(order), dtype=np.int64)
+    chain[order[1:]] = np.cumsum(breaks)
+    if same is None:
         return chain
     known = same >= 0
     # Chains and sequences are the two sides of a graph; a window is an edge.
     n_chains = int(chain.max()) + 1
-    size = n_chains + int(same.max(initial=-1)) + 1
-    graph = sparse.coo_matrix(
-        (np.ones(known.sum(), dtype=np.int8), (chain[known], n_chains + same[known])), shape=(size, size)
-    )
-    _, component = connected_components(graph, directed=False)
-    return component[chain].astype(np.int64)
-
-
-def _uniform(seed: int, key: str) -> float:
-    digest = hashlib.blake2b(f"{seed}:{key}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2.0**64
-
-
-def _by_fraction(value: float, options: SplitOptions) -> int:
-    if value < options.test:
-        return TEST
-    return VALID if value < options.test + options.valid else TRAIN
+    size = n_chains + int(same.max()) + 1
+    edges = (chain[known], n_chains + same[known])
+    graph = sparse.coo_matrix((np.ones(known.sum(), dtype=np.int8), edges), shape=(size, size))
+    return connected_components(graph, directed=False)[1][chain].astype(np.int64)
 
 
 def assign_splits(
@@ -130,57 +98,34 @@ def assign_splits(
     cluster : int64 (N,)
         From :func:`locus_clusters`.
     options : SplitOptions
+        A chromosome named there must be in the data.
     seed : int
         Equal seeds give equal splits.
-
-    Raises
-    ------
-    InputError
-        If a chromosome named for a split is not in the data.
     """
-    n = len(cluster)
     if options.method == "random":
-        drawn = (np.random.default_rng(seed).permutation(n) + 0.5) / max(n, 1)
-        return np.select([drawn < options.test, drawn < options.test + options.valid], [TEST, VALID], TRAIN).astype(
-            np.uint8
-        )
+        n = len(cluster)
+        return _by_fraction((np.random.default_rng(seed).permutation(n) + 0.5) / n, options)
     if options.method == "chromosome":
-        return _by_chromosome(chrom, options, seed)
+        levels, number = np.unique(chrom, return_inverse=True)
+        names = levels.tolist()
+        named = {c: VALID for c in options.valid_chromosomes} | {c: TEST for c in options.test_chromosomes}
+        for name in named:
+            check_known("chromosome", name, names, "It is named in the split but not in the data.")
+        if named:
+            return np.array([named.get(name, TRAIN) for name in names], dtype=np.uint8)[number]
+        return _by_fraction(_uniform(seed, names), options)[number]
     order = np.lexsort((position, chrom, cluster))
     numbers, first = np.unique(cluster[order], return_index=True)
-    representative = order[first]
-    split_of = np.array(
-        [
-            _by_fraction(_uniform(seed, f"{chrom[row]}:{int(position[row]) // options.block}"), options)
-            for row in representative
-        ],
-        dtype=np.uint8,
-    )
+    blocks = zip(chrom[order[first]], position[order[first]] // options.block, strict=True)
+    split_of = _by_fraction(_uniform(seed, [f"{name}:{block}" for name, block in blocks]), options)
     return split_of[np.searchsorted(numbers, cluster)]
 
 
-def _by_chromosome(chrom: NDArray[Any], options: SplitOptions, seed: int) -> NDArray[np.uint8]:
-    names = [str(c) for c in np.unique(chrom)]
-    named = {c: VALID for c in options.valid_chromosomes} | {c: TEST for c in options.test_chromosomes}
-    for name in named:
-        check_known("chromosome", name, names, "It is named in the split but not in the data.")
-    split = np.zeros(len(chrom), dtype=np.uint8)
-    for name in names:
-        code = named.get(name, TRAIN) if named else _by_fraction(_uniform(seed, name), options)
-        split[chrom == name] = code
-    return split
+def _uniform(seed: int, keys: Iterable[str]) -> NDArray[np.float64]:
+    digests = [hashlib.blake2b(f"{seed}:{key}".encode(), digest_size=8).digest() for key in keys]
+    return np.array([int.from_bytes(digest, "big") / 2.0**64 for digest in digests])
 
 
-def check_disjoint(
-    group: NDArray[np.int64], position: NDArray[np.int64], split: NDArray[np.uint8], distance: int
-) -> None:
-    """Refuse splits (N,) that tear a chain of windows apart; other parameters as :func:`locus_clusters`."""
-    order = np.lexsort((position, group))
-    close = (np.diff(group[order]) == 0) & (np.diff(position[order]) <= distance)
-    torn = close & (np.diff(split[order].astype(np.int8)) != 0)
-    if torn.any():
-        row = int(np.flatnonzero(torn)[0])
-        raise InputError(
-            f"splits {SPLITS[split[order[row]]]} and {SPLITS[split[order[row + 1]]]} share a locus near position "
-            f"{int(position[order[row]])}. Use split method 'locus' or a smaller distance."
-        )
+def _by_fraction(values: NDArray[np.float64], options: SplitOptions) -> NDArray[np.uint8]:
+    below = [values < options.test, values < options.test + options.valid]
+    return np.select(below, [TEST, VALID], TRAIN).astype(np.uint8)

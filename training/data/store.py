@@ -27,33 +27,18 @@ CodeMaker = Callable[[slice], tuple[Codes, Codes]]
 
 @dataclass
 class SiteColumns:
-    """Everything about the rows of a data set except their bases and region types.
+    """Everything about the rows of a data set except their bases and region types."""
 
-    Attributes
-    ----------
-    chrom : str (N,)
-    start, end : int64 (N,)
-        Site, 0-based half-open.
-    strand : str (N,)
-        ``+``, ``-`` or ``.``.
-    labels : int8 (N, T)
-        1, 0, or -1 for unknown.
-    split : uint8 (N,)
-    source : uint8 (N,)
-    cluster : int64 (N,)
-    landmarks : float32 (N, 8), optional
-        Signed distances from the sites' centres to landmarks, NaN where there is none.
-    """
-
-    chrom: NDArray[Any]
-    start: NDArray[np.int64]
+    chrom: NDArray[Any]  # str (N,)
+    start: NDArray[np.int64]  # (N,), and end: the site, 0-based half-open
     end: NDArray[np.int64]
-    strand: NDArray[Any]
-    labels: NDArray[np.int8]
-    split: NDArray[np.uint8]
-    source: NDArray[np.uint8]
-    cluster: NDArray[np.int64]
-    landmarks: NDArray[np.float32] | None = None
+    strand: NDArray[Any]  # str (N,): "+", "-" or "."
+    labels: NDArray[np.int8]  # (N, T): 1, 0, or -1 for unknown
+    split: NDArray[np.uint8]  # (N,)
+    source: NDArray[np.uint8]  # (N,)
+    cluster: NDArray[np.int64]  # (N,)
+    # (N, 8), signed distances from the sites' centres to landmarks, NaN where there is none.
+    landmarks: NDArray[np.floating] | None = None
 
 
 def _opened(temporary: Path, path: Path, n_bytes: int) -> h5py.File:
@@ -109,10 +94,8 @@ def write_dataset(
 
     Raises
     ------
-    InputError
-        If there are no rows.
-    OutputError
-        If it cannot be written, e.g. a full disk.
+    InputError, OutputError
+        If there are no rows; if it cannot be written, e.g. a full disk.
     """
     path = Path(path)
     n = len(columns.labels)
@@ -138,9 +121,7 @@ def write_dataset(
         handle.attrs["format"] = FORMAT
         for name, names in (("tasks", tasks), ("sources", sources), ("chroms", chroms.tolist())):
             handle.attrs[name] = json.dumps(names)
-        handle.attrs["sequence_length"] = sequence_length
-        handle.attrs["region_length"] = region_length
-        handle.attrs["margin"] = margin
+        handle.attrs.update(sequence_length=sequence_length, region_length=region_length, margin=margin)
         for name, values in small.items():
             handle.create_dataset(name, data=values)
             digest.update(values.tobytes())
@@ -161,19 +142,16 @@ def write_dataset(
 
 def counts(columns: SiteColumns, tasks: list[str], sources: list[str]) -> dict[str, Any]:
     """Count rows per split and source, positives and negatives per task; parameters as :func:`write_dataset`."""
-    per_task = {}
-    for index, task in enumerate(tasks):
-        column = columns.labels[:, index]
+    in_split = {name: columns.split == code for code, name in enumerate(SPLITS)}
+    per_task: dict[str, Any] = {}
+    for task, column in zip(tasks, columns.labels.T, strict=True):
+        told = {"positive": column == 1, "negative": column == 0}
         per_task[task] = {
-            name: {
-                "positive": int(((column == 1) & (columns.split == code)).sum()),
-                "negative": int(((column == 0) & (columns.split == code)).sum()),
-            }
-            for code, name in enumerate(SPLITS)
+            name: {word: int((here & rows).sum()) for word, rows in told.items()} for name, here in in_split.items()
         }
     return {
         "rows": len(columns.labels),
-        "splits": {name: int((columns.split == code).sum()) for code, name in enumerate(SPLITS)},
+        "splits": {name: int(here.sum()) for name, here in in_split.items()},
         "sources": {name: int((columns.source == code).sum()) for code, name in enumerate(sources)},
         "tasks": per_task,
     }

@@ -17,15 +17,15 @@ from training.data.config import PrepareConfig
 from training.data.labels import label_vectors
 from training.data.prepared import manifest_of, warn_about_splits
 from training.data.sites import (
+    TABLE_SUFFIX,
     SourceRows,
     WindowOptions,
     core,
     experiments_in,
     read_listing,
     read_source,
-    table_path,
 )
-from training.data.splits import assign_splits, check_disjoint, equal_sequences, locus_clusters
+from training.data.splits import assign_splits, equal_sequences, locus_clusters
 from training.data.store import SiteColumns, write_dataset
 
 
@@ -52,18 +52,18 @@ def prepare_tables(config: PrepareConfig, note: Note) -> Path:
     """Make the data set of a config with ``tables``."""
     chosen, tasks = _chosen(config)
     shape = config.window
-    sources = [table.name for table in config.tables]
+    sources = [table.source or table.format for table in config.tables]
     if len(set(sources)) != len(sources):
         raise InputError(f"tables: expected different source names, got {sources}. Give each a 'source'.")
     parts: list[SourceRows] = []
-    for table, names in zip(config.tables, chosen, strict=True):
+    for name, table, names in zip(sources, config.tables, chosen, strict=True):
         parts.append(read_source(table, names, tasks, shape))
-        note(f"{table.name}: {len(parts[-1])} distinct windows of {len(names)} experiments")
+        note(f"{name}: {len(parts[-1])} distinct windows of {len(names)} experiments")
     rows = SourceRows.joined(parts)
     source = np.repeat(np.arange(len(parts), dtype=np.uint8), [len(part) for part in parts])
     source_has_task = np.array([[task in names for task in tasks] for names in chosen])
-    strands = np.char.add(np.char.add(rows.chrom.astype(str), ":"), rows.strand.astype(str))
-    group = np.unique(strands, return_inverse=True)[1].astype(np.int64)
+    strands = np.char.add(np.char.add(rows.chrom, ":"), rows.strand)
+    group = np.unique(strands, return_inverse=True)[1]
     labels = label_vectors(
         group,
         rows.window_start,
@@ -91,28 +91,24 @@ def prepare_tables(config: PrepareConfig, note: Note) -> Path:
         centre = rows.window_start + shape.sequence_length // 2 - 1
         first = centre - (shape.region_width // 2 - 1)
         rows.region = annotation.region_codes(rows.chrom, first, shape.region_width, minus)
-        landmarks = annotation.landmark_distances(rows.chrom, centre, minus).astype(np.float32)
+        landmarks = annotation.landmark_distances(rows.chrom, centre, minus)
     same = equal_sequences(rows.seq[:, core(shape.seq_width)])
     cluster = locus_clusters(group, rows.window_start, config.split.distance, same)
     split = assign_splits(rows.chrom, rows.window_start, cluster, config.split, config.seed)
-    if config.split.method != "random":
-        check_disjoint(group, rows.window_start, split, config.split.distance)
     warn_about_splits(labels, split, tasks, config.split, note)
-    sites = {name: getattr(rows, name) for name in ("chrom", "start", "end", "strand")}
-    columns = SiteColumns(**sites, labels=labels, split=split, source=source, cluster=cluster, landmarks=landmarks)
     inputs = {path.name: sha256_of(path) for path in (config.gtf, config.fasta) if path is not None}
-    for table, names in zip(config.tables, chosen, strict=True):
-        for path in [table_path(table.directory, name) for name in names]:
-            inputs[f"{table.name}/{path.name}"] = sha256_of(path)
+    for name, table, names in zip(sources, config.tables, chosen, strict=True):
+        for file in (f"{experiment}{TABLE_SUFFIX}" for experiment in names):
+            inputs[f"{name}/{file}"] = sha256_of(table.directory / file)
     write_dataset(
         config.output,
-        columns,
+        SiteColumns(rows.chrom, rows.start, rows.end, rows.strand, labels, split, source, cluster, landmarks),
         lambda part: (rows.seq[part], rows.region[part]),
         tasks=tasks,
         sources=sources,
         source_has_task=source_has_task,
-        **vars(config.window),
-        manifest=manifest_of(config, inputs, task_info(config, tasks)),
+        **vars(shape),
+        manifest=manifest_of(config, inputs, _task_info(config, tasks)),
     )
     if config.report:
         from training.data.report import write_report
@@ -134,14 +130,12 @@ def _with_flanks(rows: SourceRows, minus: NDArray[np.bool_], fasta: Path, shape:
     return seq, int((seq != rows.seq).any(axis=1).sum())
 
 
-def task_info(config: PrepareConfig, tasks: list[str]) -> dict[str, dict[str, str]]:
+def _task_info(config: PrepareConfig, tasks: list[str]) -> dict[str, dict[str, str]]:
     """Return RBP, protocol and cell line of tasks, from the ``experiments.tsv`` beside their tables."""
     info: dict[str, dict[str, str]] = {}
     for table in config.tables:
         for row in read_listing(table.directory).to_dict("records"):
             if "protein" in row and row["id"] in tasks and row["id"] not in info:
-                about = {key: row.get(key, "") for key in ("protocol", "cell_line")}
-                if about["cell_line"] == "NA":
-                    about["cell_line"] = ""
-                info[row["id"]] = {"rbp": row["protein"], **about}
+                cell_line = "" if row.get("cell_line") == "NA" else row.get("cell_line", "")
+                info[row["id"]] = {"rbp": row["protein"], "protocol": row.get("protocol", ""), "cell_line": cell_line}
     return info

@@ -4,9 +4,6 @@ Pooch writes to a temporary name, compares the hash and renames; what a server, 
 becomes one line.
 """
 
-from __future__ import annotations
-
-import errno
 import re
 import shutil
 from collections.abc import Callable
@@ -15,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ripe_lib.errors import MissingFileError, OutputError, RipeError
+from ripe_lib.output.atomic import NOT_WRITTEN
 
 TIMEOUT = 30  # seconds without an answer
 AGAIN = "Run the same command again."
@@ -23,21 +21,11 @@ Progress = Callable[[int, int | None], None]
 
 
 class DownloadError(RipeError, OSError):
-    """A file could not be fetched.
-
-    Attributes
-    ----------
-    only_this : bool
-        Other files of the same server may still be had.
-    """
-
-    only_this = True
+    """A file could not be fetched."""
 
 
 class UnreachableError(DownloadError):
-    """The server does not answer, or somebody else answers for it."""
-
-    only_this = False
+    """The server does not answer, or somebody else answers for it: it has no other files either."""
 
 
 class _Bar:
@@ -57,32 +45,20 @@ class _Bar:
         pass
 
 
-def is_url(place: str) -> bool:
-    """Whether a text is an address, not a folder."""
-    return re.match(r"\w+://", place) is not None
-
-
 def place_of(address: str, mirror: str = "", in_mirror: str = "") -> str | Path:
     """Return where a file is fetched from: an address, or a file of a folder.
 
     Parameters
     ----------
-    address : str
-        Its public address.
-    mirror : str
-        Another server, or a folder, with the same paths. Empty: the public one.
+    address, mirror : str
+        Its public address; another server, or a folder, with the same paths (empty: the public one).
     in_mirror : str
         The path there, if it is not the address's.
-
-    Raises
-    ------
-    MissingFileError
-        If ``mirror`` is neither an address nor a folder.
     """
     if not mirror:
         return address
     path = in_mirror or urlsplit(address).path.lstrip("/")
-    if is_url(mirror):
+    if re.match(r"\w+://", mirror):
         return f"{mirror.rstrip('/')}/{path}"
     if not Path(mirror).is_dir():
         raise MissingFileError(f"{mirror}: expected the address or the folder of a mirror, found no such folder.")
@@ -90,12 +66,7 @@ def place_of(address: str, mirror: str = "", in_mirror: str = "") -> str | Path:
 
 
 def size_of(place: str | Path) -> int | None:
-    """Return the size of a file in bytes without fetching it; None if the server does not say.
-
-    Raises
-    ------
-    DownloadError
-    """
+    """Return the size of a file in bytes without fetching it; None if the server does not say."""
     if isinstance(place, Path):
         return _in_folder(place).stat().st_size
     import requests
@@ -110,34 +81,18 @@ def size_of(place: str | Path) -> int | None:
 
 
 def download(
-    place: str | Path,
-    path: Path,
-    *,
-    md5: str = "",
-    advice: str = AGAIN,
-    progress: Progress = lambda done, total: None,
+    place: str | Path, path: Path, *, md5: str = "", advice: str = AGAIN, progress: Progress = lambda done, total: None
 ) -> None:
-    """Fetch one file.
+    """Fetch one file, or raise a :class:`DownloadError` or :class:`OutputError` and leave none.
 
     Parameters
     ----------
-    place : str or Path
-        From :func:`place_of`.
-    path : Path
-        File to make; its folder exists.
-    md5 : str
-        Digest it must have. Empty: not known.
-    advice : str
-        What to do when it could not be had.
+    place, path : str or Path
+        From :func:`place_of`; the file to make, whose folder exists.
+    md5, advice : str
+        Digest it must have (empty: not known); what to do when it could not be had.
     progress : callable
         Called with bytes so far and bytes in all (None if the server does not say).
-
-    Raises
-    ------
-    DownloadError
-        No network, no such file, a transfer that was cut, an HTML page, another digest. No file is left.
-    OutputError
-        If it cannot be written, e.g. a full disk.
     """
     import pooch
     import requests
@@ -168,10 +123,8 @@ def download(
             f"{place}: expected md5 {md5}, got {found[1] if found else error}. The file is damaged or was replaced. "
             f"{advice}"
         ) from error
-    except RipeError:
-        raise
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO}:
+        if isinstance(error, RipeError) or error.errno not in NOT_WRITTEN:
             raise
         raise OutputError(f"{path}: could not be written ({error.strerror}). Make room and run it again.") from error
 

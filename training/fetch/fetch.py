@@ -4,8 +4,6 @@
 if it is listed and still has the digest. Downloads lie in ``.partial`` until they are checked and renamed.
 """
 
-from __future__ import annotations
-
 import csv
 import datetime
 import fcntl
@@ -25,7 +23,8 @@ from ripe_lib.network.weights import sha256_of
 from ripe_lib.output.atomic import atomic_file
 from ripe_lib.output.bgzf import bgzf
 from training.fetch import sources
-from training.fetch.download import AGAIN, DownloadError, download, place_of, size_of
+from training.fetch.download import AGAIN, DownloadError, UnreachableError, download, place_of, size_of
+from training.fetch.download import Progress as FileProgress
 from training.fetch.sources import ASSEMBLIES, CELL_LINES, Note, Wanted
 
 MANIFEST = "sources.tsv"
@@ -34,31 +33,18 @@ PARTIAL = ".partial"
 _BLOCK = 1 << 26
 
 Progress = Callable[[int, int], None]
+Manifest = dict[str, dict[str, str]]  # rows by file
 
 
 @dataclass(frozen=True)
 class FetchConfig:
-    """The section ``fetch`` of a config: eCLIP peaks, their genome and an annotation.
+    """The section ``fetch`` of a config: eCLIP peaks, their genome and an annotation."""
 
-    Attributes
-    ----------
-    genome : str
-        Assembly, ``"GRCh38"`` or ``"GRCh37"``.
-    gencode : str
-        Release, e.g. ``"45"``, or ``"45lift37"`` for GRCh37.
-    cell_line : tuple of str
-        ``"K562"``, ``"HepG2"``.
-    rbp : tuple of str, optional
-        Proteins; default all.
-    mirror : str
-        Address or folder that holds the same paths as the public servers; empty: these.
-    """
-
-    genome: str
-    gencode: str
-    cell_line: tuple[str, ...]
-    rbp: tuple[str, ...] | None = None
-    mirror: str = ""
+    genome: str  # assembly, "GRCh38" or "GRCh37"
+    gencode: str  # release, e.g. "45", or "45lift37" for GRCh37
+    cell_line: tuple[str, ...]  # "K562", "HepG2"
+    rbp: tuple[str, ...] | None = None  # proteins; default all
+    mirror: str = ""  # address or folder with the same paths as the public servers; empty: these
 
     def __post_init__(self) -> None:
         check_known("assembly", self.genome, ASSEMBLIES)
@@ -68,19 +54,13 @@ class FetchConfig:
     def inputs(self, folder: Path) -> dict[str, str]:
         """Return what ``prepare: peaks`` reads once everything is in ``folder``."""
         return {
-            "fasta_file": str(folder / sources.genome_name(self.genome)),
-            "gtf_file": str(folder / sources.annotation_name(self.gencode)),
+            "fasta_file": str(folder / sources.GENOME_FILE.format(self.genome)),
+            "gtf_file": str(folder / sources.ANNOTATION_FILE.format(self.gencode)),
             "table": str(folder / sources.peak_table_name(self.cell_line, self.genome)),
         }
 
     def wanted(self, note: Note = lambda _: None) -> list[Wanted]:
-        """Return all files, asking the servers what there is.
-
-        Raises
-        ------
-        RipeError
-            A release of another assembly, unknown names, servers that do not answer.
-        """
+        """Return all files, asking the servers what there is."""
         annotation = sources.gencode(self.gencode, mirror=self.mirror)
         if sources.assembly_of_release(self.gencode) != self.genome:
             raise InputError(
@@ -90,7 +70,7 @@ class FetchConfig:
         return [*sources.genome(self.genome, mirror=self.mirror), *annotation, *peaks]
 
 
-def read_manifest(folder: Path) -> dict[str, dict[str, str]]:
+def read_manifest(folder: Path) -> Manifest:
     """Return the rows of ``sources.tsv`` by file; empty if there is none."""
     path = folder / MANIFEST
     if not path.is_file():
@@ -101,12 +81,11 @@ def read_manifest(folder: Path) -> dict[str, dict[str, str]]:
     return {row["file"]: row for row in rows}
 
 
-def _is_here(file: Wanted, folder: Path, manifest: dict[str, dict[str, str]]) -> bool:
+def _is_here(file: Wanted, folder: Path, manifest: Manifest) -> bool:
     """Whether a file was fetched and is still the same."""
-    row, path = manifest.get(file.name), folder / file.name
+    row, path = manifest.get(file.name, {}), folder / file.name
     return (
-        row is not None
-        and row["md5"] == file.md5
+        row.get("md5") == file.md5
         and path.is_file()
         and path.stat().st_size == int(row["bytes"])
         and sha256_of(path) == row["sha256"]
@@ -119,10 +98,8 @@ def sizes(files: Sequence[Wanted], folder: Path, mirror: str = "") -> list[tuple
     Parameters
     ----------
     files : sequence of Wanted
-    folder : Path
-        Where they are fetched to.
-    mirror : str
-        See :func:`training.fetch.download.place_of`.
+    folder, mirror : Path, str
+        Where they are fetched to and from (:func:`training.fetch.download.place_of`).
     """
     manifest = read_manifest(folder)
     return [
@@ -136,14 +113,9 @@ def fetch_files(
 ) -> None:
     """Fetch what is not there yet, into a folder that is made; parameters as :func:`sizes`.
 
-    ``progress`` is called with bytes so far and bytes expected, of the files that were missing.
-
-    Raises
-    ------
-    DownloadError
-        Names the first file that could not be had; all others are tried and kept, unless the server is gone.
-    OutputError
-        A full disk, a folder that cannot be written, another process that fetches into it.
+    ``progress`` is called with bytes so far and bytes expected, of the files that were missing. A
+    :class:`DownloadError` names the first file that could not be had; all others are tried and kept, unless the server
+    is gone.
     """
     with _locked(folder):
         manifest = read_manifest(folder)
@@ -161,7 +133,7 @@ def fetch_files(
                 _fetch_one(file, folder, manifest, mirror, show)
             except DownloadError as error:
                 failed.append(error)
-                if not error.only_this:
+                if isinstance(error, UnreachableError):
                     break
         if failed:
             n_whole = sum(file.name in manifest for file in files)
@@ -169,22 +141,13 @@ def fetch_files(
             raise DownloadError(f"{failed[0]}{more} {n_whole} of {len(files)} files are complete and kept.")
 
 
-def _fetch_one(
-    file: Wanted,
-    folder: Path,
-    manifest: dict[str, dict[str, str]],
-    mirror: str,
-    show: Callable[[int, int | None], None],
-) -> None:
+def _fetch_one(file: Wanted, folder: Path, manifest: Manifest, mirror: str, show: FileProgress) -> None:
     target, partial = folder / file.name, folder / PARTIAL
     fetched = partial / "download"
     download(place_of(file.address, mirror), fetched, md5=file.md5, progress=show)
     try:
         if file.genome:
-            whole = partial / target.name
-            _bgzipped(fetched, whole)
-            fetched.unlink()
-            fetched = whole
+            fetched = _bgzipped(fetched, partial / target.name)
         today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
         told = (file.accession, file.task, file.name, file.address, file.md5)
         row = dict(zip(COLUMNS, (*told, sha256_of(fetched), str(fetched.stat().st_size), today), strict=True))
@@ -192,9 +155,9 @@ def _fetch_one(
         for suffix in (".fai", ".gzi") if file.genome else ():
             os.replace(f"{fetched}{suffix}", f"{target}{suffix}")
         os.replace(fetched, target)
-    except DownloadError:
-        raise
     except OSError as error:
+        if isinstance(error, DownloadError):
+            raise
         raise OutputError(f"{target}: could not be written ({error.strerror}). Make room and run it again.") from error
     manifest[file.name] = row
     with atomic_file(folder / MANIFEST) as temporary:
@@ -202,8 +165,8 @@ def _fetch_one(
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _bgzipped(source: Path, target: Path) -> None:
-    """Write a gzipped FASTA again in blocks, which can be read at any place, and index it."""
+def _bgzipped(source: Path, target: Path) -> Path:
+    """Make of a gzipped FASTA one in blocks, which can be read at any place, and index it."""
     import pysam
 
     try:
@@ -216,6 +179,8 @@ def _bgzipped(source: Path, target: Path) -> None:
         raise DownloadError(
             f"{target.name}: expected a gzipped FASTA, got something else ({error}). {AGAIN}"
         ) from error
+    source.unlink()
+    return target
 
 
 @contextmanager

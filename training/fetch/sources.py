@@ -3,8 +3,6 @@
 Addresses are data: ``addresses.tsv`` beside this module.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import re
@@ -20,55 +18,28 @@ from training.fetch.download import DownloadError, download, place_of
 
 ASSEMBLIES = ("GRCh38", "GRCh37")
 CELL_LINES = ("K562", "HepG2")
+GENOME_FILE, ANNOTATION_FILE = "{}.fa.gz", "gencode.v{}.gtf.gz"
 PORTAL_ASSEMBLY = {"GRCh38": "GRCh38", "GRCh37": "hg19"}
 PORTAL_COLUMNS = (
-    "File accession",
-    "Output type",
-    "File assembly",
-    "Experiment accession",
-    "Biosample term name",
-    "Experiment target",
-    "Biological replicate(s)",
-    "md5sum",
-    "File download URL",
-    "File Status",
+    *("File accession", "Output type", "File assembly", "Experiment accession", "Biosample term name"),
+    *("Experiment target", "Biological replicate(s)", "md5sum", "File download URL", "File Status"),
 )
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """One file to fetch.
+    """One file to fetch; its address and digest are those of the public file."""
 
-    Attributes
-    ----------
-    accession : str
-        Its name at the source, e.g. ``"ENCFF001AAA"``.
-    task : str
-        The task it holds peaks of; empty for a genome or an annotation.
-    name : str
-        Its path in the folder it is fetched to.
-    address : str
-        Where the public file is.
-    md5 : str
-        Digest of the public file.
-    n_bytes : int or None
-        Its size, where the source says so.
-    experiment, rbp, cell_line : str
-        Of peaks.
-    genome : bool
-        Stored bgzipped, with indices.
-    """
-
-    accession: str
-    task: str
-    name: str
+    accession: str  # its name at the source, e.g. "ENCFF001AAA"
+    task: str  # that it holds peaks of; empty for a genome or an annotation
+    name: str  # its path in the folder it is fetched to
     address: str
     md5: str
-    n_bytes: int | None = None
-    experiment: str = ""
+    n_bytes: int | None = None  # where the source says so
+    experiment: str = ""  # of peaks, as the next two
     rbp: str = ""
     cell_line: str = ""
-    genome: bool = False
+    genome: bool = False  # stored bgzipped, with indices
 
 
 @dataclass(frozen=True)
@@ -89,46 +60,28 @@ def addresses() -> dict[tuple[str, str], Address]:
     return {(row["kind"], row["name"]): Address(**row) for row in csv.DictReader(io.StringIO(text), delimiter="\t")}
 
 
-def genome_name(assembly: str) -> str:
-    """Return the file name of a genome."""
-    return f"{assembly}.fa.gz"
-
-
-def annotation_name(release: str) -> str:
-    """Return the file name of an annotation."""
-    return f"gencode.v{release}.gtf.gz"
-
-
 def peak_table_name(cell_lines: Sequence[str], assembly: str) -> str:
     """Return the file name of the table of peak files."""
     return f"eclip_{'_'.join(cell_lines)}_{assembly}.tsv"
 
 
 def genome(assembly: str, *, mirror: str = "") -> list[Wanted]:
-    """Return the file of a genome's primary assembly.
-
-    Raises
-    ------
-    UnknownNameError, DownloadError
-    """
+    """Return the file of a genome's primary assembly."""
     check_known("assembly", assembly, ASSEMBLIES)
     row = addresses()["genome", assembly]
-    return [Wanted(assembly, "", genome_name(assembly), row.address, _digest(row, row.address, mirror), genome=True)]
+    return [
+        Wanted(assembly, "", GENOME_FILE.format(assembly), row.address, _digest(row, row.address, mirror), genome=True)
+    ]
 
 
 def gencode(release: str, *, mirror: str = "") -> list[Wanted]:
-    """Return the file of a GENCODE release: ``"45"`` on GRCh38 (up to 19 on GRCh37), ``"45lift37"`` on GRCh37.
-
-    Raises
-    ------
-    InputError, DownloadError
-    """
+    """Return the file of a GENCODE release: ``"45"`` on GRCh38 (up to 19 on GRCh37), ``"45lift37"`` on GRCh37."""
     parts = re.fullmatch(r"(\d+)(lift37)?", release)
     if parts is None:
         raise InputError(f"GENCODE release {release!r}: expected a number, e.g. 45, or 45lift37 for GRCh37.")
     row = addresses()["gencode", parts[2] or "GRCh38"]
     address = row.address.format(number=parts[1])
-    return [Wanted(f"gencode.v{release}", "", annotation_name(release), address, _digest(row, address, mirror))]
+    return [Wanted(f"gencode.v{release}", "", ANNOTATION_FILE.format(release), address, _digest(row, address, mirror))]
 
 
 def assembly_of_release(release: str) -> str:
@@ -150,21 +103,14 @@ def encode_eclip(
 
     Parameters
     ----------
-    cell_lines : sequence of str
-        Of :data:`CELL_LINES`.
-    assembly : str
-        Of :data:`ASSEMBLIES`.
+    cell_lines, assembly : sequence of str, str
+        Of :data:`CELL_LINES` and :data:`ASSEMBLIES`.
     rbps : sequence of str, optional
         Proteins; default all.
     mirror : str
         See :func:`training.fetch.download.place_of`.
     note : callable
         Is told when an experiment has several such files.
-
-    Raises
-    ------
-    UnknownNameError, DownloadError
-        An unknown name; or a portal that does not answer with its table.
     """
     check_known("assembly", assembly, ASSEMBLIES)
     chosen: dict[str, dict[str, str]] = {}
@@ -172,18 +118,17 @@ def encode_eclip(
         check_known("cell line", cell_line, CELL_LINES)
         row = addresses()["encode-eclip", assembly]
         place = place_of(row.address.format(cell_line=cell_line), mirror, row.in_mirror)
+        described = (PORTAL_ASSEMBLY[assembly], cell_line, "released")
         for entry in _portal_table(place):
             if (
-                entry["File assembly"] == PORTAL_ASSEMBLY[assembly]
-                and entry["Biosample term name"] == cell_line
-                and entry["File Status"] == "released"
+                (entry["File assembly"], entry["Biosample term name"], entry["File Status"]) == described
                 and entry["Output type"].endswith("peaks")
-                and len(entry["Biological replicate(s)"].split(",")) > 1
+                and "," in entry["Biological replicate(s)"]
             ):
-                before = chosen.get(entry["Experiment accession"])
-                if before is not None:
+                before = chosen.setdefault(entry["Experiment accession"], entry)
+                if before is not entry:
                     note(f"{entry['Experiment accession']}: several released files of peaks; the last one is taken")
-                if before is None or before["File accession"] < entry["File accession"]:
+                if before["File accession"] < entry["File accession"]:
                     chosen[entry["Experiment accession"]] = entry
     wanted = sorted((_peaks(entry, place) for entry in chosen.values()), key=lambda file: (file.task, file.experiment))
     if rbps is not None:
@@ -225,8 +170,7 @@ def _peaks(entry: dict[str, str], place: str | Path) -> Wanted:
 
 def _portal_table(place: str | Path) -> list[dict[str, str]]:
     reader = csv.DictReader(io.StringIO(_text(place)), delimiter="\t")
-    missing = [name for name in PORTAL_COLUMNS if name not in (reader.fieldnames or ())]
-    if missing:
+    if missing := [name for name in PORTAL_COLUMNS if name not in (reader.fieldnames or ())]:
         raise DownloadError(f"{place}: expected the portal's table of files, got one without column {missing[0]!r}.")
     return [{name: value or "" for name, value in row.items() if name is not None} for row in reader]
 

@@ -1,6 +1,6 @@
 """The baseline every figure stands beside: logistic regression on k-mers and region types, one per task.
 
-``python -m training.fitting.baseline DATASET [--split valid] [--bound-only TASK ...]`` prints its table.
+``python -m training.fitting.baseline DATASET [--split valid] [--tasks TASK ...] [--bound-only]`` prints its table.
 """
 
 from __future__ import annotations
@@ -24,21 +24,14 @@ LONGEST = 5
 _STRENGTH = 3e-4  # inverse penalty, the best on validation; features are scaled to unit variance
 
 
-def kmer_features(seq: Codes, region: Codes, longest: int = LONGEST) -> NDArray[np.float32]:
-    """Return numbers of all k-mers (k = 1 .. ``longest``) and shares of the 5 region types, float32, a row per window.
+def kmer_features(seq: Codes, region: Codes) -> NDArray[np.float32]:
+    """Return numbers of all k-mers (k = 1 .. 5) and shares of the 5 region types, float32, a row per window.
 
-    Parameters
-    ----------
-    seq : uint8 array (N, L)
-        Base codes; k-mers with an unknown base do not count.
-    region : uint8 array (N, R)
-        Region-type codes.
-    longest : int
-        Largest k.
+    They are those of base codes (N, L) and region-type codes (N, R); k-mers with an unknown base do not count.
     """
     columns = []
     n, length = seq.shape
-    for k in range(1, longest + 1):
+    for k in range(1, LONGEST + 1):
         words = np.zeros((n, length - k + 1), dtype=np.int64)
         known = np.ones_like(words, dtype=bool)
         for offset in range(k):
@@ -61,7 +54,9 @@ def kmer_scores(
     sources: Sequence[str] | None = None,
     train_on: Sequence[str] = ("train",),
 ) -> pd.DataFrame:
-    """Fit one regression per task on the training rows and score another split.
+    """Fit one regression per task on the training rows and score another split: float32, a column per task, by row.
+
+    A task whose training rows lack a class scores 0.5 everywhere.
 
     Parameters
     ----------
@@ -75,12 +70,6 @@ def kmer_scores(
         Rows of these sources, in training as in scoring.
     train_on : sequence of str
         Splits whose rows are the training rows.
-
-    Returns
-    -------
-    DataFrame
-        float32 probabilities, a column per task, indexed by the data set's row; a task whose training rows lack a class
-        scores 0.5 everywhere.
     """
     labels = dataset.labels[:, [dataset.task_index(task) for task in tasks]]
     kept = (labels == POSITIVE).any(axis=1) if bound_only else np.ones(len(labels), dtype=bool)
@@ -103,17 +92,10 @@ def kmer_scores(
 
 
 def kmer_baseline(dataset: Dataset, tasks: Sequence[str], **rows: Any) -> pd.DataFrame:
-    """Measure :func:`kmer_scores`, which takes the same arguments.
-
-    Returns
-    -------
-    DataFrame
-        ``task n_pos n_neg auroc ap``, NaN where a split lacks a class.
-    """
+    """Measure :func:`kmer_scores`, arguments as there: ``task n_pos n_neg auroc ap``, NaN where a class lacks."""
     scores = kmer_scores(dataset, tasks, **rows)
     labels = dataset.labels[scores.index][:, [dataset.task_index(task) for task in tasks]]
-    table = task_metrics(labels, scores.to_numpy(), tasks=tasks)
-    return table[["task", "n_pos", "n_neg", "auroc", "ap"]]
+    return task_metrics(labels, scores.to_numpy(), tasks=tasks)[["task", "n_pos", "n_neg", "auroc", "ap"]]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -125,8 +107,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--bound-only", action="store_true", help="only rows one of the tasks has as a site")
     args = parser.parse_args(argv)
     dataset = Dataset(args.dataset)
-    tasks = args.tasks or dataset.tasks
-    table = kmer_baseline(dataset, tasks, split=args.split, bound_only=args.bound_only)
+    table = kmer_baseline(dataset, args.tasks or dataset.tasks, split=args.split, bound_only=args.bound_only)
     table.to_csv(sys.stdout, sep="\t", index=False, float_format="%.4f")
     return 0
 

@@ -18,57 +18,30 @@ from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.genome.encoding import UNKNOWN, Codes
 from training.data.sites import core
 
-# Rows drawn, read and augmented at once; a multiple of usual batch sizes is not needed.
-BLOCK = 4096
+BLOCK = 4096  # rows drawn, read and augmented at once; a multiple of usual batch sizes is not needed
 
 
 @dataclass(frozen=True)
 class AugmentOptions:
-    """What is changed at random in every epoch. All chances are independent of the row's source and labels.
+    """What is changed at random in every epoch. All chances are independent of the row's source and labels."""
 
-    Attributes
-    ----------
-    jitter : int
-        Windows are shifted by up to this many nt either way, at most the data set's margin.
-    flank_mask : float
-        Chance that everything outside the central 101 nt becomes unknown, so that models work with and without
-        real flanks. Applied before the shift: a masked site with flanks looks exactly like a 101-nt window.
-    site_jitter : int
-        Rows with real flanks are shifted by up to this many nt before their flanks are masked, so that neither the
-        site's borders (RNase T1 cuts them after G) nor the edge of a mask says where the site was called. Windows of
-        101 nt cannot be: they are centred on a cross-link, and have nothing to shift into.
-    region_dropout : float
-        Chance that region types and landmarks become unknown together (no GTF).
-    landmark_dropout : float
-        Chance that landmarks alone become unknown.
-    region_flank_mask : float or None
-        Chance that the region track is cut to the central 101 nt; default as ``flank_mask``, in the same rows.
-    """
-
-    jitter: int = 0
+    jitter: int = 0  # windows are shifted by up to this many nt either way, at most the data set's margin
+    # Chance that everything outside the central 101 nt becomes unknown, so that models work with and without real
+    # flanks. Applied before the shift: a masked site with flanks looks exactly like a 101-nt window.
     flank_mask: float = 0.0
+    # Rows with real flanks are shifted by up to this many nt before their flanks are masked, so that neither the site's
+    # borders (RNase T1 cuts them after G) nor the edge of a mask says where the site was called. Windows of 101 nt
+    # cannot be: they are centred on a cross-link, and have nothing to shift into.
     site_jitter: int = 0
-    region_dropout: float = 0.0
+    region_dropout: float = 0.0  # chance that region types and landmarks become unknown together (no GTF)
+    # Chance that the region track is cut to the central 101 nt; default as flank_mask, in the same rows.
     region_flank_mask: float | None = None
-    landmark_dropout: float = 0.0
+    landmark_dropout: float = 0.0  # chance that landmarks alone become unknown
 
     def __post_init__(self) -> None:
-        chances = [self.flank_mask, self.region_dropout, self.landmark_dropout]
-        chances.append(self.region_flank_mask or 0.0)
+        chances = [self.flank_mask, self.region_dropout, self.landmark_dropout, self.region_flank_mask or 0.0]
         if min(self.jitter, self.site_jitter) < 0 or min(chances) < 0 or max(chances) > 1:
             raise InputError(f"augment: expected jitters >= 0 and chances from 0 to 1, got {vars(self)}.")
-
-
-def augment_rng(seed: int, epoch: int) -> np.random.Generator:
-    """Return the generator of an epoch (order, then augmentation, drawn in this order)."""
-    return np.random.default_rng(np.random.SeedSequence([seed, epoch, 0xB47C]))
-
-
-def has_flanks(codes: Codes) -> NDArray[np.bool_]:
-    """Return which rows of codes (n, W) know a base outside their central 101 positions."""
-    known = codes != UNKNOWN
-    known[:, core(codes.shape[1])] = False
-    return known.any(axis=1)
 
 
 def mask_flanks(codes: Codes, rows: NDArray[np.bool_]) -> Codes:
@@ -119,15 +92,17 @@ def augment(rows: Batch, dataset: Dataset, options: AugmentOptions, rng: np.rand
     rng : Generator
     """
     seq, region, landmarks, labels = rows
-    n = len(seq)
+    n, length, region_length = len(seq), dataset.sequence_length, dataset.region_length
     jitter, margin = options.jitter, dataset.margin
     shift = rng.integers(-jitter, jitter, size=n, endpoint=True, dtype=np.int64)
     flanks, dropout = rng.random(n), rng.random(n)
     if options.site_jitter:
         site_shift = rng.integers(-options.site_jitter, options.site_jitter, size=n, endpoint=True, dtype=np.int64)
-        site_shift[~has_flanks(seq)] = 0
-        seq = cut_windows(seq, dataset.sequence_length + 2 * jitter, margin - jitter, site_shift)
-        region = cut_windows(region, dataset.region_length + 2 * jitter, margin - jitter, site_shift)
+        known = seq != UNKNOWN
+        known[:, core(seq.shape[1])] = False
+        site_shift[~known.any(axis=1)] = 0  # a window of 101 nt
+        seq = cut_windows(seq, length + 2 * jitter, margin - jitter, site_shift)
+        region = cut_windows(region, region_length + 2 * jitter, margin - jitter, site_shift)
         landmarks = landmarks - site_shift[:, None]
         margin = jitter
     if options.flank_mask:
@@ -135,8 +110,7 @@ def augment(rows: Batch, dataset: Dataset, options: AugmentOptions, rng: np.rand
     region_chance = options.flank_mask if options.region_flank_mask is None else options.region_flank_mask
     if region_chance:
         region = mask_flanks(region, flanks < region_chance)
-    seq = cut_windows(seq, dataset.sequence_length, margin, shift)
-    region = cut_windows(region, dataset.region_length, margin, shift)
+    seq, region = cut_windows(seq, length, margin, shift), cut_windows(region, region_length, margin, shift)
     # The window's centre moves downstream; which landmark is nearest changes too rarely to matter.
     landmarks = landmarks - shift[:, None]
     if options.region_dropout:
@@ -187,18 +161,14 @@ class EpochBatches:
         shares = np.ones(len(rows)) if share is None else share[rows]
         self.strata = [(rows[shares == value], float(value)) for value in np.unique(shares)[::-1]]
         self.batch_size, self.options, self.seed = batch_size, options, seed
+        self.n_rows = sum(round(value * len(some)) for some, value in self.strata)  # of an epoch
 
     def __len__(self) -> int:
         return -(-self.n_rows // self.batch_size)
 
-    @property
-    def n_rows(self) -> int:
-        """Rows of an epoch."""
-        return sum(round(share * len(rows)) for rows, share in self.strata)
-
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """Yield the batches of epoch number ``epoch``."""
-        rng = augment_rng(self.seed, epoch)
+        rng = np.random.default_rng([self.seed, epoch, 0xB47C])
         drawn_rows = [
             rows if share == 1 else rng.choice(rows, round(share * len(rows)), replace=False)
             for rows, share in self.strata

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit
 
-from ripe_lib.errors import InputError, WeightsError
 from ripe_lib.evaluation.metrics import check_labels_and_scores, prevalence_weights
 from ripe_lib.network.weights import LayerArrays
 
@@ -26,9 +25,9 @@ class PlattFit(NamedTuple):
     reason: list[str]
 
 
-def logit(probabilities: np.ndarray, *, floor: float = 1e-7) -> np.ndarray:
-    """Return logits of probabilities, which are kept ``floor`` away from 0 and 1 (float32 saturates there)."""
-    p = np.clip(np.asarray(probabilities, dtype=np.float64), floor, 1 - floor)
+def logit(probabilities: np.ndarray) -> np.ndarray:
+    """Return logits of probabilities, which are kept 1e-7 away from 0 and 1 (float32 saturates there)."""
+    p = np.clip(np.asarray(probabilities, dtype=np.float64), 1e-7, 1 - 1e-7)
     return np.log(p) - np.log1p(-p)
 
 
@@ -52,20 +51,20 @@ def fit_platt(labels: np.ndarray, logits: np.ndarray, *, prevalence: float | Non
     """
     labels, logits = check_labels_and_scores(labels, logits)
     n_tasks = labels.shape[1]
-    scale, offset, reasons = np.ones(n_tasks), np.zeros(n_tasks), [""] * n_tasks
+    fitted = PlattFit(np.ones(n_tasks), np.zeros(n_tasks), [""] * n_tasks)
     for task in range(n_tasks):
         known = labels[:, task] >= 0
         label, z = labels[known, task], logits[known, task]
         n_pos, n_neg = int((label == 1).sum()), int((label == 0).sum())
         if min(n_pos, n_neg) < MIN_PER_CLASS:
-            reasons[task] = f"too few windows to calibrate ({n_pos} positive, {n_neg} negative)"
+            fitted.reason[task] = f"too few windows to calibrate ({n_pos} positive, {n_neg} negative)"
             continue
-        a, b = _fit_one(label, z, prevalence_weights(label, prevalence) * len(label))
-        if a <= 0:
-            reasons[task] = "scores do not rise with the label; not calibrated"
-            continue
-        scale[task], offset[task] = a, b
-    return PlattFit(scale, offset, reasons)
+        scale, offset = _fit_one(label, z, prevalence_weights(label, prevalence) * len(label))
+        if scale > 0:
+            fitted.scale[task], fitted.offset[task] = scale, offset
+        else:
+            fitted.reason[task] = "scores do not rise with the label; not calibrated"
+    return fitted
 
 
 def _fit_one(label: np.ndarray, z: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
@@ -103,23 +102,6 @@ def fold_calibration(arrays: LayerArrays, scale: np.ndarray, offset: np.ndarray)
         Layer name -> arrays, as :func:`ripe_lib.network.weights.arrays_of` gives; the output layer holds kernel ``(H,
         T)`` and bias ``(T,)``.
     scale, offset : (T,) float
-
-    Raises
-    ------
-    WeightsError
-        If there is no such layer or its shapes do not fit.
-    InputError
-        If a scale is not a positive finite number.
     """
-    if len(arrays.get("output", ())) != 2:
-        raise WeightsError(f"calibration: expected a layer 'output' with kernel and bias, got {sorted(arrays)}.")
-    kernel, bias = (np.asarray(a, dtype=np.float64) for a in arrays["output"])
-    scale, offset = np.asarray(scale, dtype=np.float64), np.asarray(offset, dtype=np.float64)
-    if not scale.shape == offset.shape == bias.shape:
-        raise WeightsError(
-            f"calibration: expected scale and offset of shape {bias.shape}, got {scale.shape} and {offset.shape}."
-        )
-    if not (np.isfinite(scale).all() and np.isfinite(offset).all() and (scale > 0).all()):
-        raise InputError("calibration: expected positive finite scales and finite offsets.")
-    folded = [(kernel * scale).astype(np.float32), (bias * scale + offset).astype(np.float32)]
-    return {**arrays, "output": folded}
+    kernel, bias = (np.asarray(values, dtype=np.float64) for values in arrays["output"])
+    return {**arrays, "output": [(kernel * scale).astype(np.float32), (bias * scale + offset).astype(np.float32)]}

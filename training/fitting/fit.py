@@ -44,17 +44,15 @@ def fit(
 
     Raises
     ------
-    InputError
-        For data or a run directory that do not fit the config.
-    TrainingFailedError
-        If the loss is not a number.
+    InputError, TrainingFailedError
+        For data or a run directory that do not fit the config; if the loss is not a number.
     """
     from training.fitting.loop import train
 
     dataset = Dataset(config.data)
     spec = spec_of(config, dataset)
     if is_chief():
-        start = sha256_of(weights_file_of(config.start, "fit: start")) if config.start else ""
+        start = sha256_of(weights_file_of(config.start)) if config.start else ""
         open_run(config.run, plain(config), dataset, start)
     if (config.run / "weights.h5").is_file():
         note(f"{config.run}: finished already")

@@ -16,20 +16,18 @@ from ripe_lib.network.load import Model
 from ripe_lib.network.predict import predict_codes
 from training.fitting.batches import mask_flanks
 
+MOST_ROWS = 5000  # per source, drawn at random
 
-def source_leak(
-    model: Model, dataset: Dataset, *, split: str = "test", max_rows: int = 5000, rng: np.random.Generator
-) -> pd.DataFrame:
+
+def source_leak(model: Model, dataset: Dataset, *, split: str = "test", rng: np.random.Generator) -> pd.DataFrame:
     """Measure how a task's scores move when sites of a source without that task lose their flanks.
 
     Parameters
     ----------
     model : Model
     dataset : Dataset
-        Prepared from at least two sources, of which one lacks a task.
+        Prepared from at least two sources, of which one lacks a task of the model; else an InputError.
     split : str
-    max_rows : int
-        Rows per source, drawn at random.
     rng : Generator
 
     Returns
@@ -37,37 +35,24 @@ def source_leak(
     DataFrame
         One row per source and task it lacks: ``n``, ``plain`` and ``changed`` (mean probabilities), ``delta`` (changed
         - plain; positive = the leak), ``share_above`` (share of sites above 0.5 after the change minus before).
-
-    Raises
-    ------
-    InputError
-        If no source lacks a task of the model.
     """
     columns = [dataset.task_index(task) for task in model.tasks]
-    records = []
+    split_rows, tables = dataset.indices(split), []
     for source, name in enumerate(dataset.sources):
-        rows = dataset.indices(split)
-        rows = rows[dataset.source_index[rows] == source]
-        lacking = [i for i, column in enumerate(columns) if not dataset.source_has_task[source, column]]
-        if not lacking or not len(rows):
+        rows = split_rows[dataset.source_index[split_rows] == source]
+        lacking = np.flatnonzero(~dataset.source_has_task[source, columns])
+        if not len(lacking) or not len(rows):
             continue
-        rows = np.sort(rng.permutation(rows)[:max_rows])
+        rows = np.sort(rng.permutation(rows)[:MOST_ROWS])
         (seq, region), landmarks = dataset.centred_codes(rows), dataset.landmarks(rows)
-        plain = predict_codes(model, seq, region, landmarks)
-        scores = predict_codes(model, mask_flanks(seq, np.ones(len(rows), dtype=bool)), region, landmarks)
-        for task in lacking:
-            before, after = plain[:, task].astype(float), scores[:, task].astype(float)
-            records.append(
-                {
-                    "source": name,
-                    "task": model.tasks[task],
-                    "n": len(rows),
-                    "plain": before.mean(),
-                    "changed": after.mean(),
-                    "delta": (after - before).mean(),
-                    "share_above": (after > 0.5).mean() - (before > 0.5).mean(),
-                }
-            )
-    if not records:
+        before, after = (
+            predict_codes(model, codes, region, landmarks)[:, lacking].astype(float)
+            for codes in (seq, mask_flanks(seq, np.ones(len(rows), dtype=bool)))
+        )
+        about = {"source": name, "task": [model.tasks[task] for task in lacking], "n": len(rows)}
+        about |= {"plain": before.mean(axis=0), "changed": after.mean(axis=0), "delta": (after - before).mean(axis=0)}
+        above = (after > 0.5).mean(axis=0) - (before > 0.5).mean(axis=0)
+        tables.append(pd.DataFrame({**about, "share_above": above}))
+    if not tables:
         raise InputError(f"{dataset.path}: every source has every task of {model.name}; nothing to measure.")
-    return pd.DataFrame(records)
+    return pd.concat(tables, ignore_index=True)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ripe_lib.evaluation.dataset import UNKNOWN_LABEL
+from ripe_lib.evaluation.dataset import UNKNOWN_LABEL, Dataset
 from ripe_lib.evaluation.metrics import task_metrics
 from ripe_lib.genome.encoding import UNKNOWN, Codes, one_hot
 from ripe_lib.genome.landmarks import encode_landmarks
@@ -92,15 +92,6 @@ def seeded(seed: int) -> Iterator[None]:
         np.random.set_state(before[1])  # noqa: NPY002
 
 
-def distribution(name: str, devices: list[str] | None = None) -> Any:
-    """Return the ``tf.distribute`` strategy of a name, or None."""
-    if name == "mirrored":
-        return tf.distribute.MirroredStrategy(devices)
-    if name == "multi_worker":
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    return None
-
-
 def fed_shapes(spec: ModelSpec) -> dict[str, tuple[tuple[int, ...], str]]:
     """Return shape and type of one window of what :func:`training_model` takes: codes, and encoded distances."""
     return {
@@ -147,15 +138,13 @@ def as_tf_dataset(batches: EpochBatches, epoch: int, spec: ModelSpec) -> tf.data
 
     Parameters
     ----------
-    batches : EpochBatches
-    epoch : int
-        Decides the order and the augmentation.
-    spec : ModelSpec
+    batches, epoch, spec : EpochBatches, int, ModelSpec
+        The epoch decides the order and the augmentation.
     """
 
     def generate() -> Iterator[Any]:
-        for batch in batches.epoch(epoch):
-            yield tuple(_network_arrays(spec, batch.seq, batch.region, batch.landmarks)), batch.labels
+        for seq, region, landmarks, labels in batches.epoch(epoch):
+            yield tuple(_network_arrays(spec, seq, region, landmarks)), labels
 
     signature = (
         tuple(tf.TensorSpec((None, *shape), kind) for shape, kind in fed_shapes(spec).values()),
@@ -176,46 +165,16 @@ def _network_arrays(spec: ModelSpec, seq: Codes, region: Codes, landmarks: NDArr
     return arrays
 
 
-def _view_codes(data: TrainingData, rows: NDArray[np.int64], view: str) -> tuple[Codes, Codes, NDArray[np.float32]]:
+def _view_codes(dataset: Dataset, rows: NDArray[np.int64], view: str) -> tuple[Codes, Codes, NDArray[np.float32]]:
     """Return centred codes and distances of rows as a caller without GTF, or without flanks, would give them."""
-    dataset = data.dataset
     (seq, region), landmarks = dataset.centred_codes(rows), dataset.landmarks(rows)
-    every = np.ones(len(rows), dtype=bool)
     if "no_flanks" in view:
-        seq = mask_flanks(seq, every)
+        seq = mask_flanks(seq, np.ones(len(rows), dtype=bool))
     if "no_region" in view:
         region = np.full_like(region, UNKNOWN)
     if "no_region" in view or "no_landmarks" in view:
         landmarks = np.full_like(landmarks, np.nan)
     return seq, region, landmarks
-
-
-def _validate(
-    predict: Callable[[list[Codes]], Any], spec: ModelSpec, data: TrainingData, views: tuple[str, ...]
-) -> tuple[float, NDArray[np.float32]]:
-    """Return the mean loss over views and the predictions (n, T) of the first view on the validation rows."""
-    losses, first = [], None
-    for view in views:
-        parts = []
-        for start in range(0, len(data.valid), VALID_BATCH):
-            arrays = _network_arrays(spec, *_view_codes(data, data.valid[start : start + VALID_BATCH], view))
-            # Padded to one shape, so that TensorFlow traces the function once.
-            n = len(arrays[0])
-            arrays = [np.pad(a, ((0, VALID_BATCH - n), *[(0, 0)] * (a.ndim - 1))) for a in arrays]
-            parts.append(np.asarray(predict(arrays))[:n])
-        probabilities = np.concatenate(parts)
-        first = probabilities if first is None else first
-        losses.append(numpy_loss(probabilities, data.codes[data.valid], data.weights))
-    if first is None:
-        return math.nan, np.zeros((0, len(spec.tasks)), dtype=np.float32)
-    return float(np.mean(losses)), first
-
-
-def _validation_table(data: TrainingData, tasks: tuple[str, ...], probabilities: NDArray[np.float32]) -> pd.DataFrame:
-    """Return AUROC and average precision per task of predictions on the validation rows."""
-    codes = data.codes[data.valid].astype(np.int8)
-    table = task_metrics(np.where(codes <= POSITIVE, codes, UNKNOWN_LABEL), probabilities, tasks=tasks)
-    return table[["task", "n_pos", "n_neg", "auroc", "ap"]]
 
 
 class Trainer:
@@ -225,7 +184,12 @@ class Trainer:
         self.config, self.spec, self.data = config, spec, data
         if config.deterministic:
             tf.config.experimental.enable_op_determinism()
-        self.strategy = distribution(config.strategy)
+        strategies = {
+            "mirrored": tf.distribute.MirroredStrategy,
+            "multi_worker": tf.distribute.MultiWorkerMirroredStrategy,
+        }
+        self.strategy: Any = strategies[config.strategy]() if config.strategy in strategies else None
+        self.scope = nullcontext if self.strategy is None else self.strategy.scope
         self.batches = EpochBatches(
             data.dataset,
             data.train,
@@ -240,7 +204,7 @@ class Trainer:
             if on_gpu := config.fast_gpu and has_gpu():
                 lower_precision(self.network)
             if config.start:
-                take_over(self.network, spec, weights_file_of(config.start, "fit: start"))
+                take_over(self.network, spec, weights_file_of(config.start))
             freeze(self.network, config.trainable)
             self.model = training_model(self.network, spec)
             rate: Any = config.learning_rate
@@ -263,10 +227,6 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self.best: list[np.ndarray] = _to_arrays(self.network.weights)
 
-    def scope(self) -> Any:
-        """Return the strategy's scope, or nothing."""
-        return self.strategy.scope() if self.strategy is not None else nullcontext()
-
     def restore(self, path: Path) -> None:
         """Go back to the state after the last finished epoch, if there is one."""
         found = read_checkpoint(path)
@@ -280,13 +240,8 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Write the state."""
-        write_checkpoint(
-            path,
-            history=self.history,
-            network=_to_arrays(self.network.weights),
-            optimizer=_to_arrays(self.model.optimizer.variables),
-            best=self.best,
-        )
+        network, optimizer = (_to_arrays(part) for part in (self.network.weights, self.model.optimizer.variables))
+        write_checkpoint(path, history=self.history, network=network, optimizer=optimizer, best=self.best)
 
     def _distributed_epoch(self, batches: tf.data.Dataset, watch: _Progress) -> float:
         """Train one epoch on all replicas; Keras' own ``fit`` cannot do several hosts. Returns the mean loss."""
@@ -300,6 +255,27 @@ class Trainer:
             loss = float(np.mean(self.strategy.experimental_local_results(logs["loss"])))
             watch.on_train_batch_end(number, {"loss": loss})
         return loss
+
+    def validate(self, views: tuple[str, ...]) -> tuple[float, pd.DataFrame]:
+        """Return the mean loss over views of the validation rows, and AUROC and AP per task of the first view."""
+        valid = self.data.valid
+        codes = self.data.codes[valid]
+        losses: list[float] = []
+        first = np.zeros(0, dtype=np.float32)
+        for view in views:
+            parts = []
+            for start in range(0, len(valid), VALID_BATCH):
+                rows = valid[start : start + VALID_BATCH]
+                arrays = _network_arrays(self.spec, *_view_codes(self.data.dataset, rows, view))
+                # Padded to one shape, so that TensorFlow traces the function once.
+                arrays = [np.pad(a, ((0, VALID_BATCH - len(rows)), *[(0, 0)] * (a.ndim - 1))) for a in arrays]
+                parts.append(np.asarray(self.predict(arrays))[: len(rows)])
+            probabilities = np.concatenate(parts)
+            first = first if losses else probabilities
+            losses.append(numpy_loss(probabilities, codes, self.data.weights))
+        labels = np.where(codes <= POSITIVE, codes.astype(np.int8), UNKNOWN_LABEL)
+        table = task_metrics(labels, first, tasks=self.spec.tasks)
+        return float(np.mean(losses)), table[["task", "n_pos", "n_neg", "auroc", "ap"]]
 
     def run_epoch(self, epoch: int, *, quiet: bool) -> dict[str, Any]:
         """Train one epoch (from 1), validate, keep the weights if they are the best."""
@@ -325,8 +301,7 @@ class Trainer:
             )
         row: dict[str, Any] = {"epoch": epoch, "loss": loss}
         if len(self.data.valid):
-            row["val_loss"], probabilities = _validate(self.predict, self.spec, self.data, self.config.views)
-            table = _validation_table(self.data, self.spec.tasks, probabilities)
+            row["val_loss"], table = self.validate(self.config.views)
             row["val_auroc"], row["val_ap"] = float(table["auroc"].mean()), float(table["ap"].mean())
         row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row["rows_per_second"] = round(self.batches.n_rows / seconds, 1)
@@ -350,7 +325,7 @@ def train(
 
     Parameters as :func:`training.fitting.fit.fit`, and what it makes of the data set.
     """
-    run = config.run
+    run, history = config.run, config.run / "history.csv"
     checkpoint = run / "checkpoint.h5"
     trainer = Trainer(config, spec, data)
     trainer.restore(checkpoint)
@@ -362,7 +337,7 @@ def train(
         row = trainer.run_epoch(epoch, quiet=quiet)
         if is_chief():
             trainer.save(checkpoint)
-            write_csv(run / "history.csv", pd.DataFrame(trainer.history))
+            write_csv(history, pd.DataFrame(trainer.history))
         if writer is not None:
             with writer.as_default(step=epoch):
                 _write_scalars(row)
@@ -372,9 +347,17 @@ def train(
         after_epoch(epoch)
     with trainer.scope():
         _assign(trainer.network.weights, trainer.best)
-    if is_chief():
-        _write_results(trainer, run)
-        checkpoint.unlink(missing_ok=True)
+    if not is_chief():
+        return
+    write_csv(history, pd.DataFrame(trainer.history))
+    plot_curves(trainer.history, config)
+    if len(data.valid):
+        write_csv(run / "metrics.tsv", trainer.validate(config.views[:1])[1], sep="\t")
+    # Outside any strategy: the file must not depend on how it was trained.
+    network = build_model(spec)
+    set_arrays(network, arrays_of(trainer.network), str(run))
+    write_weights(run / "weights.h5", spec, arrays_of(network))
+    checkpoint.unlink(missing_ok=True)
 
 
 def _write_scalars(row: dict[str, Any]) -> None:
@@ -383,16 +366,3 @@ def _write_scalars(row: dict[str, Any]) -> None:
     metadata.plugin_data.plugin_name = "scalars"
     for name, value in row.items():
         tf.summary.write(name, tf.constant(value, tf.float32), metadata=metadata)
-
-
-def _write_results(trainer: Trainer, run: Path) -> None:
-    write_csv(run / "history.csv", pd.DataFrame(trainer.history))
-    plot_curves(trainer.history, trainer.config)
-    if len(trainer.data.valid):
-        _, probabilities = _validate(trainer.predict, trainer.spec, trainer.data, trainer.config.views[:1])
-        table = _validation_table(trainer.data, trainer.spec.tasks, probabilities)
-        write_csv(run / "metrics.tsv", table, sep="\t")
-    # Outside any strategy: the file must not depend on how it was trained.
-    network = build_model(trainer.spec)
-    set_arrays(network, arrays_of(trainer.network), str(run))
-    write_weights(run / "weights.h5", trainer.spec, arrays_of(network))

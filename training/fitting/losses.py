@@ -26,7 +26,7 @@ weights and masks it equals Keras' mean binary cross-entropy, whatever the maski
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,24 +41,15 @@ EPSILON = 1e-7  # probabilities are clipped to [EPSILON, 1 - EPSILON], as Keras 
 
 @dataclass(frozen=True)
 class LossOptions:
-    """What counts how much.
-
-    Attributes
-    ----------
-    weighting : str
-        One of :data:`WEIGHTINGS`.
-    unknown_weight : float
-        Weight of "unknown" as a negative, where the row's source has a table of the task. 0 masks it.
-    unknown_rows : str
-        Where ``unknown_weight`` applies: ``"all"`` rows, or ``"background"``, rows without any positive. A site of one
-        protein is a likelier site of the next than a random window is, so "background" misleads less.
-    negative_weight : float or str
-        Weight of sure negatives; ``"balanced"`` gives each task's negatives the total weight of its positives.
-    """
+    """What counts how much."""
 
     weighting: str = "none"
+    # Weight of "unknown" as a negative, where the row's source has a table of the task. 0 masks it.
     unknown_weight: float = 0.0
+    # Where unknown_weight applies: "all" rows, or "background", rows without any positive. A site of one protein is a
+    # likelier site of the next than a random window is, so "background" misleads less.
     unknown_rows: str = "all"
+    # Weight of sure negatives; "balanced" gives each task's negatives the total weight of its positives.
     negative_weight: float | str = 1.0
 
     def __post_init__(self) -> None:
@@ -71,23 +62,12 @@ class LossOptions:
             raise InputError(f"loss: expected weights of at least 0, got {min(numbers)}.")
 
 
-@dataclass(frozen=True)
-class ElementWeights:
-    """Weights by label code and task.
+class ElementWeights(NamedTuple):
+    """Weights by label code and task."""
 
-    Attributes
-    ----------
-    table : float32 (4, T)
-        Row = label code.
-    first_positive : float32 (T,) or None
-        Row weights of ``legacy_first_positive``.
-    row_mean : float
-        Mean total weight of a training row; the loss is divided by it.
-    """
-
-    table: NDArray[np.float32]
-    first_positive: NDArray[np.float32] | None
-    row_mean: float
+    table: NDArray[np.float32]  # (4, T), row = label code
+    first_positive: NDArray[np.float32] | None  # (T,), row weights of "legacy_first_positive"
+    row_mean: float = 1.0  # mean total weight of a training row; the loss is divided by it
 
 
 def label_codes(
@@ -110,9 +90,8 @@ def label_codes(
     soft_unknown : bool or bool (N,)
         Whether unknown labels count at all, or in which rows.
     """
-    codes = np.full(labels.shape, MASKED, dtype=np.uint8)
-    if np.any(soft_unknown):
-        codes[source_has_task[source] & np.reshape(soft_unknown, (-1, 1))] = SOFT_UNKNOWN
+    soft = source_has_task[source] & np.reshape(soft_unknown, (-1, 1))
+    codes = np.where(soft, np.uint8(SOFT_UNKNOWN), np.uint8(MASKED))
     codes[labels == 0] = NEGATIVE
     codes[labels == 1] = POSITIVE
     return codes
@@ -126,10 +105,8 @@ def class_weights(n_known: NDArray[Any], n_positive: NDArray[Any]) -> NDArray[np
 
 def element_weights(codes: NDArray[np.uint8], options: LossOptions) -> ElementWeights:
     """Return the weights for training rows with label codes (N, T)."""
-    n_tasks = codes.shape[1]
-    n_positive = (codes == POSITIVE).sum(axis=0)
-    n_negative = (codes == NEGATIVE).sum(axis=0)
-    table = np.zeros((4, n_tasks))
+    n_positive, n_negative = ((codes == code).sum(axis=0) for code in (POSITIVE, NEGATIVE))
+    table = np.zeros((4, codes.shape[1]))
     table[POSITIVE] = 1.0
     if options.weighting == "per_task":
         table[POSITIVE] = class_weights((codes != MASKED).sum(axis=0), n_positive)
@@ -140,20 +117,17 @@ def element_weights(codes: NDArray[np.uint8], options: LossOptions) -> ElementWe
     table[SOFT_UNKNOWN] = options.unknown_weight
     first_positive = None
     if options.weighting == "legacy_first_positive":
-        first_positive = class_weights(np.full(n_tasks, len(codes)), n_positive).astype(np.float32)
-    weights = ElementWeights(table.astype(np.float32), first_positive, 1.0)
-    mean = float(np.mean([weights_of(part, weights).sum(axis=1).mean() for part in _blocks(codes)]))
-    return ElementWeights(weights.table, first_positive, mean if mean > 0 else 1.0)
-
-
-def _blocks(codes: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+        first_positive = class_weights(np.full(len(n_positive), len(codes)), n_positive).astype(np.float32)
+    weights = ElementWeights(table.astype(np.float32), first_positive)
     # Equal blocks, so that the mean of their means is the mean.
-    return [codes] if len(codes) < 2_000_000 else np.array_split(codes, len(codes) // 1_000_000)
+    blocks = [codes] if len(codes) < 2_000_000 else np.array_split(codes, len(codes) // 1_000_000)
+    mean = float(np.mean([weights_of(part, weights).sum(axis=1).mean() for part in blocks]))
+    return weights._replace(row_mean=mean if mean > 0 else 1.0)
 
 
 def weights_of(codes: NDArray[np.uint8], weights: ElementWeights) -> NDArray[np.float32]:
     """Return the weight of every element (N, T)."""
-    values = np.take_along_axis(weights.table, np.minimum(codes, MASKED).astype(np.intp), axis=0)
+    values = np.take_along_axis(weights.table, codes.astype(np.intp), axis=0)
     if weights.first_positive is not None:
         values = values * weights.first_positive[(codes == POSITIVE).argmax(axis=1)][:, None]
     return values

@@ -11,7 +11,7 @@ from ripe_lib.errors import InputError
 from ripe_lib.evaluation.dataset import Dataset
 from training.fitting.config import FitConfig, spec_of
 from training.fitting.losses import MASKED, ElementWeights, element_weights, label_codes
-from training.fitting.sampling import chosen_rows
+from training.fitting.sampling import labels_and_rows
 
 
 @dataclass
@@ -26,29 +26,22 @@ class TrainingData:
 
 
 def training_data(config: FitConfig, dataset: Dataset) -> TrainingData:
-    """Choose rows and weights.
-
-    Raises
-    ------
-    InputError
-        If a task has no positive or no negative to train on.
-    """
+    """Choose rows and weights, or refuse a task that has no positive or no negative to train on (InputError)."""
     spec = spec_of(config, dataset)
     columns = [dataset.task_index(task) for task in spec.tasks]
-    labels, train, valid = chosen_rows(dataset, columns, config.sampling, config.seed)
+    labels, train, valid = labels_and_rows(dataset, columns, config.sampling, config.seed)
     if config.sampling.bound_only:
         bound = (labels == 1).any(axis=1)
         train, valid = train[bound[train]], valid[bound[valid]]
-    has_task = dataset.source_has_task[:, columns]
-    soft: bool | NDArray[np.bool_] = config.loss.unknown_weight > 0
-    if soft and config.loss.unknown_rows == "background":
-        soft = ~(dataset.labels == 1).any(axis=1)
-    codes = label_codes(labels, dataset.source_index, has_task, soft_unknown=soft)
+    soft = np.full(len(labels), config.loss.unknown_weight > 0)
+    if config.loss.unknown_rows == "background":
+        soft &= ~(dataset.labels == 1).any(axis=1)
+    codes = label_codes(labels, dataset.source_index, dataset.source_has_task[:, columns], soft_unknown=soft)
     # Rows that say nothing about any task would only cost time.
     train, valid = (rows[(codes[rows] != MASKED).any(axis=1)] for rows in (train, valid))
     for index, task in enumerate(spec.tasks):
         for value, word in ((1, "positive"), (0, "negative")):
-            if not (codes[train, index] == value).any() and not (value == 0 and np.any(soft)):
+            if not (codes[train, index] == value).any() and not (value == 0 and soft.any()):
                 raise InputError(
                     f"{dataset.path}: expected a {word} of task {task} in split 'train', got none. "
                     "Leave the task out of 'tasks' or prepare another split."

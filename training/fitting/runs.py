@@ -20,6 +20,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -66,50 +67,35 @@ def is_chief() -> bool:
 
 def environment() -> dict[str, Any]:
     """Return the versions a run depends on."""
-    versions: dict[str, str | None] = {}
+    versions: dict[str, str | None] = dict.fromkeys(PACKAGES)
     for name in PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = None
+    commit, words = None, ["git", "rev-parse", "HEAD"]
+    with suppress(OSError, subprocess.SubprocessError):
+        told = subprocess.run(words, cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=10)
+        commit = told.stdout.strip()
     return {
         "deepripe": __version__,
-        "commit": _commit(),
+        "commit": commit,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": versions,
     }
 
 
-def _commit() -> str | None:
-    words, folder = ["git", "rev-parse", "HEAD"], Path(__file__).parent
-    try:
-        return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def open_run(run: Path, config: dict[str, Any], dataset: Dataset, start: str = "") -> bool:
+def open_run(run: Path, config: dict[str, Any], dataset: Dataset, start: str) -> None:
     """Create a run directory, or check that an existing one belongs to this config, data set and first weights.
 
     Parameters
     ----------
     run : Path
+        A folder that holds anything else is refused.
     config : dict
         Plain values; ``data``, ``run`` and ``start`` (places, not content) may differ when a run is resumed.
     dataset : Dataset
     start : str
-        sha256 of the weights the run starts from, if any.
-
-    Returns
-    -------
-    bool
-        Whether the run had been started before.
-
-    Raises
-    ------
-    InputError
-        If the directory holds another run or something else, naming the first difference.
+        sha256 of the weights the run starts from; empty for none.
     """
     run.parent.mkdir(parents=True, exist_ok=True)
     path = run / "config.yaml"
@@ -129,43 +115,26 @@ def open_run(run: Path, config: dict[str, Any], dataset: Dataset, start: str = "
             )
         if record.get("start", "") != start:
             raise InputError(f"{run}: was started from other weights. Choose another run directory.")
-        return True
+        return
     # What a run that was killed before its config was written has left is no run yet.
-    if run.exists() and (not run.is_dir() or any(not _is_of_a_start(file.name) for file in run.iterdir())):
+    left = ("data.json", "environment.json", ".*.part.*")
+    if run.exists() and not (run.is_dir() and all(any(map(file.match, left)) for file in run.iterdir())):
         raise InputError(f"{run}: expected a new or empty folder or an earlier run, got something else.")
     run.mkdir(exist_ok=True)
-    data = {
-        "path": str(dataset.path),
-        "manifest_sha256": dataset.manifest_sha256,
-        "manifest": dataset.manifest,
-        "start": start,
-    }
-    write_text(run / "data.json", json.dumps(data, indent=1, sort_keys=True) + "\n")
-    write_text(run / "environment.json", json.dumps(environment(), indent=1, sort_keys=True) + "\n")
+    about = {"manifest_sha256": dataset.manifest_sha256, "manifest": dataset.manifest, "start": start}
+    for name, values in (("data.json", {"path": str(dataset.path), **about}), ("environment.json", environment())):
+        write_text(run / name, json.dumps(values, indent=1, sort_keys=True) + "\n")
     write_text(path, yaml.safe_dump(config, sort_keys=False))  # last: its presence means the others are there
-    return False
 
 
 def read_record(run: Path) -> dict[str, Any]:
-    """Return what a run says of its data set: ``path``, ``manifest_sha256``, ``manifest``, ``start``.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged.
-    """
-    path = run / "data.json"
-    try:
+    """Return what a run says of its data set: ``path``, ``manifest_sha256``, ``manifest``, ``start``."""
+    path, record = run / "data.json", None
+    with suppress(FileNotFoundError, ValueError):
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        record = None
     if isinstance(record, dict) and all(isinstance(record.get(key), str) for key in ("path", "manifest_sha256")):
         return record
     raise InputError(f"{path}: expected the record of a run's data set, got none or a damaged one. Train it again.")
-
-
-def _is_of_a_start(name: str) -> bool:
-    return name in {"data.json", "environment.json"} or (name.startswith(".") and ".part." in name)
 
 
 def write_checkpoint(path: Path, *, history: list[dict[str, Any]], **groups: Arrays) -> None:
@@ -211,13 +180,14 @@ def plot_curves(history: list[dict[str, Any]], config: FitConfig) -> None:
 
     best = best_epoch(history, config.best_by)
     curves = {"loss": "training", "val_loss": "validation", "val_auroc": "AUROC", "val_ap": "average precision"}
+    table = pd.DataFrame(history)
     with style():
         figure = new_figure(height_mm=60)
         left, right = figure.subplots(1, 2)
         for key, label in curves.items():
-            if key in history[0]:
-                epochs, values = [row["epoch"] for row in history], [row[key] for row in history]
-                (left if "loss" in key else right).plot(epochs, values, marker="o", markersize=3, label=label)
+            if key in table:
+                axes = left if "loss" in key else right
+                axes.plot(table["epoch"], table[key], marker="o", markersize=3, label=label)
         left.set(xlabel="epoch", ylabel="loss", title=f"best epoch {best}")
         right.set(xlabel="epoch", ylabel="mean over tasks", title="validation sites")
         for axes in (left, right):
@@ -229,13 +199,7 @@ def plot_curves(history: list[dict[str, Any]], config: FitConfig) -> None:
 
 
 def finished_weights(run: Path) -> Path:
-    """Return the weights file of a finished run.
-
-    Raises
-    ------
-    MissingFileError
-        If there is none.
-    """
+    """Return the weights file of a finished run, or raise a MissingFileError."""
     path = run / "weights.h5"
     if not path.is_file():
         what = "is not finished; go on with: ripe-train fit" if (run / "config.yaml").is_file() else "is not a run"

@@ -18,34 +18,23 @@ BALANCE = ("none", "oversample_positives", "subsample_negatives")
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """Rows of a run.
+    """Rows of a run."""
 
-    Attributes
-    ----------
-    negatives : str
-        ``"own"``: the data set's labels as they are. For a single task also ``"other_sites"`` (rows where another task
-        is positive and this one is not) and ``"unbound"`` (rows without any positive).
-    balance : str
-        For a single task: ``"oversample_positives"`` or ``"subsample_negatives"`` to equal numbers. The paper's
-        strategies: (1) other_sites + oversample_positives, (2) unbound, (3) other_sites + subsample_negatives.
-    background : float
-        Share of the training rows without any positive that each epoch draws anew (0 to 1].
-    sources : dict
-        The same for all rows of a source, by its name, e.g. ``{rbp24: 0.5}``: a source with many more sites per
-        experiment would otherwise decide what the network looks at.
-    per_locus : int
-        Where more than this many positives of a task lie within 20 kb, an epoch draws about this many of them: one
-        crowded intron must not stand for a protein. 0: no limit.
-    bound_only : bool
-        Only rows that one of the run's own tasks has as a site, in training and validation: a tier of the paper tells
-        its proteins apart, and is measured, on these.
-    """
-
+    # "own": the data set's labels as they are. For a single task also "other_sites" (rows where another task is
+    # positive and this one is not) and "unbound" (rows without any positive).
     negatives: str = "own"
+    # For a single task: "oversample_positives" or "subsample_negatives" to equal numbers. The paper's strategies:
+    # (1) other_sites + oversample_positives, (2) unbound, (3) other_sites + subsample_negatives.
     balance: str = "none"
-    background: float = 1.0
+    background: float = 1.0  # share of the training rows without any positive that each epoch draws anew, (0 to 1]
+    # The same for all rows of a source, by its name, e.g. {rbp24: 0.5}: a source with many more sites per experiment
+    # would otherwise decide what the network looks at.
     sources: dict[str, float] = field(default_factory=dict)
+    # Where more than this many positives of a task lie within 20 kb, an epoch draws about this many of them: one
+    # crowded intron must not stand for a protein. 0: no limit.
     per_locus: int = 0
+    # Only rows that one of the run's own tasks has as a site, in training and validation: a tier of the paper tells
+    # its proteins apart, and is measured, on these.
     bound_only: bool = False
 
     def __post_init__(self) -> None:
@@ -58,7 +47,7 @@ class SamplingOptions:
                 raise InputError(f"sampling: expected a share above 0 and up to 1 for {name}, got {share!r}.")
 
 
-def chosen_rows(
+def labels_and_rows(
     dataset: Dataset, columns: list[int], options: SamplingOptions, seed: int
 ) -> tuple[NDArray[np.int8], NDArray[np.int64], NDArray[np.int64]]:
     """Return labels (N, T) int8 of the chosen tasks, training rows and validation rows.
@@ -71,12 +60,8 @@ def chosen_rows(
     columns : list of int
         Of the tasks.
     options : SamplingOptions
+        If they want one task and there are several, that is an InputError.
     seed : int
-
-    Raises
-    ------
-    InputError
-        If the options want one task and there are several.
     """
     labels = dataset.labels[:, columns]
     train, valid = (np.flatnonzero(dataset.split == SPLITS.index(name)) for name in ("train", "valid"))
@@ -94,22 +79,17 @@ def chosen_rows(
         labels[unlabelled, 0] = np.where(wanted[unlabelled], 0, -1)
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0x5A3B]))
     positive, negative = train[labels[train, 0] == 1], train[labels[train, 0] == 0]
-    if options.balance == "oversample_positives" and 0 < len(positive) < len(negative):
-        extra = rng.choice(positive, len(negative) - len(positive))
-        train = np.sort(np.concatenate([positive, extra, negative]))
-    elif options.balance == "subsample_negatives" and 0 < len(positive) < len(negative):
-        train = np.sort(np.concatenate([positive, rng.choice(negative, len(positive), replace=False)]))
+    if options.balance != "none" and 0 < len(positive) < len(negative):
+        if options.balance == "oversample_positives":
+            positive = np.concatenate([positive, rng.choice(positive, len(negative) - len(positive))])
+        else:
+            negative = rng.choice(negative, len(positive), replace=False)
+        train = np.sort(np.concatenate([positive, negative]))
     return labels, train, valid
 
 
 def row_shares(dataset: Dataset, options: SamplingOptions) -> NDArray[np.float32]:
-    """Return the share of each row's kind (N,) that an epoch draws.
-
-    Raises
-    ------
-    UnknownNameError
-        For a source that the data set does not have.
-    """
+    """Return the share of each row's kind (N,) that an epoch draws."""
     shares = np.where((dataset.labels == 1).any(axis=1), 1.0, options.background).astype(np.float32)
     for name, share in options.sources.items():
         check_known("source", name, dataset.sources)

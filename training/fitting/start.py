@@ -17,21 +17,15 @@ if TYPE_CHECKING:
     import keras
 
 
-def weights_file_of(name: str, what: str) -> Path:
-    """Return the weights file a name, a model directory or a path stands for.
-
-    Raises
-    ------
-    MissingFileError, UnknownNameError
-        If it is not there; ``what`` says what was looked for.
-    """
+def weights_file_of(name: str) -> Path:
+    """Return the weights file that ``start`` of a config, a name, a model directory or a path, stands for."""
     if name.endswith(".h5"):
         path = Path(os.path.expandvars(name)).expanduser()
     else:
         directory = find_model_directory(name)
         path = directory / model_arguments(directory)["weights"]
     if not path.is_file():
-        raise MissingFileError(f"{what} {name}: no such weights file. Train it first.")
+        raise MissingFileError(f"fit: start {name}: no such weights file. Train it first.")
     return path
 
 
@@ -41,9 +35,8 @@ def take_over(network: keras.Model, spec: ModelSpec, weights: Path) -> None:
     Parameters
     ----------
     network : keras.Model
-        Changed in place.
+        Changed in place; ``spec`` is its own.
     spec : ModelSpec
-        Of the network.
     weights : Path
         Weights file of the other one.
     """

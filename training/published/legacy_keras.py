@@ -6,9 +6,8 @@ automatic names differ between versions (``dropout_1``, ``dropout_3``). Arrays a
 compared with what :mod:`ripe_lib.network.architecture` builds.
 """
 
-from __future__ import annotations
-
 import json
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +21,10 @@ from ripe_lib.output.foreign import ForeignHdf5, open_hdf5
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 KERNEL_ORDER = {"kernel": 0, "W": 0, "recurrent_kernel": 1, "U": 1, "bias": 2, "b": 2}
-BRANCH = ("Conv1D", "MaxPooling1D", "Dropout")
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
 
 
 def check_is_hdf5(path: Path) -> None:
-    """Refuse what is not HDF5, saying what it is instead.
-
-    Raises
-    ------
-    MissingFileError, WeightsError
-    """
+    """Refuse what is not HDF5, saying what it is instead."""
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file.")
     with path.open("rb") as handle:
@@ -62,7 +51,7 @@ def read_legacy(path: str | Path, *, name: str, tasks: tuple[str, ...] | None = 
     path : path
         HDF5 file with ``model_config`` and ``model_weights``.
     name : str
-        Name of the model.
+        Of the model.
     tasks : tuple of str, optional
         Output names. Default: ``task_0``, ...
 
@@ -71,42 +60,31 @@ def read_legacy(path: str | Path, *, name: str, tasks: tuple[str, ...] | None = 
     ModelSpec, dict
         Window lengths, inputs, architecture and sizes as the file says; arrays by this library's layer names, in the
         order of Keras 3.
-
-    Raises
-    ------
-    MissingFileError, WeightsError
-        If the file is not HDF5, damaged, of another network, or has another number of outputs than ``tasks``.
     """
     path = Path(path)
     check_is_hdf5(path)
     with open_hdf5(path, "a Keras model", advice="Download it again.", error=WeightsError) as file:
         handle = file.handle
         if "model_config" not in handle.attrs or "model_weights" not in handle:
+            got = sorted([*handle.attrs, *handle])[:6]
             raise WeightsError(
-                f"{path}: expected a whole Keras model ('model_config' and 'model_weights'), got "
-                f"{sorted([*handle.attrs, *handle])[:6]}. Files with weights alone do not say what network they belong "
-                "to."
+                f"{path}: expected a whole Keras model ('model_config' and 'model_weights'), got {got}. Files with "
+                "weights alone do not say what network they belong to."
             )
         try:
-            config = json.loads(_text(handle.attrs["model_config"]))
+            config = json.loads(handle.attrs["model_config"])
             wiring = Wiring({layer["name"]: layer for layer in config["config"]["layers"]}, path)
         except (ValueError, KeyError, TypeError, IndexError) as error:
+            kind = type(error).__name__
             raise WeightsError(
-                f"{path}: 'model_config' is not that of a Keras model with named layers ({type(error).__name__}: "
-                f"{error})."
+                f"{path}: 'model_config' is not that of a Keras model with named layers ({kind}: {error})."
             ) from error
         arrays = {role: _layer_arrays(file, handle["model_weights"], layer) for role, layer in wiring.roles.items()}
         return wiring.spec(name, tasks), {role: values for role, values in arrays.items() if values}
 
 
 class Wiring:
-    """Which layer of a file plays which role, and what its settings are.
-
-    Attributes
-    ----------
-    roles : dict
-        This library's layer name -> the file's.
-    """
+    """Which layer of a file plays which role (``roles``: this library's layer name -> the file's), and its settings."""
 
     def __init__(self, layers: dict[str, Any], path: Path) -> None:
         self.layers, self.path = layers, path
@@ -137,50 +115,49 @@ class Wiring:
             name = sources[0]
         return name
 
-    def _next(self, name: str, kinds: tuple[str, ...]) -> str:
+    def _next(self, name: str, *kinds: str) -> str:
         followers = self.followers[name]
         if len(followers) != 1 or self.layers[followers[0]]["class_name"] not in kinds:
             got = [f"{self.layers[f]['class_name']} {f!r}" for f in followers] or ["nothing"]
             raise self.other(f"{' or '.join(kinds)} after layer {name!r}, got {', '.join(got)}")
         return followers[0]
 
-    def _branch(self, side: str, start: str) -> str:
-        name = start
-        for kind, role in zip(BRANCH, (f"{side}_conv1", f"{side}_pool1", f"{side}_drop1"), strict=True):
-            name = self._next(name, (kind,))
-            self.roles[role] = name
+    def _follow(self, name: str, **roles: str) -> str:
+        """Give the layers after one their roles (role -> kind), in order; returns the last."""
+        for role, kind in roles.items():
+            name = self.roles[role] = self._next(name, kind)
         return name
 
+    def _branch(self, side: str, start: str) -> str:
+        roles = {f"{side}_conv1": "Conv1D", f"{side}_pool1": "MaxPooling1D", f"{side}_drop1": "Dropout"}
+        return self._follow(start, **roles)
+
     def _merge(self, ends: list[str]) -> str:
-        merged = [self._next(end, ("Concatenate", "Merge")) for end in ends]
-        axis = self.layers[merged[0]]["config"].get("axis", self.layers[merged[0]]["config"].get("concat_axis"))
+        merged = [self._next(end, "Concatenate", "Merge") for end in ends]
+        config = self.layers[merged[0]]["config"]
+        axis = config.get("axis", config.get("concat_axis"))
         if merged[0] != merged[1] or axis not in (1, -2):
             raise self.other(f"both inputs joined along the positions (axis 1), got axis {axis}")
         return merged[0]
 
     def _trunk(self, name: str) -> None:
-        name = self._next(name, ("Conv1D", "Bidirectional"))
+        name = self._next(name, "Conv1D", "Bidirectional")
         self.architecture = "cnn" if self.layers[name]["class_name"] == "Conv1D" else "gru"
         if self.architecture == "cnn":
             self.roles["conv_merged"] = name
-            for kind, role in (("MaxPooling1D", "max_pooling1d_1"), ("Dropout", "dropout_1")):
-                name = self.roles[role] = self._next(name, (kind,))
+            name = self._follow(name, max_pooling1d_1="MaxPooling1D", dropout_1="Dropout")
         else:
             self.roles["gru"] = name
-        for kind, role in (("Flatten", "flatten_1"), ("Dense", "hidden1"), ("Dense", "output")):
-            name = self.roles[role] = self._next(name, (kind,))
+        name = self._follow(name, flatten_1="Flatten", hidden1="Dense", output="Dense")
         if self.followers[name]:
             raise self.other(f"layer {name!r} as its only output, got more layers after it")
 
-    def _config(self, role: str) -> dict[str, Any]:
-        return self.layers[self.roles[role]]["config"]
-
     def _settings(self, role: str, **expected: Any) -> dict[str, Any]:
         """Return the settings of a layer, refusing others than those expected."""
-        self._require(f"layer {self.roles[role]!r}", self._config(role), **expected)
-        return self._config(role)
+        config = self.layers[self.roles[role]]["config"]
+        return self._checked(f"layer {self.roles[role]!r}", config, **expected)
 
-    def _require(self, where: str, config: dict[str, Any], **expected: Any) -> None:
+    def _checked(self, where: str, config: dict[str, Any], **expected: Any) -> dict[str, Any]:
         for key, value in expected.items():
             got = config.get(key, value)
             # A custom function is saved as {"class_name": ...}; only plain names are known.
@@ -188,6 +165,7 @@ class Wiring:
             got = got[0] if isinstance(got, list) and len(got) == 1 else got
             if got != value:
                 raise self.other(f"{key} {value!r} in {where}, got {got!r}")
+        return config
 
     def _conv(self, role: str) -> tuple[int, int]:
         expected = {"padding": "valid", "activation": "relu", "strides": 1, "dilation_rate": 1, "use_bias": True}
@@ -200,13 +178,7 @@ class Wiring:
         return size, int(_one(config.get("strides") or size))
 
     def spec(self, name: str, tasks: tuple[str, ...] | None) -> ModelSpec:
-        """Return the spec the settings amount to.
-
-        Raises
-        ------
-        WeightsError
-            If a setting is not one this library builds, or the number of outputs is not that of the tasks.
-        """
+        """Return the spec the settings amount to, which must be ones that this library builds."""
         from ripe_lib.network.architecture import resolved_sizes
 
         n_hidden = int(self._settings("hidden1", activation="relu", use_bias=True)["units"])
@@ -222,7 +194,7 @@ class Wiring:
         for shape in lengths:
             if len(shape) != 3 or shape[2] != 4 or not isinstance(shape[1], int):
                 raise self.other(f"inputs of shape (length, 4), got {shape[1:]}")
-        sizes: dict[str, Any] = {"dropout": float(self._config("left_drop1").get("rate", 0.25))}
+        sizes: dict[str, Any] = {"dropout": float(self._settings("left_drop1").get("rate", 0.25))}
         sizes["filters"], sizes["kernel"] = self._conv("left_conv1")
         sizes["left_pool"] = self._pool("left_pool1")
         if len(lengths) == 2:
@@ -247,21 +219,13 @@ class Wiring:
         )
 
     def _gru(self) -> int:
-        config = self._config("gru")
+        config = self._settings("gru")
         inner = config["layer"]
         if inner["class_name"] != "GRU" or config.get("merge_mode", "concat") != "concat":
             raise self.other(f"a bidirectional GRU whose directions are concatenated, got {inner['class_name']}")
-        self._require(
-            "the GRU",
-            inner["config"],
-            activation="tanh",
-            recurrent_activation="hard_sigmoid",
-            return_sequences=True,
-            reset_after=False,
-            use_bias=True,
-            go_backwards=False,
-        )
-        return int(inner["config"]["units"])
+        functions = {"activation": "tanh", "recurrent_activation": "hard_sigmoid"}
+        flags = {"return_sequences": True, "reset_after": False, "use_bias": True, "go_backwards": False}
+        return int(self._checked("the GRU", inner["config"], **functions, **flags)["units"])
 
 
 def _sources(layer: dict[str, Any]) -> list[str]:
@@ -280,7 +244,7 @@ def _layer_arrays(file: ForeignHdf5, weights: h5py.Group, layer: str) -> list[np
     if layer not in weights:
         raise WeightsError(f"{path}: layer {layer!r} is missing from 'model_weights'. The file is incomplete.")
     group = weights[layer]
-    names = [_text(name) for name in _split_attribute(group, "weight_names")]
+    names = [name.decode() if isinstance(name, bytes) else str(name) for name in _listed(group, "weight_names")]
     if not names:
         group.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
     if missing := [name for name in names if name not in group]:
@@ -299,11 +263,7 @@ def _kind(name: str, layer: str, path: Path) -> int:
     raise WeightsError(f"{path}: layer {layer!r}: expected kernels and biases, got an array called {name!r}.")
 
 
-def _split_attribute(group: h5py.Group, name: str) -> list[Any]:
+def _listed(group: h5py.Group, name: str) -> list[Any]:
     """Return a list attribute; Keras cuts long ones into ``name0``, ``name1``, ..."""
-    if name in group.attrs:
-        return list(group.attrs[name])
-    parts: list[Any] = []
-    while f"{name}{len(parts)}" in group.attrs:
-        parts.append(list(group.attrs[f"{name}{len(parts)}"]))
-    return [item for part in parts for item in part]
+    parts = [name] if name in group.attrs else takewhile(group.attrs.__contains__, (f"{name}{n}" for n in count()))
+    return [item for part in parts for item in group.attrs[part]]

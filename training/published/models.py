@@ -1,7 +1,5 @@
 """The authors' models: fetched, checked, read without running anything from the file, installed as a directory."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import tempfile
@@ -54,18 +52,10 @@ def import_published(
         shares, or a text file with one RBP per line (or a table with a column ``task``).
     out : path, optional
         Model directory to make; default in the user's model folder under the model's name.
-    mirror : str
-        Another server, or a folder, with the same paths.
-    progress : callable
-        See :func:`training.fetch.download.download`.
+    mirror, progress : str, callable
+        See :func:`training.fetch.download.place_of` and :func:`training.fetch.download.download`.
     overwrite : bool
         Replace an installed one.
-
-    Raises
-    ------
-    UnknownNameError, MissingFileError, DownloadError, WeightsError, InputError
-        Nothing is installed then. One clear line each: unknown name, no network, cut download, HTML instead of HDF5,
-        wrong content, another network, missing layers, wrong number of tasks.
     """
     if name is None and file is None:
         raise InputError("import-published: expected the name of a published model or --file, got neither.")
@@ -99,20 +89,19 @@ def _install(
 
 def _identity(path: Path, blob: str, name: str | None, tasks: str | Path | None) -> tuple[str, tuple[TaskEntry, ...]]:
     """Return the model name and task rows of a file, by what was asked for and by its content."""
-    by_blob = {entry.git_blob_sha1: entry for entry in catalogue().models.values() if entry.git_blob_sha1}
+    known = next((entry for entry in catalogue().models.values() if entry.git_blob_sha1 == blob), None)
     if name is not None:
         entry, rows = published_model(name)
         if blob == entry.git_blob_sha1:
             return entry.model, rows
-        known = by_blob.get(blob)
         is_really = f", which is {known.short_name}" if known else ""
         raise WeightsError(
             f"{path}: expected git blob id {entry.git_blob_sha1} ({entry.short_name}), got {blob}{is_really}. "
             "This is not the published file; to import another one, leave the name out and give --tasks."
         )
     if tasks is None:
-        if blob in by_blob:
-            return by_blob[blob].model, catalogue().tasks[by_blob[blob].model]
+        if known:
+            return known.model, catalogue().tasks[known.model]
         raise InputError(
             f"{path}: is none of the published files (git blob id {blob}). Say what its outputs mean with "
             "--tasks FILE_OR_NAME."
@@ -123,33 +112,21 @@ def _identity(path: Path, blob: str, name: str | None, tasks: str | Path | None)
 
 
 def task_rows(tasks: str | Path, model: str) -> tuple[TaskEntry, ...]:
-    """Return the task rows that a file or a catalogue model's name stands for, for another model.
-
-    Raises
-    ------
-    UnknownNameError
-        If it is neither a file nor a model.
-    InputError
-        If the file holds no or doubled names.
-    """
+    """Return the task rows that a file or a catalogue model's name stands for, for another model."""
     path = Path(tasks)
     if path.is_file():
-        return tuple(
-            TaskEntry(model=model, task_index=index, task=task, rbp="", protocol="", cell_line="")
-            for index, task in enumerate(_names_in(path))
-        )
+        names = enumerate(_names_in(path))
+        return tuple(TaskEntry(model, index, task, rbp="", protocol="", cell_line="") for index, task in names)
     text = str(tasks)
     by_short = {entry.short_name: entry.model for entry in catalogue().models.values()}
-    full = (
-        text if text in catalogue().tasks else by_short.get(text.removeprefix("DeepRiPe/").removeprefix("published/"))
-    )
+    short = text.removeprefix("DeepRiPe/").removeprefix("published/")
+    full = text if text in catalogue().tasks else by_short.get(short)
     if full is None:
         if path.suffix or "/" in text.removeprefix("DeepRiPe/"):
             raise MissingFileError(f"{tasks}: no such file of task names, and no model of that name.")
         raise unknown_name("model", text, by_short, "Give a file with one RBP per line, or the name of a model.")
-    return tuple(
-        replace(row, model=model, n_pos=None, auroc=None, ap=None, ece=None) for row in catalogue().tasks[full]
-    )
+    rows = catalogue().tasks[full]
+    return tuple(replace(row, model=model, n_pos=None, auroc=None, ap=None, ece=None) for row in rows)
 
 
 def _names_in(path: Path) -> list[str]:
@@ -169,32 +146,22 @@ def _names_in(path: Path) -> list[str]:
 
 
 def check_catalogue_shapes(spec: ModelSpec, path: Path) -> None:
-    """Refuse a file whose window lengths or inputs are not those the catalogue has for this model, if it has it.
-
-    Raises
-    ------
-    WeightsError
-    """
+    """Refuse a file whose window lengths or inputs are not those the catalogue has for this model, if it has it."""
     entry = catalogue().models.get(spec.name)
-    if entry is None:
-        return
-    expected = {"inputs": entry.inputs, "sequence_length": entry.sequence_length, "region_length": entry.region_length}
-    for key, value in expected.items():
+    for key in ("inputs", "sequence_length", "region_length"):
+        value = getattr(entry, key, None)
         if value is not None and getattr(spec, key) != value:
             raise WeightsError(f"{path}: expected {key} {value} for {spec.name}, got {getattr(spec, key)}.")
 
 
 def _describe(directory: Path, spec: ModelSpec, rows: tuple[TaskEntry, ...], source: str) -> None:
-    """Write what the files of an imported model say of it beside its weights."""
+    """Write what is said of an imported model beside its weights."""
     from ripe_lib.kipoi.render import render_model
 
     write_task_table(directory / "tasks.tsv", rows)
-    table = "\n".join(
-        f"| {row.task_index} | {row.task} | {row.rbp} | {row.protocol} | {row.cell_line} |" for row in rows
-    )
-    inputs = f"sequence {spec.sequence_length} nt" + (
-        f", region types {spec.region_length} nt" if spec.has_region else ""
-    )
+    lines = [f"| {row.task_index} | {row.task} | {row.rbp} | {row.protocol} | {row.cell_line} |" for row in rows]
+    region = f", region types {spec.region_length} nt" if spec.has_region else ""
+    table, inputs = "\n".join(lines), f"sequence {spec.sequence_length} nt{region}"
     card = (
         f"# {spec.name}\n\n{source}\n\nInputs: {inputs}. Architecture: `{spec.architecture}`. Outputs: probabilities, "
         "not calibrated. Nothing about its accuracy was measured here.\n\n"

@@ -6,8 +6,10 @@ from typing import Any
 
 import pandas as pd
 
+from ripe_lib.evaluation.metrics import CONFIDENCE
+
 TEMPLATE = """\
-# {{ name }}
+# {{ spec.name }}
 
 {{ spec.tasks | length }} CLIP experiment{{ "" if spec.tasks | length == 1 else "s" }} in one network \
 (`{{ spec.architecture }}`{{ ", sizes " ~ spec.sizes if spec.sizes }}, {{ parameters }} parameters): the probability \
@@ -25,19 +27,19 @@ against alternative). For research; not for clinical decisions.
 
 | split | sites |
 |---|---|
-{% for split, n in counts.splits.items() -%}
+{% for split, n in dataset.manifest.counts.splits.items() -%}
 | {{ split }} | {{ n }} |
 {% endfor %}
-Sources: {% for source, n in counts.sources.items() %}{{ source }} ({{ n }} sites){{ ", " if not loop.last }}\
-{% endfor %}.
-Split: {{ split_text }}, seed {{ data_seed }}.
+Sources: {% for source, n in dataset.manifest.counts.sources.items() %}{{ source }} ({{ n }} sites)\
+{{ ", " if not loop.last }}{% endfor %}.
+Split: {{ split_text }}, seed {{ dataset.manifest.get("seed") }}.
 A label that is not known for a task was masked: it neither trained nor tested that task.
 {% if left_out -%}
 Trained in one network with {{ left_out | length }} more experiment{{ "" if left_out | length == 1 else "s" }}, whose \
 outputs are left out here: {{ left_out | join(", ") }}.
 {% endif -%}
 {{ missing }}\
-Data set digest `{{ manifest_sha256[:16] }}`.
+Data set digest `{{ dataset.manifest_sha256[:16] }}`.
 {% if files %}
 | file | for | fetched | md5 | address |
 |---|---|---|---|---|
@@ -48,7 +50,7 @@ Data set digest `{{ manifest_sha256[:16] }}`.
 ## Training
 
 {{ epochs }} epochs, best epoch {{ best_epoch }} by {{ best_by }} (loss {{ "%.4f" | format(best_loss) }}), seed \
-{{ seed }}, batch {{ config.batch_size }}, learning rate {{ config.learning_rate }} ({{ config.schedule }}), \
+{{ config.seed }}, batch {{ config.batch_size }}, learning rate {{ config.learning_rate }} ({{ config.schedule }}), \
 loss weighting `{{ config.loss.weighting }}`, unknown labels weighted \
 {{ config.loss.unknown_weight }} ({{ config.loss.unknown_rows }} rows).
 Augmentation: {{ augment }}.
@@ -59,7 +61,7 @@ Started from {{ origin }}.
 ## Calibration
 
 Scale and offset of each output were fitted on the validation split (Platt) for a prevalence of \
-{{ "%.2f" | format(prevalence) }} and are part of the output layer. {{ calibration_note }}
+{{ "%.2f" | format(options.prevalence) }} and are part of the output layer. {{ calibration_note }}
 {% endif %}
 ## Accuracy on the untouched test split
 
@@ -67,9 +69,10 @@ Scale and offset of each output were fitted on the validation split (Platt) for 
 "Each experiment's positives against its own negatives" }}{{ " (windows of " ~ sources | join(", ") ~ ")" if sources }}.
 Mean AUROC {{ number(mean.auroc) }} \
 ({{ number(mean.auroc_low) }} to {{ number(mean.auroc_high) }}), mean average precision {{ number(mean.ap) }} \
-({{ number(mean.ap_low) }} to {{ number(mean.ap_high) }}); intervals: {{ "%.0f" | format(100 * confidence) }} % of \
-{{ n_bootstrap }} bootstrap draws of loci. Calibration error (ECE) at a prevalence of
-{{ "%.2f" | format(prevalence) }}.\
+({{ number(mean.ap_low) }} to {{ number(mean.ap_high) }}); intervals: \
+{{ "%.0f" | format(100 * confidence) }} % of {{ options.n_bootstrap }} \
+bootstrap draws of loci. Calibration error (ECE) at a prevalence of
+{{ "%.2f" | format(options.prevalence) }}.\
 {% if no_region %} Without annotation (sequence alone): mean AUROC {{ number(no_region.auroc) }}, mean AP \
 {{ number(no_region.ap) }}.{% endif %}
 
@@ -92,7 +95,7 @@ Mean AUROC {{ number(mean.auroc) }} \
 """
 
 
-def number(value: float) -> str:
+def number(value: Any) -> str:
     """Return three decimals, or a dash for what is undefined."""
     return "–" if pd.isna(value) else f"{value:.3f}"
 
@@ -101,8 +104,5 @@ def render_card(**values: Any) -> str:
     """Fill the template; a missing value is an error, not an empty string."""
     import jinja2
 
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
-    )  # Markdown
-    environment.globals["number"] = number
-    return environment.from_string(TEMPLATE).render(**values)
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    return environment.from_string(TEMPLATE).render(number=number, confidence=CONFIDENCE, **values)

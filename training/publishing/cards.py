@@ -5,23 +5,9 @@ A document marks the place of a table by comments; what is between them is repla
     <!-- table: tasks clip31 -->
     <!-- end table -->
 
-===========================  ===================================================================================
-marker                       table, and the files it comes from
-===========================  ===================================================================================
-``models``                   shipped models with their means: ``kipoi_models/DeepRiPe/*/metrics.tsv``
-``tasks MODEL``              every task of one of them: ``kipoi_models/DeepRiPe/MODEL/metrics.tsv``
-``checks MODEL``             ``docs/results/checks_MODEL.csv``: what each input is worth, and the k-mer baseline
-``baseline PREFIX ...``      the same files: models whose names begin so beside the k-mer baseline, and their totals
-``published MODEL``          ``docs/results/published_accuracy.csv``: what others reported for the same tasks, beside
-                             what is measured here
-``warm_start``               ``docs/results/warm_start.csv``: a new protein from a few sites, means over proteins
-``study NAME TABLE``         ``docs/results/study_NAME/tables/TABLE.csv``: ``arms``, ``tests``, ``protocols``,
-                             ``borders``, ``time``, ``own_rank`` or ``cross_experiment``
-``precompute``               ``benchmarks/results/precompute.json``: size and time of every substitution of a Mb
-===========================  ===================================================================================
-
-``python -m training.publishing.cards README.md docs/*.md`` rewrites the documents; with ``--check`` it only says
-which are out of date (exit code 1).
+The first word is a key of :data:`TABLES`, whose function says what is shown and of which file; the others are its
+arguments. ``python -m training.publishing.cards README.md docs/*.md`` rewrites the documents; with ``--check`` it only
+says which are out of date (exit code 1).
 """
 
 from __future__ import annotations
@@ -30,7 +16,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,124 +25,95 @@ import pandas as pd
 from ripe_lib.errors import InputError, MissingFileError, RipeError, check_known
 from ripe_lib.network.catalogue.entries import catalogue
 from training.fitting.runs import write_text
-from training.publishing.checks import BASELINE, FULL, checks_file, summary
+from training.publishing.card import number
+from training.publishing.checks import BASELINE, FULL, summary
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKER = re.compile(r"(<!-- table: (?P<what>[^>]*?) -->\n).*?(<!-- end table -->)", re.DOTALL)
 MEASURES = {"auroc": "AUROC", "ap": "AP"}
+MAKE_CHECKS = "python -m training.publishing.checks"
 STUDY_TABLES = ("arms", "tests", "protocols", "borders", "time", "own_rank", "cross_experiment")
 
 
 def markdown(table: pd.DataFrame) -> str:
     """Return a table as GitHub Markdown: floats with three decimals, a dash for what is undefined."""
     sides = ["---:" if column.dtype.kind in "iuf" else "---" for _, column in table.items()]
-    rows = [[_cell(value) for value in row] for row in table.itertuples(index=False)]
-    return "".join(
-        [
-            "| " + " | ".join(map(str, table.columns)) + " |\n",
-            "|" + "|".join(sides) + "|\n",
-            *("| " + " | ".join(row) + " |\n" for row in rows),
-        ]
-    )
+    rows = [list(map(str, table.columns)), *(map(_cell, row) for row in table.itertuples(index=False))]
+    head, *body = ("| " + " | ".join(row) + " |\n" for row in rows)
+    return "".join([head, "|" + "|".join(sides) + "|\n", *body])
 
 
 def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return "–" if pd.isna(value) else f"{value:.3f}"
-    return "–" if value is None else str(value).replace("|", "\\|")
+    if value is None or isinstance(value, float):
+        return number(value)
+    return str(value).replace("|", "\\|")
 
 
-def with_interval(table: pd.DataFrame, name: str) -> pd.Series:
-    """Return ``value (low to high)`` of a measure with its interval."""
-    low, high = (table.get(f"{name}_{side}", table[name] * float("nan")) for side in ("low", "high"))
-    cells = [
-        _cell(float(v)) if pd.isna(a) else f"{v:.3f} ({a:.3f} to {b:.3f})"
-        for v, a, b in zip(table[name], low, high, strict=True)
-    ]
-    return pd.Series(cells, index=table.index)
+def _with_intervals(row: Mapping[Any, Any], before: str = "") -> dict[str, str]:
+    """Return both measures of a row by title, as ``value (low to high)`` where there is an interval."""
+    cells = {}
+    for key, title in MEASURES.items():
+        low, high = row.get(f"{key}_low"), row.get(f"{key}_high")
+        cells[before + title] = number(row[key]) + ("" if pd.isna(low) else f" ({low:.3f} to {high:.3f})")
+    return cells
 
 
-def _read(path: Path, command: str, **options: Any) -> pd.DataFrame:
+def _read(name: str, command: str, **options: Any) -> pd.DataFrame:
+    """Read a table by its path in the repository; ``command`` makes it."""
+    path = ROOT / name
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file. Make it with: {command}")
     return pd.read_csv(path, **options)
 
 
-def metrics_of(model: str, root: Path = ROOT) -> pd.DataFrame:
-    """Read the measurements of a shipped model.
-
-    Raises
-    ------
-    UnknownNameError, MissingFileError
-        If there is no such model or it was never measured.
-    """
-    names = [name.removeprefix("DeepRiPe/") for name, entry in catalogue().models.items() if entry.origin == "shipped"]
-    check_known("shipped model", model, names)
-    path = root / "kipoi_models" / "DeepRiPe" / model / "metrics.tsv"
-    return _read(path, "ripe-train publish", sep="\t").fillna({"reason": ""})
+def metrics_of(model: str) -> pd.DataFrame:
+    """Read ``kipoi_models/DeepRiPe/MODEL/metrics.tsv``, what was measured of a shipped model."""
+    shipped = [row.short_name for row in catalogue().models.values() if row.origin == "shipped"]
+    check_known("shipped model", model, shipped)
+    return _read(f"kipoi_models/DeepRiPe/{model}/metrics.tsv", "ripe-train publish", sep="\t")
 
 
-def models_table(root: Path = ROOT) -> pd.DataFrame:
+def models_table() -> pd.DataFrame:
     """Return the shipped models with means over their tasks; models without measurements are left out."""
     rows = []
     for name, entry in catalogue().models.items():
-        if entry.origin == "shipped" and (root / "kipoi_models" / name / "metrics.tsv").is_file():
-            metrics = metrics_of(name.removeprefix("DeepRiPe/"), root)
-            means = {title: float(metrics[key].mean()) for key, title in {**MEASURES, "ece": "ECE"}.items()}
+        if entry.origin == "shipped" and (ROOT / "kipoi_models" / name / "metrics.tsv").is_file():
+            metrics = metrics_of(entry.short_name)
+            means = {title: metrics[key].mean() for key, title in {**MEASURES, "ece": "ECE"}.items()}
             rows.append({"model": f"`{name}`", "tasks": len(metrics), "architecture": entry.architecture, **means})
-    return pd.DataFrame(rows, columns=["model", "tasks", "architecture", *MEASURES.values(), "ECE"])
+    return pd.DataFrame(rows)
 
 
-def tasks_table(model: str, root: Path = ROOT) -> pd.DataFrame:
+def tasks_table(model: str) -> pd.DataFrame:
     """Return every task of a shipped model with intervals."""
-    metrics = metrics_of(model, root)
+    names = {"task": "task", "n_pos": "positives", "n_neg": "negatives"}
     return pd.DataFrame(
-        {
-            "task": metrics["task"],
-            "positives": metrics["n_pos"],
-            "negatives": metrics["n_neg"],
-            **{title: with_interval(metrics, key) for key, title in MEASURES.items()},
-            "ECE": metrics["ece"].astype(float),
-        }
+        {**{title: row[key] for key, title in names.items()}, **_with_intervals(row), "ECE": float(row["ece"])}
+        for row in metrics_of(model).to_dict("records")
     )
 
 
-def checks_table(model: str, root: Path = ROOT) -> pd.DataFrame:
-    """Return what was measured of a shipped model with some of its inputs withheld, and the k-mer baseline."""
-    table = _read(checks_file(model, root / "docs" / "results"), "python -m training.publishing.checks")
+def checks_table(model: str) -> pd.DataFrame:
+    """Return ``docs/results/checks_MODEL.csv``: means with some inputs withheld, and of the k-mer baseline."""
     titles = MEASURES | {f"{key}_above": f"{title} above k-mers in" for key, title in MEASURES.items()}
-    return (summary(table) if "task" in table else table).rename(columns=titles)  # older files hold means only
+    return summary(_read(f"docs/results/checks_{model}.csv", MAKE_CHECKS)).rename(columns=titles)
 
 
-def inputs_table(model: str, task: str, root: Path = ROOT) -> pd.DataFrame:
-    """Return what :func:`checks_table` is the mean of, of one task.
-
-    Parameters
-    ----------
-    model, task : str
-    root : Path
-        Of the repository.
-    """
-    table = _read(checks_file(model, root / "docs" / "results"), "python -m training.publishing.checks")
+def inputs_table(model: str, task: str) -> pd.DataFrame:
+    """Return what :func:`checks_table` is the mean of, of one task."""
+    table = _read(f"docs/results/checks_{model}.csv", MAKE_CHECKS)
     check_known("task", task, table["task"].unique())
     return table[table["task"] == task].drop(columns=["task", "n_pos", "n_neg"]).rename(columns=MEASURES)
 
 
-def baseline_table(prefixes: Sequence[str], root: Path = ROOT) -> pd.DataFrame:
-    """Return models measured task by task beside the k-mer baseline, and all tasks of those of one prefix.
-
-    Raises
-    ------
-    MissingFileError
-        If nothing was measured of any model with such a name.
-    """
+def baseline_table(*prefixes: str) -> pd.DataFrame:
+    """Return the models with ``checks_PREFIX*.csv`` beside the k-mer baseline, then all tasks of each prefix."""
     rows = []
     for prefix in prefixes:
-        files = sorted((root / "docs" / "results").glob(f"checks_{prefix}*.csv"))
+        files = sorted((ROOT / "docs" / "results").glob(f"checks_{prefix}*.csv"))
         if not files:
-            raise MissingFileError(f"checks_{prefix}*.csv: none. Make them with: python -m training.publishing.checks")
+            raise MissingFileError(f"checks_{prefix}*.csv: none. Make them with: {MAKE_CHECKS}")
         tables = {path.stem.removeprefix("checks_"): pd.read_csv(path) for path in files}
-        tables = {name: table for name, table in tables.items() if "task" in table}
         tables[f"all {prefix}"] = pd.concat([table.assign(model=name) for name, table in tables.items()])
         for name, table in tables.items():
             means = summary(table).set_index("input")
@@ -170,83 +127,71 @@ def baseline_table(prefixes: Sequence[str], root: Path = ROOT) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def published_table(model: str, root: Path = ROOT) -> pd.DataFrame:
-    """Return the tasks of a tier that others reported figures for, beside those measured here; the means come last."""
-    reported = pd.read_csv(root / "docs" / "results" / "published_accuracy.csv")
-    reported = reported[reported["model"] == model].set_index("task")
-    metrics = metrics_of(model, root).set_index("task")
+def published_table(model: str) -> pd.DataFrame:
+    """Return what others reported of a tier (``docs/results/published_accuracy.csv``) beside what is measured here.
+
+    The tasks are those of the file; its means come last.
+    """
+    reported = pd.read_csv(ROOT / "docs" / "results" / "published_accuracy.csv")
+    metrics = metrics_of(model).set_index("task")
+    titles = {"task": "task", "deepripe_auroc": "DeepRiPe AUROC", "deepripe_ap": "DeepRiPe AP", "how": "read from"}
+    titles |= {"multiresbind_auroc": "Multi-resBind AUROC", "multiresbind_ap": "Multi-resBind AP"}
     rows = []
-    for task, row in reported.iterrows():
-        ours = metrics.loc[task] if task in metrics.index else metrics[["auroc", "ap"]].mean()
-        rows.append(
-            {
-                "task": task,
-                "DeepRiPe AUROC": row["deepripe_auroc"],
-                "DeepRiPe AP": row["deepripe_ap"],
-                "read from": row["how"],
-                "Multi-resBind AUROC": row["multiresbind_auroc"],
-                "Multi-resBind AP": row["multiresbind_ap"],
-                "here: sites": f"{ours['n_pos']:.0f} of {ours['n']:.0f}" if task in metrics.index else None,
-                **{
-                    f"here: {title}": with_interval(pd.DataFrame([ours]), key).iloc[0]
-                    for key, title in MEASURES.items()
-                },
-            }
-        )
+    for row in reported[reported["model"] == model].to_dict("records"):
+        known = row["task"] in metrics.index
+        ours = metrics.loc[row["task"]] if known else metrics[[*MEASURES]].mean()
+        sites = f"{ours['n_pos']:.0f} of {ours['n']:.0f}" if known else None
+        shown = {title: row[key] for key, title in titles.items()}
+        rows.append({**shown, "here: sites": sites, **_with_intervals(ours, "here: ")})
     return pd.DataFrame(rows)
 
 
-def warm_start_table(root: Path = ROOT) -> pd.DataFrame:
-    """Return means over the proteins of :mod:`training.study.warm_start`, and in how many the warm start is best."""
-    rows = _read(root / "docs" / "results" / "warm_start.csv", "python -m training.study.warm_start")
+def warm_start_table() -> pd.DataFrame:
+    """Return means over the proteins of ``docs/results/warm_start.csv``, and in how many the warm start is best."""
+    rows = _read("docs/results/warm_start.csv", "python -m training.study.warm_start")
     made = {}
     for measure, title in MEASURES.items():
         by = rows.pivot_table(index=["sites", "task"], columns="method", values=measure)
         for method, name in (("warm", "warm start"), ("nothing", "from nothing"), ("kmers", "k-mers")):
             made[f"{title}: {name}"] = by[method].groupby("sites").mean()
-        made[f"{title}: warm start best"] = (
-            (by["warm"] >= by.max(axis=1)).groupby("sites").agg(lambda best: f"{best.sum()} of {len(best)}")
-        )
+        best = (by["warm"] >= by.max(axis=1)).groupby("sites")
+        made[f"{title}: warm start best"] = best.agg(lambda those: f"{those.sum()} of {len(those)}")
     return pd.DataFrame(made).reset_index()
 
 
-def _study_table(name: str, table: str, root: Path = ROOT) -> pd.DataFrame:
-    """Return one table of a study, with the columns a reader wants."""
+def study_table(name: str, table: str) -> pd.DataFrame:
+    """Return ``docs/results/study_NAME/tables/TABLE.csv`` (:data:`STUDY_TABLES`), with the columns a reader wants."""
     check_known("study table", table, STUDY_TABLES)
-    rows = _read(root / "docs" / "results" / f"study_{name}" / "tables" / f"{table}.csv", "ripe-train study")
-    if table in ("time", "own_rank", "cross_experiment"):
-        return rows
+    rows = _read(f"docs/results/study_{name}/tables/{table}.csv", "ripe-train study")
     if table == "borders":
         wanted = ["auroc_intact", "auroc_lean", "auroc_g_lean", "g_effect", "g_effect_control"]
         return rows[["arm", "task", "n_pos", *wanted]]
     if table == "tests":
-        return rows[["comparison", "first", "second", "negatives"]].assign(
-            **{
-                "measure": rows["measure"].map(MEASURES),
-                "first mean": rows["mean_first"],
-                "second mean": rows["mean_second"],
-                "difference": rows["mean_difference"].map("{:+.4f}".format),
-                "better in": [f"{b} of {n}" for b, n in zip(rows["n_better"], rows["n_tasks"], strict=True)],
-                "Wilcoxon p": rows["wilcoxon_p"].map(lambda p: "–" if pd.isna(p) else f"{p:.2g}"),
-            }
-        )
-    if "negatives" in rows:
-        rows = rows[rows["negatives"] == "own"].reset_index(drop=True)
-    keys = {"arms": {"arm": "arm", "n_tasks": "tasks"}, "protocols": {"pair": "pair", "test": "test", "model": "model"}}
-    kept = rows[list(keys[table])].rename(columns=keys[table])
-    return kept.assign(**{title: with_interval(rows, key) for key, title in MEASURES.items()})
+        better = rows["n_better"].astype(str) + " of " + rows["n_tasks"].astype(str)
+        shown = {"measure": rows["measure"].map(MEASURES), "first mean": rows["mean_first"]}
+        shown |= {"second mean": rows["mean_second"], "difference": rows["mean_difference"].map("{:+.4f}".format)}
+        shown |= {"better in": better, "Wilcoxon p": rows["wilcoxon_p"].map("{:.2g}".format).replace("nan", "–")}
+        return rows[["comparison", "first", "second", "negatives"]].assign(**shown)
+    titles = {
+        "arms": {"arm": "arm", "n_tasks": "tasks"},
+        "protocols": {"pair": "pair", "test": "test", "model": "model"},
+    }
+    if table not in titles:
+        return rows
+    return pd.DataFrame(
+        {**{title: row[key] for key, title in titles[table].items()}, **_with_intervals(row)}
+        for row in rows[rows["negatives"] == "own"].to_dict("records")
+    )
 
 
-def precompute_table(root: Path = ROOT) -> pd.DataFrame:
-    """Return what ``benchmarks/bench_precompute.py`` measured."""
-    found = json.loads((root / "benchmarks" / "results" / "precompute.json").read_text(encoding="utf-8"))
+def precompute_table() -> pd.DataFrame:
+    """Return size and time of every substitution of a Mb, measured by ``benchmarks/bench_precompute.py``."""
+    found = json.loads((ROOT / "benchmarks" / "results" / "precompute.json").read_text(encoding="utf-8"))
     names = {"megabytes_per_mb": "MB per Mb", "cpu_minutes_per_mb": "CPU minutes per Mb"}
     return pd.DataFrame(
-        [
-            {"model": f"`{found['model']}`", "file": f"`.{kind}`", "bases": f"{found['bases']:,}"}
-            | {title: f"{found[kind][key]:g}" for key, title in names.items()}
-            for kind in ("tsv.gz", "vcf.gz")
-        ]
+        {"model": f"`{found['model']}`", "file": f"`.{kind}`", "bases": f"{found['bases']:,}"}
+        | {title: f"{found[kind][key]:g}" for key, title in names.items()}
+        for kind in ("tsv.gz", "vcf.gz")
     )
 
 
@@ -256,35 +201,29 @@ TABLES: dict[str, tuple[int, Callable[..., pd.DataFrame]]] = {
     "tasks": (1, tasks_table),
     "checks": (1, checks_table),
     "inputs": (2, inputs_table),
-    "baseline": (1, lambda *words: baseline_table(words[:-1], words[-1])),
+    "baseline": (1, baseline_table),  # or more
     "published": (1, published_table),
     "warm_start": (0, warm_start_table),
-    "study": (2, _study_table),
+    "study": (2, study_table),
     "precompute": (0, precompute_table),
 }
 
 
-def table_for(what: str, root: Path = ROOT) -> str:
-    """Return the Markdown of a marker's table.
-
-    Raises
-    ------
-    InputError, UnknownNameError, MissingFileError
-        If the marker or what it names does not exist.
-    """
+def table_for(what: str) -> str:
+    """Return the Markdown of a marker's table."""
     kind, *names = what.split()
     check_known("table", kind, TABLES)
     n_words, make = TABLES[kind]
     if len(names) != n_words and not (kind == "baseline" and names):
         raise InputError(f"table marker {what!r}: expected {n_words} words after {kind!r}, got {len(names)}.")
-    return markdown(make(*names, root))
+    return markdown(make(*names))
 
 
-def fill(text: str, root: Path = ROOT) -> str:
+def fill(text: str) -> str:
     """Return a document with every marked table written anew."""
     if text.count("<!-- table:") != len(MARKER.findall(text)):
         raise InputError("expected '<!-- end table -->' after every '<!-- table: ... -->', on lines of their own.")
-    return MARKER.sub(lambda m: f"{m[1]}\n{table_for(m['what'], root)}\n{m[3]}", text)
+    return MARKER.sub(lambda m: f"{m[1]}\n{table_for(m['what'])}\n{m[3]}", text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ripe_lib.errors import RipeError
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.evaluation.evaluate import rows_to_measure
 from ripe_lib.evaluation.metrics import task_metrics
@@ -29,95 +30,69 @@ FULL, BASELINE = "everything", "k-mer logistic regression"
 
 
 def checks(
-    model: Model,
-    dataset: Dataset,
-    *,
-    split: str = "test",
-    sources: Sequence[str] | None = None,
-    bound_only: bool = False,
-    baseline: bool = True,
+    model: Model, dataset: Dataset, *, sources: Sequence[str] | None = None, bound_only: bool = False
 ) -> pd.DataFrame:
-    """Measure one model in several views.
+    """Measure one model in several views, and the k-mer baseline, which is fitted on training rows of the same kind.
+
+    A row per ``input`` and ``task``: ``n_pos n_neg auroc ap`` of its positives against its own negatives.
 
     Parameters
     ----------
     model : Model
     dataset : Dataset
         With all tasks of the model.
-    split, sources, bound_only
+    sources, bound_only
         Rows, as :func:`ripe_lib.evaluation.evaluate.score_dataset` has them.
-    baseline : bool
-        Also fit the k-mer baseline on the training rows of the same kind.
-
-    Returns
-    -------
-    DataFrame
-        One row per ``input`` and ``task``: ``n_pos n_neg auroc ap`` of its positives against its own negatives.
     """
     columns = [dataset.task_index(task) for task in model.tasks]
-    rows = rows_to_measure(dataset, dataset.indices(split), columns, sources, bound_only)
+    rows = rows_to_measure(dataset, dataset.indices("test"), columns, sources, bound_only)
     labels = dataset.labels[rows][:, columns]
     (seq, region), landmarks = dataset.centred_codes(rows), dataset.landmarks(rows)
     cut = mask_flanks(seq, np.ones(len(rows), dtype=bool))
-    views = {
-        FULL: predict_codes(model, seq, region, landmarks),
-        "101 known bases": predict_codes(model, cut, region, landmarks),
-        "no landmarks": predict_codes(model, seq, region),
-        "sequence alone": predict_codes(model, seq),
-        "sequence alone, 101 known bases": predict_codes(model, cut),
-    }
-    if not model.spec.has_landmarks:
-        del views["no landmarks"]
-    measured = {name: task_metrics(labels, scores, tasks=model.tasks) for name, scores in views.items()}
-    if baseline:
-        chosen = {"split": split, "bound_only": bound_only, "sources": sources}
-        measured[BASELINE] = kmer_baseline(dataset, model.tasks, **chosen)
-    tables = [table.assign(input=name) for name, table in measured.items()]
-    return pd.concat(tables, ignore_index=True)[["input", "task", "n_pos", "n_neg", "auroc", "ap"]]
+    views = {FULL: predict_codes(model, seq, region, landmarks)}
+    views["101 known bases"] = predict_codes(model, cut, region, landmarks)
+    if model.spec.has_landmarks:
+        views["no landmarks"] = predict_codes(model, seq, region)
+    views["sequence alone"] = predict_codes(model, seq)
+    views["sequence alone, 101 known bases"] = predict_codes(model, cut)
+    tables = {name: task_metrics(labels, scores, tasks=model.tasks) for name, scores in views.items()}
+    tables[BASELINE] = kmer_baseline(dataset, model.tasks, sources=sources, bound_only=bound_only)
+    every = pd.concat([table.assign(input=name) for name, table in tables.items()], ignore_index=True)
+    return every[["input", "task", "n_pos", "n_neg", "auroc", "ap"]]
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """Return means over tasks of a table of :func:`checks`, or of several models' (column ``model``).
 
-    Returns
-    -------
-    DataFrame
-        One row per ``input``: ``tasks`` (how many are defined), mean ``auroc`` and ``ap``, and in how many tasks each
-        is above that of the k-mer baseline (``auroc_above``, ``ap_above``).
+    A row per ``input``: ``tasks`` (how many are defined), mean ``auroc`` and ``ap``, and in how many tasks each is
+    above that of the k-mer baseline (``auroc_above``, ``ap_above``).
     """
     keys = [name for name in ("model", "task") if name in table]
     views = {name: rows.set_index(keys)[["auroc", "ap"]].dropna() for name, rows in table.groupby("input", sort=False)}
     rows = []
     for name, view in views.items():
-        row = {"input": name, "tasks": len(view), **view.mean()}
-        if BASELINE in views:
-            row |= (view > views[BASELINE].reindex(view.index)).sum().add_suffix("_above")
-        rows.append(row)
+        above = (view > views[BASELINE].reindex(view.index)).sum().add_suffix("_above")
+        rows.append({"input": name, "tasks": len(view), **view.mean(), **above})
     return pd.DataFrame(rows)
 
 
-def checks_file(model: str, folder: Path = RESULTS) -> Path:
-    """Return where the table of a model is kept."""
-    return folder / f"checks_{model.removeprefix('DeepRiPe/')}.csv"
-
-
-def write_checks(table: pd.DataFrame, path: Path) -> None:
-    """Write the table as CSV."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_csv(path, table, float_format="%.6f")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run from the command line."""
+    """Run the command; exit codes as ``ripe``."""
     parser = argparse.ArgumentParser(prog="python -m training.publishing.checks", description=__doc__.split("\n")[0])
     parser.add_argument("model", help="name or directory of a model")
     parser.add_argument("dataset", type=Path, help="the data set it was made from")
     parser.add_argument("--sources", nargs="+", help="rows of these sources only")
     parser.add_argument("--bound-only", action="store_true", help="only rows one of the tasks has as a site")
     args = parser.parse_args(argv)
-    model = load_model(args.model)
-    path = checks_file(model.name)
-    write_checks(checks(model, Dataset(args.dataset), sources=args.sources, bound_only=args.bound_only), path)
+    try:
+        model = load_model(args.model)
+        table = checks(model, Dataset(args.dataset), sources=args.sources, bound_only=args.bound_only)
+    except RipeError as error:
+        sys.stderr.write(f"checks: error: {error}\n")
+        return 2
+    path = RESULTS / f"checks_{model.name.removeprefix('DeepRiPe/')}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_csv(path, table, float_format="%.6f")
     sys.stdout.write(f"written: {path}\n")
     return 0
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ripe_lib.errors import InputError, check_known
 from ripe_lib.network.catalogue.entries import catalogue
-from training.config import build, merged, plain, section
+from training.config import build, merged, plain
 from training.fitting.config import FitConfig
 
 PAPER_SUFFIX = "_paper"
@@ -52,7 +52,7 @@ class PublishConfig:
     sources: tuple[str, ...] | None = None
     bound_only: bool = False
     backgrounds: bool = True
-    seed: int = field(default=0)
+    seed: int = 0
 
     def __post_init__(self) -> None:
         for name in (self.default, *([self.paper] if self.paper else []), *self.alone):
@@ -60,61 +60,24 @@ class PublishConfig:
 
     def models(self) -> dict[str, str]:
         """Return the network of every model."""
-        of = dict.fromkeys(self.outputs, self.default)
-        return {**of, **({f"{name}{PAPER_SUFFIX}": self.paper for name in self.outputs} if self.paper else {})}
+        papers = {f"{name}{PAPER_SUFFIX}": self.paper for name in self.outputs} if self.paper else {}
+        return dict.fromkeys(self.outputs, self.default) | papers
 
-    def tasks(self, model: str, known: Collection[str], peaks: Sequence[Mapping[str, Any]] = ()) -> list[str]:
-        """Return the tasks of a model that the data set has.
+    def tasks(self, model: str, peaks: Mapping[str, float]) -> list[str]:
+        """Return the tasks of a model; ``peaks``: tasks of the data set -> number of peaks, NaN where it is not known.
 
-        Parameters
-        ----------
-        model : str
-        known : collection of str
-            Tasks of the data set.
-        peaks : sequence of mappings
-            What its manifest says of every task's ``peaks``.
-
-        Returns
-        -------
-        list of str
-            Empty only if tasks are chosen by their number of peaks.
-
-        Raises
-        ------
-        InputError
-            If a list or a published model has none of them.
+        None, if tasks are chosen by that number; else to have none is an ``InputError``.
         """
         chosen = self.outputs[model.removesuffix(PAPER_SUFFIX)]
         if isinstance(chosen, dict) and "peaks" in chosen:
             least, most = chosen["peaks"]
-            return [
-                str(row["task"])
-                for row in peaks
-                if row["task"] in known and row["peaks"] >= least and (most is None or row["peaks"] <= most)
-            ]
+            return [task for task, n in peaks.items() if least <= n <= (math.inf if most is None else most)]
         if isinstance(chosen, dict):
             names = [f"{row.task}{chosen.get('suffix', '')}" for row in catalogue().tasks[chosen["published"]]]
-            chosen = [name for name in names if name in known]
+            chosen = [name for name in names if name in peaks]
         if not chosen:
             raise InputError(f"publish: outputs of {model}: expected tasks of the data set, got none.")
         return list(chosen)
-
-
-def networks_of(config: str | Path, work: Path, data: Path) -> dict[str, FitConfig]:
-    """Return the options of every network by name, those it builds on before it.
-
-    Parameters
-    ----------
-    config, work, data : path
-        Of the config, the folder of the runs, and the data set.
-    """
-    made: dict[str, FitConfig] = {}
-    for name, changes in build(PublishConfig, section(config, "publish"), str(config)).networks.items():
-        options = merged(section(config, "fit"), changes or {})
-        if (start := options.get("start")) in made:
-            options = merged(options, {"start": str(made[start].run / "weights.h5")})
-        made[name] = build(FitConfig, merged(options, {"data": str(data), "run": str(work / name)}), str(config))
-    return made
 
 
 def own_network(options: PublishConfig, base: FitConfig, network: str, model: str, tasks: Sequence[str]) -> FitConfig:
@@ -128,10 +91,13 @@ def own_network(options: PublishConfig, base: FitConfig, network: str, model: st
     model, tasks
         Name and tasks of the model.
     """
-    if network not in options.alone and not (options.tune and network == options.default):
+    if network in options.alone:
+        changes = {}
+    elif options.tune and network == options.default:
+        chosen = options.outputs[model.removesuffix(PAPER_SUFFIX)]
+        own_tune = chosen.get("tune", {}) if isinstance(chosen, dict) else {}
+        changes = {**merged(options.tune, own_tune), "start": str(base.run / "weights.h5")}
+    else:
         return base
     own = {"name": model, "run": str(base.run.parent / model.removeprefix("DeepRiPe/")), "tasks": list(tasks)}
-    chosen = options.outputs[model.removesuffix(PAPER_SUFFIX)]
-    tune = merged(options.tune, chosen.get("tune", {})) if isinstance(chosen, dict) else options.tune
-    changes = {} if network in options.alone else {**tune, "start": str(base.run / "weights.h5")}
-    return build(FitConfig, merged(merged(plain(base), changes), own), f"publish: {model}")
+    return build(FitConfig, merged(plain(base), changes | own), f"publish: {model}")

@@ -15,7 +15,7 @@ from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.evaluation.evaluate import Evaluation, Options, score_dataset
 from ripe_lib.evaluation.specificity import quality
 from ripe_lib.network.catalogue import entry_of, put_model
-from ripe_lib.network.catalogue.entries import ModelEntry, TaskEntry, catalogue, write_task_table
+from ripe_lib.network.catalogue.entries import MEASURED, ModelEntry, TaskEntry, catalogue, write_task_table
 from ripe_lib.network.catalogue.locate import user_models_directory
 from ripe_lib.network.load import Model, model_of
 from ripe_lib.network.spec import ModelSpec
@@ -46,10 +46,8 @@ def publish(
 
     Parameters
     ----------
-    run : path
-        Run directory of ``ripe-train fit``.
-    data : path, optional
-        The data set, if it is not where the run found it.
+    run, data : path
+        Run directory of ``ripe-train fit``, and the data set, if it is not where the run found it.
     out : path, optional
         Model directory to make; default in the user's model folder under the model's name. Inside the package's own
         ``kipoi_models`` the catalogue's rows are updated too.
@@ -59,16 +57,17 @@ def publish(
         Outputs to keep, in this order: several tiers can come from one network that was trained on all of them.
     calibrate : bool
         Fit scale and offset of every output on the validation split and fold them into the output layer.
-    sources, bound_only
-        Which rows calibration and measurement are made on: see :func:`ripe_lib.evaluation.evaluate.score_dataset`.
-    options : Options, optional
-        Bootstrap draws, confidence, prevalence, seed of the measurement.
+    sources, bound_only, options
+        Of the measurement, the first two also of the calibration: see
+        :func:`ripe_lib.evaluation.evaluate.score_dataset`.
     overwrite : bool
         Replace what is there.
+    note : callable
+        Is given remarks, one line each.
 
     Raises
     ------
-    MissingFileError, InputError, OutputError
+    RipeError
         If the run is not finished, the data set is another one, or the directory exists. Nothing is left half-done.
     """
     from ripe_lib.kipoi.render import is_shipped, render_model
@@ -79,7 +78,6 @@ def publish(
     dataset = Dataset(data if data is not None else record["path"])
     if dataset.manifest_sha256 != record["manifest_sha256"]:
         raise InputError(f"{dataset.path}: is not the data set of run {run}. Give the right one with --data.")
-    options = options or Options()
     spec, arrays = read_weights(weights)
     if name is not None:
         spec = replace(spec, name=name if name.startswith("DeepRiPe/") else f"DeepRiPe/{name}")
@@ -88,26 +86,25 @@ def publish(
         columns = [spec.task_index(task) for task in tasks]
         spec = replace(spec, tasks=tuple(tasks))
         arrays = {**arrays, "output": [values[..., columns] for values in arrays["output"]]}
-    model, remark = model_of(spec, arrays, spec.name), ""
+    model, calibration = model_of(spec, arrays, spec.name), ""
     measure = partial(score_dataset, dataset=dataset, options=options, sources=sources, bound_only=bound_only)
     if calibrate:
-        model, remark = calibrated(model, measure(model, split="valid"), note)
+        model, calibration = _calibrated(model, measure(model, split="valid"))
+    if calibration:
+        note(calibration)
     evaluation = measure(model, split="test")
     note(f"{spec.name}: measured on {len(evaluation.labels)} test sites")
     # Rounded as in metrics.tsv, so that the card and the catalogue show the same third decimal as the file.
     table = evaluation.table().round(6)
     remarks = quality(evaluation)
     rows = _task_entries(spec, dataset, table, remarks)
-    card = _card_text(
-        run,
-        model,
-        dataset,
-        evaluation,
+    card = render_card(
+        **_told_of(run, model, dataset, evaluation),
         no_region=measure(model, split="test", region="none").summary() if spec.has_region else None,
         rows=table.to_dict("records"),
         left_out=[task for task in trained if task not in spec.tasks],
         calibrated=calibrate,
-        calibration_note=remark,
+        calibration_note=calibration,
         sources=sources,
         bound_only=bound_only,
         remarks=remarks,
@@ -126,25 +123,12 @@ def publish(
     return directory
 
 
-def calibrated(model: Model, valid: Evaluation, note: Note) -> tuple[Model, str]:
-    """Return the model with calibrated outputs, and a remark.
-
-    Parameters
-    ----------
-    model : Model
-    valid : Evaluation
-        Its scores on the validation split, where scale and offset are fitted; ``options.prevalence`` is what the
-        probabilities hold for.
-    note : callable
-        Is given the remark.
-    """
+def _calibrated(model: Model, valid: Evaluation) -> tuple[Model, str]:
+    """Return the model with calibrated outputs, and which are not; ``valid``: its scores on the validation split."""
     fitted = fit_platt(valid.labels, logit(valid.scores), prevalence=valid.options.prevalence)
     left = [f"{task} ({why})" for task, why in zip(valid.tasks, fitted.reason, strict=True) if why]
-    remark = f"Not calibrated: {'; '.join(left)}." if left else ""
-    if remark:
-        note(remark)
     arrays = fold_calibration(arrays_of(model.keras_model), fitted.scale, fitted.offset)
-    return model_of(model.spec, arrays, model.name), remark
+    return model_of(model.spec, arrays, model.name), f"Not calibrated: {'; '.join(left)}." if left else ""
 
 
 def _task_entries(
@@ -159,18 +143,9 @@ def _task_entries(
         task = str(row["task"])
         about = info.get(task) or known.get(task, {})
         told: dict[str, Any] = {key: about.get(key, "") for key in ("rbp", "protocol", "cell_line")}
-        for key in ("auroc", "ap", "ece"):
-            told[key] = None if pd.isna(row[key]) else round(float(row[key]), 4)
-        entries.append(
-            TaskEntry(
-                model=spec.name,
-                task_index=index,
-                task=task,
-                n_pos=counts[task]["train"]["positive"],
-                quality=remarks.get(task, ""),
-                **told,
-            )
-        )
+        told |= {key: None if pd.isna(row[key]) else round(float(row[key]), 4) for key in MEASURED}
+        n_pos = counts[task]["train"]["positive"]
+        entries.append(TaskEntry(spec.name, index, task, n_pos=n_pos, quality=remarks.get(task, ""), **told))
     return tuple(entries)
 
 
@@ -183,8 +158,8 @@ def _model_entry(spec: ModelSpec, rows: tuple[TaskEntry, ...], sha256: str) -> M
     return replace(entry_of(spec, rows, origin="shipped", tier=tier), sha256=sha256)
 
 
-def _card_text(run: Path, model: Model, dataset: Dataset, evaluation: Evaluation, **given: Any) -> str:
-    """Return the model card of a run; ``given`` are further values of the template."""
+def _told_of(run: Path, model: Model, dataset: Dataset, evaluation: Evaluation) -> dict[str, Any]:
+    """Return what the card says of a run, its data and the means."""
     # Built, so that an option which came after the run has its default value.
     config = plain(build(FitConfig, read_yaml(run / "config.yaml"), str(run)))
     history = pd.read_csv(run / "history.csv")
@@ -192,43 +167,35 @@ def _card_text(run: Path, model: Model, dataset: Dataset, evaluation: Evaluation
     best_by = config["best_by"]
     best = history.iloc[best_epoch(history.to_dict("records"), best_by) - 1]
     manifest = dataset.manifest
-    return render_card(
-        name=model.name,
-        spec=model.spec,
-        origin=_origin(config),
-        missing=missing_text(model.name, model.tasks, manifest),
-        parameters=f"{model.keras_model.count_params():,}",
-        counts=manifest["counts"],
-        files=[row for row in manifest.get("sources", ()) if not row["task"] or row["task"] in model.spec.tasks],
-        split_text=_split_text(manifest.get("options", {}).get("split", {})),
-        data_seed=manifest.get("seed"),
-        manifest_sha256=dataset.manifest_sha256,
-        epochs=len(history),
-        best_epoch=int(best["epoch"]),
-        best_by=f"validation {best_by.removeprefix('val_')}" if validated else "being the last",
-        best_loss=float(best["val_loss" if validated else "loss"]),
-        seed=config["seed"],
-        config=config,
-        augment=", ".join(f"{k} {v}" for k, v in config["augment"].items() if v) or "none",
-        prevalence=evaluation.options.prevalence,
-        confidence=evaluation.options.confidence,
-        n_bootstrap=evaluation.options.n_bootstrap,
-        mean=evaluation.summary(),
-        **given,
-    )
+    return {
+        "spec": model.spec,
+        "dataset": dataset,
+        "origin": _origin(config),
+        "missing": missing_text(model.name, model.tasks, manifest),
+        "parameters": f"{model.keras_model.count_params():,}",
+        "files": [row for row in manifest.get("sources", ()) if not row["task"] or row["task"] in model.spec.tasks],
+        "split_text": _split_text(manifest.get("options", {}).get("split", {})),
+        "epochs": len(history),
+        "best_epoch": int(best["epoch"]),
+        "best_by": f"validation {best_by.removeprefix('val_')}" if validated else "being the last",
+        "best_loss": float(best["val_loss" if validated else "loss"]),
+        "config": config,
+        "augment": ", ".join(f"{k} {v}" for k, v in config["augment"].items() if v) or "none",
+        "options": evaluation.options,
+        "mean": evaluation.summary(),
+    }
 
 
 def _origin(config: dict[str, Any]) -> str:
     """Say what the network of a run started from; empty if from random weights."""
-    start = Path(config["start"] or "")
-    if not start.is_file():
-        return str(config["start"] or "")
-    fixed = "" if not config["trainable"] else f"; of its layers {', '.join(config['trainable'])} learned on"
+    if not (start := Path(config["start"])).is_file():
+        return config["start"]
+    fixed = f"; of its layers {', '.join(config['trainable'])} learned on" if config["trainable"] else ""
     return f"the weights of a network of {len(read_weights(start)[0].tasks)} experiments{fixed}"
 
 
 def missing_text(name: str, tasks: Sequence[str], manifest: Mapping[str, Any]) -> str:
-    """Say which outputs of the published model of the same tier a model lacks, and why; nothing if it lacks none.
+    """Say in whole lines which outputs of the published model of the same tier a model lacks, and why, if it does.
 
     Parameters
     ----------
@@ -238,25 +205,19 @@ def missing_text(name: str, tasks: Sequence[str], manifest: Mapping[str, Any]) -
         Of the model, as published or with the cell line behind the name.
     manifest : mapping
         Of the data set: its peak files, and the least number of bins.
-
-    Returns
-    -------
-    str
-        Whole lines.
     """
     published = catalogue().tasks.get(f"DeepRiPe/published/{name.removeprefix('DeepRiPe/').removesuffix('_paper')}", ())
     files = {key.split("/")[0] for key in manifest.get("inputs_sha256", {})}
-    lacking = [row for row in published if {row.task, f"{row.task}_{row.cell_line}"}.isdisjoint(tasks)]
-    too_few = [row.task for row in lacking if files & {row.task, f"{row.task}_{row.cell_line}"}]
-    without_peaks = [row.task for row in lacking if row.task not in too_few]
-    text = ""
-    if without_peaks:
-        text += f"Outputs of the paper's tier that are missing for want of peaks: {', '.join(without_peaks)}.\n"
+    names = {row.task: {row.task, f"{row.task}_{row.cell_line}"} for row in published}
+    lacking = [task for task, both in names.items() if both.isdisjoint(tasks)]
+    too_few = [task for task in lacking if files & names[task]]
+    without_peaks = [task for task in lacking if task not in too_few]
+    text = "Outputs of the paper's tier that are missing"
+    lines = [f"{text} for want of peaks: {', '.join(without_peaks)}.\n"] if without_peaks else []
     if too_few:
         least = manifest["options"]["peaks"]["min_bins"]
-        text += f"Outputs of the paper's tier that are missing, with fewer than {least} bins of known sequence: "
-        text += f"{', '.join(too_few)}.\n"
-    return text
+        lines.append(f"{text}, with fewer than {least} bins of known sequence: {', '.join(too_few)}.\n")
+    return "".join(lines)
 
 
 def _split_text(split: dict[str, Any]) -> str:

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from ripe_lib.errors import InputError, RipeError, ShapeMismatchError
 from ripe_lib.evaluation.dataset import POSITIVE, Dataset
 from ripe_lib.genome.encoding import UNKNOWN
 from ripe_lib.network.load import Model, load_model, model_arguments
-from ripe_lib.network.substitutions import substitution_scores
 from ripe_lib.variants.summary import BACKGROUND_FILE, BACKGROUND_FORMAT
 from training.fitting.batches import cut_windows
 from training.fitting.runs import write_text
@@ -36,16 +36,10 @@ def background_deltas(model: Model, dataset: Dataset, n: int, rng: np.random.Gen
     ----------
     model : Model
     dataset : Dataset
+        With such sites, and windows as the model's; else an ``InputError`` or ``ShapeMismatchError`` says so.
     n : int
         Variants to draw.
     rng : Generator
-
-    Raises
-    ------
-    InputError
-        If the data set has no bound site outside its training rows.
-    ShapeMismatchError
-        If its windows are not those of the model.
     """
     spec = model.spec
     regions = dataset.region_length if spec.has_region else 0
@@ -58,41 +52,29 @@ def background_deltas(model: Model, dataset: Dataset, n: int, rng: np.random.Gen
     if not len(rows):
         raise InputError(f"{dataset.path}: expected bound sites in the validation or test rows, got none.")
     middle, margin = spec.sequence_length // 2 - 1, dataset.margin
-    found = np.empty((n, len(model.tasks)), dtype=np.float32)
-    done = 0
-    while done < n:
-        picked = np.sort(rng.choice(rows, min(4096, n - done)))
+    found: list[NDArray[np.float32]] = []
+    while (left := n - sum(map(len, found))) > 0:
+        picked = np.sort(rng.choice(rows, min(4096, left)))
         shift = rng.integers(-margin, margin + 1, len(picked))
         chosen, place = np.unique(picked, return_inverse=True)
         seq = cut_windows(dataset.seq_codes(chosen)[place], spec.sequence_length, margin, shift)
-        region = None
-        if spec.has_region:
-            region = cut_windows(dataset.region_codes(chosen)[place], spec.region_length, margin, shift)
         known = np.flatnonzero(seq[:, middle] != UNKNOWN)
         if not len(known):
             raise InputError(f"{dataset.path}: expected known bases in the middle of the sites, got none.")
-        seq, region = seq[known], None if region is None else region[known]
+        seq, region = seq[known], None
+        if spec.has_region:
+            codes = dataset.region_codes(chosen)[place]
+            region = cut_windows(codes, spec.region_length, margin, shift)[known]
         landmarks = dataset.landmarks(chosen)[place][known] - shift[known][:, None]
         alt = (seq[:, middle] + rng.integers(1, 4, len(seq), dtype=np.uint8)) % 4
-        scores = substitution_scores(
-            model,
-            seq,
-            region,
-            np.arange(len(seq)),
-            np.full(len(seq), middle),
-            alt.astype(np.uint8),
-            landmarks=landmarks.astype(np.float64),
-        )
-        found[done : done + len(seq)] = np.abs(scores.alternative - scores.reference)
-        done += len(seq)
-    return found
+        state = model.network.reference(seq, region, landmarks.astype(np.float64))
+        changed = model.network.substitutions(state, np.arange(len(seq)), np.full(len(seq), middle), alt)
+        found.append(np.abs(expit(changed) - expit(state.logits)))
+    return np.concatenate(found)
 
 
 def write_background(model: Model, dataset: Dataset, path: Path, *, n: int, seed: int) -> None:
-    """Write the quantile table of a model's random |delta|; parameters as :func:`background_deltas`.
-
-    The model must have a directory.
-    """
+    """Write the quantile table of |delta| for a model with a directory; parameters as :func:`background_deltas`."""
     if model.directory is None:
         raise InputError(f"model {model.name}: expected a model with a directory.")
     deltas = background_deltas(model, dataset, n, np.random.default_rng(seed))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,55 +14,46 @@ from ripe_lib.evaluation.metrics import NEGATIVES, bootstrap, interval, mean_met
 MEASURES = ("auroc", "ap")
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(NamedTuple):
     """``first`` against ``second``; positive differences mean that ``first`` is better."""
 
-    name: str
+    comparison: str
     first: str
     second: str
 
 
-def paired_differences(
-    first: Evaluation, second: Evaluation, negatives: str, n_bootstrap: int, seed: int
-) -> pd.DataFrame:
+def paired_differences(first: Evaluation, second: Evaluation, negatives: str) -> pd.DataFrame:
     """Compare two arms on the tasks both have.
+
+    A row per task: ``task n n_pos``, and for each measure m of AUROC and AP ``m_first m_second m_difference
+    m_difference_low m_difference_high``; ``reason`` says why a row is NaN.
 
     Parameters
     ----------
     first, second : Evaluation
-        Of the same windows.
+        Of the same windows. The options of ``first`` give seed and number of paired draws; 0 leaves the intervals out.
     negatives : str
         ``"own"`` or ``"other"``.
-    n_bootstrap : int
-        Paired draws; 0 leaves the intervals out.
-    seed : int
-
-    Returns
-    -------
-    DataFrame
-        One row per task: ``task n n_pos``, and for each measure m of AUROC and AP ``m_first m_second m_difference
-        m_difference_low m_difference_high``; ``reason`` says why a row is NaN.
     """
+    options = first.options
     tasks = [task for task in first.tasks if task in second.tasks]
     labels = first.labels_with(negatives)[:, [first.tasks.index(task) for task in tasks]]
     scores = [arm.scores[:, [arm.tasks.index(task) for task in tasks]] for arm in (first, second)]
     tables = [task_metrics(labels, one, tasks=tasks) for one in scores]
-    rng = np.random.default_rng([seed, NEGATIVES.index(negatives), 0xD1F])
+    rng = np.random.default_rng([options.seed, NEGATIVES.index(negatives), 0xD1F])
     rows = []
-    for index, (task, generator) in enumerate(zip(tasks, rng.spawn(len(tasks)), strict=True)):
+    for index, generator in enumerate(rng.spawn(len(tasks))):
         ours, theirs = (table.iloc[index] for table in tables)
-        row = {"task": task, "n": ours["n"], "n_pos": ours["n_pos"]}
+        row = {name: ours[name] for name in ("task", "n", "n_pos")}
         asked = labels[:, index], [one[:, index] for one in scores]
-        drawn = bootstrap(*asked, n_bootstrap=n_bootstrap, rng=generator, groups=first.cluster)
-        draws = dict(zip(MEASURES, drawn, strict=True))
-        for measure in MEASURES:
+        drawn = bootstrap(*asked, n_bootstrap=options.n_bootstrap, rng=generator, groups=first.cluster)
+        for measure, draws in zip(MEASURES, drawn, strict=True):
             row[f"{measure}_first"], row[f"{measure}_second"] = ours[measure], theirs[measure]
             row[f"{measure}_difference"] = ours[measure] - theirs[measure]
-            low, high = np.nan, np.nan
-            if n_bootstrap and not ours["reason"]:
-                low, high = interval(draws[measure][:, 0] - draws[measure][:, 1])
-            row[f"{measure}_difference_low"], row[f"{measure}_difference_high"] = low, high
+            bounds = (np.nan, np.nan)
+            if options.n_bootstrap and not ours["reason"]:
+                bounds = interval(draws[:, 0] - draws[:, 1])
+            row[f"{measure}_difference_low"], row[f"{measure}_difference_high"] = bounds
         rows.append({**row, "reason": ours["reason"]})
     return pd.DataFrame(rows)
 
@@ -69,12 +61,7 @@ def paired_differences(
 def paired_test(differences: pd.DataFrame, measure: str) -> dict[str, float]:
     """Test over tasks whether the differences are centred on zero.
 
-    Returns
-    -------
-    dict
-        ``n_tasks``, ``mean_first``, ``mean_second``, ``mean_difference``, ``median_difference``, ``n_better`` and
-        ``n_worse`` (of ``first``), ``wilcoxon_p`` (signed ranks, two-sided, zeros by Pratt's rule; NaN below two tasks
-        or when all differences are zero).
+    ``wilcoxon_p``: signed ranks, two-sided, zeros by Pratt's rule; NaN below two tasks or if all differences are zero.
     """
     from scipy.stats import wilcoxon
 
@@ -82,10 +69,8 @@ def paired_test(differences: pd.DataFrame, measure: str) -> dict[str, float]:
     values = defined[f"{measure}_difference"].to_numpy(dtype=float)
     result = {
         "n_tasks": len(values),
-        "mean_first": defined[f"{measure}_first"].mean(),
-        "mean_second": defined[f"{measure}_second"].mean(),
-        "mean_difference": values.mean() if len(values) else np.nan,
-        "median_difference": float(np.median(values)) if len(values) else np.nan,
+        **{f"mean_{what}": defined[f"{measure}_{what}"].mean() for what in ("first", "second", "difference")},
+        "median_difference": defined[f"{measure}_difference"].median(),
         "n_better": int((values > 0).sum()),
         "n_worse": int((values < 0).sum()),
         "wilcoxon_p": np.nan,
@@ -98,39 +83,23 @@ def paired_test(differences: pd.DataFrame, measure: str) -> dict[str, float]:
     return result
 
 
-def compare_all(
-    comparisons: list[Comparison], arms: dict[str, Evaluation], n_bootstrap: int, seed: int
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return differences (rows per task) and tests (rows per comparison and measure) of all comparisons.
-
-    Parameters as :func:`paired_differences`, with the evaluations by arm.
-    """
+def compare_all(comparisons: list[Comparison], arms: dict[str, Evaluation]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return differences (rows per task) and tests (rows per comparison and measure) of one comparison or more."""
     differences, tests = [], []
-    for comparison in comparisons:
-        for negatives in NEGATIVES:
-            table = paired_differences(arms[comparison.first], arms[comparison.second], negatives, n_bootstrap, seed)
-            names = {
-                "comparison": comparison.name,
-                "first": comparison.first,
-                "second": comparison.second,
-                "negatives": negatives,
-            }
-            differences.append(pd.DataFrame(names, index=table.index).join(table))
-            for measure in MEASURES:
-                tests.append({**names, "measure": measure, **paired_test(table, measure)})
-    if not differences:
-        return pd.DataFrame(), pd.DataFrame()
+    for comparison, negatives in product(comparisons, NEGATIVES):
+        table = paired_differences(arms[comparison.first], arms[comparison.second], negatives)
+        names = {**comparison._asdict(), "negatives": negatives}
+        differences.append(pd.DataFrame(names, index=table.index).join(table))
+        tests += [{**names, "measure": measure, **paired_test(table, measure)} for measure in MEASURES]
     return pd.concat(differences, ignore_index=True), pd.DataFrame(tests)
 
 
 def arm_tables(arms: dict[str, Evaluation]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return metrics of every arm and task, and means of every arm."""
     tasks, means = [], []
-    for arm, evaluation in arms.items():
-        for negatives in NEGATIVES:
-            table, draws = evaluation.table_and_draws(negatives)
-            tasks.append(table.assign(arm=arm, negatives=negatives))
-            means.append({"arm": arm, "negatives": negatives, **mean_metrics(table, draws)})
-    per_task = pd.concat(tasks, ignore_index=True)
-    first = ["arm", "negatives", "task"]
-    return per_task[[*first, *(c for c in per_task.columns if c not in first)]], pd.DataFrame(means)
+    for (arm, evaluation), negatives in product(arms.items(), NEGATIVES):
+        table, draws = evaluation.table_and_draws(negatives)
+        names = {"arm": arm, "negatives": negatives}
+        tasks.append(pd.DataFrame(names, index=table.index).join(table))
+        means.append({**names, **mean_metrics(table, draws)})
+    return pd.concat(tasks, ignore_index=True), pd.DataFrame(means)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -86,10 +87,8 @@ class QuickOptions:
         Tasks that are kept.
     rows : int
         Positives kept per task and split; twice as many of its negatives, and as many windows without any site.
-    fit : dict
-        Changes to the options of every run.
-    architectures : dict
-        Changes to the study's ``architectures``, e.g. smaller layers.
+    fit, architectures : dict
+        Changes to the options of every run, and to the study's ``architectures``, e.g. smaller layers.
     n_bootstrap, max_maps : int
         As in the study.
     """
@@ -100,6 +99,10 @@ class QuickOptions:
     architectures: dict[str, Any] = field(default_factory=dict)
     n_bootstrap: int = 100
     max_maps: int = 5
+
+    def kept(self, tasks: Iterable[str]) -> tuple[str, ...]:
+        """Return those of some tasks that are kept."""
+        return tuple(task for task in tasks if task in self.tasks)
 
 
 @dataclass(frozen=True)
@@ -130,10 +133,8 @@ class StudyConfig:
         What the CNN is compared with: architecture -> its layer sizes; ``fit``'s ``sizes`` are the CNN's.
     baseline : bool
         Also an arm of k-mer logistic regressions (:mod:`training.fitting.baseline`), and every arm against it.
-    n_bootstrap : int
-        Paired draws of the intervals.
-    prevalence : float
-        Share of positives at which calibration is measured.
+    n_bootstrap, prevalence
+        As in :class:`ripe_lib.evaluation.evaluate.Options`.
     """
 
     directory: Path
@@ -168,36 +169,30 @@ class StudyConfig:
             build(SamplingOptions, options, f"study: strategy {name!r}")
         for name, changes in self.strategy_fit.items():
             check_known("strategy", name, self.strategies)
-            self.fit_config("check", Path(), single=True, **changes)
+            self.fit_config("check", Path(), **{**self.single_options, **changes})
         for pair in self.protocols.pairs:
             check_known("protocol group", pair.group, self.protocols.groups)
-        self.fit_config("check", Path())
-        self.fit_config("check", Path(), single=True)
+        for options in ({}, self.single_options):
+            self.fit_config("check", Path(), **options)
 
     @property
     def options(self) -> Options:
-        """How numbers are made from scores."""
+        """How scores are measured."""
         return Options(n_bootstrap=self.n_bootstrap, prevalence=self.prevalence, seed=self.seed)
 
-    def fit_config(self, arm: str, data: Path, *, single: bool = False, **changes: Any) -> FitConfig:
-        """Return the options of one run.
+    @property
+    def single_options(self) -> dict[str, Any]:
+        """Options of the networks of one task."""
+        return merged(self.fit, self.single_fit)
 
-        Parameters
-        ----------
-        arm, data
-            Name of the run, and the data set.
-        single : bool
-            One of the networks of one task.
-        changes
-            Options that come last.
-        """
-        options = merged(self.fit, self.single_fit) if single else self.fit
+    def fit_config(self, arm: str, data: Path, **changes: Any) -> FitConfig:
+        """Return the options of one run with its name, data set and changes."""
         fixed = {"name": f"study/{arm}", "data": data, "run": self.directory / "runs" / arm, "seed": self.seed}
-        return build(FitConfig, {**options, **changes, **fixed}, "study: fit")
+        return build(FitConfig, {**self.fit, **changes, **fixed}, "study: fit")
 
     def quickened(self) -> StudyConfig:
         """Return the study that ``--quick`` runs."""
-        quick = self.quick
+        quick, protocols = self.quick, self.protocols
         return replace(
             self,
             directory=self.directory.with_name(self.directory.name + "_quick"),
@@ -205,19 +200,15 @@ class StudyConfig:
             single_fit=merged(self.single_fit, quick.fit),
             strategy_fit={},
             architectures=merged(self.architectures, quick.architectures),
-            single_tasks=None if self.single_tasks is None else _kept(self.single_tasks, quick.tasks),
+            single_tasks=None if self.single_tasks is None else quick.kept(self.single_tasks),
             protocols=replace(
-                self.protocols,
-                groups={name: list(_kept(tasks, quick.tasks)) for name, tasks in self.protocols.groups.items()},
-                pairs=tuple(p for p in self.protocols.pairs if {p.output, p.sites} <= set(quick.tasks)),
+                protocols,
+                groups={name: list(quick.kept(tasks)) for name, tasks in protocols.groups.items()},
+                pairs=tuple(pair for pair in protocols.pairs if {pair.output, pair.sites} <= set(quick.tasks)),
             ),
             borders=replace(self.borders, max_maps=quick.max_maps, models={}),
             n_bootstrap=quick.n_bootstrap,
         )
-
-
-def _kept(tasks: Any, wanted: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(task for task in tasks if task in wanted)
 
 
 def read_config(path: str | Path) -> StudyConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _NAMES = {"auroc": "AUROC", "ap": "average precision"}
-_TESTED = ("mean_difference", "wilcoxon_p", "n_better", "n_tasks")
-DOT = {"marker": "o", "markersize": 3, "linestyle": "none"}
+_DOT = {"marker": "o", "markersize": 3, "linestyle": "none"}
 _COLOURS = [BLUE, ORANGE, "#4d9221", "#7b3294", RED, GREY]
+
+
+def _own(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["negatives"] == "own"]
 
 
 def _rows(panels: Sequence[Any], names: Iterable[str], *, top: float = -0.6, **text: Any) -> None:
@@ -37,38 +41,40 @@ def _bars(axes: Any, table: pd.DataFrame, name: str, at: np.ndarray, **look: Any
     axes.errorbar(value, at, xerr=np.nan_to_num(spread), fmt="o", **look)
 
 
-def _handle(colour: str, text: str, **look: Any) -> Any:
+def _colours(names: Iterable[str]) -> dict[str, str]:
+    """Return a colour for every name, in the order of their first appearance."""
+    return dict(zip(dict.fromkeys(names), cycle(_COLOURS)))
+
+
+def _handles(colours: dict[str, str], **look: Any) -> list[Any]:
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], color=colour, label=text, **look)
+    return [Line2D([], [], color=colour, label=text, **look) for text, colour in colours.items()]
 
 
 def plot_arms(means: pd.DataFrame, tasks: pd.DataFrame) -> Figure:
     """Draw every arm's distribution over tasks: a dot per task, the mean as a bar, own negatives."""
-    means = means[means["negatives"] == "own"].set_index("arm")
-    tasks = tasks[tasks["negatives"] == "own"]
+    means, tasks = _own(means).set_index("arm"), _own(tasks)
+    colours = _colours(means.index)
     with style():
         figure = new_figure(COLUMN_WIDTHS["double"], 18 + 8 * len(means))
         panels = figure.subplots(1, 2, sharey=True)
         for axes, measure in zip(panels, _NAMES, strict=True):
-            for place, arm in enumerate(means.index):
+            for place, (arm, colour) in enumerate(colours.items()):
                 values = tasks.loc[tasks["arm"] == arm, measure].dropna().sort_values().to_numpy()
                 spread = np.linspace(-0.25, 0.25, len(values)) if len(values) > 1 else np.zeros(len(values))
-                axes.scatter(
-                    values, place + spread, s=5, color=_COLOURS[place % len(_COLOURS)], alpha=0.6, linewidths=0
-                )
-                mean = means.loc[arm, measure]
+                axes.scatter(values, place + spread, s=5, color=colour, alpha=0.6, linewidths=0)
+                mean = means[measure][arm]
                 axes.plot([mean, mean], [place - 0.38, place + 0.38], color="black", linewidth=1.2)
                 axes.text(mean, place - 0.42, f"{mean:.3f}", ha="center", va="bottom", fontsize=5.5)
             axes.set_xlabel(_NAMES[measure])
-        _rows(panels, list(means.index), top=-0.75)
+        _rows(panels, means.index, top=-0.75)
     return figure
 
 
 def plot_pairs(differences: pd.DataFrame, test: pd.DataFrame) -> Figure:
     """Draw one comparison: second arm against first, and differences per task with their intervals; own negatives."""
-    rows = differences[differences["negatives"] == "own"]
-    test = test[test["negatives"] == "own"].set_index("measure")
+    rows, test = _own(differences), _own(test).set_index("measure")
     first, second = rows["first"].iloc[0], rows["second"].iloc[0]
     rows = rows.sort_values(["auroc_difference", "task"], ascending=[False, True], na_position="last")
     place = np.arange(len(rows))
@@ -85,12 +91,11 @@ def plot_pairs(differences: pd.DataFrame, test: pd.DataFrame) -> Figure:
             axes = grid[1, column]
             axes.axvline(0, color="black", linewidth=0.6)
             _bars(axes, rows, f"{measure}_difference", place, color=BLUE, markersize=2.5, elinewidth=0.7)
-            values = {key: float(test[key].to_dict()[measure]) for key in _TESTED}
-            mean, p = values["mean_difference"], values["wilcoxon_p"]
-            axes.axvline(mean, color=ORANGE, linewidth=0.8)
-            better, n = int(values["n_better"]), int(values["n_tasks"])
-            chance = f", Wilcoxon p = {p:.2g}" if np.isfinite(p) else ""
-            axes.set_title(f"mean {mean:+.4f}, better in {better} of {n}{chance}", fontsize=6)
+            found = test.loc[measure]
+            axes.axvline(found["mean_difference"], color=ORANGE, linewidth=0.8)
+            told = "mean {mean_difference:+.4f}, better in {n_better} of {n_tasks}".format(**found)
+            chance = "" if pd.isna(found["wilcoxon_p"]) else f", Wilcoxon p = {found['wilcoxon_p']:.2g}"
+            axes.set_title(told + chance, fontsize=6)
             axes.set_xlabel(f"{name}: {first} - {second}")
             _rows([axes], rows["task"] if column == 0 else [""] * len(rows), fontsize=5.5)
     return figure
@@ -98,21 +103,21 @@ def plot_pairs(differences: pd.DataFrame, test: pd.DataFrame) -> Figure:
 
 def plot_protocols(table: pd.DataFrame) -> Figure:
     """Draw AUROC and AP of every protocol pair: at home, crossed, and the sites' own model; own negatives."""
-    rows = table[table["negatives"] == "own"]
+    rows = _own(table)
     pairs = list(dict.fromkeys(rows["pair"]))
-    looks = {"home": (BLUE, "on its own experiment"), "crossed": (ORANGE, "on the other protocol's sites")}
-    looks["native"] = (GREY, "the other protocol's own model on these sites")
+    colours = {"home": BLUE, "crossed": ORANGE, "native": GREY}
+    told = ("on its own experiment", "on the other protocol's sites", "the other protocol's own model on these sites")
     with style():
         figure = new_figure(COLUMN_WIDTHS["double"], 22 + 9 * len(pairs))
         panels = figure.subplots(1, 2, sharey=True)
         for axes, measure in zip(panels, _NAMES, strict=True):
-            for number, (kind, (colour, _)) in enumerate(looks.items()):
+            for number, (kind, colour) in enumerate(colours.items()):
                 these = rows[rows["test"] == kind].set_index("pair").reindex(pairs)
                 at = np.arange(len(pairs)) + (number - 1) * 0.22
                 _bars(axes, these, measure, at, color=colour, markersize=3, elinewidth=0.8)
             axes.set_xlabel(_NAMES[measure])
         _rows(panels, [p.replace(" on ", "\non ") for p in pairs], fontsize=5.5)
-        handles = [_handle(colour, text, **DOT) for colour, text in looks.values()]
+        handles = _handles(dict(zip(told, colours.values(), strict=True)), **_DOT)
         figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False)
     return figure
 
@@ -133,48 +138,42 @@ def plot_matrix(matrix: pd.DataFrame) -> Figure:
 
 def plot_lean(borders: pd.DataFrame) -> Figure:
     """Draw, for every arm and task, the AUROC owed to the borders and the logit a G at the site's end is worth."""
-    arms = list(dict.fromkeys(borders["arm"]))
-    tasks = list(dict.fromkeys(borders["task"]))
+    colours, tasks = _colours(borders["arm"]), list(dict.fromkeys(borders["task"]))
     columns = {
         "auroc_lean": "AUROC lost with the borders' bases\nbeyond that lost with other bases",
         "auroc_g_lean": "AUROC lost when every\nsite ends with G",
         "g_effect": "logit of G at the last base\n(open: at a control place)",
     }
     with style():
-        figure = new_figure(COLUMN_WIDTHS["double"], 22 + (2.2 + 2.4 * len(arms)) * len(tasks))
+        figure = new_figure(COLUMN_WIDTHS["double"], 22 + (2.2 + 2.4 * len(colours)) * len(tasks))
         panels = figure.subplots(1, 3, sharey=True)
         for axes, (column, text) in zip(panels, columns.items(), strict=True):
             axes.axvline(0, color="black", linewidth=0.6)
-            for number, arm in enumerate(arms):
+            for number, (arm, colour) in enumerate(colours.items()):
                 these = borders[borders["arm"] == arm].set_index("task").reindex(tasks)
-                at = np.arange(len(tasks)) + (number - (len(arms) - 1) / 2) * 0.8 / max(len(arms), 1)
-                colour = _COLOURS[number % len(_COLOURS)]
+                at = np.arange(len(tasks)) + (number - (len(colours) - 1) / 2) * 0.8 / len(colours)
                 axes.scatter(these[column], at, s=9, color=colour, linewidths=0)
                 if column == "g_effect":
-                    axes.scatter(
-                        these["g_effect_control"], at, s=9, facecolors="none", edgecolors=colour, linewidths=0.6
-                    )
+                    open_dots: dict[str, Any] = {"facecolors": "none", "edgecolors": colour, "linewidths": 0.6}
+                    axes.scatter(these["g_effect_control"], at, s=9, **open_dots)
             axes.locator_params(axis="x", nbins=5)
             axes.set_xlabel(text)
         _rows(panels, tasks)
-        handles = [_handle(_COLOURS[i % len(_COLOURS)], arm, **DOT) for i, arm in enumerate(arms)]
-        figure.legend(handles=handles, loc="outside upper center", ncols=max(len(arms), 1), frameon=False)
+        handles = _handles(colours, **_DOT)
+        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)
     return figure
 
 
 def plot_profiles(profiles: pd.DataFrame) -> Figure:
     """Draw mean attributions around the last base of sites (offset 0), one panel per task; G's share in grey."""
     rows = profiles[profiles["end"] == "last"]
-    arms = list(dict.fromkeys(rows["arm"]))
-    by = rows.groupby(["task", "arm"])
+    colours = _colours(rows["arm"])
 
     def draw(axes: Any, task: str) -> None:
-        for number, arm in enumerate(arms):
-            if (task, arm) not in by.groups:
-                continue
-            line = by.get_group((task, arm))
-            axes.plot(line["offset"], line["attribution"], color=_COLOURS[number % len(_COLOURS)], linewidth=0.9)
-        share = rows[rows["task"] == task].drop_duplicates("offset")
+        here = rows[rows["task"] == task]
+        for arm, line in here.groupby("arm", sort=False):
+            axes.plot(line["offset"], line["attribution"], color=colours[arm], linewidth=0.9)
+        share = here.drop_duplicates("offset")
         twin = axes.twinx()
         twin.bar(share["offset"], share["g_share"], width=1, color="#e3e3e3", zorder=0)
         twin.set(ylim=(0, 1), yticks=[])
@@ -183,7 +182,6 @@ def plot_profiles(profiles: pd.DataFrame) -> Figure:
         axes.axvline(0, color="black", linewidth=0.4, linestyle=":")
         axes.axhline(0, color="black", linewidth=0.4)
 
-    handles = [_handle(_COLOURS[i % len(_COLOURS)], arm) for i, arm in enumerate(arms)]
     return small_multiples(
         list(dict.fromkeys(rows["task"])),
         draw,
@@ -191,5 +189,5 @@ def plot_profiles(profiles: pd.DataFrame) -> Figure:
         y_label="mean attribution (logit)",
         columns=4,
         panel_height_mm=32,
-        handles=handles,
+        handles=_handles(colours),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -12,19 +12,23 @@ from ripe_lib.reports.page import Report
 from training.study.config import StudyConfig
 
 
-def write_page(
-    config: StudyConfig, dataset: Dataset, tables: dict[str, pd.DataFrame], pictures: dict[str, Any], path: Path
-) -> None:
-    """Write ``report.html``.
+@dataclass
+class Results:
+    """What a study found, by name: ``tables/NAME.csv``, ``figures/NAME.png`` and ``.svg``."""
+
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+def write_page(config: StudyConfig, dataset: Dataset, results: Results) -> None:
+    """Write ``report.html``; sections whose table is missing are left out.
 
     Parameters
     ----------
-    config, dataset
+    config, dataset, results
         Of the study.
-    tables, pictures : dict
-        By name, as :mod:`training.study.run` makes them; sections whose table is missing are left out.
-    path : Path
     """
+    tables, pictures = results.tables, results.figures
     n = len(dataset.indices(config.split))
     page = Report(f"Study {config.name}", f"{dataset.path.name}, split {config.split}: {n:,} windows")
     page.add_heading("Arms")
@@ -80,4 +84,4 @@ def write_page(
             page.add_figure(
                 pictures["border_profiles"], "Integrated gradients of positives, aligned at their last base."
             )
-    page.write(path)
+    page.write(config.directory / "report.html")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import yaml
 
 from ripe_lib.errors import InputError
 from ripe_lib.evaluation.dataset import Dataset
-from ripe_lib.evaluation.evaluate import Evaluation
+from ripe_lib.evaluation.evaluate import Evaluation, score_dataset
+from ripe_lib.evaluation.metrics import NEGATIVES
 from ripe_lib.evaluation.specificity import cross_experiment, own_rank, sites_by_output
 from ripe_lib.genome.landmarks import LANDMARKS
 from ripe_lib.network.load import load_model, model_from_weights
@@ -22,31 +23,15 @@ from ripe_lib.reports.evaluation_figures import plot_kmers
 from ripe_lib.reports.figures import save_figure
 from training.config import Note, plain, read_yaml
 from training.data.prepare import prepared_data
+from training.fitting.fit import fit
 from training.fitting.runs import environment, write_csv, write_text
 from training.study import figures
-from training.study.arms import (
-    KMERS,
-    MULTITASK,
-    arms_of,
-    score_arm,
-    time_table,
-    train_arm,
-    weights_files,
-)
+from training.study.arms import KMERS, MULTITASK, Arm, arms_of, forget_graphs, time_table
 from training.study.borders import border_profiles, lean_on_borders, windows_with_borders
 from training.study.compare import Comparison, arm_tables, compare_all
 from training.study.config import StudyConfig, read_config
-from training.study.page import write_page
-from training.study.protocols import cross_protocols
+from training.study.page import Results, write_page
 from training.study.slices import write_slice
-
-
-@dataclass
-class Results:
-    """What a study found, by name: ``tables/NAME.csv``, ``figures/NAME.png`` and ``.svg``."""
-
-    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
-    figures: dict[str, Any] = field(default_factory=dict)
 
 
 def run_study(
@@ -65,16 +50,14 @@ def run_study(
     path : path
         Config file with a section ``study`` (and ``prepare``, unless the study names a data set).
     quick : bool
-        A slice of the data, small networks, few epochs: the same tables in small, in ``DIRECTORY_quick``.
+        The same tables in small (:class:`QuickOptions`), in ``DIRECTORY_quick``.
     only : collection of str
         Comparisons whose networks are trained now; default all. The tables hold every arm of the study that is trained,
         so a study can be completed part by part.
     changes : dict, optional
         Fields of :class:`StudyConfig` to set, e.g. from the command line.
-    quiet : bool
-        No progress bars.
-    note : callable
-        Is given what is done next, one line each.
+    quiet, note
+        As :func:`training.fitting.fit.fit`.
     """
     began = time.monotonic()
     config = replace(read_config(path), **(changes or {}))
@@ -94,31 +77,41 @@ def run_study(
     every = arms_of(config, dataset)
     now = arms_of(replace(config, comparisons=tuple(only)), dataset) if only else every
     for arm in now.values():
-        train_arm(config, arm, dataset.path, quiet=quiet, note=note)
-    weights = {name: weights_files(config, arm) for name, arm in every.items()}
-    weights = {name: files for name, files in weights.items() if all(path.is_file() for path in files)}
-    arms = {name: every[name] for name in weights}
-    needed = {name: arms_of(replace(config, comparisons=(name,)), dataset) for name in config.comparisons}
-    complete = [name for name, those in needed.items() if those.keys() <= arms.keys()]
+        _train(config, arm, dataset, quiet, note)
+    arms = {name: arm for name, arm in every.items() if all(path.is_file() for path in arm.weights(config).values())}
     results = Results()
     measured = {}
     for name, arm in arms.items():
         if not name.startswith("protocol_"):
             note(f"scoring {name}")
-            measured[name] = score_arm(config, arm, weights[name], dataset)
+            measured[name] = arm.evaluation(config, dataset)
     _compare(config, measured, results, note)
-    if "protocols" in complete:
+
+    def is_complete(comparison: str) -> bool:
+        alone = replace(config, comparisons=(comparison,))
+        return comparison in config.comparisons and arms_of(alone, dataset).keys() <= arms.keys()
+
+    if is_complete("protocols"):
         note("crossing protocols")
-        _protocols(config, dataset, weights, results)
-    if "borders" in complete:
+        _protocols(config, dataset, arms, results)
+    if is_complete("borders"):
         note("looking at the borders of sites")
-        _borders(config, dataset, weights, results)
-    if "specificity" in complete:
+        _borders(config, dataset, arms, results)
+    if is_complete("specificity"):
         note("comparing experiments of the same protein")
         _specificity(measured[MULTITASK], results)
     results.tables["time"] = time_table(config, arms)
     _write(config, dataset, results, time.monotonic() - began, note)
     return config.directory
+
+
+def _train(config: StudyConfig, arm: Arm, dataset: Dataset, quiet: bool, note: Note) -> None:
+    """Train the networks of an arm that are not trained yet."""
+    for name, weights in arm.weights(config).items():
+        if not weights.is_file():
+            note(f"training {name}")
+            fit(config.fit_config(name, dataset.path, **arm.runs[name]), quiet=quiet, note=note)
+            forget_graphs()
 
 
 def _open(config: StudyConfig, dataset: Dataset) -> None:
@@ -150,20 +143,19 @@ def comparisons_of(config: StudyConfig, measured: dict[str, Evaluation]) -> list
     if "modalities" in config.comparisons:
         annotation = "annotation" if "landmarks" in str(config.fit.get("inputs")) else "region types"
         wanted += [
-            Comparison(annotation, MULTITASK, "sequence_only"),
-            Comparison("region types withheld", "region_withheld", "sequence_only"),
-            Comparison("landmarks", MULTITASK, "no_landmarks"),
-            Comparison("landmarks withheld", "landmarks_withheld", "no_landmarks"),
-            *(Comparison(f"without {name}", MULTITASK, f"{name}_withheld") for name in LANDMARKS),
+            (annotation, MULTITASK, "sequence_only"),
+            ("region types withheld", "region_withheld", "sequence_only"),
+            ("landmarks", MULTITASK, "no_landmarks"),
+            ("landmarks withheld", "landmarks_withheld", "no_landmarks"),
+            *((f"without {name}", MULTITASK, f"{name}_withheld") for name in LANDMARKS),
         ]
     if "architectures" in config.comparisons:
         base = config.fit.get("architecture", "cnn")
-        wanted += [Comparison(f"{base} or {name}", MULTITASK, name) for name in config.architectures]
+        wanted += [(f"{base} or {name}", MULTITASK, name) for name in config.architectures]
     if "strategies" in config.comparisons:
-        names = config.strategies
-        wanted += [Comparison(f"multitask or single ({name})", MULTITASK, f"single_{name}") for name in names]
-    wanted += [Comparison(f"{name} or k-mers", name, KMERS) for name in measured if name != KMERS]
-    return [c for c in wanted if c.first in measured and c.second in measured]
+        wanted += [(f"multitask or single ({name})", MULTITASK, f"single_{name}") for name in config.strategies]
+    wanted += [(f"{name} or k-mers", name, KMERS) for name in measured if name != KMERS]
+    return [Comparison(*names) for names in wanted if measured.keys() >= set(names[1:])]
 
 
 def _compare(config: StudyConfig, measured: dict[str, Evaluation], results: Results, note: Note) -> None:
@@ -173,51 +165,69 @@ def _compare(config: StudyConfig, measured: dict[str, Evaluation], results: Resu
     comparisons = comparisons_of(config, measured)
     if not comparisons:
         return
-    differences, tests = compare_all(comparisons, measured, config.n_bootstrap, config.seed)
-    results.tables["differences"], results.tables["tests"] = differences, tests
-    for comparison in comparisons:
-        if (comparison.second == KMERS and comparison.first != MULTITASK) or "_withheld" in comparison.second:
+    differences, tests = compare_all(comparisons, measured)
+    results.tables |= {"differences": differences, "tests": tests}
+    for name, first, second in comparisons:
+        if (second == KMERS and first != MULTITASK) or "_withheld" in second:
             continue  # in the tables; a picture each would bury the page
-        rows, test = (t[t["comparison"] == comparison.name] for t in (differences, tests))
-        results.figures[f"{comparison.first}_vs_{comparison.second}"] = figures.plot_pairs(rows, test)
+        rows, test = (table[table["comparison"] == name] for table in (differences, tests))
+        results.figures[f"{first}_vs_{second}"] = figures.plot_pairs(rows, test)
 
 
-def _protocols(config: StudyConfig, dataset: Dataset, weights: dict[str, list[Path]], results: Results) -> None:
-    if not config.protocols.pairs:
+def _protocols(config: StudyConfig, dataset: Dataset, arms: dict[str, Arm], results: Results) -> None:
+    """Measure the model of one protocol on the sites of another (the paper's Fig. 8).
+
+    Rows per test: an output on its own experiment's sites (``home``), on the other's (``crossed``), and the other
+    protocol's own model on those sites (``native``, where its group was trained).
+    """
+    if not (options := config.protocols).pairs:
         return
-    names = {group: f"protocol_{group}" for group in config.protocols.groups}
-    trained = {group: weights[name][0] for group, name in names.items() if name in weights}
-    table, kmers = cross_protocols(config, dataset, trained)
-    results.tables["protocols"] = table
+    trained = {group: arms[f"protocol_{group}"] for group in options.groups if f"protocol_{group}" in arms}
+    models = {group: model_from_weights(*arm.weights(config).values()) for group, arm in trained.items()}
+    home_of = {task: group for group in models for task in options.groups[group]}
+    rows, kmers = [], {}
+    for pair in options.pairs:
+        name = f"{pair.output} on {pair.sites}"
+        tests = [("home", pair.group, pair.output, pair.output), ("crossed", pair.group, pair.output, pair.sites)]
+        if pair.sites in home_of:
+            tests.append(("native", home_of[pair.sites], pair.sites, pair.sites))
+        for kind, group, output, sites in tests:
+            tasks = {output: sites}
+            scored = score_dataset(models[group], dataset, split=config.split, tasks=tasks, options=config.options)
+            names = {"pair": name, "test": kind, "model": group, "output": output, "sites": sites}
+            for negatives in NEGATIVES:
+                table = scored.table(negatives).drop(columns=["task", "label_task"], errors="ignore")
+                rows.append({**names, "negatives": negatives, **table.iloc[0]})
+            if kind == "crossed":
+                kmers[name] = scored.top_and_bottom_kmers(
+                    output, fraction=options.kmer_fraction, at_most=options.kmer_sites
+                )
+    table = pd.DataFrame(rows)
     parts = [found.head(50).assign(pair=pair) for pair, found in kmers.items()]
-    results.tables["protocol_kmers"] = pd.concat(parts, ignore_index=True)
+    results.tables |= {"protocols": table, "protocol_kmers": pd.concat(parts, ignore_index=True)}
     results.figures["protocols"] = figures.plot_protocols(table)
     results.figures["protocol_kmers"] = plot_kmers({p.replace(" on ", "\non "): t for p, t in kmers.items()})
 
 
-def _borders(config: StudyConfig, dataset: Dataset, weights: dict[str, list[Path]], results: Results) -> None:
-    options = config.borders
-    windows = windows_with_borders(dataset, config.split, options.n_edge)
-    leans, profiles = [], []
+def _borders(config: StudyConfig, dataset: Dataset, arms: dict[str, Arm], results: Results) -> None:
+    options, windows = config.borders, windows_with_borders(config, dataset)
+    made: dict[str, list[pd.DataFrame]] = {"borders": [], "border_profiles": []}
     for name in dict.fromkeys([*options.arms, *options.models]):
         if name in options.models:
             models = [load_model(options.models[name])]
-        elif name in weights:
-            models = [model_from_weights(path) for path in weights[name]]
+        elif name in arms:
+            models = [model_from_weights(path) for path in arms[name].weights(config).values()]
         else:
             continue
-        leans.append(lean_on_borders(models, dataset, windows, options, config.seed))
-        leans[-1].insert(0, "arm", name)
+        asked = config, dataset, windows, models
+        made["borders"].append(lean_on_borders(*asked).assign(arm=name))
         if options.max_maps:
-            profiles.append(border_profiles(models, dataset, windows, options, config.seed))
-            profiles[-1].insert(0, "arm", name)
-    for name, parts, plot in (
-        ("borders", leans, figures.plot_lean),
-        ("border_profiles", profiles, figures.plot_profiles),
-    ):
-        if parts:
-            results.tables[name] = pd.concat(parts, ignore_index=True)
-            results.figures[name] = plot(results.tables[name])
+            made["border_profiles"].append(border_profiles(*asked).assign(arm=name))
+    for kind, plot in (("borders", figures.plot_lean), ("border_profiles", figures.plot_profiles)):
+        if made[kind]:
+            table = pd.concat(made[kind], ignore_index=True)
+            table.insert(0, "arm", table.pop("arm"))
+            results.tables[kind], results.figures[kind] = table, plot(table)
 
 
 def _specificity(measured: Evaluation, results: Results) -> None:
@@ -230,15 +240,16 @@ def _specificity(measured: Evaluation, results: Results) -> None:
 
 
 def _write(config: StudyConfig, dataset: Dataset, results: Results, seconds: float, note: Note) -> None:
-    for name in ("tables", "figures"):
-        (config.directory / name).mkdir(exist_ok=True)
+    tables, pictures = config.directory / "tables", config.directory / "figures"
+    tables.mkdir(exist_ok=True)
+    pictures.mkdir(exist_ok=True)
     for name, table in results.tables.items():
         note(f"writing tables/{name}.csv")
-        write_csv(config.directory / "tables" / f"{name}.csv", table)
+        write_csv(tables / f"{name}.csv", table)
     for name, figure in results.figures.items():
         note(f"writing figures/{name}")
-        save_figure(figure, config.directory / "figures" / name, ("png", "svg"))
-    write_page(config, dataset, results.tables, results.figures, config.directory / "report.html")
+        save_figure(figure, pictures / name, ("png", "svg"))
+    write_page(config, dataset, results)
     summary = {
         "study": config.name,
         "dataset": dataset.path.name,

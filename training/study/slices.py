@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,36 +13,22 @@ from ripe_lib.evaluation.dataset import SPLITS, Dataset
 from training.data.store import SiteColumns, write_dataset
 
 
-def chosen_rows(dataset: Dataset, tasks: list[str], n_rows: int, seed: int) -> np.ndarray:
-    """Return the rows of a slice, sorted.
+def write_slice(dataset: Dataset, path: Path, tasks: list[str], n_rows: int, seed: int) -> None:
+    """Write a slice of a data set with some of its tasks.
 
     Per split and task: up to ``n_rows`` positives, twice as many negatives, and as many windows without any site.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    tasks : list of str
-    n_rows : int
-        Positives per split and task.
-    seed : int
+    Parameters as :func:`write_rows`.
     """
     rng = np.random.default_rng([seed, 0x51C])
     bound = (dataset.labels == 1).any(axis=1)
     kept: set[int] = set()
-    for code in range(len(SPLITS)):
-        here = dataset.split == code
-        for task in tasks:
-            label = dataset.labels[:, dataset.task_index(task)]
-            for wanted, number in ((label == 1, n_rows), (label == 0, 2 * n_rows), (~bound & (label == 0), n_rows)):
-                rows = np.flatnonzero(wanted & here)
-                kept.update(rng.choice(rows, min(number, len(rows)), replace=False).tolist())
-    return np.array(sorted(kept), dtype=np.int64)
-
-
-def write_slice(dataset: Dataset, path: Path, tasks: list[str], n_rows: int, seed: int) -> None:
-    """Write a slice of a data set with some of its tasks; parameters as :func:`chosen_rows` and :func:`write_rows`."""
+    for code, task in product(range(len(SPLITS)), tasks):
+        here, label = dataset.split == code, dataset.labels[:, dataset.task_index(task)]
+        for wanted, number in ((label == 1, n_rows), (label == 0, 2 * n_rows), (~bound & (label == 0), n_rows)):
+            rows = np.flatnonzero(wanted & here)
+            kept.update(rng.choice(rows, min(number, len(rows)), replace=False).tolist())
     about = {"rows_per_task": n_rows, "seed": seed}
-    write_rows(dataset, path, tasks, chosen_rows(dataset, tasks, n_rows, seed), about)
+    write_rows(dataset, path, tasks, np.array(sorted(kept), dtype=np.int64), about)
 
 
 def write_rows(
@@ -56,12 +43,10 @@ def write_rows(
 
     Parameters
     ----------
-    dataset : Dataset
-    path : Path
-        Output file.
-    tasks : list of str
-        Label columns to keep, in this order.
-    rows : int64 (N,)
+    dataset, path
+        Input and output.
+    tasks, rows
+        Label columns and rows to keep, in this order.
     about : dict
         Goes into the manifest.
     split : uint8 (N,), optional
@@ -81,10 +66,7 @@ def write_rows(
         ),
         lambda part: (dataset.seq_codes(rows[part]), dataset.region_codes(rows[part])),
         tasks=tasks,
-        sources=dataset.sources,
         source_has_task=dataset.source_has_task[:, columns],
-        sequence_length=dataset.sequence_length,
-        region_length=dataset.region_length,
-        margin=dataset.margin,
         manifest={"slice_of": dataset.manifest_sha256, **about},
+        **{name: getattr(dataset, name) for name in ("sources", "sequence_length", "region_length", "margin")},
     )

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from ripe_lib.errors import RipeError
-from ripe_lib.evaluation.dataset import NEGATIVE, POSITIVE, SPLITS, Dataset
+from ripe_lib.evaluation.dataset import NEGATIVE, POSITIVE, Dataset
 from ripe_lib.evaluation.evaluate import Options, score_dataset
 from ripe_lib.network.load import model_from_weights
 from training.config import Note, build, merged, section
@@ -68,38 +69,36 @@ class WarmStartConfig:
 
 
 def few_sites(dataset: Dataset, task: str, n: int, negatives: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows a lab with ``n`` sites has, with their splits, and the test rows of the task.
+    """Return the rows a lab with ``n`` sites has, and the test rows of the task, with their splits.
 
     Sites and negatives are drawn from all rows but the test ones, or are all there are; loci stay together when a fifth
     becomes validation.
 
     Parameters
     ----------
-    dataset : Dataset
-    task : str
-    n : int
-        Sites of the lab.
-    negatives : float
-        Negatives per site.
-    seed : int
+    dataset, task
+    n, negatives, seed
+        Sites of the lab, negatives per site, seed of the draw.
     """
     label = dataset.labels[:, dataset.task_index(task)]
     known = dataset.split != TEST
     rng = np.random.default_rng([seed, n, dataset.task_index(task)])
     positive, negative = (np.flatnonzero(known & (label == value)) for value in (POSITIVE, NEGATIVE))
-    chosen = [rng.permutation(positive)[:n], rng.permutation(negative)[: round(n * negatives)]]
-    clusters = rng.permutation(np.unique(dataset.cluster[np.concatenate(chosen)]))
-    held = set(clusters[: len(clusters) // 5].tolist())
+    own = np.concatenate([rng.permutation(positive)[:n], rng.permutation(negative)[: round(n * negatives)]])
+    clusters = rng.permutation(np.unique(dataset.cluster[own]))
+    held = np.isin(dataset.cluster[own], clusters[: len(clusters) // 5])
     test = np.flatnonzero((dataset.split == TEST) & (label >= NEGATIVE))
-    rows = np.concatenate([*chosen, test])
-    split = np.where(np.isin(dataset.cluster[rows], list(held)), VALID, TRAIN)
-    split[len(rows) - len(test) :] = TEST
+    rows = np.concatenate([own, test])
+    split = np.concatenate([np.where(held, VALID, TRAIN), np.full(len(test), TEST)])
     order = np.argsort(rows, kind="stable")
     return rows[order], split[order].astype(np.uint8)
 
 
 def warm_start(path: str | Path, *, note: Note = lambda _: None, only: Sequence[str] = ()) -> pd.DataFrame:
     """Run the study; networks that are trained already are kept.
+
+    Returns what is also written to ``warm_start.csv`` of the directory: ``task sites n_sites method n_pos n_neg auroc
+    ap`` (sites asked for, and there).
 
     Parameters
     ----------
@@ -109,12 +108,6 @@ def warm_start(path: str | Path, *, note: Note = lambda _: None, only: Sequence[
         Is given what is done next, one line each.
     only : sequence of str
         These experiments; default all.
-
-    Returns
-    -------
-    DataFrame
-        ``task sites n_sites method n_pos n_neg auroc ap`` (sites asked for, and there); also in ``warm_start.csv`` of
-        the directory.
     """
     config = build(WarmStartConfig, section(path, "warm_start"), str(path))
     dataset = Dataset(config.data or prepared_data(path, note))
@@ -126,7 +119,7 @@ def warm_start(path: str | Path, *, note: Note = lambda _: None, only: Sequence[
         return fit(build(FitConfig, changed, str(path)), note=note) / "weights.h5"
 
     tables: list[pd.DataFrame] = []
-    for number, group in enumerate(config.groups):
+    for number, group in enumerate(config.groups, start=1):
         measured = [task for task in group if not only or task in only]
         if not measured:
             continue
@@ -134,12 +127,11 @@ def warm_start(path: str | Path, *, note: Note = lambda _: None, only: Sequence[
         for name in left_out:
             dataset.task_index(name)
         others = [task for task in dataset.tasks if task not in left_out]
-        note(f"group {number + 1}: {len(others)} experiments, without {', '.join(sorted(left_out))}")
-        base = trained(f"without_{number + 1}", dataset.path, others)
-        for task in measured:
-            for n in config.sites:
-                tables.append(_measured(config, dataset, task, n, base, trained, note))
-                write_csv(config.directory / "warm_start.csv", pd.concat(tables), float_format="%.6f")
+        note(f"group {number}: {len(others)} experiments, without {', '.join(sorted(left_out))}")
+        base = trained(f"without_{number}", dataset.path, others)
+        for task, n in product(measured, config.sites):
+            tables.append(_measured(config, dataset, task, n, base, trained, note))
+            write_csv(config.directory / "warm_start.csv", pd.concat(tables), float_format="%.6f")
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
@@ -157,18 +149,18 @@ def _measured(
     for method, changes in (("warm", {"start": str(base), **config.warm_fit}), ("nothing", config.nothing_fit)):
         note(f"{task}, {n} sites: {method}")
         model = model_from_weights(trained(f"{task}_{n}_{method}", data, [task], **changes))
-        found[method] = score_dataset(model, small, split=SPLITS[TEST], options=Options(n_bootstrap=1)).table()
-    found["kmers"] = kmer_baseline(small, [task], split=SPLITS[TEST], train_on=(SPLITS[TRAIN], SPLITS[VALID]))
+        found[method] = score_dataset(model, small, options=Options(n_bootstrap=0)).table()
+    found["kmers"] = kmer_baseline(small, [task], train_on=("train", "valid"))
     n_sites = int((small.labels[small.split != TEST, 0] == POSITIVE).sum())
-    told = [table[["n_pos", "n_neg", "auroc", "ap"]].assign(method=method) for method, table in found.items()]
+    told = pd.concat([table.assign(method=method) for method, table in found.items()])
     columns = ["task", "sites", "n_sites", "method", "n_pos", "n_neg", "auroc", "ap"]
-    return pd.concat(told).assign(task=task, sites=n, n_sites=n_sites)[columns]
+    return told.assign(sites=n, n_sites=n_sites)[columns]
 
 
 def means(table: pd.DataFrame) -> pd.DataFrame:
     """Return mean AUROC and average precision per number of sites and method."""
     found = table.pivot_table(index="sites", columns="method", values=["auroc", "ap"], aggfunc="mean")
-    return found[[(measure, method) for measure in ("auroc", "ap") for method in METHODS]]
+    return found[list(product(("auroc", "ap"), METHODS))]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

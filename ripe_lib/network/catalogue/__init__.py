@@ -38,33 +38,16 @@ if TYPE_CHECKING:
     from ripe_lib.network.spec import ModelSpec
 
 MODEL_COLUMNS = (
-    "model",
-    "tier",
-    "protocol",
-    "cell_line",
-    "n_tasks",
-    "sequence_length",
-    "region_length",
-    "architecture",
-    "auroc",
-    "ap",
-    "status",
+    *("model", "tier", "protocol", "cell_line", "n_tasks", "sequence_length", "region_length", "architecture"),
+    *("auroc", "ap", "status"),
 )
 TASK_COLUMNS = ("task_index", "task", "rbp", "protocol", "cell_line", "n_pos", "auroc", "ap", "ece", "quality")
 
 
 def published_model(name: str) -> tuple[ModelEntry, tuple[TaskEntry, ...]]:
-    """Return the rows of one of the authors' models.
+    """Return the rows of one of the authors' models; an unknown name is answered with the nearest ones.
 
-    Parameters
-    ----------
-    name : str
-        ``parclip_mid``, ``published/parclip_mid`` or ``DeepRiPe/published/parclip_mid``.
-
-    Raises
-    ------
-    UnknownNameError
-        With the nearest names.
+    ``name`` is ``parclip_mid``, ``published/parclip_mid`` or ``DeepRiPe/published/parclip_mid``.
     """
     short = name.removeprefix("DeepRiPe/").removeprefix("published/")
     known = {entry.short_name: entry for entry in catalogue().models.values() if entry.origin == "published"}
@@ -91,34 +74,27 @@ def list_models() -> pd.DataFrame:
     installed = installed_directories()
     rows: list[dict[str, Any]] = []
     for name, entry in catalogue().models.items():
-        bundled = is_model_directory(bundled_models_directory() / name)
         if entry.origin == "shipped":
-            status = "bundled" if bundled else "missing"
+            status = "bundled" if is_model_directory(bundled_models_directory() / name) else "missing"
         else:
             status = "installed" if name in installed else "available"
             if status == "installed" and entry.region_length is None:
-                entry = replace(entry, region_length=_user_entry(name, installed[name]).region_length)
+                entry = replace(entry, region_length=spec_of(installed[name]).region_length)
         rows.append({**asdict(entry), "status": status})
     for name, directory in installed.items():
         if name not in catalogue().models:
-            rows.append({**asdict(_user_entry(name, directory)), "status": "installed"})
+            spec = spec_of(directory)
+            entry = entry_of(spec, _directory_tasks(directory, spec))
+            rows.append({**asdict(entry), "model": name, "status": "installed"})
     table = pd.DataFrame(rows, columns=list(MODEL_COLUMNS))
     integers = ["n_tasks", "sequence_length", "region_length"]
     return table.astype({**dict.fromkeys(integers, "Int64"), "auroc": "float64", "ap": "float64"})
 
 
 def tasks_of(model: Any) -> pd.DataFrame:
-    """Return the output columns of a model, in order.
+    """Return the output columns of a model (name, directory, or loaded), in order, also of one that is to be fetched.
 
-    Parameters
-    ----------
-    model : str, Path or Model
-        Name, directory, or loaded model. Published models are answered before they are fetched.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``task_index task rbp protocol cell_line n_pos auroc ap ece quality``; what is not known is missing.
+    Columns ``task_index task rbp protocol cell_line n_pos auroc ap ece quality``; what is not known is missing.
     """
     import pandas as pd
 
@@ -127,24 +103,10 @@ def tasks_of(model: Any) -> pd.DataFrame:
 
 
 def tasks_with_protein(rbp: str, model: str | None = None) -> pd.DataFrame:
-    """Return the outputs with a protein: of every model, or of one.
+    """Return the outputs with a protein (in any case): of every model, or of the one with this name or directory.
 
-    Parameters
-    ----------
-    rbp : str
-        Name of the protein, in any case.
-    model : str, optional
-        Name or directory.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``model task rbp protocol cell_line n_pos auroc ap status``, best average precision first.
-
-    Raises
-    ------
-    UnknownNameError
-        With the nearest names.
+    Columns ``model task rbp protocol cell_line n_pos auroc ap status``, best average precision first. An unknown
+    protein is answered with the nearest names.
     """
     import pandas as pd
 
@@ -163,12 +125,11 @@ def tasks_with_protein(rbp: str, model: str | None = None) -> pd.DataFrame:
 def _task_entries(model: Any) -> tuple[TaskEntry, ...]:
     spec = getattr(model, "spec", None)
     if spec is not None:
-        directory = getattr(model, "directory", None)
         # A model built in memory may bear a catalogue name with other outputs: trust the tasks it has.
         known = catalogue().tasks.get(spec.name, ())
         if tuple(task.task for task in known) == tuple(spec.tasks):
             return known
-        return _directory_tasks(directory, spec) if directory is not None else _plain_tasks(spec)
+        return _directory_tasks(getattr(model, "directory", None), spec)
     name = full_name(model) if isinstance(model, str) else None
     if name in catalogue().tasks:
         return catalogue().tasks[name]
@@ -176,16 +137,11 @@ def _task_entries(model: Any) -> tuple[TaskEntry, ...]:
     return _directory_tasks(directory, spec_of(directory))
 
 
-def _directory_tasks(directory: Path, spec: Any) -> tuple[TaskEntry, ...]:
-    path = directory / "tasks.tsv"
-    if path.is_file():
-        tasks = read_task_table(path)
+def _directory_tasks(directory: Path | None, spec: ModelSpec) -> tuple[TaskEntry, ...]:
+    if directory is not None and (directory / "tasks.tsv").is_file():
+        tasks = read_task_table(directory / "tasks.tsv")
         if tuple(task.task for task in tasks) == tuple(spec.tasks):
             return tasks
-    return _plain_tasks(spec)
-
-
-def _plain_tasks(spec: Any) -> tuple[TaskEntry, ...]:
     return tuple(
         TaskEntry(model=spec.name, task_index=index, task=task, rbp="", protocol="", cell_line="")
         for index, task in enumerate(spec.tasks)
@@ -193,13 +149,7 @@ def _plain_tasks(spec: Any) -> tuple[TaskEntry, ...]:
 
 
 def spec_of(directory: Path) -> ModelSpec:
-    """Return the spec inside a model directory's weights file, without reading its arrays.
-
-    Raises
-    ------
-    InputError, WeightsError
-        If ``model.yaml`` or the weights file is not what it should be.
-    """
+    """Return the spec inside a model directory's weights file, without reading its arrays."""
     from ripe_lib.errors import WeightsError
     from ripe_lib.network.spec import ModelSpec
     from ripe_lib.output.foreign import open_hdf5
@@ -209,11 +159,6 @@ def spec_of(directory: Path) -> ModelSpec:
         return ModelSpec.from_json(file.text("spec"))
 
 
-def _user_entry(name: str, directory: Path) -> ModelEntry:
-    spec = spec_of(directory)
-    return replace(entry_of(spec, _directory_tasks(directory, spec)), model=name)
-
-
 def entry_of(spec: ModelSpec, tasks: Sequence[TaskEntry], *, origin: str = "user", tier: str = "") -> ModelEntry:
     """Return the row of a model, whose measurements are the means over its tasks.
 
@@ -221,7 +166,6 @@ def entry_of(spec: ModelSpec, tasks: Sequence[TaskEntry], *, origin: str = "user
     ----------
     spec : ModelSpec
     tasks : sequence of TaskEntry
-        One per output.
     origin, tier : str
     """
     means: dict[str, Any] = {}
@@ -248,7 +192,7 @@ def _common(values: list[str]) -> str:
     return distinct.pop() if len(distinct) == 1 else "mixed"
 
 
-def put_model(entry: ModelEntry, tasks: tuple[TaskEntry, ...], *, folder: Path | None = None) -> None:
+def put_model(entry: ModelEntry, tasks: tuple[TaskEntry, ...], *, folder: Path = CATALOGUE_DIRECTORY) -> None:
     """Add a model to the catalogue's tables or replace it, keeping the order of the others.
 
     A new shipped model comes after the last shipped one, before the published ones.
@@ -258,16 +202,11 @@ def put_model(entry: ModelEntry, tasks: tuple[TaskEntry, ...], *, folder: Path |
     entry : ModelEntry
     tasks : tuple of TaskEntry
         One per output, in the order of the columns.
-    folder : Path, optional
-        Of the two tables; default: the package's own.
+    folder : Path
+        Of the two tables.
     """
-    folder = CATALOGUE_DIRECTORY if folder is None else folder
     tables = read_catalogue(folder)
-    models = {**tables.models, entry.model: entry}
-    rows = {**tables.tasks, entry.model: tuple(tasks)}
-    ordered = sorted(models.values(), key=lambda one: one.origin == "published")  # stable: keeps the file's order
-    write_catalogue(
-        Catalogue(models={one.model: one for one in ordered}, tasks={one.model: rows[one.model] for one in ordered}),
-        folder,
-    )
+    models = sorted({**tables.models, entry.model: entry}.items(), key=lambda item: item[1].origin == "published")
+    tasks_by_model = {**tables.tasks, entry.model: tuple(tasks)}
+    write_catalogue(Catalogue(dict(models), {name: tasks_by_model[name] for name, _ in models}), folder)
     catalogue.cache_clear()

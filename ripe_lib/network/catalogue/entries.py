@@ -11,7 +11,7 @@ import csv
 import functools
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from ripe_lib.output.atomic import atomic_file
 
 CATALOGUE_DIRECTORY = Path(__file__).parent
 ORIGINS = ("shipped", "published")
-_HEX = {"sha256": 64, "git_blob_sha1": 40, "commit": 40}
 MEASURED = ("auroc", "ap", "ece")
+_KINDS: dict[str, Callable[[str], Any]] = {"str": str, "int": int, "float": float}
 
 
 @dataclass(frozen=True)
@@ -131,16 +131,9 @@ class Catalogue:
 def _parse(kind: type, row: Mapping[str, str], where: str) -> Any:
     values: dict[str, Any] = {}
     for column in fields(kind):
-        text = row.get(column.name, "")
-        wanted = str(column.type)
+        text, (wanted, *or_none) = row.get(column.name, ""), str(column.type).split(" | ")
         try:
-            if "int" in wanted or "float" in wanted:
-                empty_allowed = "None" in wanted
-                values[column.name] = (
-                    None if text == "" and empty_allowed else (float(text) if "float" in wanted else int(text))
-                )
-            else:
-                values[column.name] = text
+            values[column.name] = None if or_none and not text else _KINDS[wanted](text)
         except ValueError:
             raise InputError(f"{where}: column {column.name!r}: expected a number, got {text!r}.") from None
     return kind(**values)
@@ -164,13 +157,7 @@ def _read_rows(path: Path, kind: type) -> list[Any]:
 
 
 def read_catalogue(folder: Path) -> Catalogue:
-    """Read and check ``models.tsv`` and ``tasks.tsv`` of a folder.
-
-    Raises
-    ------
-    InputError
-        If a name comes twice, task indices are not 0..n-1, numbers of tasks disagree, or a digest is not one.
-    """
+    """Read ``models.tsv`` and ``tasks.tsv`` of a folder, checked as by :func:`check_catalogue`."""
     models: dict[str, ModelEntry] = {}
     for entry in _read_rows(folder / "models.tsv", ModelEntry):
         if entry.model in models:
@@ -181,7 +168,7 @@ def read_catalogue(folder: Path) -> Catalogue:
         if task.model not in grouped:
             raise InputError(f"{folder / 'tasks.tsv'}: task {task.task} is of model {task.model}, which is not listed.")
         grouped[task.model].append(task)
-    catalogue = Catalogue(models=models, tasks={name: tuple(rows) for name, rows in grouped.items()})
+    catalogue = Catalogue(models, {name: tuple(rows) for name, rows in grouped.items()})
     check_catalogue(catalogue)
     return catalogue
 
@@ -194,47 +181,46 @@ def catalogue() -> Catalogue:
 
 def check_catalogue(catalogue: Catalogue) -> None:
     """Raise :class:`~ripe_lib.errors.InputError` at the first contradiction inside the catalogue."""
-    if set(catalogue.models) != set(catalogue.tasks):
-        raise InputError("catalogue: models and tasks are not of the same models.")
     for name, entry in catalogue.models.items():
-        tasks = catalogue.tasks[name]
+        tasks, where = catalogue.tasks[name], f"model {name}: "
         _check_model(entry)
-        if [task.task_index for task in tasks] != list(range(len(tasks))):
-            raise InputError(f"catalogue: model {name}: expected task indices 0..n-1 in order.")
-        if entry.n_tasks != len(tasks):
-            raise InputError(f"catalogue: model {name}: expected {entry.n_tasks} tasks, got {len(tasks)}.")
-        if len({task.task for task in tasks}) != len(tasks):
-            raise InputError(f"catalogue: model {name}: a task name comes twice.")
-        if any(not task.task or "\t" in task.task for task in tasks):
-            raise InputError(f"catalogue: model {name}: a task has no name.")
+        indices, names = [task.task_index for task in tasks], [task.task for task in tasks]
+        _expect(indices == list(range(len(tasks))), f"{where}expected task indices 0..n-1 in order.")
+        _expect(entry.n_tasks == len(tasks), f"{where}expected {entry.n_tasks} tasks, got {len(tasks)}.")
+        _expect(len(set(names)) == len(names), f"{where}a task name comes twice.")
+        _expect(all(task and "\t" not in task for task in names), f"{where}a task has no name.")
         for task in tasks:
             _check_unit_interval(f"{name}, task {task.task}", task)
 
 
+def _expect(condition: bool, message: str) -> None:
+    if not condition:
+        raise InputError(f"catalogue: {message}")
+
+
 def _check_model(entry: ModelEntry) -> None:
-    name = entry.model
-    if not re.fullmatch(r"DeepRiPe/(published/)?[A-Za-z0-9_]+", name):
-        raise InputError(f"catalogue: expected a name like DeepRiPe/clip31, got {name!r}.")
-    if entry.origin not in ORIGINS:
-        raise InputError(f"catalogue: model {name}: expected origin to be one of {ORIGINS}, got {entry.origin!r}.")
-    if (entry.origin == "published") != name.startswith("DeepRiPe/published/"):
-        raise InputError(f"catalogue: model {name}: origin {entry.origin!r} does not fit its name.")
-    if (entry.inputs == "sequence") != (entry.region_length == 0):
-        raise InputError(f"catalogue: model {name}: region length {entry.region_length} with inputs {entry.inputs!r}.")
-    for column, length in _HEX.items():
+    name, origin, published = entry.model, entry.origin, entry.origin == "published"
+    right = re.fullmatch(r"DeepRiPe/(published/)?[A-Za-z0-9_]+", name)
+    _expect(right is not None, f"expected a name like DeepRiPe/clip31, got {name!r}.")
+    _expect(origin in ORIGINS, f"model {name}: expected origin to be one of {ORIGINS}, got {origin!r}.")
+    fits = published == name.startswith("DeepRiPe/published/")
+    _expect(fits, f"model {name}: origin {origin!r} does not fit its name.")
+    fits = (entry.inputs == "sequence") == (entry.region_length == 0)
+    _expect(fits, f"model {name}: region length {entry.region_length} with inputs {entry.inputs!r}.")
+    for column, n in {"sha256": 64, "git_blob_sha1": 40, "commit": 40}.items():
         digest = getattr(entry, column)
-        if digest and not re.fullmatch(rf"[0-9a-f]{{{length}}}", digest):
-            raise InputError(f"catalogue: model {name}: {column} is not {length} hex digits: {digest!r}.")
-    if entry.origin == "published" and not all((entry.repository, entry.commit, entry.path, entry.git_blob_sha1)):
-        raise InputError(f"catalogue: model {name}: a published model needs repository, commit, path and blob id.")
+        fits = not digest or re.fullmatch(rf"[0-9a-f]{{{n}}}", digest) is not None
+        _expect(fits, f"model {name}: {column} is not {n} hex digits: {digest!r}.")
+    known = all((entry.repository, entry.commit, entry.path, entry.git_blob_sha1))
+    _expect(known or not published, f"model {name}: a published model needs repository, commit, path and blob id.")
     _check_unit_interval(name, entry)
 
 
 def _check_unit_interval(where: str, entry: ModelEntry | TaskEntry) -> None:
     for column in MEASURED:
         value = getattr(entry, column)
-        if value is not None and not 0.0 <= value <= 1.0:
-            raise InputError(f"catalogue: {where}: expected {column} between 0 and 1, got {value}.")
+        fits = value is None or 0.0 <= value <= 1.0
+        _expect(fits, f"{where}: expected {column} between 0 and 1, got {value}.")
 
 
 def _text(value: Any) -> str:

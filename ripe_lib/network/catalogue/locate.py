@@ -85,8 +85,16 @@ def find_model_directory(name_or_path: str | Path) -> Path:
         ):
             if is_model_directory(candidate):
                 return candidate
-        if name in catalogue().models:
-            raise _known_but_absent(name)
+        if entry := catalogue().models.get(name):
+            if entry.origin == "published":
+                raise UnknownNameError(
+                    f"model {name!r} is one of the authors' published models and is not installed here. "
+                    f"Fetch it with: ripe-train import-published {entry.short_name}"
+                )
+            raise UnknownNameError(
+                f"model {name!r} should be bundled but {bundled_models_directory() / name} holds no model.yaml. "
+                "Reinstall the package."
+            )
     if is_model_directory(path):
         return path.resolve()
     if path_like or path.is_dir():
@@ -98,19 +106,6 @@ def find_model_directory(name_or_path: str | Path) -> Path:
     if not text.startswith(f"{GROUP}/"):
         known = [one.removeprefix(f"{GROUP}/") for one in known]
     raise unknown_name("model", text, known, "List the models with: ripe models")
-
-
-def _known_but_absent(name: str) -> UnknownNameError:
-    entry = catalogue().models[name]
-    if entry.origin == "published":
-        return UnknownNameError(
-            f"model {name!r} is one of the authors' published models and is not installed here. "
-            f"Fetch it with: ripe-train import-published {entry.short_name}"
-        )
-    return UnknownNameError(
-        f"model {name!r} should be bundled but {bundled_models_directory() / name} holds no model.yaml. "
-        "Reinstall the package."
-    )
 
 
 def model_arguments(directory: Path) -> dict[str, Any]:
@@ -138,12 +133,8 @@ def _arguments(path: Path, state: tuple[int, ...]) -> dict[str, Any]:
     if not isinstance(arguments, dict) or set(arguments) != {"weights", "sha256"}:
         raise InputError(f"{path}: expected a DeepRiPe model.yaml with args 'weights' and 'sha256'.")
     weights, sha256 = arguments["weights"], arguments["sha256"]
-    if (
-        not isinstance(weights, str)
-        or weights != Path(weights).name
-        or weights in ("", "..")
-        or not weights.isprintable()
-    ):
+    is_name = isinstance(weights, str) and weights not in ("", "..") and weights.isprintable()
+    if not is_name or weights != Path(weights).name:
         raise InputError(f"{path}: expected the name of a file beside it as 'weights', got {str(weights)[:80]!r}.")
     if not isinstance(sha256, str | None):
         raise InputError(f"{path}: expected hexadecimal digits as 'sha256', got {str(sha256)[:80]!r}.")

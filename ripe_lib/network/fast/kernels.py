@@ -30,9 +30,8 @@ class First(NamedTuple):
 class Second(NamedTuple):
     """The merged convolution with ReLU, and its pooling.
 
-    A tile of outputs is ``from_points @ ((to_points @ columns) * kernel)``: ``to_points`` (8, 8), ``at_points``
-    (8, F1, F2), ``from_points`` (outputs, 8), see :func:`toom_cook`. ``taps``
-    (F1, K F2): the kernel itself, all taps side by side.
+    A tile of outputs is ``from_points @ ((to_points @ columns) * at_points)``: (outputs, 8), (8, 8), (8, F1, F2), see
+    :func:`toom_cook`. ``taps`` (F1, K F2): the kernel itself, all taps side by side.
     """
 
     to_points: NDArray[np.float32]

@@ -13,7 +13,6 @@ Axes: F1, F2 filters of the first and the merged convolution, H hidden units.
 
 from __future__ import annotations
 
-import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -52,10 +51,8 @@ def change_relu(reference, site, delta):
     ----------
     reference : float32 array (B, H)
         Values of the windows before ReLU.
-    site : int64 array (M,)
-        The window of each alternative.
-    delta : float32 array (M, H)
-        Their changes; overwritten.
+    site, delta : int64 array (M,), float32 array (M, H)
+        The window of each alternative, and its changes; overwritten.
     """
     for i in range(len(site)):
         before, change = reference[site[i]], delta[i]
@@ -112,9 +109,7 @@ def pooled_sequences(first, codes, begins, counts, rows, out):
     ----------
     first : First
     codes : uint8 array (n,)
-        Of all sequences, one after the other.
     begins, counts, rows : int64 arrays (S,)
-        Of each sequence: its first base, its pooled columns, and the row of ``out`` for the first of them.
     out : float32 array (rows, F1)
     """
     work = np.empty(((counts.max() - 1) * first.stride + first.size, out.shape[1]), dtype=np.float32)
@@ -191,14 +186,10 @@ def hidden_of_pools(columns, base, n_pools, size, stride, kernel, out):
 
     Parameters
     ----------
-    columns : float32 array (rows, F)
-        Columns of the merged convolution.
-    base : int64 array (B,)
-        Row of the first column that each window pools.
+    columns, base : float32 array (rows, F), int64 array (B,)
     n_pools, size, stride : int
         Pools of a window, columns per pool, and columns from one pool to the next.
-    kernel : float32 array (n_pools F, H)
-    out : float32 array (B, H)
+    kernel, out : float32 arrays (n_pools F, H), (B, H)
     """
     n_filters = columns.shape[1]
     flat = np.zeros((min(WINDOWS, whole(len(base))), n_pools * n_filters), dtype=np.float32)
@@ -211,25 +202,37 @@ def hidden_of_pools(columns, base, n_pools, size, stride, kernel, out):
 
 
 @compiled
-def _change_first(first, codes, position, alt, at, n_pooled, local, work, old, out):
-    """Write the change of pooled columns ``at ...`` when ``alt`` comes to ``position``; 0 for those that are not."""
-    out[:] = 0
-    low, high = max(at, 0), min(at + len(out), n_pooled)
-    if high <= low:
-        return
-    letter, n = low * first.stride, (high - 1 - low) * first.stride + first.size
-    for i in range(n + first.width - 1):
+def first_seen(stage, column):
+    """Return the first pooled column of a stage that sees a column of its input (negative: there is no such one)."""
+    return -((stage.size + stage.width - 2 - column) // stage.stride)
+
+
+@compiled
+def n_seen(stage, n):
+    """Return how many pooled columns of a stage see ``n`` neighbouring columns of its input, at most."""
+    return (stage.size + stage.width + n - 3) // stage.stride + 1
+
+
+@compiled
+def _change_first(first, codes, position, alt, n_pooled, local, work, old, out):
+    """Write the change of the pooled columns that see ``alt`` come to ``position``; return the first, and how many."""
+    low = max(first_seen(first, position), 0)
+    n = min((position + len(alt) - 1) // first.stride + 1, n_pooled) - low
+    if n <= 0:
+        return low, 0
+    letter, n_letters = low * first.stride, (n - 1) * first.stride + first.size + first.width - 1
+    for i in range(n_letters):
         local[i] = codes[letter + i]
-    _first_stage(first, local, 0, high - low, work, old)
+    _first_stage(first, local, 0, n, work, old)
     for i in range(len(alt)):
-        if 0 <= position + i - letter < n + first.width - 1:
+        if 0 <= position + i - letter < n_letters:
             local[position + i - letter] = alt[i]
-    # Columns outside the changed stretch come out as before: same rows, same order of sums.
-    _first_stage(first, local, 0, high - low, work, out[low - at :])
-    for p in range(high - low):
-        row, before = out[low - at + p], old[p]
+    _first_stage(first, local, 0, n, work, out)
+    for p in range(n):
+        row, before = out[p], old[p]
         for f in range(len(row)):
             row[f] -= before[f]
+    return low, n
 
 
 @compiled
@@ -259,24 +262,26 @@ def _change_second(second, columns, base, column, delta, pool_first, n_pools, ro
 
 
 @compiled
-def change_pools(first, second, shape, codes, columns, base, site, position, alt, rows, out):
-    """Write what alternatives of one class of positions change after the second pooling.
+def change_pools(first, second, n_pooled, n_pools, codes, columns, base, site, position, alt, out):
+    """Write what alternatives change after the second pooling.
+
+    Near an end of the window some of the pooled columns that they could change do not exist; these change by 0.
 
     Parameters
     ----------
-    shape : tuple of int
-        Touched columns ``n_pool1, n_conv2`` (:class:`Touched`), and how many there
-        are: ``n_pooled`` of the first stage, ``n_pools`` of the second.
+    first, second : First, Second
+    n_pooled, n_pools : int
+        Columns after the first and after the second pooling.
     codes : uint8 array (B, L)
     columns : float32 array (rows, F2)
         Merged columns of the windows, from row ``base[window]`` on.
-    site, position : int64 arrays (M,)
+    base, site, position : int64 arrays (B,), (M,), (M,)
     alt : uint8 array (M, S)
-    rows : int array
-        The alternatives, as rows of ``site``, ``position``, ``alt`` and ``out`` (M, n_pool2 F2).
+    out : float32 array (M, n F2)
+        The change of ``n`` pooled columns from the first on that sees a change.
     """
-    n_pool1, n_conv2, n_pooled, n_pools = shape
     n_filters1, n_filters2 = second.at_points.shape[1:]
+    n_pool1 = n_seen(first, alt.shape[1])  # at most
     n_columns = (n_pool1 - 1) * first.stride + first.size
     local = np.empty(n_columns + first.width, dtype=np.uint8)
     work = np.empty((n_columns, n_filters1), dtype=np.float32)
@@ -284,28 +289,30 @@ def change_pools(first, second, shape, codes, columns, base, site, position, alt
     room = np.empty((second.size + 2, n_filters2), dtype=np.float32)
     delta1 = np.zeros((ALTERNATIVES * n_pool1, n_filters1), dtype=np.float32)
     parts = np.empty((ALTERNATIVES * n_pool1, second.width * n_filters2), dtype=np.float32)
-    delta2 = np.empty((n_conv2, n_filters2), dtype=np.float32)
-    for start in range(0, len(rows), ALTERNATIVES):
-        n = min(ALTERNATIVES, len(rows) - start)
+    delta2 = np.empty((n_pool1 + second.width - 1, n_filters2), dtype=np.float32)
+    lows = np.empty(ALTERNATIVES, dtype=np.int64)  # first changed column of each alternative
+    ends = np.zeros(ALTERNATIVES + 1, dtype=np.int64)  # and its rows of delta1: from ends[i] to ends[i + 1]
+    for start in range(0, len(site), ALTERNATIVES):
+        n = min(ALTERNATIVES, len(site) - start)
         for i in range(n):
-            row = rows[start + i]
-            at = -((first.size + first.width - 2 - position[row]) // first.stride)
-            change = delta1[i * n_pool1 : (i + 1) * n_pool1]
-            _change_first(first, codes[site[row]], position[row], alt[row], at, n_pooled, local, work, before, change)
-        np.dot(delta1[: whole(n * n_pool1)], second.taps, parts[: whole(n * n_pool1)])
+            window, place, change = codes[site[start + i]], position[start + i], delta1[ends[i] :]
+            lows[i], n_changed = _change_first(
+                first, window, place, alt[start + i], n_pooled, local, work, before, change
+            )
+            ends[i + 1] = ends[i] + n_changed
+        np.dot(delta1[: whole(ends[n])], second.taps, parts[: whole(ends[n])])
         for i in range(n):
-            row = rows[start + i]
-            delta2[:] = 0
-            for p in range(n_pool1):
+            delta = delta2[: ends[i + 1] - ends[i] + second.width - 1]
+            delta[:] = 0
+            for p in range(ends[i], ends[i + 1]):
                 for tap in range(second.width):  # pooled column p is seen by merged column p - tap
-                    part = parts[i * n_pool1 + p, tap * n_filters2 : (tap + 1) * n_filters2]
-                    total = delta2[p - tap + second.width - 1]
+                    part = parts[p, tap * n_filters2 : (tap + 1) * n_filters2]
+                    total = delta[p - ends[i] - tap + second.width - 1]
                     for f in range(n_filters2):
                         total[f] += part[f]
-            column = -((first.size + first.width - 2 - position[row]) // first.stride) - (second.width - 1)
-            pool_first = -((second.size - 1 - column) // second.stride)
-            at = base[site[row]]
-            _change_second(second, columns, at, column, delta2, pool_first, n_pools, room, out[row])
+            pool = first_seen(second, first_seen(first, position[start + i]))
+            begin, column = base[site[start + i]], lows[i] - (second.width - 1)
+            _change_second(second, columns, begin, column, delta, pool, n_pools, room, out[start + i])
 
 
 class LandmarkTower(NamedTuple):
@@ -320,20 +327,10 @@ class LandmarkTower(NamedTuple):
     bias: NDArray[np.float32]
     hidden_kernel: NDArray[np.float32]
 
-    def hidden(self, distances: NDArray[np.float64] | None, n: int) -> NDArray[np.float32]:
-        """Return the tower's part of the hidden layer.
+    def hidden(self, distances: NDArray[np.floating] | None, n: int) -> NDArray[np.float32]:
+        """Return the tower's part of the hidden layer (n, H), before bias and activation.
 
-        Parameters
-        ----------
-        distances : float64 array (n, 8) or None
-            In nt, NaN = unknown; None: all unknown.
-        n : int
-            Windows.
-
-        Returns
-        -------
-        float32 array (n, H)
-            Before bias and activation; a single row to be repeated where everything is unknown.
+        ``distances`` (n, 8) in nt, NaN = unknown; None: all unknown.
         """
         unknown = self.kernel.mean(axis=1)
         if distances is None or np.isnan(distances).all():
@@ -373,70 +370,3 @@ def _first_layer(distances, kernel, unknown, bias, low, step, largest, out):
                 )
         for f in range(len(values)):
             values[f] = max(values[f], np.float32(0))
-
-
-# --- which columns a substitution touches: integers only -------------------------------------------------------------
-#
-# Names: ``first`` stage = the sequence branch's convolution (width K1) and pooling (size P1, stride S1); ``second``
-# stage = the merged convolution (K2) and pooling (P2, S2). Counts and offsets depend on the position only through
-# ``position % (S1 * S2)``, its *class*; a step of one period moves every touched column by a whole pooled column.
-# A position near an end of the window touches columns that do not exist; they keep their places and change nothing.
-
-
-class Sizes(NamedTuple):
-    """Widths, pools and lengths of the two stages."""
-
-    width1: int
-    size1: int
-    stride1: int
-    width2: int
-    size2: int
-    stride2: int
-    n_pooled1: int  # sequence columns after the first pooling
-
-    @property
-    def period(self) -> int:
-        """Positions after which everything repeats one pooled column further on."""
-        return self.stride1 * self.stride2
-
-
-class Touched(NamedTuple):
-    """How many columns a changed stretch of bases touches, for one class of positions.
-
-    After the first pooling, after the merged convolution, and after the second pooling.
-    """
-
-    n_pool1: int
-    n_conv2: int
-    n_pool2: int
-
-
-def first_pool1(sizes: Sizes, position: np.ndarray) -> np.ndarray:
-    """Return the first touched column after the first pooling (may be negative)."""
-    return -((sizes.size1 + sizes.width1 - 2 - position) // sizes.stride1)
-
-
-def first_pool2(sizes: Sizes, position: np.ndarray) -> np.ndarray:
-    """Return the first touched column after the second pooling (may be negative)."""
-    first_conv2 = first_pool1(sizes, position) - (sizes.width2 - 1)
-    return -((sizes.size2 - 1 - first_conv2) // sizes.stride2)
-
-
-@functools.lru_cache(maxsize=256)
-def touched(sizes: Sizes, position_class: int, span: int) -> Touched:
-    """Return what a stretch of changed bases touches.
-
-    Parameters
-    ----------
-    sizes : Sizes
-    position_class : int
-        0-based position of the first changed base in the window, modulo ``sizes.period``.
-    span : int
-        Changed bases, in nt.
-    """
-    position = np.array(position_class)
-    pool1 = int(first_pool1(sizes, position))
-    n_pool1 = (position_class + span - 1) // sizes.stride1 - pool1 + 1
-    n_conv2 = n_pool1 + sizes.width2 - 1
-    last_conv2 = pool1 - (sizes.width2 - 1) + n_conv2 - 1
-    return Touched(n_pool1, n_conv2, last_conv2 // sizes.stride2 - int(first_pool2(sizes, position)) + 1)

@@ -26,15 +26,14 @@ from numpy.typing import NDArray
 from ripe_lib.genome.encoding import UNKNOWN, Codes
 from ripe_lib.network.fast.kernels import First, first_kernels, second_kernels
 from ripe_lib.network.fast.loops import (
-    Sizes,
     change_pools,
     change_relu,
-    first_pool2,
+    first_seen,
     hidden_of_pools,
     merged_sequences,
+    n_seen,
     pooled_sequences,
     product,
-    touched,
 )
 from ripe_lib.network.fast.region_steps import RegionSteps
 from ripe_lib.network.fast.wiring import Wiring
@@ -63,13 +62,14 @@ class RegionPart(NamedTuple):
 class Passed(NamedTuple):
     """Intermediates of reference windows.
 
-    Window ``w`` has column ``q`` of the merged convolution in row ``base[w] + q`` of ``columns`` (rows, F2);
-    ``dense`` holds the values of each dense layer before activation, the last being the logits (B, T).
+    Window ``w`` has column ``q`` of the merged convolution in row ``base[w] + q`` of ``columns`` (rows, F2); ``hidden``
+    (B, H) is before activation.
     """
 
     columns: Array
     base: Ints
-    dense: list[Array]
+    hidden: Array
+    logits: Array
 
 
 class FastNetwork:
@@ -87,7 +87,6 @@ class FastNetwork:
     def __init__(self, wiring: Wiring) -> None:
         self.wiring = wiring
         seq, region, merged = wiring.seq, wiring.region, wiring.merged
-        self.sizes = Sizes(seq.width, seq.size, seq.stride, merged.width, merged.size, merged.stride, seq.n_pooled)
         self._overlap = merged.width - 1 if wiring.at_border else 0
         self.n_pure = seq.n_pooled - merged.width + 1
         self.n_seq_columns = self.n_pure + self._overlap
@@ -96,12 +95,12 @@ class FastNetwork:
         self.n_readable = max(self.n_seq_columns, (self.n_pools - 1) * merged.stride + merged.size)
         self._first, self._second = first_kernels(seq), second_kernels(merged)
         self._region_first = None if region is None else first_kernels(region)
-        self._later = [(list(blocks(layer.kernel)), layer.bias) for layer in wiring.dense[1:]]
-        kernel, filters = wiring.dense[0].kernel, merged.kernel.shape[2]
+        self._output = list(blocks(wiring.output.kernel))
+        kernel, filters = wiring.hidden.kernel, merged.kernel.shape[2]
         self._seq_kernel, self._region_kernel = np.split(kernel, [self.n_pools * filters])
-        # Alternatives near an end of the window touch columns that do not exist: rows of 0.
-        self._rows_before = int(max(0, -first_pool2(self.sizes, np.arange(self.sizes.period)).min()))
-        after = max(touched(self.sizes, c, MAX_SPAN).n_pool2 for c in range(self.sizes.period))
+        # Alternatives near an end of the window change pools that do not exist: rows of 0.
+        self._rows_before = max(0, -first_seen(self._second, first_seen(self._first, 0)))
+        after = n_seen(self._second, n_seen(self._first, MAX_SPAN))
         self._change_kernel = np.pad(self._seq_kernel, ((self._rows_before * filters, after * filters), (0, 0)))
         self._constants: dict[int, RegionPart] = {}
         self._steps = self._region_steps()
@@ -120,26 +119,15 @@ class FastNetwork:
         bias: bool = True,
         into: tuple[Array, Ints] | None = None,
     ) -> tuple[Array, Ints]:
-        """Return merged columns and where those of each window begin.
+        """Return merged columns of windows that begin at ``starts`` of ``codes``, and where those of each begin.
 
-        Parameters
-        ----------
-        first : First
-        codes : uint8 array (N,)
-        starts : int64 array (B,)
-            First base of each window's part in ``codes``.
-        n_pooled : int
-            Pooled columns of a window.
-        before, after : int
-            Columns of 0 around them; then windows share nothing.
-        bias : bool
-        into : (float32 array (rows, F2), int64 array (B,)), optional
-            Where to write each window's columns; then windows share nothing.
+        ``before`` and ``after`` columns of 0 around the ``n_pooled`` ones, and rows to write each window's columns
+        ``into``, leave nothing that windows could share.
         """
-        lost = self._second.width - 1
-        alone = into is not None or bool(before or after)
-        begins, counts, (sequence, offset) = _sequences(starts, first.stride, n_pooled, share=not alone)
-        rows = np.concatenate([[0], np.cumsum(counts + (before + after - lost))])
+        added_columns = before + after - (self._second.width - 1)
+        share = into is None and not before + after
+        begins, counts, sequence, offset = _sequences(starts, first.stride, n_pooled, share=share)
+        rows = np.concatenate([[0], np.cumsum(counts + added_columns)])
         if into is None:
             out = np.empty((rows[-1], self._second.at_points.shape[2]), dtype=np.float32)
             base = offset + rows[sequence]
@@ -156,7 +144,7 @@ class FastNetwork:
 
     def _pooled(self, first: First, codes: Codes, starts: Ints, n_pooled: int) -> tuple[Array, Ints]:
         """Return columns of the first stage alone, and where those of each window begin."""
-        begins, counts, (sequence, offset) = _sequences(starts, first.stride, n_pooled, share=True)
+        begins, counts, sequence, offset = _sequences(starts, first.stride, n_pooled, share=True)
         rows = np.concatenate([[0], np.cumsum(counts)])
         out = np.empty((rows[-1], first.tables.shape[1]), dtype=np.float32)
 
@@ -260,23 +248,20 @@ class FastNetwork:
 
     # --- windows ---------------------------------------------------------------------------------------------------
 
-    def reference(self, codes: Codes, region_codes: Codes | None, landmarks: Distances | None) -> Passed:
-        """Pass windows (B, L) through the network; parameters as :meth:`Network.reference`."""
-        flat, starts = codes.ravel(), np.arange(len(codes)) * codes.shape[1]
-        region, row = self._region(region_codes, len(codes))
-        if self.wiring.at_border:
-            columns = self._own_columns(flat, starts, region, row, None, 0)
-        else:
-            columns = self._columns(self._first, flat, starts, self.wiring.seq.n_pooled)
-        return Passed(*columns, self._values([(*columns, 0)], region.hidden[row], landmarks))
+    def windows(
+        self, codes: Codes, starts: Ints, region_codes: Codes | None, landmarks: Distances | None, *, near: bool
+    ) -> Passed:
+        """Pass windows that begin at ``starts`` of ``codes`` (N,) through the network.
 
-    def neighbours(self, codes: Codes, starts: Ints, region_codes: Codes | None, landmarks: Distances | None) -> Passed:
-        """Pass windows of one stretch through the network; parameters as :meth:`Network.neighbours`."""
+        Parameters as :meth:`Network.neighbours`; ``near``: they overlap, so that columns are worth sharing.
+        """
         region, row = self._region(region_codes, len(starts))
-        columns = self._columns(self._first, codes, starts, self.wiring.seq.n_pooled)
-        if self.wiring.at_border:
+        columns = None
+        if near or not self.wiring.at_border:
+            columns = self._columns(self._first, codes, starts, self.wiring.seq.n_pooled)
+        if columns is None or self.wiring.at_border:
             columns = self._own_columns(codes, starts, region, row, columns, 0)
-        return Passed(*columns, self._values([(*columns, 0)], region.hidden[row], landmarks))
+        return Passed(*columns, *self._values([(*columns, 0)], region.hidden[row], landmarks))
 
     def along(self, codes: Codes, region_track: Codes | None, landmarks: Distances | None, n: int, step: int) -> Array:
         """Return logits (n, T) of windows along a sequence; parameters as :meth:`Network.along`."""
@@ -289,21 +274,18 @@ class FastNetwork:
             n_shared = max(0, min(self.n_pools, (self.n_pure - size) // stride + 1, self.n_pure // stride))
             own = self._own_columns(codes, starts, region, row, columns, n_shared * stride)
             parts.append((*own, n_shared))
-        return self._values(parts, region.hidden[row], landmarks)[-1]
+        return self._values(parts, region.hidden[row], landmarks)[1]
 
-    def _values(self, parts: list[tuple[Array, Ints, int]], region: Array, landmarks: Distances | None) -> list[Array]:
-        """Return the values of every dense layer.
+    def _values(
+        self, parts: list[tuple[Array, Ints, int]], region: Array, landmarks: Distances | None
+    ) -> tuple[Array, Array]:
+        """Return the hidden layer before activation, and the logits.
 
-        Parameters
-        ----------
-        parts : list of (float32 array (rows, F2), int64 array (B,), int)
-            Merged columns, where those of each window begin, and the first pool that is taken from them.
-        region : float32 array (B, H)
-            What region types add to the first layer.
-        landmarks : float array (B, 8) or None
+        ``parts`` are merged columns, where those of each window begin, and the first pool that is taken from them;
+        ``region`` (B, H) is what region types add.
         """
         size, stride, filters = self._second.size, self._second.stride, self._second.at_points.shape[2]
-        values = region + self.wiring.dense[0].bias
+        values = region + self.wiring.hidden.bias
         ends = [first for _, _, first in parts[1:]] + [self.n_pools]
         for (columns, base, first), end in zip(parts, ends, strict=True):
             if end > first:
@@ -313,18 +295,17 @@ class FastNetwork:
                 values += here
         if self.wiring.landmarks is not None:
             values += self.wiring.landmarks.hidden(landmarks, len(values))
-        dense = [values]
-        for later, bias in self._later:
-            dense.append(_product(np.maximum(dense[-1], np.float32(0)), later) + bias)
-        return dense
+        return values, _product(np.maximum(values, np.float32(0)), self._output) + self.wiring.output.bias
 
     def _hidden(
         self, columns: Array, base: Ints, n_pools: int, size: int, stride: int, kernel: Array, out: Array
     ) -> None:
-        """Write pooled columns times rows of the first dense kernel; see :func:`hidden_of_pools`."""
-        in_threads(
-            lambda p: hidden_of_pools(columns, base[p], n_pools, size, stride, kernel, out[p]), len(base), len(base)
-        )
+        """Write pooled columns times rows of the hidden layer's kernel; see :func:`hidden_of_pools`."""
+
+        def part(p: slice) -> None:
+            hidden_of_pools(columns, base[p], n_pools, size, stride, kernel, out[p])
+
+        in_threads(part, len(base), len(base))
 
     # --- alternatives ----------------------------------------------------------------------------------------------
 
@@ -333,48 +314,40 @@ class FastNetwork:
 
         Parameters
         ----------
-        passed : Passed
-            The windows' intermediates.
-        codes : uint8 array (B, L)
-            Base codes of the windows.
+        passed, codes : Passed, uint8 array (B, L)
+            The windows' intermediates, and their bases.
         site, position : int64 array (M,)
             The window of each alternative, and the 0-based position of its first changed base there.
         alt : uint8 array (M, S)
             The base codes that come there.
         """
-        output = np.empty((len(site), len(self.wiring.dense[-1].bias)), dtype=np.float32)
-        # Alternatives that change the same pooled columns follow each other: they use the same part of the kernel.
-        order = np.lexsort((position % self.sizes.period, first_pool2(self.sizes, position)))
+        output = np.empty((len(site), len(self.wiring.output.bias)), dtype=np.float32)
+        pool = first_seen(self._second, first_seen(self._first, position)) + self._rows_before
+        # Alternatives that change the same pools follow each other: they use the same part of the kernel.
+        order = np.argsort(pool, kind="stable")
 
         def part_of(part: slice) -> None:
             for start in range(part.start, part.stop, _ALTERNATIVES_AT_A_TIME):
                 rows = order[start : min(start + _ALTERNATIVES_AT_A_TIME, part.stop)]
-                output[rows] = self._changed(passed, codes, site[rows], position[rows], alt[rows])
+                output[rows] = self._changed(passed, codes, site[rows], position[rows], alt[rows], pool[rows])
 
         in_threads(part_of, len(site), len(site))
         return output
 
-    def _changed(self, passed: Passed, codes: Codes, site: Ints, position: Ints, alt: Codes) -> Array:
-        second, filters = self._second, self._second.at_points.shape[2]
-        classes = position % self.sizes.period
-        shapes = {int(c): touched(self.sizes, int(c), alt.shape[1]) for c in np.unique(classes)}
-        n_pool2 = max(shape.n_pool2 for shape in shapes.values())
-        pooled = np.empty((len(site), n_pool2 * filters), dtype=np.float32)
-        for c, shape in shapes.items():
-            rows = np.flatnonzero(classes == c)
-            counts = shape.n_pool1, shape.n_conv2, self.wiring.seq.n_pooled, self.n_pools
-            columns, base = passed.columns, passed.base
-            change_pools(self._first, second, counts, codes, columns, base, site, position, alt, rows, pooled)
-        first = first_pool2(self.sizes, position) + self._rows_before
+    def _changed(self, passed: Passed, codes: Codes, site: Ints, position: Ints, alt: Codes, pool: Ints) -> Array:
+        """Return the logits of alternatives in order of ``pool``, the row of the first that each changes."""
+        first, second, filters = self._first, self._second, self._second.at_points.shape[2]
+        width = n_seen(second, n_seen(first, alt.shape[1])) * filters
+        changes = np.empty((len(site), width), dtype=np.float32)
+        counts = self.wiring.seq.n_pooled, self.n_pools
+        change_pools(first, second, *counts, codes, passed.columns, passed.base, site, position, alt, changes)
         delta = np.empty((len(site), self._change_kernel.shape[1]), dtype=np.float32)
-        borders = [0, *(np.flatnonzero(np.diff(first)) + 1).tolist(), len(site)]
+        borders = [0, *(np.flatnonzero(np.diff(pool)) + 1).tolist(), len(site)]
         for low, high in itertools.pairwise(borders):
-            begin = int(first[low]) * filters
-            delta[low:high] = product(pooled[low:high], self._change_kernel[begin : begin + n_pool2 * filters])
-        for before, (later, _) in zip(passed.dense, self._later, strict=False):
-            change_relu(before, site, delta)
-            delta = _product(delta, later)
-        return passed.dense[-1][site] + delta
+            begin = int(pool[low]) * filters
+            delta[low:high] = product(changes[low:high], self._change_kernel[begin : begin + width])
+        change_relu(passed.hidden, site, delta)
+        return passed.logits[site] + _product(delta, self._output)
 
 
 def blocks(kernel: Array) -> Iterator[tuple[slice, Array]]:
@@ -399,9 +372,7 @@ def _product(values: Array, parts: list[tuple[slice, Array]]) -> Array:
     return np.concatenate([product(values[:, rows], block) for rows, block in parts], axis=1)
 
 
-def _sequences(
-    starts: Ints, stride: int, n_pooled: int, *, share: bool
-) -> tuple[Ints, Ints, tuple[NDArray[np.intp], Ints]]:
+def _sequences(starts: Ints, stride: int, n_pooled: int, *, share: bool) -> tuple[Ints, Ints, NDArray[np.intp], Ints]:
     """Return begin and number of pooled columns of sequences that hold all windows, and each window's place in them.
 
     With ``share``, windows of one phase of the pooling are parts of one sequence where that is less work.
@@ -414,6 +385,6 @@ def _sequences(
         np.maximum.at(last, sequence, starts)
         counts = (last - first) // stride + n_pooled
         if counts.sum() < len(starts) * n_pooled:
-            return first, counts, (sequence, (starts - first[sequence]) // stride)
+            return first, counts, sequence, (starts - first[sequence]) // stride
     counts = np.full(len(starts), n_pooled, dtype=np.int64)
-    return starts, counts, (np.arange(len(starts)), np.zeros(len(starts), dtype=np.int64))
+    return starts, counts, np.arange(len(starts)), np.zeros(len(starts), dtype=np.int64)

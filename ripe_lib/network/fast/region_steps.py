@@ -31,14 +31,8 @@ COST_OF_EVENT = 3  # an event costs about as much as multiplying out so many win
 class Events(NamedTuple):
     """Where a block's rows are not what the first letter of their window says.
 
-    Attributes
-    ----------
-    types : uint8 array (N,)
-        Region type of every row's first letter.
-    mixed : int array
-        Rows whose letters are of several types.
-    steps : int array
-        Rows whose type is not that of the column before.
+    ``types`` (N,): region type of every row's first letter; ``mixed``: rows whose letters are of several types;
+    ``steps``: rows whose type is not that of the column before.
     """
 
     types: Codes
@@ -74,8 +68,8 @@ class RegionSteps:
         parts = np.einsum("tc,kch->tkh", constants.astype(np.float64), by_column.astype(np.float64))
         from_column = parts[:, ::-1].cumsum(axis=1)  # [t, K - 1 - k]: columns k and later
         self._whole = from_column[:, -1].astype(np.float32)
-        self._from_column = from_column[:, :-1]  # without column 0, which has no column before
-        self._differences: dict[tuple[int, int], Array] = {}
+        later = from_column[:, :-1]  # without column 0, which has no column before
+        self._differences = (later - later[:, np.newaxis]).astype(np.float32)  # [type before, type after]
 
     def events(self, codes: Codes, n_rows: int, phase: int, dilation: int) -> Events:
         """Return the events of a track; row ``j`` sees the letters from ``j * phase`` on.
@@ -102,9 +96,8 @@ class RegionSteps:
         events : Events
         mixed : float32 array (M, C)
             The rows ``events.mixed`` themselves.
-        n : int
-        dilation : int
-            Rows between the columns of one window.
+        n, dilation : int
+            As for :meth:`events`.
         """
         hidden = self._whole[events.types[:n]]
         if len(events.mixed):
@@ -112,15 +105,9 @@ class RegionSteps:
             for row, parts in zip(events.mixed.tolist(), deviations @ self._backwards, strict=True):
                 _add(hidden, parts.reshape(self._shape), row, self.n_columns - 1, dilation)
         for row in events.steps.tolist():
-            pair = int(events.types[row - dilation]), int(events.types[row])
-            _add(hidden, self._difference(*pair), row, self.n_columns - 1, dilation)
+            difference = self._differences[events.types[row - dilation], events.types[row]]
+            _add(hidden, difference, row, self.n_columns - 1, dilation)
         return hidden
-
-    def _difference(self, before: int, after: int) -> Array:
-        if (before, after) not in self._differences:
-            difference = self._from_column[after] - self._from_column[before]
-            self._differences[before, after] = difference.astype(np.float32)
-        return self._differences[before, after]
 
 
 def _add(hidden: Array, parts: Array, row: int, last: int, dilation: int) -> None:

@@ -10,8 +10,8 @@ pytest.importorskip("deeplift")
 
 from ripe_lib.attribution import deeplift_bridge
 from ripe_lib.attribution.compute import deeplift, integrated_gradients
-from ripe_lib.attribution.deeplift_bridge import converted, deeplift_contributions, functional_config
-from ripe_lib.attribution.inputs import baseline_inputs, network_inputs
+from ripe_lib.attribution.deeplift_bridge import converted, functional_config
+from ripe_lib.attribution.inputs import network_inputs
 from ripe_lib.errors import InputError, MissingPackageError, UnknownNameError
 from tests.support.explaining import random_sites
 from tests.support.numpy_network import numpy_logits
@@ -75,10 +75,10 @@ def test_contributions_of_both_inputs_nearly_add_up(model, sites):
     assert np.corrcoef(gradients.seq.ravel(), maps.seq.ravel())[0, 1] > 0.6
 
 
-def test_batches_and_baselines(model, sites):
+def test_batches_and_baselines(model, sites, monkeypatch):
     whole, inputs = deeplift(model, sites, task="QKI_PARCLIP"), network_inputs(model, sites)
-    start, column = baseline_inputs(model, inputs, "paper"), model.spec.task_index("QKI_PARCLIP")
-    parts = deeplift_contributions(model, inputs, start, column, batch_size=3)
+    monkeypatch.setattr(deeplift_bridge, "_BATCH_SIZE", 3)
+    parts = deeplift(model, sites, task="QKI_PARCLIP")
     np.testing.assert_allclose(parts.seq, whole.seq, atol=1e-6)
     np.testing.assert_allclose(parts.region, whole.region, atol=1e-6)
     own = deeplift(model, sites, task="QKI_PARCLIP", baseline=inputs._asdict())

@@ -5,12 +5,14 @@ import pandas as pd
 import pytest
 
 from ripe_lib.attribution.landmark_profiles import BIN_EDGES, landmark_profiles
+from ripe_lib.attribution.methods import Method
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import one_hot
 from ripe_lib.genome.landmarks import LANDMARKS, encode_landmarks
 from ripe_lib.genome.windows import Windows
 from ripe_lib.network.predict import predict
 from ripe_lib.reports.gallery import GalleryOptions, write_gallery
+from tests.support.explaining import Ready
 from tests.support.toy_models import random_model
 
 
@@ -26,10 +28,11 @@ def sites(rng, n):
     return seq, region, observed
 
 
-def test_profiles_are_means_over_changed_sites(three, rng):
+def test_profiles_are_means_over_changed_sites(three, rng, monkeypatch):
     seq, region, observed = sites(rng, 6)
     grid = np.array([-500.0, 0.0, 70.0])
-    profiles = landmark_profiles(three, seq, region, observed, distances=grid)
+    monkeypatch.setattr("ripe_lib.attribution.landmark_profiles.DISTANCES", grid)
+    profiles = landmark_profiles(three, seq, region, observed)
     assert profiles.scores.shape == (8, 3, 2)
     for number in (0, 5):
         for place, distance in enumerate(grid):
@@ -56,7 +59,8 @@ def test_the_gallery_has_a_picture_for_every_task(three, rng, tmp_path):
     frame = pd.DataFrame({"chrom": "chr1", "start": np.arange(9) * 500, "end": np.arange(9) * 500 + 40})
     frame = frame.assign(name=[f"s{i}" for i in range(9)], strand="+")
     windows = Windows(one_hot(seq), one_hot(region), encode_landmarks(observed), frame)
-    gallery = write_gallery(three, [windows], tmp_path / "g", tasks=["B"], options=GalleryOptions(top=1, min_score=0.0))
+    options = {"tasks": ["B"], "method": Method(), "options": GalleryOptions(top=1, min_score=0.0)}
+    gallery = write_gallery(three, Ready([windows]), tmp_path / "g", **options)
     assert sorted(p.name for p in (gallery.folder / "pictures").glob("landmarks_*")) == ["landmarks_B.png"]
     table = pd.read_csv(gallery.folder / "landmarks.tsv", sep="\t")
     assert set(table["task"]) == {"B"}
@@ -64,5 +68,5 @@ def test_the_gallery_has_a_picture_for_every_task(three, rng, tmp_path):
     np.testing.assert_allclose(table["score"], expected["score"], atol=1e-5)
     assert "The mean score of 8 of the sites" in (gallery.folder / "index.html").read_text()
     without = Windows(windows.seq, windows.region, encode_landmarks(np.full((9, 8), np.nan)), frame)
-    folder = write_gallery(three, [without], tmp_path / "n", tasks=["B"], options=GalleryOptions(top=1)).folder
+    folder = write_gallery(three, Ready([without]), tmp_path / "n", **options).folder
     assert not (folder / "landmarks.tsv").exists()

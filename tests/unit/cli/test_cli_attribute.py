@@ -19,7 +19,7 @@ from ripe_lib.genome.encoding import codes_from_one_hot, decode_region, decode_s
 from ripe_lib.genome.windows import make_windows
 from ripe_lib.network.predict import predict
 from ripe_lib.reports.attribution import best_sites, chosen_sites, file_stem
-from ripe_lib.reports.gallery import BestSites
+from ripe_lib.reports.gallery import _BestSites
 from tests.support.toy_models import random_model
 
 TASKS = ("QKI_PARCLIP", "PUM2_PARCLIP", "ELAVL1_PARCLIP")
@@ -204,7 +204,7 @@ def test_too_long_construct(tmp_path, model_name, capsys):
 
 
 def test_best_sites_keep_the_best():
-    best = BestSites(3)
+    best = _BestSites(3)
     scores = [0.5, 0.9, 0.9, 0.1, 0.7, 0.9, 0.95]
     for number, score in enumerate(scores):
         best.offer(score, number, lambda n=number: n)

@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from dataloaders import example_genome
-from dataloaders.example_genome import CONSTRUCTS, FOLDER, GENES, MOTIFS, reverse_complement
+from tests.support import example_genome
+from tests.support.example_genome import CONSTRUCTS, FOLDER, GENES, MOTIFS, reverse_complement
 
 
 def read_fasta(path):

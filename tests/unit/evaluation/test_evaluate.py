@@ -54,7 +54,9 @@ def test_unknown_windows_are_never_own_negatives(scored):
     assert (own["n_neg"] == (scored.labels == 0).sum(axis=0)).all()
     assert (own["n_pos"] == other["n_pos"]).all()
     positive = scored.labels == 1
-    assert (other["n_neg"] == (positive.any(axis=1, keepdims=True) & ~positive).sum(axis=0)).all()
+    elsewhere = positive.any(axis=1, keepdims=True) & ~positive
+    assert (other["n_neg"] == elsewhere.sum(axis=0)).all()
+    np.testing.assert_array_equal(scored.labels_with("other"), np.where(positive, 1, np.where(elsewhere, 0, -1)))
 
 
 def test_sites_of_the_same_protein_are_not_other_proteins_sites(tmp_path):

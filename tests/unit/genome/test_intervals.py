@@ -101,7 +101,7 @@ def test_what_is_wrong_is_named_with_file_and_line(tmp_path, text, message):
 
 
 def test_the_line_is_right_far_into_the_file_and_across_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr(intervals_module.read_blocks, "__defaults__", (100,))
+    monkeypatch.setattr(intervals_module, "_BLOCK_BYTES", 100)
     lines = [f"chr1\t{i}\t{i + 5}\n" for i in range(1, 500)]
     lines[321] = "# not data\n"
     assert len(read_intervals(bed(tmp_path, "".join(lines)))) == 498
@@ -127,7 +127,7 @@ def test_damaged_gzip(tmp_path, damage, rng):
 
 @pytest.mark.parametrize("size", [1, 7, 64, 1000, 5000])
 def test_chunks_are_the_whole_in_pieces(tmp_path, monkeypatch, size):
-    monkeypatch.setattr(intervals_module.read_blocks, "__defaults__", (512,))
+    monkeypatch.setattr(intervals_module, "_BLOCK_BYTES", 512)
     path = bed(tmp_path, "".join(f"chr{i % 3}\t{i}\t{i + 5}\ts{i}\n" for i in range(1000)))
     chunks = list(read_intervals(path, chunk_size=size))
     assert [len(chunk) for chunk in chunks[:-1]] == [size] * (len(chunks) - 1)
@@ -209,7 +209,7 @@ def test_a_pipe_can_be_read(tmp_path):
 
 def test_a_file_without_lines_is_not_read_to_its_end(tmp_path, monkeypatch):
     monkeypatch.setattr(intervals_module, "_LONGEST_LINE", 1000)
-    monkeypatch.setattr(intervals_module.read_blocks, "__defaults__", (100,))
+    monkeypatch.setattr(intervals_module, "_BLOCK_BYTES", 100)
     with pytest.raises(InputError, match=r"x\.bed: expected a text file, got a line of more than 1000 bytes"):
         read_intervals(bed(tmp_path, b"x" * 5000))
 

@@ -15,8 +15,8 @@ from ripe_lib.genome.encoding import decode_sequence, encode_sequence
 @settings(max_examples=60)
 def test_counts_equal_slicing_strings(codes, k):
     counts = kmers.sites_with_kmer(codes, k)
-    names = kmers.kmer_names(k, rna=False)
-    texts = [decode_sequence(row) for row in codes]
+    names = kmers.kmer_names(k)
+    texts = [decode_sequence(row, rna=True) for row in codes]
     held = [{t[i : i + k] for i in range(len(t) - k + 1)} for t in texts]
     for number, name in enumerate(names):
         assert counts[number] == sum(name in kmers_of_site for kmers_of_site in held)
@@ -56,10 +56,11 @@ def test_extremes_are_disjoint_and_in_order(rng):
 
 
 @pytest.mark.parametrize("sizes", [(1000,), (1, 400, 0, 599), (3, 4)])
-def test_extremes_of_a_stream_are_those_of_the_whole(rng, sizes):
+def test_extremes_of_a_stream_are_those_of_the_whole(rng, sizes, monkeypatch):
+    monkeypatch.setattr(kmers, "MOST", 30)
     codes = rng.integers(0, 4, (sum(sizes), 20)).astype(np.uint8)
     scores = rng.integers(0, 40, sum(sizes)) / 40  # many are equal
-    stream = kmers.Extremes(at_most=30)
+    stream = kmers.Extremes()
     for part in np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1]):
         stream.add(scores[part], codes[part])
     for found, rows in zip(stream.groups(), kmers.extremes(scores, at_most=30), strict=True):
@@ -72,17 +73,17 @@ def test_enriched_kmers_are_those_of_the_best_sites(rng):
     codes[360:, 20:26] = encode_sequence("GGGGGG")
     sites = kmers.Extremes()
     sites.add(np.linspace(1, 0, 400), codes)
-    table = kmers.enriched_kmers(sites, n=20)
+    table = kmers.enriched_kmers(sites)
     assert table["kmer"][0] == "ACUAAC"
     assert (table["log2_ratio"] > 0).all()
     assert table["p_value"].is_monotonic_increasing
-    assert len(table) == 20
+    assert len(table) == 50
     nothing = kmers.enriched_kmers(kmers.Extremes())
     assert (len(nothing), list(nothing.columns)) == (0, list(table.columns))
 
 
 def test_wrong_input():
     with pytest.raises(InputError, match="k-mer length of 1 to 12, got 0"):
-        kmers.kmer_numbers(np.zeros((1, 5), np.uint8), 0)
+        kmers.sites_with_kmer(np.zeros((1, 5), np.uint8), 0)
     with pytest.raises(InputError, match="fraction above 0"):
         kmers.extremes(np.ones(5), fraction=0.7)

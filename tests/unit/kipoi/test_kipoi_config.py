@@ -203,7 +203,7 @@ def test_damaged_config_is_one_clear_line(home, text, capsys):
 
 def test_home_that_cannot_be_written_is_answered_as_kipoi_does(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path / "missing"))
-    assert str(kipoi_config.kipoi_directory()) == "/tmp/.kipoi"
+    assert str(kipoi_config.config_path()) == "/tmp/.kipoi/config.yaml"
 
 
 class Terminal(io.StringIO):

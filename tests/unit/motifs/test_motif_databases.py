@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ripe_lib.errors import InputError, MissingPackageError, UnknownNameError
+from ripe_lib.errors import InputError, MissingPackageError
 from ripe_lib.motifs import databases as motif_databases
 from ripe_lib.motifs.databases import (
     MotifDatabase,
@@ -97,16 +97,9 @@ def test_attract_matrices_equal_those_of_another_reader():
     path = motif_databases._concise_resources() / "attract_pwm.txt"
     blocks = path.read_text(encoding="utf-8").split(">")[1:]
     oracle = {b.split()[0]: np.loadtxt(b.splitlines()[1:], ndmin=2) for b in blocks}
-    for motif in attract("all").motifs:
+    for motif in attract().motifs:
         expected = oracle[motif.identifier]
         np.testing.assert_allclose(motif.ppm, expected / expected.sum(axis=1, keepdims=True), atol=1e-12)
-
-
-@needs_concise
-def test_attract_by_organism():
-    assert len(attract("all")) > len(attract())
-    with pytest.raises(UnknownNameError, match=r"unknown organism 'Homo sapiens'.*Homo_sapiens"):
-        attract("Homo sapiens")
 
 
 def test_without_concise_one_line_says_what_to_install(monkeypatch):

@@ -6,11 +6,11 @@ import pytest
 from ripe_lib.errors import InputError, ShapeMismatchError, UnknownNameError
 from ripe_lib.genome.encoding import UNKNOWN, encode_sequence, one_hot
 from ripe_lib.genome.landmarks import encode_landmarks
-from ripe_lib.motifs import clusters
+from ripe_lib.motifs import clusters, match
 from ripe_lib.motifs.databases import MotifDatabase
 from ripe_lib.motifs.filters import filter_motifs
 from ripe_lib.motifs.find import MotifOptions, find_motifs, motifs_from_maps, search_motifs
-from ripe_lib.motifs.match import SMALLEST_P, match_motifs, q_values
+from ripe_lib.motifs.match import NO_MATCHES, SMALLEST_P, matches_of, q_values
 from ripe_lib.motifs.meme import MotifMatrix
 from ripe_lib.motifs.seqlets import Seqlets, cut, top_windows
 from ripe_lib.network.predict import predict
@@ -57,6 +57,13 @@ def search(model, sites, database):
 # --- the whole way -------------------------------------------------------------------------------------------------
 
 
+def all_matches(motif, database, **options):
+    """Every known motif by rank, not only the best ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(match, "N_BEST", None)
+        return matches_of([motif], database, **options)[motif.identifier]
+
+
 def test_the_planted_motif_is_found_and_matched_and_its_reverse_complement_is_not(search):
     first = search.motifs[0]
     assert PLANTED[:6] in first.consensus or PLANTED[1:] in first.consensus
@@ -66,11 +73,11 @@ def test_the_planted_motif_is_found_and_matched_and_its_reverse_complement_is_no
     best = first.matches.iloc[0]
     assert (best["match"], best["same_protein"]) == ("planted", True)
     assert best["q_value"] < 0.01
-    wrong = match_motifs([first.matrix()], search_database(first), n_best=None).set_index("match")
+    wrong = all_matches(first.matrix(), reversed_only()).set_index("match")
     assert wrong.loc["reversed", "q_value"] > 0.5
 
 
-def search_database(motif):
+def reversed_only():
     generator = np.random.default_rng(12)
     others = [MotifMatrix(f"r{i}", f"P{i}", generator.dirichlet([0.2] * 4, 7)) for i in range(150)]
     return MotifDatabase("reversed only", (*others, MotifMatrix("reversed", "ANTI", matrix(REVERSED))))
@@ -124,7 +131,7 @@ def test_labels_leave_sites_out(model, sites):
 
 
 def test_no_site_above_the_bound_gives_no_motif(model, sites):
-    found = search_motifs(model, {"seq": one_hot(sites)}, task="OTHER_TOY", database=None)
+    found = search_motifs(model, {"seq": one_hot(sites)}, "OTHER_TOY", MotifOptions())
     assert (found.n_true, found.n_used, found.motifs) == (80, 0, [])
     assert find_motifs(model, {"seq": one_hot(sites[:0])}, task="PUM2_TOY", database=None) == []
 
@@ -155,7 +162,7 @@ def test_top_windows_against_the_obvious_way(rng):
     scores = rng.normal(size=(30, 40))
     codes = rng.integers(0, 5, (30, 40)).astype(np.uint8)
     codes[:15] %= 4
-    found = top_windows(scores, codes, 5, n_windows=3, min_share=0.4)
+    found = top_windows(scores, codes, 5, n_windows=3)
     expected = []
     for site in range(30):
         free = dict.fromkeys(range(36))
@@ -166,7 +173,7 @@ def test_top_windows_against_the_obvious_way(rng):
                 break
             start = max(means, key=lambda s: (means[s], -s))
             best = means[start] if best is None else best
-            if means[start] > 0 and means[start] >= 0.4 * best:
+            if means[start] > 0 and means[start] >= 0.5 * best:
                 expected.append((site, start))
             free = {s: None for s in free if abs(s - start) >= 5}
     assert list(zip(found.site.tolist(), found.start.tolist(), strict=True)) == expected
@@ -174,7 +181,7 @@ def test_top_windows_against_the_obvious_way(rng):
 
 def test_cut_fills_what_lies_outside():
     array = np.arange(10).reshape(1, 10)
-    seqlets = Seqlets(np.zeros(2, int), np.array([0, 8]), np.zeros(2))
+    seqlets = Seqlets(np.zeros(2, int), np.array([0, 8]))
     assert cut(array, seqlets, 4, before=1, fill=-1).tolist() == [[-1, 0, 1, 2], [7, 8, 9, -1]]
 
 
@@ -187,7 +194,7 @@ def test_alignment_brings_shifted_copies_together(rng):
     for row in range(40):
         codes[row, 30:36] = word
         scores[row, 30:36] = 1
-    seqlets = Seqlets(np.arange(40), 30 + off, np.ones(40))
+    seqlets = Seqlets(np.arange(40), 30 + off)
     aligned = clusters.align(scores, codes, seqlets, 6)
     assert (aligned.start == aligned.start[0]).all()
     assert (seqlets.start != seqlets.start[0]).any()
@@ -199,7 +206,7 @@ def test_copies_are_merged_and_others_are_not(rng):
         codes[row, 20:28] = encode_sequence("GACUAACG" if row < 40 else "UUUUUUUU")
     rows = np.arange(60)
     shifted = [
-        Seqlets(part, np.full(len(part), start), np.ones(len(part)))
+        Seqlets(part, np.full(len(part), start))
         for part, start in ((rows[:25], 20), (rows[25:40], 22), (rows[40:], 21))
     ]
     merged = clusters.merge_copies(codes, shifted, 6)
@@ -217,7 +224,7 @@ def test_flanks_without_information_are_cut():
 def test_weighted_frequencies_by_hand():
     """Two sites, AC and GC; each attribution is a share of its site."""
     codes = np.array([encode_sequence("AC"), encode_sequence("GC")])
-    seqlets = Seqlets(np.arange(2), np.zeros(2, int), np.ones(2))
+    seqlets = Seqlets(np.arange(2), np.zeros(2, int))
     scores = np.array([[3.0, 1.0], [1.0, 3.0]])
     found = clusters.weighted_frequencies(scores, codes, seqlets, 2, 0)
     np.testing.assert_allclose(found, [[0.75, 0, 0.25, 0], [0, 1, 0, 0]], atol=1e-12)
@@ -247,7 +254,7 @@ def test_q_values_by_definition(rng):
 
 def test_matches_are_aligned_ranked_and_bounded(database):
     part = MotifMatrix("part", "", matrix(PLANTED)[2:])
-    table = match_motifs([part], database, rbp="PUM2", n_best=None)
+    table = all_matches(part, database, rbp="PUM2")
     assert len(table) == len(database)
     best = table.iloc[0]
     assert (best["match"], best["offset"], best["overlap"], best["rank"]) == ("planted", -2, 5, 1)
@@ -257,9 +264,10 @@ def test_matches_are_aligned_ranked_and_bounded(database):
     assert (table["q_value"] >= table["p_value"] - 1e-12).all()
 
 
-def test_equal_known_motifs_share_a_rank_and_the_own_protein_is_always_there(database):
+def test_equal_known_motifs_share_a_rank_and_the_own_protein_is_always_there(database, monkeypatch):
+    monkeypatch.setattr(match, "N_BEST", 3)
     copies = MotifDatabase("copies", (*database.motifs, MotifMatrix("copy", "QKI", matrix(PLANTED))))
-    table = match_motifs([MotifMatrix("q", "", matrix(PLANTED))], copies, rbp="ANTI", n_best=3)
+    table = matches_of([MotifMatrix("q", "", matrix(PLANTED))], copies, rbp="ANTI")["q"]
     assert table["rank"].tolist()[:3] == [1, 1, 3]
     assert len(table) == 4
     assert (table.iloc[3]["protein"], table.iloc[3]["same_protein"]) == ("ANTI", True)
@@ -270,8 +278,7 @@ def test_copies_of_known_motifs_change_no_p_or_q_value(database):
     query = MotifMatrix("q", "", matrix("ACUUAGC", sharp=0.7))
     copies = [MotifMatrix(f"copy{i}", "RUN", database.motifs[3].ppm) for i in range(40)]
     redundant = MotifDatabase("redundant", (*database.motifs, *copies))
-    once = match_motifs([query], database, n_best=None).set_index("match")
-    often = match_motifs([query], redundant, n_best=None).set_index("match")
+    once, often = (all_matches(query, known).set_index("match") for known in (database, redundant))
     for column in ("p_value", "q_value", "score"):
         np.testing.assert_allclose(often.loc[once.index, column], once[column], rtol=1e-9)
     assert (often.loc[[m.identifier for m in copies], "q_value"] == once.loc["r3", "q_value"]).all()
@@ -282,28 +289,29 @@ def test_p_values_are_those_of_chance(rng):
     columns = rng.dirichlet([0.2] * 4, 12_000).reshape(1500, 8, 4)
     random = MotifDatabase("random", tuple(MotifMatrix(f"m{i}", "", ppm) for i, ppm in enumerate(columns)))
     for word in ("ACUAAC", "UUUUUUUU"):
-        p = match_motifs([MotifMatrix("q", "", matrix(word, sharp=0.8))], random, n_best=None)["p_value"]
+        p = all_matches(MotifMatrix("q", "", matrix(word, sharp=0.8)), random)["p_value"]
         for bound in (0.1, 0.01):
             expected = bound * len(p)
             assert abs((p < bound).sum() - expected) < 4 * np.sqrt(expected) + 0.3 * expected
 
 
 def test_nothing_to_match_gives_an_empty_table(database):
-    assert len(match_motifs([], database)) == 0
-    assert list(match_motifs([], database).columns) == list(
-        match_motifs([MotifMatrix("q", "", matrix("ACGU"))], database).columns
-    )
+    assert matches_of([], database) == {}
+    query = MotifMatrix("q", "", matrix("ACGU"))
+    nothing = matches_of([query], MotifDatabase("empty", ()))["q"]
+    assert len(nothing) == 0
+    assert list(nothing.columns) == list(NO_MATCHES.columns) == list(matches_of([query], database)["q"].columns)
 
 
 # --- filters -------------------------------------------------------------------------------------------------------
 
 
 def test_the_filter_that_detects_the_word_shows_it(model, sites):
-    filters = filter_motifs(model, {"seq": one_hot(sites)})
+    filters = filter_motifs(model, sites)
     assert len(filters) == model.keras_model.get_layer("left_conv1").filters
     assert filters[0].consensus == PLANTED
     assert filters[0].n_sites == 60
-    assert all(f.pfm.sum() == 0 and f.largest == 0 for f in filters[1:])
+    assert all(f.pfm.sum() == 0 and f.threshold == 0 for f in filters[1:])
 
 
 def test_filter_counts_against_the_network_itself(tiny_model, rng):
@@ -313,17 +321,12 @@ def test_filter_counts_against_the_network_itself(tiny_model, rng):
     activation = layer(one_hot(codes)).numpy()
     known = np.lib.stride_tricks.sliding_window_view(codes, 7, axis=1).max(axis=-1) < UNKNOWN
     activation[~known] = 0
-    for found in filter_motifs(tiny_model, {"seq": one_hot(codes)})[::17]:
+    for found in filter_motifs(tiny_model, codes)[::17]:
         channel = activation[..., found.index]
-        assert found.largest == pytest.approx(channel.max(), rel=1e-5)
+        assert found.threshold == pytest.approx(channel.max() / 2, rel=1e-5)
         site, place = np.nonzero(channel > found.threshold)
         words = codes[site[:, np.newaxis], place[:, np.newaxis] + np.arange(7)]
         np.testing.assert_array_equal(found.pfm, [[(words[:, i] == b).sum() for b in range(4)] for i in range(7)])
-
-
-def test_filter_options_are_checked(model, sites):
-    with pytest.raises(InputError, match=r"share_of_max: expected a number between 0 and 1, got 1"):
-        filter_motifs(model, {"seq": one_hot(sites)}, share_of_max=1)
 
 
 @pytest.mark.filterwarnings("ignore::ripe_lib.network.inputs.LandmarkWarning")

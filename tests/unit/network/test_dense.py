@@ -1,5 +1,3 @@
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
@@ -37,8 +35,9 @@ def paper_wiring(tiny_model):
 
 def test_paper_sizes_are_read(paper_wiring, tiny_model):
     assert (paper_wiring.seq.n_pooled, paper_wiring.region.n_pooled) == (71, 47)
-    assert (paper_wiring.merged.n_conv, paper_wiring.merged.n_pooled) == (114, 21)
-    assert [layer.kernel.shape for layer in paper_wiring.dense] == [(2100, 250), (250, len(tiny_model.tasks))]
+    assert (paper_wiring.merged.n_in, paper_wiring.merged.n_pooled) == (118, 21)
+    assert paper_wiring.hidden.kernel.shape == (2100, 250)
+    assert paper_wiring.output.kernel.shape == (250, len(tiny_model.tasks))
 
 
 @pytest.mark.parametrize(
@@ -121,9 +120,9 @@ def small_wiring(rng, lengths, width, pools, merged, hidden, n_tasks, *, at_bord
     if branches[-1].n_pooled < 1:
         return None
     tower = 0 if at_border else sum(branch.n_pooled * filters for branch in branches[1:])
-    sizes = [merge.n_pooled * merged_filters + tower, *hidden, n_tasks]
-    dense = tuple(DenseLayer(normal(a, b), normal(b)) for a, b in pairwise(sizes))
-    return Wiring(branches[0], branches[1] if len(branches) == 2 else None, merge, dense, at_border)
+    n_features = merge.n_pooled * merged_filters + tower
+    dense = (DenseLayer(normal(a, b), normal(b)) for a, b in ((n_features, hidden), (hidden, n_tasks)))
+    return Wiring(branches[0], branches[1] if len(branches) == 2 else None, merge, *dense, at_border)
 
 
 pool_sizes = st.tuples(st.integers(1, 5), st.integers(1, 4))
@@ -135,14 +134,14 @@ pool_sizes = st.tuples(st.integers(1, 5), st.integers(1, 4))
     widths=st.tuples(st.integers(1, 6), st.integers(1, 6)),
     pools=st.tuples(pool_sizes, pool_sizes),
     merged=st.tuples(st.integers(1, 5), st.tuples(st.integers(1, 7), st.integers(1, 6))),
-    hidden=st.lists(st.integers(1, 5), max_size=2),
+    hidden=st.integers(1, 5),
     step=st.integers(1, 12),
     n=st.integers(1, 7),
     towers=st.booleans(),
     seed=st.integers(0, 1000),
 )
 # Every region window at a step of the pooling is one letter: no column is left to compute.
-@example([20, 20], (1, 1), ((1, 1), (1, 4)), (1, (1, 1)), [], 4, 4, True, 0)
+@example([20, 20], (1, 1), ((1, 1), (1, 4)), (1, (1, 1)), 1, 4, 4, True, 0)
 def test_any_sizes_equal_the_slow_network(lengths, widths, pools, merged, hidden, step, n, towers, seed):
     rng = np.random.default_rng(seed)
     k = len(lengths)
@@ -156,24 +155,21 @@ def test_any_sizes_equal_the_slow_network(lengths, widths, pools, merged, hidden
 
 
 def test_other_networks_are_not_shared(tiny_model):
-    from keras import Input, layers
+    from keras import Input, activations, layers
     from keras import Model as Network
 
-    def network(first="relu", merged="relu", hidden="relu", last="sigmoid", extra=None):
-        inputs = [Input((40, 4)), Input((40, 4))]
-        heads = [layers.MaxPooling1D(4, 2)(layers.Conv1D(3, 5, activation=first)(tensor)) for tensor in inputs]
-        x = layers.Conv1D(3, 3, activation=merged)(layers.Concatenate(axis=1)(heads))
-        x = layers.Dropout(0.5)(layers.MaxPooling1D(2)(x))
-        x = x if extra is None else extra(x)
-        x = layers.Dense(4, activation=hidden)(layers.Flatten()(x))
-        return Model(tiny_model.spec, Network(inputs, layers.Dense(2, activation=last)(x)))
+    def network(layer, activation):
+        model = random_model(sizes={"filters": 3, "merged_filters": 4, "hidden": 5})
+        model.keras_model.get_layer(layer).activation = activations.get(activation)
+        return model.network
 
-    assert network().network.fast is not None
-    for options in (
-        {"first": "tanh"},
-        {"merged": "tanh"},
-        {"hidden": "tanh"},
-        {"last": "softmax"},
-        {"extra": layers.BatchNormalization()},
-    ):
-        assert network(**options).network.fast is None, options
+    assert network("output", "sigmoid").fast is not None
+    for layer in ("left_conv1", "right_conv1", "conv_merged", "hidden1"):
+        assert network(layer, "tanh").fast is None, layer
+    assert network("output", "softmax").fast is None
+    inputs = Input((150, 4))
+    output = layers.Dense(3, activation="sigmoid", name="output")(layers.Flatten()(inputs))
+    assert Model(tiny_model.spec, Network(inputs, output)).network.fast is None
+    normalised = layers.BatchNormalization()(tiny_model.keras_model.get_layer("flatten_1").output)
+    output = tiny_model.keras_model.get_layer("output")(tiny_model.keras_model.get_layer("hidden1")(normalised))
+    assert Model(tiny_model.spec, Network(tiny_model.keras_model.inputs, output)).network.fast is None

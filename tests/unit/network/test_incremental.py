@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
+from ripe_lib.attribution.compute import ism
 from ripe_lib.errors import InputError, ShapeMismatchError, UnknownNameError
-from ripe_lib.genome.encoding import UNKNOWN
-from ripe_lib.network.fast.kernels import toom_cook
-from ripe_lib.network.fast.loops import Sizes, first_pool1, first_pool2, touched
+from ripe_lib.genome.encoding import UNKNOWN, one_hot
+from ripe_lib.network.fast.kernels import First, toom_cook
+from ripe_lib.network.fast.loops import first_seen, n_seen
 from ripe_lib.network.fast.wiring import read_wiring
 from ripe_lib.network.load import load_model
 from ripe_lib.network.predict import predict_codes
-from ripe_lib.network.substitutions import in_silico_mutagenesis, substitution_scores
 from tests.support.toy_models import random_model
 
 # Logits of these toy networks are of the order of 5; float32 sums in another order differ by a few 1e-7 of that
@@ -92,30 +92,24 @@ def mutated(seq, site, position, alt):
 
 
 @given(
-    width1=st.integers(1, 9),
-    stride1=st.integers(1, 4),
-    extra1=st.integers(0, 4),
-    width2=st.integers(1, 6),
-    stride2=st.integers(1, 6),
-    extra2=st.integers(0, 6),
-    position=st.integers(0, 60),
-    span=st.integers(1, 6),
+    width=st.integers(1, 9),
+    stride=st.integers(1, 6),
+    extra=st.integers(0, 6),
+    column=st.integers(-20, 60),
+    n=st.integers(1, 12),
 )
 @settings(max_examples=80)
-def test_touched_columns_are_those_that_see_the_stretch(
-    width1, stride1, extra1, width2, stride2, extra2, position, span
-):
-    sizes = Sizes(width1, stride1 + extra1, stride1, width2, stride2 + extra2, stride2, n_pooled1=20)
-    conv1 = set(range(position - width1 + 1, position + span))
-    columns = range(-80, 160)
-    pool1 = [p for p in columns if conv1 & set(range(stride1 * p, stride1 * p + sizes.size1))]
-    conv2 = [q for q in columns if set(pool1) & set(range(q, q + width2))]
-    pool2 = [c for c in columns if set(conv2) & set(range(stride2 * c, stride2 * c + sizes.size2))]
-    where = np.array([position])
-    t = touched(sizes, position % sizes.period, span)
-    assert (int(first_pool1(sizes, where)[0]), t.n_pool1) == (pool1[0], len(pool1))
-    assert (int(first_pool2(sizes, where)[0]), t.n_pool2) == (pool2[0], len(pool2))
-    assert t.n_conv2 == len(conv2)
+def test_touched_columns_are_those_that_see_the_stretch(width, stride, extra, column, n):
+    tables, groups = np.zeros((1, 1), np.float32), np.zeros((3, 3), np.int64)
+    stage = First(tables, groups, width, stride + extra, stride)
+
+    def seen(first):
+        convolved = set(range(first - width + 1, first + n))
+        return [p for p in range(-80, 160) if convolved & set(range(stride * p, stride * p + stage.size))]
+
+    assert first_seen(stage, column) == seen(column)[0]
+    assert first_seen(stage, np.array([column]))[0] == seen(column)[0]
+    assert n_seen(stage, n) == max(len(seen(first)) for first in range(column, column + stride))
 
 
 # --- scores against full passes ------------------------------------------------------------------------------------
@@ -131,7 +125,7 @@ def test_every_position_equals_full_passes(wiring, with_region, rng):
     assert network.fast is not None
     state = network.reference(seq, region)
     np.testing.assert_allclose(state.logits, model.network.logits(seq, region), atol=LOGIT_TOLERANCE)
-    np.testing.assert_allclose(state.probabilities, predict_codes(model, seq, region), atol=PROBABILITY_TOLERANCE)
+    np.testing.assert_allclose(expit(state.logits), predict_codes(model, seq, region), atol=PROBABILITY_TOLERANCE)
 
     position = np.tile(np.arange(model.spec.sequence_length), 2)
     site = rng.integers(0, len(seq), len(position))
@@ -185,7 +179,7 @@ def test_shipped_models_equal_full_passes(name, rng):
     state = model.network.reference(seq, region)
     got = expit(model.network.substitutions(state, np.arange(40), position, alt))
     want = predict_codes(model, mutated(seq, np.arange(40), position, alt), region)
-    np.testing.assert_allclose(state.probabilities, predict_codes(model, seq, region), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(expit(state.logits), predict_codes(model, seq, region), rtol=0, atol=1e-6)
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-6)
 
 
@@ -223,10 +217,17 @@ def test_another_wiring_is_scored_by_full_passes(rng):
     seq, region = random_windows(model, rng, 3)
     site, position = np.array([0, 1, 2, 2]), np.array([0, 20, 39, 5])
     alt = np.array([1, 2, 3, 0], dtype=np.uint8)
-    got = substitution_scores(model, seq, region, site, position, alt)
+    state = model.network.reference(seq, region)
+    got = model.network.substitutions(state, site, position, alt)
     want = model.network.logits(mutated(seq, site, position, alt), region[site])
-    np.testing.assert_allclose(got.alternative_logits, want, atol=LOGIT_TOLERANCE)
-    np.testing.assert_allclose(got.reference, predict_codes(model, seq, region), atol=PROBABILITY_TOLERANCE)
+    np.testing.assert_allclose(got, want, atol=LOGIT_TOLERANCE)
+    np.testing.assert_allclose(expit(state.logits), predict_codes(model, seq, region), atol=PROBABILITY_TOLERANCE)
+
+
+def mutagenesis(model, seq, region, **options):
+    """Changes (B, L, 4, T) of every substitution."""
+    windows = {"seq": one_hot(seq), "region": None if region is None else one_hot(region)}
+    return np.moveaxis(ism(model, windows, **options).seq, 1, -1)
 
 
 @pytest.mark.parametrize("wiring", ["paper", "sequence_only", "small", "towers"])
@@ -235,7 +236,7 @@ def test_mutagenesis_equals_mutating_and_predicting(wiring, rng):
     seq, region = random_windows(model, rng, 2)
     seq[1] %= 4  # one window with unknown bases, one without
     length = model.spec.sequence_length
-    deltas = in_silico_mutagenesis(model, seq, region, batch_size=1)
+    deltas = mutagenesis(model, seq, region, task=model.tasks)
     assert deltas.shape == (2, length, 4, len(model.tasks))
     for site in range(2):
         windows = np.repeat(seq[site : site + 1], 4 * length, axis=0)
@@ -251,13 +252,13 @@ def test_mutagenesis_equals_mutating_and_predicting(wiring, rng):
 def test_mutagenesis_of_some_tasks_as_logits(rng):
     model = model_of("small")
     seq, region = random_windows(model, rng, 2)
-    everything = in_silico_mutagenesis(model, seq, region, output="logit")
-    some = in_silico_mutagenesis(model, seq, region, tasks=[model.tasks[2], model.tasks[0]], output="logit")
+    everything = mutagenesis(model, seq, region, task=model.tasks, output="logit")
+    some = mutagenesis(model, seq, region, task=[model.tasks[2], model.tasks[0]], output="logit")
     np.testing.assert_allclose(some, everything[..., [2, 0]], atol=LOGIT_TOLERANCE)
     with pytest.raises(UnknownNameError, match=r"unknown output 'logits'. Did you mean 'logit'"):
-        in_silico_mutagenesis(model, seq, region, output="logits")
+        mutagenesis(model, seq, region, task=model.tasks, output="logits")
     with pytest.raises(UnknownNameError, match="unknown task 'QKI'"):
-        in_silico_mutagenesis(model, seq, region, tasks=["QKI"])
+        mutagenesis(model, seq, region, task=["QKI"])
 
 
 @pytest.mark.parametrize("wiring", ["paper", "sequence_only", "small", "wide_merged", "towers"])
@@ -282,27 +283,16 @@ def test_neighbouring_windows_equal_separate_ones(wiring, rng):
     np.testing.assert_allclose(got, want, atol=LOGIT_TOLERANCE)
 
 
-def test_batches_of_windows_change_nothing(rng):
-    model = model_of("small")
-    seq, region = random_windows(model, rng, 11)
-    site = rng.integers(0, 11, 40)
-    position = rng.integers(0, model.spec.sequence_length, 40)
-    alt = rng.integers(0, 4, 40).astype(np.uint8)
-    whole = substitution_scores(model, seq, region, site, position, alt)
-    pieces = substitution_scores(model, seq, region, site, position, alt, batch_size=4)
-    np.testing.assert_allclose(whole.alternative_logits, pieces.alternative_logits, atol=LOGIT_TOLERANCE)
-    np.testing.assert_allclose(whole.reference_logits, pieces.reference_logits, atol=LOGIT_TOLERANCE)
-
-
 def test_reverse_change_gives_the_opposite_difference(rng):
     model = model_of("paper")
     seq, region = random_windows(model, rng, 5, unknown=0)
     site, position = np.arange(5), np.array([0, 13, 29, 30, 59])
     alt = (seq[site, position] + 1) % 4
-    there = substitution_scores(model, seq, region, site, position, alt)
-    back = substitution_scores(model, mutated(seq, site, position, alt), region, site, position, seq[site, position])
-    change = there.alternative_logits - there.reference_logits
-    np.testing.assert_allclose(change, -(back.alternative_logits - back.reference_logits), atol=LOGIT_TOLERANCE)
+    network = model.network
+    there, back = (network.reference(windows, region) for windows in (seq, mutated(seq, site, position, alt)))
+    change = network.substitutions(there, site, position, alt) - there.logits
+    opposite = network.substitutions(back, site, position, seq[site, position]) - back.logits
+    np.testing.assert_allclose(change, -opposite, atol=LOGIT_TOLERANCE)
     assert np.abs(change).max() > 0.01  # the test would see a scorer that returns the reference
 
 
@@ -310,9 +300,9 @@ def test_no_windows_and_no_alternatives(rng):
     model = model_of("small")
     seq, region = random_windows(model, rng, 2)
     nothing = np.zeros(0, dtype=np.int64)
-    scores = substitution_scores(model, seq, region, nothing, nothing, nothing)
-    assert scores.alternative_logits.shape == (0, len(model.tasks))
-    assert len(model.network.reference(seq[:0], region[:0])) == 0
+    state = model.network.reference(seq, region)
+    assert model.network.substitutions(state, nothing, nothing, nothing).shape == (0, len(model.tasks))
+    assert model.network.reference(seq[:0], region[:0]).logits.shape == (0, len(model.tasks))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from ripe_lib.network.fast.passes import blocks
 from ripe_lib.network.joint import joint_models
@@ -38,7 +39,7 @@ def test_one_network_gives_the_scores_of_its_members(rng, architecture):
     seq, region = (rng.integers(0, 5, (7, length)).astype(np.uint8) for length in (150, 250))
     together = predict_codes(networks[0].model, seq, region)
     state = networks[0].model.network.reference(seq, region)
-    np.testing.assert_allclose(state.probabilities, together, atol=1e-6)
+    np.testing.assert_allclose(expit(state.logits), together, atol=1e-6)
     changes = np.arange(7), np.full(7, 70), np.full(7, 2, np.uint8)
     changed = networks[0].model.network.substitutions(state, *changes)
     for model, (_, columns) in zip((first, third, fourth), members[0], strict=True):

@@ -11,9 +11,9 @@ from ripe_lib.genome.windows import window_start
 from ripe_lib.network.predict import PeakWindows
 
 
-def peaks(*spans):
+def peaks(*spans, **columns):
     frame = pd.DataFrame(spans, columns=["start", "end"]).astype(np.int64)
-    return frame.assign(chrom="chr1", name=[f"p{i}" for i in range(len(frame))], score=".", strand="-")
+    return frame.assign(chrom="chr1", name=[f"p{i}" for i in range(len(frame))], score=".", strand="-", **columns)
 
 
 @given(
@@ -22,7 +22,7 @@ def peaks(*spans):
 def test_tiles_cover_long_peaks_and_leave_others_alone(spans, length):
     frame = peaks(*[(start, start + size) for start, size in spans])
     placing = PeakWindows(length, tile=True)
-    tiles, first = placing.split(frame, None)
+    tiles, first = placing.split(frame)
     assert placing.n_intervals == len(frame)
     assert placing.n_long == sum(size > length for _, size in spans)
     if first is None:
@@ -47,7 +47,7 @@ def test_tiles_cover_long_peaks_and_leave_others_alone(spans, length):
 
 def test_summits_are_the_middle_of_their_windows():
     placing = PeakWindows(150, "summit")
-    placed, first = placing.split(peaks((100, 400), (1000, 1051)), np.array([30, -1]))
+    placed, first = placing.split(peaks((100, 400), (1000, 1051), summit=[30, -1]))
     assert first is None
     assert placed[["start", "end"]].to_numpy().tolist() == [[130, 131], [1000, 1051]]
     assert window_start(130, 131, 150) == 130 - 74
@@ -57,15 +57,15 @@ def test_summits_are_the_middle_of_their_windows():
 def test_what_a_user_is_told():
     middle = PeakWindows(150)
     assert middle.remark() == ""
-    middle.split(peaks((0, 150)), None)
+    middle.split(peaks((0, 150)))
     assert middle.remark() == ""
-    middle.split(peaks((0, 151), (0, 10)), np.array([3, -1]))
+    middle.split(peaks((0, 151), (0, 10), summit=[3, -1]))
     assert middle.remark() == (
         "1 of 3 intervals are longer than the window of 150 nt: only their central 150 nt are seen. Best window of "
         "each: --tile; windows are centred on the middle; for the 1 summits: --centre summit"
     )
     tiled = PeakWindows(150, tile=True)
-    tiled.split(peaks((0, 151)), np.array([3]))
+    tiled.split(peaks((0, 151), summit=[3]))
     assert tiled.remark().endswith("the scores are those of the best window, for each task by itself")
 
 
@@ -74,8 +74,8 @@ def test_wrong_input():
         PeakWindows(150, "middel")
     with pytest.raises(InputError, match="got both"):
         PeakWindows(150, "summit", tile=True)
-    for summits in (None, np.array([-1])):
+    for options in ({}, {"summit": [-1]}):
         with pytest.raises(InputError, match=r"expected summits \(column 10 of narrowPeak\), got none"):
-            PeakWindows(150, "summit").split(peaks((0, 10)), summits)
+            PeakWindows(150, "summit").split(peaks((0, 10), **options))
     with pytest.raises(InputError, match="chr1:0-10: expected a summit within it, got 10"):
-        PeakWindows(150, "summit").split(peaks((0, 10)), np.array([10]))
+        PeakWindows(150, "summit").split(peaks((0, 10), summit=[10]))

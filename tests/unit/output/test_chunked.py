@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -214,6 +215,25 @@ def test_a_job_without_a_finished_part_leaves_nothing_behind(tmp_path):
     with pytest.raises(InputError, match="wrong from the start"):
         run_chunks(jobs(3), broken, parts_dir=tmp_path / "p", fingerprint="a")
     assert not (tmp_path / "p").exists()
+
+
+@pytest.mark.parametrize("scheduler", [None, "processes:1"])
+def test_no_room_for_parts_names_the_output(tmp_path, monkeypatch, scheduler):
+    monkeypatch.chdir(tmp_path)
+    log = tmp_path / "log"
+    options = {"parts_dir": parts_directory("out.tsv"), "fingerprint": "a", "scheduler": scheduler}
+    with pytest.raises(OutputError, match=r"^out\.tsv: could not be written \(No space left on device\)\. Finished"):
+        run_chunks(jobs(3), SquareWork(log, full_on=2), **options)
+    assert joined(run_chunks(jobs(3), SquareWork(log), **options)) == "1\n4\n9\n"
+    assert calls(log) == [0, 1, 1, 2]
+
+
+def test_what_cannot_be_read_is_not_blamed_on_the_output(tmp_path):
+    def work(chunk, path):
+        raise PermissionError(errno.EACCES, "Permission denied", "genome.fa")
+
+    with pytest.raises(PermissionError, match=r"genome\.fa"):
+        run_chunks(jobs(1), work, parts_dir=tmp_path / "p", fingerprint="a")
 
 
 def test_errors_of_worker_processes_reach_the_user(tmp_path):

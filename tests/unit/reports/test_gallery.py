@@ -9,6 +9,7 @@ from ripe_lib.genome.encoding import one_hot
 from ripe_lib.genome.landmarks import encode_landmarks
 from ripe_lib.genome.windows import Windows
 from ripe_lib.reports import attribution, gallery
+from tests.support.explaining import Ready
 from tests.support.toy_models import random_model
 
 
@@ -33,11 +34,11 @@ def test_maps_of_a_gallery_see_the_landmarks(tmp_path, rng, monkeypatch):
     monkeypatch.setattr(attribution, "site_figure", draw)
     task = model.tasks[0]
     options = gallery.GalleryOptions(min_score=0)
-    gallery.write_gallery(model, [windows], tmp_path / "g", tasks=[task], options=options, method=Method())
+    gallery.write_gallery(model, Ready([windows]), tmp_path / "g", tasks=[task], options=options, method=Method())
     expected = integrated_gradients(model, windows, task=task)
     assert sorted(drawn) == ["site0", "site1", "site2"]
     for row in range(n):
         one = drawn[f"site{row}"]
         np.testing.assert_allclose(one.landmark_map, expected.landmarks[row].sum(axis=-1), atol=1e-6)
         np.testing.assert_array_equal(one.distances, distances[row])
-        assert one.has_landmarks
+        assert one.panels == ["logo", "region", "landmarks"]

@@ -157,7 +157,7 @@ def test_pictures_are_deterministic(tmp_path):
         first, second = (figure_bytes(small_figure(), format, dpi=60) for _ in range(2))
         assert first == second
         assert first.startswith(start)
-    paths = save_figure(small_figure(), tmp_path / "a.b", "png, SVG", dpi=60)
+    paths = save_figure(small_figure(), tmp_path / "a.b", "png, SVG")
     assert [p.name for p in paths] == ["a.b.png", "a.b.svg"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.b.png", "a.b.svg"]
 
@@ -265,7 +265,7 @@ def test_page_sorts_and_filters_in_a_browser(tmp_path):
 @pytest.mark.slow
 def test_dragging_zooms_every_panel_in_a_browser(tmp_path):
     """The middle half of a panel is dragged over; then all panels show it, and buttons go on from there."""
-    zoom = Zoom(encode_sequence("ACGU" * 100), first=1000, label="position")
+    zoom = Zoom(encode_sequence("ACGU" * 100), first=1000, minus=False, label="position")
     zoom.add_track("QKI", np.linspace(0, 1, 400), threshold=0.5, spans=[(10, 20)])
     zoom.add_letters("map", np.ones(150), at=100, limits=(0, 2))
     report = Report("t")

@@ -4,14 +4,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ripe_lib.errors import InputError
 from ripe_lib.genome.encoding import UNKNOWN
 from ripe_lib.network.spec import ModelSpec
 from ripe_lib.scan import background as module
-from ripe_lib.scan.background import Background, Group, _scores_of_bins, background_of, groups_of
+from ripe_lib.scan.background import Group, _scores_of_bins, background_of, groups_of, thresholds_at
 from ripe_lib.scan.engine import Scanner
 from ripe_lib.scan.sources import Run, stretches
+from ripe_lib.scan.thresholds import ThresholdChoice, Thresholds, find_thresholds
 
 
 class Rnas:
@@ -78,7 +81,7 @@ def test_short_background_has_the_lengths_unknown_bases_and_region_types_of_the_
     (group,) = groups_of(source, source.runs(step), 150)
     scanner = Recorder(step)
     background = background_of(scanner, source, group, 0.05, kind, rng)
-    assert len(background.scores) == module.LEAST_RNAS
+    assert len(background) == module.LEAST_RNAS
 
     def looks(stretch):
         unknown = stretch.seq == UNKNOWN
@@ -123,15 +126,13 @@ def test_rate_of_short_rnas_is_a_rate_of_rnas(tiny_model, monkeypatch):
     background = background_of(scanner, source, groups_of(source, source.runs(1), 150)[0], 0.05, "human", rng)
     others = Rnas(**{f"r{i}": module.human_like(42, rng) for i in range(600)})
     best = best_scores(tiny_model, others, scanner)
-    assert (best >= background.thresholds(0.05)).mean(axis=0) == pytest.approx([0.05] * 3, abs=0.035)
+    assert (best >= thresholds_at(background, 0.05)).mean(axis=0) == pytest.approx([0.05] * 3, abs=0.035)
 
 
 def test_short_thresholds_do_not_depend_on_other_records(tiny_model, rng, monkeypatch):
     """A 42-nt RNA is compared with 42-nt RNAs, whether or not there is a long one in the same file."""
     monkeypatch.setattr(module, "LEAST_RNAS", 300)
     monkeypatch.setattr(module, "LEAST_BINS", 300)
-    from ripe_lib.scan.thresholds import ThresholdChoice, find_thresholds
-
     short = bases(rng, 42)
     scanner = Scanner(tiny_model)
     found = []
@@ -154,8 +155,8 @@ def test_rate_of_long_input_is_a_rate_of_bins(tiny_model):
     )  # 30,000 bins, of which about 400 are independent
     for seed in (0, 1):
         background = background_of(scanner, source, group, 0.1, "human", np.random.default_rng(seed))
-        assert len(background.scores) >= module.LEAST_BINS
-        assert (scores >= background.thresholds(0.1)).mean(axis=0) == pytest.approx([0.1] * 3, abs=0.06)
+        assert len(background) >= module.LEAST_BINS
+        assert (scores >= thresholds_at(background, 0.1)).mean(axis=0) == pytest.approx([0.1] * 3, abs=0.06)
 
 
 @pytest.mark.parametrize("step", [1, 20])
@@ -199,8 +200,10 @@ def test_unknown_bases_stay_and_neighbours_do_not_cross_the_ends():
 
 
 def test_rates_count_the_background_that_reaches_a_score():
-    background = Background(np.array([[0.1], [0.2], [0.2], [0.9]], dtype=np.float32))
-    got = background.rates(0, np.array([0.05, 0.2, 0.21, 0.9, 0.95], dtype=np.float32))
+    background = np.array([[0.1], [0.2], [0.2], [0.9]], dtype=np.float32)
+    group = Group((Run("a", "+", 0, 9),), None)
+    thresholds = Thresholds([group], ["task"], np.array([[0.5]]), "", [background])
+    got = thresholds.rates("a", [0] * 5, np.array([0.05, 0.2, 0.21, 0.9, 0.95], dtype=np.float32))
     np.testing.assert_allclose(got, [5 / 5, 4 / 5, 2 / 5, 2 / 5, 1 / 5])
 
 
@@ -222,10 +225,18 @@ def test_auto_is_human_where_the_composition_is_a_signal(rng, monkeypatch):
     assert kinds(*[140] * 20) == {"human"}
 
 
-def test_wrong_rates_and_backgrounds_are_refused(rng):
+def test_wrong_backgrounds_are_refused(rng):
     source = Rnas(a=bases(rng, 42))
     group = Group(tuple(source.runs(1)), (42, 42))
-    with pytest.raises(InputError, match="false-positive rate: expected a number between 0 and 1, got 1"):
-        background_of(Recorder(), source, group, 1, "human", rng)
     with pytest.raises(InputError, match="background: expected one of auto, input, human, got 'mouse'"):
         background_of(Recorder(), source, group, 0.5, "mouse", rng)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 50), min_size=10, max_size=300), st.sampled_from([0.1, 0.25, 0.5]))
+def test_threshold_keeps_the_stated_rate(values, rate):
+    null = np.array(values, dtype=np.float32)[:, None] / 50
+    threshold = thresholds_at(np.sort(null, axis=0), rate)
+    assert (null >= threshold).mean() <= rate
+    lower = null[null < threshold].max()
+    assert (null >= lower).mean() > rate  # the next lower score would let too many pass

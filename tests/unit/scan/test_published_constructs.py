@@ -101,7 +101,7 @@ def test_shipped_model_is_scanned_with_shared_work(clip31):
     seq = rng.integers(0, 4, spec.sequence_length + n - 1).astype(np.uint8)
     region = np.repeat(rng.integers(0, 5, 30), 20)[: spec.region_length + n - 1].astype(np.uint8)
     scanner = Scanner(clip31)
-    assert scanner.is_shared
+    assert clip31.network.fast is not None
     windows = all_windows(seq, spec.sequence_length, 1, n), all_windows(region, spec.region_length, 1, n)
     got = scanner.scores([Stretch(seq, region, 0, 0, n)])[0]
     np.testing.assert_allclose(got, predict_codes(clip31, *windows), rtol=0, atol=1e-6)

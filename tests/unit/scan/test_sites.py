@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ripe_lib.errors import InputError
-from ripe_lib.scan.sites import Site, SiteCaller, thresholds_from_null
+from ripe_lib.scan.sites import Site, SiteCaller
 
 
 def call(scores, threshold=0.5, distance=3, first=0, cuts=()):
@@ -109,20 +108,3 @@ def test_equals_the_slow_version_however_the_track_is_cut(scores, distance, cuts
     for site in sites:
         assert site.first <= site.peak < site.end
         assert site.score == values[site.peak]
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 50), min_size=10, max_size=300), st.sampled_from([0.1, 0.25, 0.5]))
-def test_threshold_keeps_the_stated_rate(values, rate):
-    null = np.array(values, dtype=np.float32)[:, None] / 50
-    threshold = thresholds_from_null(null, rate)
-    assert (null >= threshold).mean() <= rate
-    lower = null[null < threshold].max()
-    assert (null >= lower).mean() > rate  # the next lower score would let too many pass
-
-
-def test_threshold_needs_enough_bins():
-    with pytest.raises(InputError, match="needs at least 1000 bins of shuffled sequence, got 10"):
-        thresholds_from_null(np.zeros((10, 1), np.float32), 0.001)
-    with pytest.raises(InputError, match="between 0 and 1, got 2"):
-        thresholds_from_null(np.zeros((10, 1), np.float32), 2)

@@ -15,6 +15,7 @@ from ripe_lib.variants.saturation import Region, parse_region, saturate
 from ripe_lib.variants.scorer import VariantScorer
 from ripe_lib.variants.tables import wide_frame
 from tests.support.toy_genome import records
+from tests.support.toy_models import by_full_passes
 from tests.support.variant_files import FASTA, GTF, example_sequences, write_model
 
 
@@ -34,7 +35,7 @@ def test_every_change_scores_as_a_variant(tiny_model, world, strand):
         for p in range(2540, 2600)
         if sequence[p] in "ACGT"
     ]
-    scorer = VariantScorer([tiny_model], genome, annotation, VariantOptions(strand=strand, fast=False))
+    scorer = VariantScorer([by_full_passes(tiny_model)], genome, annotation, VariantOptions(strand=strand))
     expected = wide_frame(scorer.score(records(*rows)))
     table = wide_frame(found.scored)
     single = table[table["ref"].str.len() == 1].reset_index(drop=True)
@@ -79,7 +80,7 @@ def test_deletions_are_those_of_every_base(tiny_model, world, strand):
     sequence = example_sequences()["chr1"].upper()
     assert any(sequence[p] == sequence[p + 1] for p in range(start, end - 1))  # runs are among them
     rows = [("chr1", p, sequence[p - 1 : p + 1], sequence[p - 1]) for p in range(start, end)]
-    scorer = VariantScorer([tiny_model], world[0], None, VariantOptions(strand=strand, fast=False))
+    scorer = VariantScorer([by_full_passes(tiny_model)], world[0], None, VariantOptions(strand=strand))
     table = wide_frame(scorer.score(records(*rows)))
     expected = table[[f"{task}.delta" for task in tiny_model.tasks]].to_numpy()
     np.testing.assert_allclose(found.deletions(0), expected if strand == "+" else expected[::-1], atol=1e-5)

@@ -61,9 +61,9 @@ def test_windows_equal_those_of_a_mutated_contig(world, rng, length, shift):
     genome, annotation = world
     sites = random_sites(genome, rng)
     ref = reference_codes(genome.fetch, sites, length, shift)
-    alt = alternative_sequence(genome, sites, length, shift)
+    alt = alternative_sequence(genome.fetch, sites, length, shift)
     ref_region = reference_codes(annotation.region_codes, sites, length, shift)
-    alt_region = alternative_region(annotation, sites, length, shift)
+    alt_region = alternative_region(annotation.region_codes, sites, length, shift)
     for i in range(len(sites.start)):
         at = int(sites.start[i])
         start = at - (length // 2 - 1) + shift
@@ -83,11 +83,11 @@ def test_a_substituted_base_is_where_the_rule_puts_it(world, rng):
     found = canonical_alleles(records(("c", 200, genome.sequences["c"][199], "N")), genome)
     for strand, index in (("+", 74), ("-", 75)):
         sites = place_rows(found, strand=strand)
-        window = alternative_sequence(genome, sites, 150)[0]
+        window = alternative_sequence(genome.fetch, sites, 150)[0]
         assert list(np.flatnonzero(window == 4)) == [index]
         assert substituted_position(150, sites.minus)[0] == index
         for shift in (-2, -1, 1):
-            window = alternative_sequence(genome, sites, 150, shift)[0]
+            window = alternative_sequence(genome.fetch, sites, 150, shift)[0]
             assert list(np.flatnonzero(window == 4)) == list(substituted_position(150, sites.minus, shift))
 
 
@@ -98,4 +98,4 @@ def test_substitutions_keep_the_region_track(world, rng):
     found = canonical_alleles(records(*rows), genome)
     sites = on_one_strand(found, rng)
     reference = reference_codes(annotation.region_codes, sites, 60)
-    np.testing.assert_array_equal(alternative_region(annotation, sites, 60), reference)
+    np.testing.assert_array_equal(alternative_region(annotation.region_codes, sites, 60), reference)

@@ -11,7 +11,7 @@ from ripe_lib.variants.scorer import VariantScorer
 from ripe_lib.variants.summary import CLASSES, class_codes, class_names, percentiles
 from ripe_lib.variants.tables import wide_frame
 from tests.support.toy_genome import ToyAnnotation, ToyGenome, cut, rc, records
-from tests.support.toy_models import random_model
+from tests.support.toy_models import by_full_passes, random_model
 
 N = 1200
 TOLERANCE = 3e-6  # single precision, sums in another order; the toy network's weights are larger than trained ones
@@ -26,9 +26,10 @@ def world():
     return ToyGenome(c=sequence), ToyAnnotation(tracks, GENES)
 
 
-def score(model, world, rows, annotation=True, **options):
+def score(model, world, rows, annotation=True, fast=True, **options):
     genome, toy_annotation = world
     models = model if isinstance(model, list) else [model]
+    models = models if fast else [by_full_passes(model) for model in models]
     scorer = VariantScorer(models, genome, toy_annotation if annotation else None, VariantOptions(**options))
     return wide_frame(scorer.score(records(*rows)))
 
@@ -122,7 +123,8 @@ def test_a_minus_strand_site_is_its_reverse_complement(tiny_model, fast):
     genome = ToyGenome(m=rc(rna))
     at = 200 + site.index("CTAAT")  # in the RNA
     here = len(rna) - 1 - at  # the same base in the genome
-    scorer = VariantScorer([tiny_model], genome, None, VariantOptions(strand="-", fast=fast))
+    model = tiny_model if fast else by_full_passes(tiny_model)
+    scorer = VariantScorer([model], genome, None, VariantOptions(strand="-"))
     row = wide_frame(scorer.score(records(("m", here + 1, rc("C"), rc("G"))))).iloc[0]
     # On minus the rule puts a single base at index 75 of the RNA-sense window.
     start = at - 75
@@ -304,7 +306,7 @@ def test_models_share_windows_of_one_length(tiny_model, world, fast, monkeypatch
     fetched = []
 
     def counted(method):
-        def fetch(self, chroms, starts, length, minus):
+        def fetch(self, chroms, starts, length, minus=False):
             fetched.append(length)
             return method(self, chroms, starts, length, minus)
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ripe_lib.errors import InputError, UnknownNameError
-from training.data.labels import label_vectors, neighbour_pairs
-from training.data.splits import SplitOptions, assign_splits, check_disjoint, equal_sequences, locus_clusters
+from training.data.labels import label_vectors
+from training.data.splits import SplitOptions, assign_splits, equal_sequences, locus_clusters
 
 SITES = st.lists(
     st.tuples(st.integers(0, 2), st.integers(0, 300), st.integers(0, 1), st.integers(0, 3), st.integers(0, 3)),
@@ -16,7 +16,7 @@ SITES = st.lists(
 )
 
 
-def slow_labels(group, position, source, positive, negative, has_task, cross_source):
+def slow_labels(group, position, source, positive, negative, has_task, cross_source, trusted):
     n, n_tasks = positive.shape
     labels = np.full((n, n_tasks), -1)
     for r in range(n):
@@ -29,7 +29,7 @@ def slow_labels(group, position, source, positive, negative, has_task, cross_sou
                     seen.append(o)
             if any(positive[o, t] for o in seen) and not negative[r, t]:
                 labels[r, t] = 1
-            elif any(positive[o, t] for o in near):
+            elif any(positive[o, t] for o in near) and not (negative[r, t] and trusted[r]):
                 continue
             elif any(negative[o, t] for o in seen):
                 labels[r, t] = 0
@@ -45,21 +45,10 @@ def test_labels_equal_the_loop(cross_source, sites):
     negative = np.array([[s[3] == 2, s[4] == 2] for s in sites])
     has_task = np.array([[True, True], [True, False]])
     positive[source == 1, 1] = negative[source == 1, 1] = False  # a source without a table says nothing
-    got = label_vectors(
-        group, position, source.astype(np.uint8), positive, negative, has_task, cross_source=cross_source
-    )
+    options = {"cross_source": cross_source, "trusted": group == 2}
+    got = label_vectors(group, position, source.astype(np.uint8), positive, negative, has_task, **options)
     assert got.dtype == np.int8
-    assert got.tolist() == slow_labels(group, position, source, positive, negative, has_task, cross_source).tolist()
-
-
-def test_neighbour_pairs_are_complete_and_symmetric(rng):
-    group, position = rng.integers(0, 3, 80), rng.integers(0, 400, 80)
-    first, second = neighbour_pairs(group, position, 24)
-    expected = {
-        (i, j) for i in range(80) for j in range(80) if group[i] == group[j] and abs(position[i] - position[j]) <= 24
-    }
-    assert len(first) == len(expected)
-    assert set(zip(first.tolist(), second.tolist(), strict=True)) == expected
+    assert got.tolist() == slow_labels(group, position, source, positive, negative, has_task, **options).tolist()
 
 
 PLACES = st.lists(
@@ -75,19 +64,11 @@ def test_no_locus_is_in_two_splits(places, seed, distance):
     seq = np.random.default_rng(seed).integers(0, 4, (len(places), 4), dtype=np.uint8)  # some sequences repeat
     cluster = locus_clusters(group, position, distance, equal_sequences(seq))
     split = assign_splits(chrom, position, cluster, SplitOptions(block=1000, valid=0.3, test=0.3), seed)
-    check_disjoint(group, position, split, distance)
     for i in range(len(places)):
         for j in range(i):
             close = group[i] == group[j] and abs(position[i] - position[j]) <= distance
             if close or (seq[i] == seq[j]).all():
                 assert split[i] == split[j]
-
-
-def test_check_disjoint_finds_a_torn_locus():
-    position, group = np.array([0, 900, 5000]), np.zeros(3, dtype=np.int64)
-    check_disjoint(group, position, np.array([0, 0, 1], dtype=np.uint8), 1000)
-    with pytest.raises(InputError, match="train and valid share a locus near position 0"):
-        check_disjoint(group, position, np.array([0, 1, 1], dtype=np.uint8), 1000)
 
 
 def test_fractions_seed_and_other_rows(rng):

@@ -5,7 +5,6 @@ import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from ripe_lib.errors import InputError, WeightsError
 from ripe_lib.evaluation import metrics
 from training.fitting import calibration
 
@@ -80,15 +79,3 @@ def test_sigmoid_and_logit_are_inverse_and_do_not_overflow():
     x = np.linspace(-12, 12, 25)
     np.testing.assert_allclose(calibration.logit(expit(x)), x, atol=1e-6)
     assert np.isfinite(calibration.logit(np.array([0.0, 1.0]))).all()
-
-
-def test_folding_refuses_what_does_not_fit(tiny_model):
-    from ripe_lib.network.weights import arrays_of
-
-    arrays = arrays_of(tiny_model.keras_model)
-    with pytest.raises(WeightsError, match=r"expected scale and offset of shape \(3,\)"):
-        calibration.fold_calibration(arrays, np.ones(2), np.zeros(2))
-    with pytest.raises(WeightsError, match="expected a layer 'output'"):
-        calibration.fold_calibration({"final": arrays["output"]}, np.ones(3), np.zeros(3))
-    with pytest.raises(InputError, match="positive finite scales"):
-        calibration.fold_calibration(arrays, np.array([1, -1, 1]), np.zeros(3))

@@ -10,7 +10,6 @@ from tests.support.toy_datasets import write_toy_dataset
 from training.fitting.batches import (
     AugmentOptions,
     EpochBatches,
-    augment_rng,
     cut_windows,
     mask_flanks,
 )
@@ -152,9 +151,13 @@ def test_wrong_options(dataset):
         AugmentOptions(flank_mask=1.5)
 
 
-def test_epoch_generators_are_apart():
-    draws = {augment_rng(seed, epoch).integers(1 << 62) for seed in range(5) for epoch in range(5)}
-    assert len(draws) == 25
+def test_seeds_and_epochs_draw_apart(dataset):
+    rows, codes = dataset.indices("train"), np.arange(len(dataset))[:, None]
+    orders = set()
+    for seed in range(5):
+        maker = EpochBatches(dataset, rows, codes, len(rows), AugmentOptions(), seed)
+        orders |= {tuple(batch.labels[:, 0]) for epoch in range(5) for batch in maker.epoch(epoch)}
+    assert len(orders) == 25
 
 
 def test_each_epoch_draws_all_sites_and_a_fresh_share_of_the_background(dataset):

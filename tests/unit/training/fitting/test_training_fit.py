@@ -28,7 +28,7 @@ from training.fitting.fit import fit, fit_members
 from training.fitting.losses import LossOptions
 from training.fitting.rows import training_data
 from training.fitting.runs import TrainingFailedError, finished_weights, read_checkpoint, read_record
-from training.fitting.sampling import SamplingOptions, chosen_rows
+from training.fitting.sampling import SamplingOptions, labels_and_rows
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 
@@ -190,12 +190,11 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from training.fitting import loop
 from training.fitting.fit import fit
 from training.fitting.config import read_config
-original = loop.distribution
-loop.distribution = lambda name: original(name, ["CPU:0", "CPU:1"] if name == "mirrored" else None)
+tf.distribute.MirroredStrategy = partial(tf.distribute.MirroredStrategy, ["CPU:0", "CPU:1"])
 config = read_config({str(config.run.parent / "c.yaml")!r})
 fit(replace(config, strategy="mirrored", run=Path({str(config.run.parent / "two")!r})))
 fit(replace(config, run=Path({str(config.run.parent / "one")!r})))
@@ -260,16 +259,16 @@ def test_single_task_negatives(toy):
     dataset = Dataset(toy)
     bound = dataset.labels == 1
     for negatives, expected in (("other_sites", bound[:, 1] & ~bound[:, 0]), ("unbound", ~bound.any(axis=1))):
-        labels, train, _ = chosen_rows(dataset, [0], SamplingOptions(negatives=negatives), 0)
+        labels, train, _ = labels_and_rows(dataset, [0], SamplingOptions(negatives=negatives), 0)
         assert ((labels[:, 0] == 0) == expected).all()
         assert ((labels[:, 0] == 1) == bound[:, 0]).all()
     for balance in ("oversample_positives", "subsample_negatives"):
-        labels, train, _ = chosen_rows(dataset, [0], SamplingOptions(negatives="unbound", balance=balance), 0)
+        labels, train, _ = labels_and_rows(dataset, [0], SamplingOptions(negatives="unbound", balance=balance), 0)
         known = labels[train, 0]
         assert (known == 1).sum() == (known == 0).sum()
         assert (len(set(train)) == len(train)) == (balance == "subsample_negatives")
     with pytest.raises(InputError, match="needs exactly one task"):
-        chosen_rows(dataset, [0, 1], SamplingOptions(balance="subsample_negatives"), 0)
+        labels_and_rows(dataset, [0, 1], SamplingOptions(balance="subsample_negatives"), 0)
 
 
 def test_rows_that_say_nothing_are_left_out(toy, config, tmp_path, rng):
@@ -362,17 +361,18 @@ def test_config_takes_the_data_from_prepare(tmp_path):
 
 @pytest.mark.parametrize("name", ["clip31", "parclip", "eclip"])
 def test_the_shipped_configs_are_valid(name, monkeypatch):
-    from training.config import section
+    from training.config import build
     from training.data.config import read_config as read_prepare_config
-    from training.publishing.config import PublishConfig, build, networks_of
+    from training.publishing.config import PublishConfig
+    from training.publishing.tiers import TierOptions
 
     monkeypatch.setenv("RIPE_DATA", "/data")
     path = REPOSITORY / "training" / "configs" / "paper" / f"{name}.yaml"
     assert read_config(path).architecture == "towers"
     prepared = read_prepare_config(path)
     assert bool(prepared.tables) != (prepared.peaks is not None)
-    options = build(PublishConfig, section(path, "publish"), str(path))
-    configs = networks_of(path, Path("work"), Path("data.h5"))
+    tiers = TierOptions(path, Path("work"), Path("models"))
+    options, configs = tiers.publishing(), tiers.networks()
     order = [config.run for config in configs.values()]
     for config in configs.values():
         if config.start:
@@ -385,11 +385,11 @@ def test_the_shipped_configs_are_valid(name, monkeypatch):
         assert entry.architecture == configs[network].architecture == ("cnn" if model.endswith("_paper") else "towers")
         assert entry.inputs == configs[network].inputs
         tasks = [row.task for row in catalogue().tasks[model]]
-        assert options.tasks(model, tasks) == tasks
+        assert options.tasks(model, dict.fromkeys(tasks, 1)) == tasks
     with pytest.raises(InputError, match="expected tasks of the data set, got none"):
-        options.tasks(next(iter(options.outputs)), []) if name != "clip31" else build(
+        options.tasks(next(iter(options.outputs)), {}) if name != "clip31" else build(
             PublishConfig, {"networks": {"a": {}}, "outputs": {"m": []}, "default": "a"}, "c"
-        ).tasks("m", [])
+        ).tasks("m", {})
 
 
 def test_a_run_killed_at_its_very_start_is_started_again(tmp_path):
@@ -402,12 +402,12 @@ def test_a_run_killed_at_its_very_start_is_started_again(tmp_path):
     run.mkdir()
     (run / "data.json").write_text("{")
     (run / ".12-ab.part.environment.json").write_text("")
-    assert open_run(run, {"a": 1}, dataset) is False
+    open_run(run, {"a": 1}, dataset, "")
     assert (run / "config.yaml").read_text() == "a: 1\n"
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("")
     with pytest.raises(InputError, match="expected a new or empty folder or an earlier run"):
-        open_run(tmp_path / "other", {"a": 1}, dataset)
+        open_run(tmp_path / "other", {"a": 1}, dataset, "")
 
 
 def test_a_damaged_run_is_one_line(tmp_path):

@@ -16,7 +16,8 @@ MODELS = sorted((cards.ROOT / "kipoi_models" / "DeepRiPe").glob("*/metrics.tsv")
 
 
 @pytest.fixture
-def results(tmp_path):
+def results(tmp_path, monkeypatch):
+    monkeypatch.setattr(cards, "ROOT", tmp_path)
     folder = tmp_path / "kipoi_models" / "DeepRiPe" / "parclip_low"
     folder.mkdir(parents=True)
     pd.DataFrame(
@@ -58,11 +59,11 @@ def results(tmp_path):
 
 
 def test_tables_show_the_files_numbers(results):
-    text = cards.table_for("tasks parclip_low", results)
+    text = cards.table_for("tasks parclip_low")
     assert "| A | 4 | 6 | 0.912 (0.800 to 0.950) | 0.700 (0.600 to 0.800) | 0.031 |" in text
     assert "| B | 5 | 0 | – | – | – |" in text
-    assert "| `DeepRiPe/parclip_low` | 2 | towers" in cards.table_for("models", results)
-    text = cards.table_for("study toy tests", results)
+    assert "| `DeepRiPe/parclip_low` | 2 | towers" in cards.table_for("models")
+    text = cards.table_for("study toy tests")
     assert (
         "| region types | multitask | sequence_only | own | AUROC | 0.900 | 0.850 | +0.0500 | 3 of 3 | 0.25 |" in text
     )
@@ -80,7 +81,7 @@ def test_size_and_time_of_precomputed_scores(results):
         "vcf.gz": {**measured, "cpu_minutes_per_mb": 4.5},
     }
     (folder / "precompute.json").write_text(json.dumps(found))
-    assert cards.table_for("precompute", results).splitlines()[2:] == [
+    assert cards.table_for("precompute").splitlines()[2:] == [
         "| `DeepRiPe/clip31` | `.tsv.gz` | 20,000 | 31 | 4 |",
         "| `DeepRiPe/clip31` | `.vcf.gz` | 20,000 | 31 | 4.5 |",
     ]
@@ -92,7 +93,7 @@ def test_published_figures_beside_those_of_the_metrics(results):
         "parclip_low,A,5,0.9,0.5,printed,0.95,0.6\nparclip_low,mean of all,,0.8,0.4,digitised,,\nother,A,1,1,1,x,1,1\n"
     )
     (results / "docs" / "results" / "published_accuracy.csv").write_text(columns + rows)
-    lines = cards.table_for("published parclip_low", results).splitlines()
+    lines = cards.table_for("published parclip_low").splitlines()
     assert lines[2:] == [
         "| A | 0.900 | 0.500 | printed | 0.950 | 0.600 | 4 of 10 | 0.912 (0.800 to 0.950) | 0.700 (0.600 to 0.800) |",
         "| mean of all | 0.800 | 0.400 | digitised | – | – | – | 0.912 | 0.700 |",
@@ -109,7 +110,7 @@ def test_warm_start_is_the_mean_over_proteins(results):
         values = {"warm": warm, "nothing": nothing, "kmers": kmers}
         rows += [f"{task},{sites},{sites},{method},5,9,{v},{v / 2}" for method, v in values.items()]
     (results / "docs" / "results" / "warm_start.csv").write_text("\n".join(rows) + "\n")
-    lines = cards.table_for("warm_start", results).splitlines()
+    lines = cards.table_for("warm_start").splitlines()
     assert lines[0].startswith(
         "| sites | AUROC: warm start | AUROC: from nothing | AUROC: k-mers | AUROC: warm start best |"
     )
@@ -124,17 +125,17 @@ def test_models_beside_the_kmer_baseline(results):
     for name, better in (("toy_low", 0.9), ("toy_mid", 0.7)):
         rows = f"everything,A,4,6,{better},0.5\neverything,B,5,0,,\n{kmers},A,4,6,0.8,0.4\n{kmers},B,5,0,,\n"
         (results / "docs" / "results" / f"checks_{name}.csv").write_text(head + rows)
-    assert cards.table_for("baseline toy", results).splitlines()[2:] == [
+    assert cards.table_for("baseline toy").splitlines()[2:] == [
         "| toy_low | 1 | 0.900 | 0.800 | 1 (100%) | 0.500 | 0.400 | 1 (100%) |",
         "| toy_mid | 1 | 0.700 | 0.800 | 0 (0%) | 0.500 | 0.400 | 1 (100%) |",
         "| all toy | 2 | 0.800 | 0.800 | 1 (50%) | 0.500 | 0.400 | 2 (100%) |",
     ]
-    assert "| everything | 1 | 0.900 | 0.500 | 1 | 1 |" in cards.table_for("checks toy_low", results)
-    assert "| everything | 0.900 | 0.500 |" in cards.table_for("inputs toy_low A", results)
+    assert "| everything | 1 | 0.900 | 0.500 | 1 | 1 |" in cards.table_for("checks toy_low")
+    assert "| everything | 0.900 | 0.500 |" in cards.table_for("inputs toy_low A")
     with pytest.raises(UnknownNameError, match="unknown task 'D'"):
-        cards.table_for("inputs toy_low D", results)
+        cards.table_for("inputs toy_low D")
     with pytest.raises(MissingFileError, match=r"training\.publishing\.checks"):
-        cards.table_for("baseline none", results)
+        cards.table_for("baseline none")
 
 
 def test_every_published_figure_is_of_a_task_here():
@@ -145,31 +146,31 @@ def test_every_published_figure_is_of_a_task_here():
 
 def test_documents_are_filled_in_place_and_twice_changes_nothing(results):
     document = "# Title\n\n<!-- table: models -->\nold numbers 0.5\n<!-- end table -->\n\nText 0.5 stays.\n"
-    filled = cards.fill(document, results)
+    filled = cards.fill(document)
     assert "old numbers" not in filled
     assert filled.startswith("# Title\n\n<!-- table: models -->\n\n| model |")
     assert filled.endswith("<!-- end table -->\n\nText 0.5 stays.\n")
-    assert cards.fill(filled, results) == filled
-    assert cards.fill("no markers\n", results) == "no markers\n"
+    assert cards.fill(filled) == filled
+    assert cards.fill("no markers\n") == "no markers\n"
 
 
 def test_wrong_markers(results):
     with pytest.raises(UnknownNameError, match=r"unknown table 'model'\. Did you mean 'models'"):
-        cards.table_for("model", results)
+        cards.table_for("model")
     with pytest.raises(UnknownNameError, match="unknown shipped model 'clip'"):
-        cards.table_for("tasks clip", results)
+        cards.table_for("tasks clip")
     with pytest.raises(MissingFileError, match="ripe-train publish"):
-        cards.table_for("tasks clip31", results)
+        cards.table_for("tasks clip31")
     with pytest.raises(MissingFileError, match="warm_start"):
-        cards.table_for("warm_start", results)
+        cards.table_for("warm_start")
     with pytest.raises(MissingFileError, match="ripe-train study"):
-        cards.table_for("study toy arms", results)
+        cards.table_for("study toy arms")
     with pytest.raises(UnknownNameError, match="unknown study table 'test'"):
-        cards.table_for("study toy test", results)
+        cards.table_for("study toy test")
     with pytest.raises(InputError, match="expected 1 words after 'tasks', got 0"):
-        cards.table_for("tasks", results)
+        cards.table_for("tasks")
     with pytest.raises(InputError, match="expected '<!-- end table -->'"):
-        cards.fill("<!-- table: models -->\n", results)
+        cards.fill("<!-- table: models -->\n")
 
 
 def test_command_says_what_is_out_of_date(results, tmp_path, monkeypatch, capsys):

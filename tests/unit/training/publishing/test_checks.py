@@ -1,5 +1,7 @@
 """The checks of the shipped network measure what they say, against sklearn and models that cannot tell views apart."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,8 +13,10 @@ from ripe_lib.genome.encoding import UNKNOWN
 from ripe_lib.network.predict import predict_codes
 from tests.support.toy_datasets import write_toy_dataset
 from tests.support.toy_models import random_model
+from tests.support.variant_files import write_model
 from training.fitting.baseline import kmer_features
-from training.publishing.checks import BASELINE, checks, summary, write_checks
+from training.publishing import checks as module
+from training.publishing.checks import BASELINE, checks, main, summary
 
 SIZES = {"filters": 4, "merged_filters": 4, "hidden": 4}
 
@@ -37,7 +41,7 @@ def test_summary_counts_the_tasks_above_the_baseline():
 def test_views_are_what_their_names_say(dataset):
     """Against sklearn, on codes made here."""
     model = random_model(tasks=tuple(dataset.tasks), sizes=SIZES)
-    table = checks(model, dataset, baseline=False).set_index(["input", "task"])
+    table = checks(model, dataset).set_index(["input", "task"])
     rows = dataset.indices("test")
     seq, region = dataset.centred_codes(rows)
     bare = np.full_like(region, UNKNOWN)
@@ -62,10 +66,11 @@ def test_the_baseline_finds_planted_words(dataset):
 
 def test_kmers_are_counted_as_by_hand():
     seq = np.array([[0, 1, 0, 4, 0, 1]], dtype=np.uint8)  # A C A N A C
-    features = kmer_features(seq, np.array([[0, 0, 4, 1]], dtype=np.uint8), longest=2)[0]
+    features = kmer_features(seq, np.array([[0, 0, 4, 1]], dtype=np.uint8))[0]
     assert features[:4].tolist() == [3, 2, 0, 0]
     assert {divmod(int(w), 4): int(n) for w, n in enumerate(features[4:20]) if n} == {(0, 1): 2, (1, 0): 1}
-    assert features[20:].tolist() == [0.5, 0.25, 0, 0, 0.25]
+    assert np.flatnonzero(features[20:-5]).tolist() == [4]  # ACA
+    assert features[-5:].tolist() == [0.5, 0.25, 0, 0, 0.25]
 
 
 def test_sources_and_bound_rows_are_chosen(tmp_path, rng):
@@ -75,11 +80,16 @@ def test_sources_and_bound_rows_are_chosen(tmp_path, rng):
     rows = rows[dataset.source_index[rows] == 1]
     rows = rows[(dataset.labels[rows] == 1).any(axis=1)]
     expected = task_metrics(dataset.labels[rows], predict_codes(model, *dataset.centred_codes(rows)))
-    table = checks(model, dataset, sources=["rbp24"], bound_only=True, baseline=False)
+    table = checks(model, dataset, sources=["rbp24"], bound_only=True)
     assert table.loc[table["input"] == "everything", "auroc"].tolist() == pytest.approx(expected["auroc"].tolist())
 
 
-def test_the_file_is_written_whole(tmp_path):
-    path = tmp_path / "results" / "checks.csv"
-    write_checks(pd.DataFrame({"sites": ["all"], "auroc": [0.5]}), path)
-    assert path.read_text() == "sites,auroc\nall,0.500000\n"
+def test_the_command_writes_the_file_of_the_model(dataset, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
+    model = random_model(tasks=tuple(dataset.tasks), sizes=SIZES)
+    assert main([str(write_model(model, tmp_path / "toy")), str(dataset.path)]) == 0
+    path = tmp_path / "results" / f"checks_{model.name.removeprefix('DeepRiPe/')}.csv"
+    assert capsys.readouterr().out == f"written: {path}\n"
+    pd.testing.assert_frame_equal(pd.read_csv(path), checks(model, dataset), atol=1e-6)
+    assert main([str(tmp_path / "toy"), str(tmp_path / "none.h5")]) == 2
+    assert re.fullmatch(r"checks: error: .*none\.h5: [^\n]+\n", capsys.readouterr().err)

@@ -74,10 +74,8 @@ def test_the_shipped_recipes(cell_line, tmp_path):
     assert prepare.sources == tmp_path / "sources" / "sources.tsv"
     assert [c.inputs for c in made.networks().values()] == ["sequence+region+landmarks"]
     publishing = made.publishing()
-    peaks = [
-        {"task": f"T{n}", "peaks": n} for n in (999, 1000, 1999, 2000, 3999, 4000, 6999, 7000, 10000, 10001, 10**6)
-    ]
-    found = {model: publishing.tasks(model, [row["task"] for row in peaks], peaks) for model in publishing.models()}
+    peaks = {f"T{n}": n for n in (999, 1000, 1999, 2000, 3999, 4000, 6999, 7000, 10000, 10001, 10**6)}
+    found = {model: publishing.tasks(model, peaks) for model in publishing.models()}
     assert found == {
         f"DeepRiPe/{name}_high1": ["T10001", "T1000000"],
         f"DeepRiPe/{name}_high2": ["T7000", "T10000"],
@@ -94,8 +92,8 @@ def test_networks_come_after_those_they_build_on(tmp_path, world):
         "outputs": {"DeepRiPe/m": ["RBP00_K562"]},
     }
     made = options(tmp_path, world, publish=publish)
-    assert list(training_order(made, {"d", "c"})) == [["a", "c"], ["b"], ["d"]]
-    assert list(training_order(made, {"c"})) == [["c"]]
+    assert training_order(made, {"d", "c"}) == [["a", "c"], ["b"], ["d"]]
+    assert training_order(made, {"c"}) == [["c"]]
     with pytest.raises(UnknownNameError, match="unknown network 'x'"):
         PublishConfig(networks={"a": {}}, outputs={}, default="x")
 

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from ripe_lib.errors import InputError, UnknownNameError
 from ripe_lib.evaluation.dataset import Dataset
-from ripe_lib.evaluation.evaluate import Evaluation, evaluation_of, proteins_of
+from ripe_lib.evaluation.evaluate import Evaluation, Options, evaluation_of, proteins_of
 from ripe_lib.evaluation.metrics import auroc
 from ripe_lib.evaluation.specificity import cross_experiment, own_rank, quality, sites_by_output
 from ripe_lib.genome.landmarks import LANDMARKS
@@ -57,12 +57,13 @@ def _arms(dataset, generator):
     labels = dataset.labels[rows]
     bad = generator.random(labels.shape)
     good = 0.6 * bad + 0.4 * (labels == 1)
-    return [evaluation_of(dataset, rows, tasks, scores) for scores in (good, bad)]
+    options = Options(n_bootstrap=100)
+    return [evaluation_of(dataset, rows, tasks, scores, options) for scores in (good, bad)]
 
 
 def test_differences_are_those_of_the_metrics_and_the_sign_says_who_is_better(planted, rng):
     good, bad = _arms(planted, rng)
-    table = compare.paired_differences(good, bad, "own", 100, seed=0)
+    table = compare.paired_differences(good, bad, "own")
     for column, row in table.iterrows():
         label = good.labels[:, column]
         assert row["auroc_difference"] == pytest.approx(
@@ -70,9 +71,11 @@ def test_differences_are_those_of_the_metrics_and_the_sign_says_who_is_better(pl
         )
         assert row["auroc_difference_low"] < row["auroc_difference"] < row["auroc_difference_high"]
         assert row["ap_difference"] > 0
-    turned = compare.paired_differences(bad, good, "own", 0, seed=0)
+    without = compare.paired_differences(replace(good, options=Options(n_bootstrap=0)), bad, "own")
+    assert without["auroc_difference_low"].isna().all()
+    turned = compare.paired_differences(bad, good, "own")
     np.testing.assert_allclose(turned["ap_difference"], -table["ap_difference"])
-    same = compare.paired_differences(good, good, "other", 20, seed=0)
+    same = compare.paired_differences(good, good, "other")
     assert (same[["auroc_difference", "auroc_difference_low", "auroc_difference_high"]] == 0).all(axis=None)
 
 
@@ -81,7 +84,7 @@ def test_tasks_are_matched_by_name(planted, rng):
     order = [2, 0, 1]
     shuffled = replace(bad, tasks=[bad.tasks[i] for i in order], scores=bad.scores[:, order])
     pd.testing.assert_frame_equal(
-        compare.paired_differences(good, shuffled, "own", 10, 0), compare.paired_differences(good, bad, "own", 10, 0)
+        compare.paired_differences(good, shuffled, "own"), compare.paired_differences(good, bad, "own")
     )
 
 
@@ -155,9 +158,8 @@ def test_a_model_that_reads_the_border_is_found_out(planted, rng, monkeypatch):
     tables = {}
     for name, rule in rules.items():
         monkeypatch.setattr(borders, "_scores", lambda m, w, seq, rule=rule: expit(rule(w, seq))[:, None])
-        tables[name] = borders.lean_on_borders(
-            [_Toy(["QKI_PARCLIP"])], planted, windows, BorderOptions(n_repeats=3), seed=1
-        ).iloc[0]
+        config = StudyConfig(planted.path.parent, borders=BorderOptions(n_repeats=3))
+        tables[name] = borders.lean_on_borders(config, planted, windows, [_Toy(["QKI_PARCLIP"])]).iloc[0]
     assert tables["border"]["auroc_intact"] == 1
     assert tables["border"]["auroc_lean"] > 0.3
     assert tables["border"]["g_effect"] == pytest.approx(3)
@@ -172,7 +174,7 @@ def test_a_model_that_reads_the_border_is_found_out(planted, rng, monkeypatch):
 
 def test_data_without_known_borders_are_refused(planted):
     with pytest.raises(InputError, match="expected sites of different lengths with known bases"):
-        borders.windows_with_borders(planted, "test", 3)
+        borders.windows_with_borders(StudyConfig(planted.path.parent), planted)
 
 
 # --- specificity --------------------------------------------------------------------------------------------------
@@ -231,7 +233,7 @@ def test_shipped_configs_are_valid_and_quick_ones_too(monkeypatch, tmp_path):
         quick = config.quickened()
         assert quick.directory.name.endswith("_quick")
         assert quick.n_bootstrap < config.n_bootstrap
-        assert quick.fit_config("x", tmp_path, single=True).sizes["hidden"] < 100, path
+        assert quick.fit_config("x", tmp_path, **quick.single_options).sizes["hidden"] < 100, path
         for group, tasks in quick.protocols.groups.items():
             assert set(tasks) <= set(config.quick.tasks), group
 
@@ -253,7 +255,7 @@ def test_arms_follow_the_comparisons(planted, tmp_path):
     assert found[:5] == ["multitask", "sequence_only", "region_withheld", "no_landmarks", "landmarks_withheld"]
     assert found[5:] == [f"{name}_withheld" for name in LANDMARKS]
     config = build(StudyConfig, {"directory": str(tmp_path), "comparisons": ["architectures"], "fit": three})
-    changes = {name: arm.runs[0].changes for name, arm in arms_of(config, planted).items() if arm.runs}
+    changes = {name: next(iter(arm.runs.values())) for name, arm in arms_of(config, planted).items() if arm.runs}
     assert changes["gru"]["inputs"] == "sequence+region"
     assert changes["towers"]["inputs"] == "sequence+region+landmarks"
     assert names(comparisons=["architectures", "strategies"]) == [
@@ -266,10 +268,10 @@ def test_arms_follow_the_comparisons(planted, tmp_path):
         "single_subsampled",
     ]
     arms = arms_of(StudyConfig(tmp_path, comparisons=("strategies",), single_tasks=("QKI_PARCLIP",)), planted)
-    assert [run.name for run in arms["single_unbound"].runs] == ["single_unbound/QKI_PARCLIP"]
+    assert list(arms["single_unbound"].runs) == ["single_unbound/QKI_PARCLIP"]
     config = StudyConfig(tmp_path, comparisons=("strategies",), strategy_fit={"unbound": {"epochs": 7}})
-    runs = {name: arm.runs[0] for name, arm in arms_of(config, planted).items() if name.startswith("single")}
-    epochs = {n: config.fit_config(r.name, planted.path, single=True, **r.changes).epochs for n, r in runs.items()}
+    runs = {name: arm.runs for name, arm in arms_of(config, planted).items() if name.startswith("single")}
+    epochs = {n: config.fit_config(n, planted.path, **next(iter(r.values()))).epochs for n, r in runs.items()}
     assert epochs == {"single_oversampled": 20, "single_unbound": 7, "single_subsampled": 20}
 
 
@@ -342,7 +344,7 @@ def test_a_small_study_makes_its_tables_and_does_nothing_twice(planted, tmp_path
     def refuse(*_, **__):
         raise AssertionError("nothing should be trained or scored again")
 
-    monkeypatch.setattr("training.study.arms.fit", refuse)
+    monkeypatch.setattr("training.study.run.fit", refuse)
     monkeypatch.setattr("training.study.arms.score_dataset", refuse)
     assert main(["study", str(path), "--quiet"]) == 0
     assert {p.name: p.read_bytes() for p in (out / "tables").iterdir()} == tables

@@ -1,6 +1,6 @@
 """Write the example files: a small made-up genome with genes on both strands, sites in it, and variants.
 
-``python -m dataloaders.example_genome [FOLDER]`` rewrites ``dataloaders/example_files`` (or FOLDER) byte for byte; a
+``python -m tests.support.example_genome [FOLDER]`` rewrites ``dataloaders/example_files`` (or FOLDER) byte for byte; a
 test holds that. Everything comes from one seed except the five published mutagenesis constructs, which are contigs of
 their own (ELAVL1 on the ERBB2 3'UTR: Epis et al. 2011; QKI on NUMB: Zong et al. 2014).
 
@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 SEED = 20200214
-FOLDER = Path(__file__).parent / "example_files"
+FOLDER = Path(__file__).resolve().parents[2] / "dataloaders" / "example_files"
 CONTIGS = {"chr1": 9000, "chr2": 6000}
 CONSTRUCTS = {
     "ELAVL1_ERBB2_WT": (
