@@ -188,16 +188,27 @@ class RnaSource(Source):
 
 
 def open_genome(fasta_file: str) -> Genome:
-    """Return a genome, opened once per process."""
-    return load_once(Genome, fasta_file)
+    """Return a genome, opened once per process, and anew if the file changed."""
+    return load_once(_load_genome, fasta_file, _state(fasta_file))
 
 
 def open_annotation(gtf_file: str, fasta_file: str) -> Annotation:
-    """Return an annotation matched to a genome, loaded once per process."""
-    return load_once(_load_annotation, gtf_file, fasta_file)
+    """Return an annotation matched to a genome, loaded once per process, and anew if one of the files changed."""
+    return load_once(_load_annotation, gtf_file, fasta_file, _state(gtf_file), _state(fasta_file))
 
 
-def _load_annotation(gtf_file: str, fasta_file: str) -> Annotation:
+def _state(path: str) -> tuple[int, int, int] | None:
+    if not Path(path).exists():
+        return None
+    known = Path(path).stat()
+    return known.st_ino, known.st_size, known.st_mtime_ns
+
+
+def _load_genome(fasta_file: str, _: object) -> Genome:
+    return Genome(fasta_file)
+
+
+def _load_annotation(gtf_file: str, fasta_file: str, *_: object) -> Annotation:
     return Annotation.load(gtf_file).for_genome(Genome(fasta_file))
 
 

@@ -42,7 +42,8 @@ def assert_same(path, alone):
     found = pd.read_parquet(path)
     assert list(found.columns) == list(alone.columns)
     assert found.iloc[:, :9].equals(alone.iloc[:, :9])
-    np.testing.assert_allclose(found.iloc[:, 9:], alone.iloc[:, 9:], atol=1e-6)
+    # Chunks of other sizes are summed in another order: logits may differ in the sixth decimal.
+    np.testing.assert_allclose(found.iloc[:, 9:], alone.iloc[:, 9:], atol=3e-6)
 
 
 def test_two_processes(tmp_path, job, alone):

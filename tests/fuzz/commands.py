@@ -130,6 +130,7 @@ def run(line, damaged, place):
     whole = target.read_bytes()
     os.chdir(here)
     try:
+        target.unlink(missing_ok=True)  # a genome that was read before is mapped into this process still
         target.write_bytes(damaged.read_bytes())
         with contextlib.redirect_stderr(told), contextlib.redirect_stdout(io.StringIO()):
             try:
@@ -146,6 +147,7 @@ def run(line, damaged, place):
         assert not (code == 2 and left), f"left behind: {left}"
         assert code == 2 or "OUT" not in line or left, "nothing written"
     finally:
+        target.unlink()
         target.write_bytes(whole)
         for file in (*out.iterdir(), *here.glob("*.fai"), *here.glob(".*")):
             shutil.rmtree(file) if file.is_dir() else file.unlink()
