@@ -61,9 +61,8 @@ class PeakInput:
     min_overlap: int = 1
     replicates: str = "merge"  # or "intersect": several files of one task
     transcript_types: tuple[str, ...] | None = None  # biotypes whose transcripts are the transcriptome; default: all
-    excluded_types: tuple[
-        str, ...
-    ] = ()  # biotypes that do not count, by a part of their name: [pseudogene] (the paper)
+    # Biotypes that do not count, by a part of their name: [pseudogene] (the paper).
+    excluded_types: tuple[str, ...] = ()
     either_strand: bool = False  # a bin counts as transcribed if a transcript of either strand overlaps it (the paper)
     # Bins whose sequence window has more unknown bases are left out. Default: only those without a known base.
     max_unknown: int | None = None
