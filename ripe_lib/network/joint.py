@@ -35,8 +35,10 @@ def joint_models(models: Sequence[Model]) -> list[JointModel]:
     """Put models together whose specs and weights agree in everything but tasks and the last two layers.
 
     In order of their first members; every model is a member of exactly one. Asked again for the same models it returns
-    the same networks.
+    the same networks, also when single models were asked for in between.
     """
+    if len(models) == 1:
+        return [JointModel(models[0], [(0, slice(0, len(models[0].tasks)))])]
     return list(_joint_models(tuple(models)))
 
 
