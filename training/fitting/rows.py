@@ -30,13 +30,14 @@ def training_data(config: FitConfig, dataset: Dataset) -> TrainingData:
     spec = spec_of(config, dataset)
     columns = [dataset.task_index(task) for task in spec.tasks]
     labels, train, valid = labels_and_rows(dataset, columns, config.sampling, config.seed)
-    if config.sampling.bound_only:
-        bound = (labels == 1).any(axis=1)
-        train, valid = train[bound[train]], valid[bound[valid]]
     soft = np.full(len(labels), config.loss.unknown_weight > 0)
     if config.loss.unknown_rows == "background":
         soft &= ~(dataset.labels == 1).any(axis=1)
     codes = label_codes(labels, dataset.source_index, dataset.source_has_task[:, columns], soft_unknown=soft)
+    if config.sampling.bound_only:
+        for group in config.sampling.groups or [spec.tasks]:
+            own = [spec.task_index(task) for task in group]
+            codes[np.ix_(~(labels[:, own] == 1).any(axis=1), own)] = MASKED
     # Rows that say nothing about any task would only cost time.
     train, valid = (rows[(codes[rows] != MASKED).any(axis=1)] for rows in (train, valid))
     for index, task in enumerate(spec.tasks):

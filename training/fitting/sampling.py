@@ -36,12 +36,18 @@ class SamplingOptions:
     # Only rows that one of the run's own tasks has as a site, in training and validation: a tier of the paper tells
     # its proteins apart, and is measured, on these.
     bound_only: bool = False
+    # Several tiers learned by one network: groups of tasks, for each of which "bound_only" holds by itself. A row says
+    # something of a group's tasks only if one of them has it as a site. Default: the run's tasks are one group; tasks
+    # outside of all groups learn from every row.
+    groups: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         check_known("sampling negatives", self.negatives, NEGATIVES)
         check_known("sampling balance", self.balance, BALANCE)
         if self.per_locus < 0:
             raise InputError(f"sampling: expected per_locus >= 0, got {self.per_locus}.")
+        if self.groups and not self.bound_only:
+            raise InputError("sampling: groups say where bound_only holds; expected it to be true with them.")
         for name, share in {"background": self.background, **self.sources}.items():
             if not isinstance(share, int | float) or not 0 < share <= 1:
                 raise InputError(f"sampling: expected a share above 0 and up to 1 for {name}, got {share!r}.")

@@ -22,7 +22,8 @@ class PublishConfig:
     Attributes
     ----------
     networks : dict
-        Name -> what it changes in the section ``fit``; ``start`` may name one above.
+        Name -> what it changes in the section ``fit``; ``start`` may name one above. ``sampling: {groups: outputs}``
+        makes the tasks of every model a group, and the network learns these only.
     outputs : dict
         Model -> the tasks it keeps: a list; ``{published: MODEL, suffix: TEXT}`` for those of a published model whose
         names, with the suffix, the data set has; or ``{peaks: [LEAST, MOST]}`` for those with so many peaks (``null``:
@@ -100,4 +101,5 @@ def own_network(options: PublishConfig, base: FitConfig, network: str, model: st
     else:
         return base
     own = {"name": model, "run": str(base.run.parent / model.removeprefix("DeepRiPe/")), "tasks": list(tasks)}
-    return build(FitConfig, merged(plain(base), changes | own), f"publish: {model}")
+    own |= {"sampling": {"groups": []}}
+    return build(FitConfig, merged(merged(plain(base), changes), own), f"publish: {model}")

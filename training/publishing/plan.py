@@ -102,7 +102,7 @@ def make_plan(options: TierOptions) -> list[Step]:
         peaks = {task.task: sum(map(_n_lines, task.files)) for task in read_peak_table(prepare.peaks.table)}
     step, sites = _prepare_step(options, prepare, peaks, bases)
     steps.append(step)
-    configs, publishing, wanted = options.networks(), options.publishing(), options.wanted()
+    configs, publishing, wanted = options.networks(sites.peaks), options.publishing(), options.wanted()
     of = {model: sites.of(publishing, model) for model in wanted}
     every = max(len(sites.peaks), 1)
     shared = set().union(*training_order(options, set(wanted.values()) - set(publishing.alone)))

@@ -36,6 +36,7 @@ from training.publishing.publish import publish
 from training.publishing.variant_background import write_background
 
 BACKGROUND_VARIANTS = 20_000
+OUTPUTS = "outputs"  # as groups of a network's sampling: the tasks of the models
 # Called with a step ("fetch", "prepare", "fit NETWORK", "publish MODEL") and the share of it that is done.
 Progress = Callable[[str, float], None]
 
@@ -111,11 +112,17 @@ class TierOptions:
             return False
         return json.loads(path.read_text(encoding="utf-8")) == {**record, "weights": sha256_of(weights)}
 
-    def networks(self) -> dict[str, FitConfig]:
-        """Return the options of every network by name, those it builds on before it."""
+    def networks(self, peaks: Mapping[str, float]) -> dict[str, FitConfig]:
+        """Return the options of every network by name, those it builds on before it; ``peaks``: :func:`peaks_of`."""
         made: dict[str, FitConfig] = {}
-        for name, changes in self.publishing().networks.items():
+        publishing = self.publishing()
+        for name, changes in publishing.networks.items():
             options = merged(section(self.config, "fit"), changes or {})
+            sampling = options.get("sampling", {})
+            if sampling.get("groups") == OUTPUTS:
+                groups = [publishing.tasks(model, peaks) for model in publishing.outputs] if peaks else []
+                options["sampling"] = {**sampling, "groups": groups}
+                options["tasks"] = [task for group in groups for task in group] or None
             if (start := options.get("start")) in made:
                 options["start"] = str(made[start].run / "weights.h5")
             options |= {"data": str(self.data), "run": str(self.work / name)}
@@ -216,14 +223,15 @@ def training_order(options: TierOptions, needed: Collection[str]) -> list[list[s
 
 
 def _fit(options: TierOptions, name: str, note: Note, progress: Progress) -> None:
-    config = options.networks()[name]
+    config = options.networks(peaks_of(Dataset(options.data)))[name]
     note(f"network {name}")
     fit(config, note=note, after_epoch=lambda epoch: progress(f"fit {name}", epoch / config.epochs))
 
 
 def _publish(options: TierOptions, model: str, note: Note, progress: Progress) -> None:
     publishing, dataset, network = options.publishing(), Dataset(options.data), options.wanted()[model]
-    tasks, base = publishing.tasks(model, peaks_of(dataset)), options.networks()[network]
+    peaks = peaks_of(dataset)
+    tasks, base = publishing.tasks(model, peaks), options.networks(peaks)[network]
     own = own_network(publishing, base, network, model, tasks)
     if own is not base:
         note(f"network of {model}")

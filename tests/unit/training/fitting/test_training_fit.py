@@ -25,7 +25,7 @@ from training.config import plain
 from training.fitting.batches import AugmentOptions
 from training.fitting.config import FitConfig, read_config
 from training.fitting.fit import fit, fit_members
-from training.fitting.losses import LossOptions
+from training.fitting.losses import MASKED, LossOptions
 from training.fitting.rows import training_data
 from training.fitting.runs import TrainingFailedError, finished_weights, read_checkpoint, read_record
 from training.fitting.sampling import SamplingOptions, labels_and_rows
@@ -288,6 +288,25 @@ def test_only_sites_of_the_runs_own_tasks(config, tmp_path, rng):
         assert rows.tolist() == every[labels[every][:, [2, 0]].any(axis=1)].tolist()
 
 
+def test_a_group_of_tasks_learns_from_its_own_sites_only(config, tmp_path, rng):
+    """Slow oracle: an element counts if a task of its own group is bound in that row."""
+    labels = rng.integers(0, 2, (200, 3)).astype(np.int8)
+    labels[rng.random(200) < 0.5] = 0
+    data = Dataset(write_toy_dataset(tmp_path / "g.h5", rng, n=200, labels=labels, tasks=["A", "B", "C"]))
+    tasks, groups = ("C", "B", "A"), (("A", "B"),)  # C learns from every row
+    sampling = SamplingOptions(bound_only=True, groups=groups)
+    chosen = training_data(replace(config, tasks=tasks, sampling=sampling), data)
+    for row in range(200):
+        bound = {task for task, label in zip("ABC", labels[row], strict=True) if label == 1}
+        expected = [int(task in bound) if task == "C" or bound & set(groups[0]) else MASKED for task in tasks]
+        assert chosen.codes[row].tolist() == expected
+    one = training_data(replace(config, tasks=tasks, sampling=SamplingOptions(bound_only=True)), data)
+    whole = replace(sampling, groups=(tasks,))
+    np.testing.assert_array_equal(one.codes, training_data(replace(config, tasks=tasks, sampling=whole), data).codes)
+    with pytest.raises(InputError, match="groups say where bound_only holds"):
+        SamplingOptions(groups=groups)
+
+
 def test_a_models_own_network_keeps_the_layers_it_shares(config, tmp_path):
     from training.publishing.config import PublishConfig, own_network
 
@@ -303,6 +322,8 @@ def test_a_models_own_network_keeps_the_layers_it_shares(config, tmp_path):
     for layer, values in before.items():
         same = all(np.array_equal(a, b) for a, b in zip(values, after[layer], strict=True))
         assert same == (layer not in tune["trainable"]), layer
+    grouped = replace(base, sampling=SamplingOptions(bound_only=True, groups=(("QKI_TOY",), ("PUM_TOY",))))
+    assert own_network(options, grouped, "a", "DeepRiPe/one", tasks) == own
     free = own_network(options, base, "a", "DeepRiPe/two", tasks)
     assert (free.trainable, free.epochs, free.learning_rate, free.start) == ((), 3, 0.01, own.start)
     alone = own_network(options, base, "b", "DeepRiPe/one_paper", tasks)
@@ -372,7 +393,7 @@ def test_the_shipped_configs_are_valid(name, monkeypatch):
     prepared = read_prepare_config(path)
     assert bool(prepared.tables) != (prepared.peaks is not None)
     tiers = TierOptions(path, Path("work"), Path("models"))
-    options, configs = tiers.publishing(), tiers.networks()
+    options, configs = tiers.publishing(), tiers.networks({})
     order = [config.run for config in configs.values()]
     for config in configs.values():
         if config.start:

@@ -72,7 +72,7 @@ def test_the_shipped_recipes(cell_line, tmp_path):
     prepare = made.preparing()
     assert prepare.peaks.table == tmp_path / "sources" / f"eclip_{cell_line}_GRCh38.tsv"
     assert prepare.sources == tmp_path / "sources" / "sources.tsv"
-    assert [c.inputs for c in made.networks().values()] == ["sequence+region+landmarks"]
+    assert [c.inputs for c in made.networks({}).values()] == ["sequence+region+landmarks"]
     publishing = made.publishing()
     peaks = {f"T{n}": n for n in (999, 1000, 1999, 2000, 3999, 4000, 6999, 7000, 10000, 10001, 10**6)}
     found = {model: publishing.tasks(model, peaks) for model in publishing.models()}
@@ -96,6 +96,17 @@ def test_networks_come_after_those_they_build_on(tmp_path, world):
     assert training_order(made, {"c"}) == [["c"]]
     with pytest.raises(UnknownNameError, match="unknown network 'x'"):
         PublishConfig(networks={"a": {}}, outputs={}, default="x")
+
+
+def test_a_network_can_learn_the_tasks_of_every_model_as_a_group(tmp_path, world):
+    grouped = {"start": "a", "sampling": {"bound_only": True, "groups": "outputs"}}
+    outputs = {"DeepRiPe/m": ["X", "Z"], "DeepRiPe/n": {"peaks": [10, None]}}
+    made = options(tmp_path, world, publish={"networks": {"a": {}, "b": grouped}, "default": "b", "outputs": outputs})
+    configs = made.networks({"X": 5, "Y": 10, "Z": 3})
+    assert configs["b"].sampling.groups == (("X", "Z"), ("Y",))
+    assert (configs["b"].tasks, configs["b"].sampling.bound_only) == (("X", "Z", "Y"), True)
+    assert (configs["a"].tasks, configs["a"].sampling.groups) == (None, ())
+    assert made.networks({})["b"].sampling.groups == ()  # a plan before anything is known of the data
 
 
 def test_the_plan_before_anything_is_there(tmp_path, world):
