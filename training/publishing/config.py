@@ -22,19 +22,19 @@ class PublishConfig:
     Attributes
     ----------
     networks : dict
-        Name -> what it changes in the section ``fit``; ``start`` may name one above. ``sampling: {groups: outputs}``
-        makes the tasks of every model a group, and the network learns these only.
+        Name -> what it changes in the section ``fit``; ``start`` may name one above. ``groups`` of its ``sampling`` are
+        models here, or ``outputs`` for all: each one's tasks are a group, and the network learns these only.
     outputs : dict
         Model -> the tasks it keeps: a list; ``{published: MODEL, suffix: TEXT}`` for those of a published model whose
         names, with the suffix, the data set has; or ``{peaks: [LEAST, MOST]}`` for those with so many peaks (``null``:
-        no limit), which leaves a model without tasks out. A mapping may also hold ``tune``: what this model changes in
-        the option of that name.
+        no limit), which leaves a model without tasks out. A mapping may also hold ``network``: the one this model is
+        taken from, and ``tune``: what it changes in the option of that name.
     default, paper : str
-        The network the models are taken from, and the one that gives the ``_paper`` models (none if empty).
+        The network the other models are taken from, and the one that gives the ``_paper`` models (none if empty).
     tune : dict
         If given, every model gets a network of its own: it starts from that one, learns the model's tasks only, and
         this is what it changes in the section ``fit``. Layers that are not among its ``trainable`` stay the same in all
-        models, which are then scored together in less time than one by one. Networks other than ``default`` stay whole.
+        models, which are then scored together in less time than one by one. The paper's network stays whole.
     alone : tuple of str
         Networks that are not trained on all tasks: every model trains one of its own on its tasks, from the beginning,
         as the paper did.
@@ -56,13 +56,25 @@ class PublishConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in (self.default, *([self.paper] if self.paper else []), *self.alone):
+        for name in (self.default, *self._taken().values(), *([self.paper] if self.paper else []), *self.alone):
             check_known("network", name, self.networks)
 
     def models(self) -> dict[str, str]:
         """Return the network of every model."""
         papers = {f"{name}{PAPER_SUFFIX}": self.paper for name in self.outputs} if self.paper else {}
-        return dict.fromkeys(self.outputs, self.default) | papers
+        return self._taken() | papers
+
+    def _taken(self) -> dict[str, str]:
+        chosen = {model: tasks if isinstance(tasks, dict) else {} for model, tasks in self.outputs.items()}
+        return {model: tasks.get("network", self.default) for model, tasks in chosen.items()}
+
+    def groups(self, models: str | Sequence[str], peaks: Mapping[str, float]) -> list[list[str]]:
+        """Return the tasks of some models, or of all for ``"outputs"``; ``peaks`` as for :meth:`tasks`."""
+        if models == "outputs":
+            models = list(self.outputs)
+        for model in models:
+            check_known("model of groups", model, self.outputs)
+        return [tasks for model in models if (tasks := self.tasks(model, peaks))]
 
     def tasks(self, model: str, peaks: Mapping[str, float]) -> list[str]:
         """Return the tasks of a model; ``peaks``: tasks of the data set -> number of peaks, NaN where it is not known.
@@ -94,7 +106,7 @@ def own_network(options: PublishConfig, base: FitConfig, network: str, model: st
     """
     if network in options.alone:
         changes = {}
-    elif options.tune and network == options.default:
+    elif options.tune and network != options.paper:
         chosen = options.outputs[model.removesuffix(PAPER_SUFFIX)]
         own_tune = chosen.get("tune", {}) if isinstance(chosen, dict) else {}
         changes = {**merged(options.tune, own_tune), "start": str(base.run / "weights.h5")}

@@ -36,7 +36,6 @@ from training.publishing.publish import publish
 from training.publishing.variant_background import write_background
 
 BACKGROUND_VARIANTS = 20_000
-OUTPUTS = "outputs"  # as groups of a network's sampling: the tasks of the models
 # Called with a step ("fetch", "prepare", "fit NETWORK", "publish MODEL") and the share of it that is done.
 Progress = Callable[[str, float], None]
 
@@ -119,8 +118,8 @@ class TierOptions:
         for name, changes in publishing.networks.items():
             options = merged(section(self.config, "fit"), changes or {})
             sampling = options.get("sampling", {})
-            if sampling.get("groups") == OUTPUTS:
-                groups = [publishing.tasks(model, peaks) for model in publishing.outputs] if peaks else []
+            if models := sampling.get("groups"):
+                groups = publishing.groups(models, peaks) if peaks else []
                 options["sampling"] = {**sampling, "groups": groups}
                 options["tasks"] = [task for group in groups for task in group] or None
             if (start := options.get("start")) in made:

@@ -314,7 +314,7 @@ def test_a_models_own_network_keeps_the_layers_it_shares(config, tmp_path):
     fit(base)
     tune = {"trainable": ["hidden1", "output"], "learning_rate": 0.01, "sampling": {"bound_only": True}}
     outputs = {"DeepRiPe/one": [], "DeepRiPe/two": {"tune": {"trainable": [], "epochs": 3}}}
-    options = PublishConfig({"a": {}, "b": {}, "c": {}}, outputs, "a", tune=tune, alone=("b",))
+    options = PublishConfig({"a": {}, "b": {}, "c": {}}, outputs, "a", paper="c", tune=tune, alone=("b",))
     tasks = ["QKI_TOY", "PUM_TOY"]
     own = own_network(options, base, "a", "DeepRiPe/one", tasks)
     assert (own.run, own.tasks, own.sampling.bound_only) == (config.run.parent / "one", tuple(tasks), True)

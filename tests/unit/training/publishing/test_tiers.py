@@ -100,13 +100,23 @@ def test_networks_come_after_those_they_build_on(tmp_path, world):
 
 def test_a_network_can_learn_the_tasks_of_every_model_as_a_group(tmp_path, world):
     grouped = {"start": "a", "sampling": {"bound_only": True, "groups": "outputs"}}
-    outputs = {"DeepRiPe/m": ["X", "Z"], "DeepRiPe/n": {"peaks": [10, None]}}
-    made = options(tmp_path, world, publish={"networks": {"a": {}, "b": grouped}, "default": "b", "outputs": outputs})
+    some = {"start": "b", "sampling": {"bound_only": True, "groups": ["DeepRiPe/n"]}}
+    outputs = {"DeepRiPe/m": ["X", "Z"], "DeepRiPe/n": {"peaks": [10, None], "network": "c"}}
+    outputs["DeepRiPe/none"] = {"peaks": [99, None]}
+    publish = {"networks": {"a": {}, "b": grouped, "c": some}, "default": "b", "outputs": outputs}
+    made = options(tmp_path, world, publish=publish)
+    assert made.publishing().models() == {"DeepRiPe/m": "b", "DeepRiPe/n": "c", "DeepRiPe/none": "b"}
     configs = made.networks({"X": 5, "Y": 10, "Z": 3})
+    assert (configs["c"].tasks, configs["c"].sampling.groups) == (("Y",), (("Y",),))
     assert configs["b"].sampling.groups == (("X", "Z"), ("Y",))
     assert (configs["b"].tasks, configs["b"].sampling.bound_only) == (("X", "Z", "Y"), True)
     assert (configs["a"].tasks, configs["a"].sampling.groups) == (None, ())
     assert made.networks({})["b"].sampling.groups == ()  # a plan before anything is known of the data
+    some["sampling"]["groups"] = ["DeepRiPe/x"]
+    with pytest.raises(UnknownNameError, match="unknown model of groups 'DeepRiPe/x'"):
+        options(tmp_path, world, publish=publish).networks({"X": 5, "Y": 10, "Z": 3})
+    with pytest.raises(UnknownNameError, match="unknown network 'd'"):
+        PublishConfig(networks={"a": {}}, outputs={"DeepRiPe/m": {"network": "d"}}, default="a")
 
 
 def test_the_plan_before_anything_is_there(tmp_path, world):
