@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import isnan, nan
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,14 +68,18 @@ class _Sites(NamedTuple):
     dataset: Dataset | None = None
 
     def of(self, publishing: PublishConfig, model: str) -> tuple[list[str], float]:
-        """Return a model's tasks and the share of all rows that one of them has as a site; nothing known: none, all."""
+        """Return a model's tasks, none where nothing is known, and the share of all rows that one has as a site."""
+        tasks = publishing.tasks(model, self.peaks) if self.peaks else []
+        return tasks, self.share(tasks)
+
+    def share(self, tasks: Sequence[str]) -> float:
+        """Return the share of all rows that one of some tasks has as a site; 1 where nothing is known."""
         if not self.peaks:
-            return [], 1.0
-        tasks = publishing.tasks(model, self.peaks)
+            return 1.0
         if self.dataset is None:
-            return tasks, sum(self.peaks[task] for task in tasks) / sum(self.peaks.values())
+            return sum(self.peaks[task] for task in tasks) / sum(self.peaks.values())
         columns = [self.dataset.task_index(task) for task in tasks]
-        return tasks, float((self.dataset.labels[:, columns] == POSITIVE).any(axis=1).mean())
+        return float((self.dataset.labels[:, columns] == POSITIVE).any(axis=1).mean())
 
     def seconds(self, config: FitConfig, speed: Speed, share: float = 1.0) -> float:
         """Return what all epochs take on this share of the rows; half of those held out are looked at after each."""
@@ -115,10 +119,11 @@ def make_plan(options: TierOptions) -> list[Step]:
         if name in shared:
             speed = speeds[name, config.trainable]
             done = (config.run / "weights.h5").is_file()
-            what = f"{config.epochs} epochs of {_number(sites.train)} windows"
+            rows = sites.share(config.tasks) if config.sampling.bound_only and config.tasks else 1.0
+            what = f"{config.epochs} epochs of {_number(rows * sites.train)} windows"
             what += f", {speed.training:,.0f} windows/s measured here"
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + 3 * sites.rows * every
-            seconds = 0 if done else sites.seconds(config, speed)
+            seconds = 0 if done else sites.seconds(config, speed, rows)
             steps.append(Step(f"fit {name}", what, 16 * speed.parameters, memory, seconds, done))
     for model, network in wanted.items():
         tasks, share = of[model]

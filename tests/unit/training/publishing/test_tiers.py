@@ -143,8 +143,8 @@ def test_the_plan_counts_tuned_networks_by_the_windows_they_see(tmp_path, world,
     """Each task is in one tier, so their windows are all windows. Peaks are guessed from bytes (14, 19, 26)."""
     monkeypatch.setattr("training.publishing.plan._measured_speed", lambda *_: Speed(100.0, 200.0, 1000))
     publish = {
-        "networks": {"a": {}},
-        "default": "a",
+        "networks": {"a": {}, "all": {"start": "a", "sampling": {"bound_only": True, "groups": "outputs"}}},
+        "default": "all",
         "tune": {"epochs": 4, "sampling": {"bound_only": True}},
         "bound_only": True,
         "backgrounds": False,
@@ -159,6 +159,7 @@ def test_the_plan_counts_tuned_networks_by_the_windows_they_see(tmp_path, world,
         if "epochs" in s.what
     }
     every = n_windows.pop("fit a")
+    assert n_windows.pop("fit all") == pytest.approx(every, abs=1)  # every window is a site of one of the models
     assert list(n_windows) == ["publish DeepRiPe/many", "publish DeepRiPe/few"]
     assert sum(n_windows.values()) == pytest.approx(every, abs=1)
     assert 0 < n_windows["publish DeepRiPe/few"] < n_windows["publish DeepRiPe/many"]
