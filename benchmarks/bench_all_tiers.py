@@ -1,6 +1,6 @@
 """All shipped models in one pass over a VCF, against the sum of runs of one model each, in one process.
 
-Usage: python -m benchmarks.bench_all_tiers [--variants 3000] [--repeats 2]
+Usage: python -m benchmarks.bench_all_tiers [--variants 8000] [--repeats 2]
 
 The genome, genes and SNVs of ``bench_variants.py``. Every way reads the VCF and the GTF and writes a file, with models
 that were loaded and compiled before. One pass and single runs alternate within a repeat, after one run of each that
@@ -55,7 +55,7 @@ def runner(models, files, folder, suffix, layout, rows, number):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--variants", type=int, default=3_000)
+    parser.add_argument("--variants", type=int, default=8_000)
     parser.add_argument("--repeats", type=int, default=2)
     args = parser.parse_args()
     models = [ripe_lib.load_model(name) for name in model_names(["all"])]
@@ -64,7 +64,7 @@ def main():
     for network in networks:
         if len(network.members) > 1:
             of = [models[number] for number, _ in network.members]
-            groups[f"same trunk: {of[0].name.split('/')[1].split('_')[0]}"] = of
+            groups[f"same trunk: {len(of)} {of[0].name.split('/')[1].split('_')[0]}"] = of
     results = {"models": len(models), "networks": len(networks), "tasks": sum(len(m.tasks) for m in models), "rows": []}
     with tempfile.TemporaryDirectory(prefix="ripe-bench-") as name:
         folder = Path(name)
