@@ -24,7 +24,7 @@ from ripe_lib.output.compiled import compiled
 POINTS = 8  # rows of pooled columns that a tile of the merged convolution sees
 ROWS = 24  # a multiple of the rows that BLAS kernels take at once (4, 6, 8, 12)
 TILES = 120  # tiles multiplied at a time
-WINDOWS = 120  # windows multiplied with the first dense kernel at a time
+WINDOWS = 264  # windows multiplied with the first dense kernel at a time; BLAS repacks the kernel for every block
 ALTERNATIVES = 72  # alternatives at a time: their intermediates stay in the second-level cache
 
 
