@@ -112,6 +112,6 @@ def own_network(options: PublishConfig, base: FitConfig, network: str, model: st
         changes = {**merged(options.tune, own_tune), "start": str(base.run / "weights.h5")}
     else:
         return base
-    own = {"name": model, "run": str(base.run.parent / model.removeprefix("DeepRiPe/")), "tasks": list(tasks)}
-    own |= {"sampling": {"groups": []}}
+    own: dict[str, Any] = {"name": model, "run": str(base.run.parent / model.removeprefix("DeepRiPe/"))}
+    own |= {"tasks": list(tasks), "sampling": {"groups": []}}
     return build(FitConfig, merged(merged(plain(base), changes), own), f"publish: {model}")
