@@ -33,3 +33,11 @@ def write_results(name, results):
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(f"written: benchmarks/results/{name}.json")
+
+
+def write_between(path, mark, lines):
+    """Put lines between ``<!-- begin: MARK -->`` and ``<!-- end: MARK -->`` of a page."""
+    begin, end = f"<!-- begin: {mark} -->\n", f"<!-- end: {mark} -->"
+    before, rest = path.read_text(encoding="utf-8").split(begin)
+    text = "\n".join(lines)
+    path.write_text(f"{before}{begin}{text}\n{end}{rest.split(end)[1]}", encoding="utf-8")

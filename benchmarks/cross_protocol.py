@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import RESULTS, machine, write_results
+from benchmarks.common import RESULTS, machine, write_between, write_results
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.evaluation.evaluate import Evaluation, Options, evaluation_of
 from ripe_lib.network.catalogue.entries import catalogue
@@ -148,11 +148,7 @@ def write_docs() -> None:
     ]
     for name, found in results["kmers"].items():
         lines.append(f"| {name} | {found['sites']} | {', '.join(found['kmers'])} |")
-    text = DOCS.read_text(encoding="utf-8")
-    before, rest = text.split("<!-- begin: tables -->")
-    after = rest.split("<!-- end: tables -->")[1]
-    table = "\n".join(lines)
-    DOCS.write_text(f"{before}<!-- begin: tables -->\n{table}\n<!-- end: tables -->{after}", encoding="utf-8")
+    write_between(DOCS, "tables", lines)
 
 
 def with_interval(found: dict, name: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.common import RESULTS, machine, write_results
+from benchmarks.common import RESULTS, machine, write_between, write_results
 from ripe_lib.cli.common import model_names
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.genome.annotation import Annotation
@@ -96,10 +96,7 @@ def write_docs() -> None:
         first = ", ".join(f"{one['task']} ({one['auroc']:.3f})" for one in row["first"])
         own = ", ".join(f"{one['task']}: {one['rank']} of {result['tasks']} ({one['auroc']:.3f})" for one in row["own"])
         lines.append(f"| {row['peaks']} | {row['n']} with {row['n_background']} | {first} | {own or 'none'} |")
-    before, rest = DOCS.read_text(encoding="utf-8").split("<!-- begin: peaks -->")
-    after = rest.split("<!-- end: peaks -->")[1]
-    table = "\n".join(lines)
-    DOCS.write_text(f"{before}<!-- begin: peaks -->\n{table}\n<!-- end: peaks -->{after}", encoding="utf-8")
+    write_between(DOCS, "peaks", lines)
 
 
 if __name__ == "__main__":

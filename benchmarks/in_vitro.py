@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from benchmarks.common import RESULTS, machine, write_results
+from benchmarks.common import RESULTS, machine, write_between, write_results
 from ripe_lib.attribution.compute import explained_codes
 from ripe_lib.cli.common import model_names
 from ripe_lib.evaluation.dataset import Dataset
@@ -260,11 +260,7 @@ def write_docs() -> None:
         cells += [f"{row['explained']} of {row['sites']}", with_interval(row["network"]), with_interval(row["peaks"])]
         cells += [f"{row[source]['place']} of {row[source]['others'] + 1}" for source in SOURCES[:2]]
         lines.append(f"| {' | '.join(cells)} |")
-    text = DOCS.read_text(encoding="utf-8")
-    before, rest = text.split("<!-- begin: tables -->")
-    after = rest.split("<!-- end: tables -->")[1]
-    table = "\n".join(lines)
-    DOCS.write_text(f"{before}<!-- begin: tables -->\n{table}\n<!-- end: tables -->{after}", encoding="utf-8")
+    write_between(DOCS, "tables", lines)
 
 
 def is_strong(row: dict) -> bool:

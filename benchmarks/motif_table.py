@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.common import RESULTS, machine, write_results
+from benchmarks.common import RESULTS, machine, write_between, write_results
 from ripe_lib.cli.common import model_names
 from ripe_lib.evaluation.dataset import Dataset
 from ripe_lib.genome.encoding import RNA_BASES
@@ -134,13 +134,9 @@ def write_docs() -> None:
         if "eclip" in name:
             best = [min(rows, key=in_vitro_rank) for rows in of_task.values()]
             vitro += [f"| {' | '.join(in_vitro_cells(row))} |" for row in best if row.get("in_vitro_match")]
-    text = DOCS.read_text(encoding="utf-8")
     heads = ["| task | motif | own protein's RNAcompete motif | rank | q |", "|---|---|---|---:|---:|"]
-    for mark, table in (("motifs", lines), ("in vitro", [*heads, *sorted(vitro), ""])):
-        before, rest = text.split(f"<!-- begin: {mark} -->")
-        after = rest.split(f"<!-- end: {mark} -->")[1]
-        text = f"{before}<!-- begin: {mark} -->\n{chr(10).join(table)}<!-- end: {mark} -->{after}"
-    DOCS.write_text(text, encoding="utf-8")
+    write_between(DOCS, "motifs", lines[:-1])
+    write_between(DOCS, "in vitro", [*heads, *sorted(vitro)])
 
 
 def in_vitro_rank(row: dict) -> float:

@@ -70,8 +70,8 @@ class PublishConfig:
 
     def groups(self, models: str | Sequence[str], peaks: Mapping[str, float]) -> list[list[str]]:
         """Return the tasks of some models, or of all for ``"outputs"``; ``peaks`` as for :meth:`tasks`."""
-        if models == "outputs":
-            models = list(self.outputs)
+        if isinstance(models, str):
+            models = list(self.outputs) if models == "outputs" else [models]
         for model in models:
             check_known("model of groups", model, self.outputs)
         return [tasks for model in models if (tasks := self.tasks(model, peaks))]

@@ -117,8 +117,9 @@ class TierOptions:
         publishing = self.publishing()
         for name, changes in publishing.networks.items():
             options = merged(section(self.config, "fit"), changes or {})
-            sampling = options.get("sampling", {})
-            if models := sampling.get("groups"):
+            sampling = options.get("sampling") or {}
+            models = sampling.get("groups") if isinstance(sampling, dict) else None
+            if models and all(isinstance(model, str) for model in models):  # not tasks, as "fit" has them
                 groups = publishing.groups(models, peaks) if peaks else []
                 options["sampling"] = {**sampling, "groups": groups}
                 options["tasks"] = [task for group in groups for task in group] or None

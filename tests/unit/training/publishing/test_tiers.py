@@ -112,6 +112,14 @@ def test_a_network_can_learn_the_tasks_of_every_model_as_a_group(tmp_path, world
     assert (configs["b"].tasks, configs["b"].sampling.bound_only) == (("X", "Z", "Y"), True)
     assert (configs["a"].tasks, configs["a"].sampling.groups) == (None, ())
     assert made.networks({})["b"].sampling.groups == ()  # a plan before anything is known of the data
+    some["sampling"]["groups"] = "DeepRiPe/n"
+    assert options(tmp_path, world, publish=publish).networks({"X": 5, "Y": 10, "Z": 3})["c"].tasks == ("Y",)
+    some["sampling"]["groups"] = [["X"], ["Y", "Z"]]  # tasks, as in the section "fit"
+    found = options(tmp_path, world, publish=publish).networks({"X": 5, "Y": 10, "Z": 3})["c"]
+    assert (found.tasks, found.sampling.groups) == (None, (("X",), ("Y", "Z")))
+    wrong = {"networks": {"a": {"sampling": None}}, "default": "a", "outputs": {"DeepRiPe/m": ["X"]}}
+    with pytest.raises(InputError, match="sampling"):
+        options(tmp_path, world, publish=wrong).networks({"X": 5})
     some["sampling"]["groups"] = ["DeepRiPe/x"]
     with pytest.raises(UnknownNameError, match="unknown model of groups 'DeepRiPe/x'"):
         options(tmp_path, world, publish=publish).networks({"X": 5, "Y": 10, "Z": 3})
